@@ -1,0 +1,46 @@
+// Files that are whole or absent: written under a temporary name beside the target and renamed when complete.
+//
+//   AtomicFile out("scene.ply");           // throws kData when the folder cannot be written
+//   out.write(bytes, size);                // throws kData on a full disk; the temporary file is removed
+//   out.commit();                          // flush, fsync, rename; without it the destructor removes the file
+#pragma once
+
+#include <cstdint>
+#include <cstdio>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace covary {
+
+class AtomicFile {
+ public:
+  explicit AtomicFile(std::filesystem::path target);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  void write(const void* data, size_t bytes);
+  void write(std::string_view text) { write(text.data(), text.size()); }
+  void commit();
+  const std::filesystem::path& temporary() const { return temporary_; }  // for libraries that write by name
+  std::FILE* stream() { return file_; }                                  // for libraries that write to a FILE*
+
+ private:
+  std::filesystem::path target_, temporary_;
+  std::FILE* file_ = nullptr;
+};
+
+void write_file(const std::filesystem::path& path, std::string_view bytes);  // atomic
+std::string read_file(const std::filesystem::path& path);                    // whole; kData when unreadable
+
+// Creates the folder and its parents; kData with a hint when it cannot be written.
+void make_folder(const std::filesystem::path& path);
+
+// SHA-256 of a file's bytes as 64 hex digits, streamed.
+std::string sha256_file(const std::filesystem::path& path);
+std::string sha256(std::span<const uint8_t> bytes);
+
+}  // namespace covary

@@ -1,0 +1,150 @@
+// Options as data: one declaration of a field drives its flag, its JSON key, --help, the JSON schema and the Python
+// keyword.
+//
+//   struct LossOptions {
+//     double ssim_weight = 0.2;  // share of 1 - SSIM in the photometric loss, 1
+//     void describe(OptionList& o) {
+//       o.add("ssim_weight", &ssim_weight, "share of 1 - SSIM in the loss").range(0, 1).synonym("lambda-dssim");
+//     }
+//     void check() const;       // throws Error(kUsage) naming the field; range and choices are checked already
+//   };
+//   struct TrainOptions {
+//     int64_t steps = 30000;
+//     std::string strategy = "default";
+//     LossOptions loss;
+//     DefaultStrategyOptions default_strategy;
+//     void describe(OptionList& o) {
+//       o.add("steps", &steps, "optimiser steps").range(1, 1e8).common().synonym("iterations");
+//       o.add("strategy", &strategy, "when to split, clone, prune").choices({"default", "mcmc", "none"}).common();
+//       o.group("loss", loss);
+//       o.group("default", default_strategy).only_when("strategy", "default");
+//     }
+//   };
+//
+//   OptionList list(options);          // binds to the struct, which must outlive it
+//   list.set("loss.ssim_weight", "0.3", "--set");
+//   nlohmann::json j = list.to_json(); // nested, every resolved field
+//
+// Paths are dotted, words in snake_case; a flag is the last word in kebab-case when that is unique in the list, else
+// the whole path with dots as dashes. The field types are bool, int64_t, double, std::string, std::optional<double>,
+// std::vector<double>, std::vector<std::string>.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+namespace covary {
+
+class OptionField {
+ public:
+  using Target = std::variant<bool*, int64_t*, double*, std::string*, std::optional<double>*, std::vector<double>*,
+                              std::vector<std::string>*>;
+
+  // Inclusive bounds of a number (or of each number of a list).
+  OptionField& range(double low, double high);
+  // The words that a string may be; anything else is an error that names the nearest.
+  OptionField& choices(std::vector<std::string> words);
+  // Like choices for what stands before ':' or when the value is free text beside the words ("files:DIR").
+  OptionField& suggestions(std::vector<std::string> words);
+  // What the flag without a value means (`--antialias` = mip); the next word is taken only if it is one of the choices.
+  OptionField& bare(std::string value);
+  OptionField& unit(std::string unit);         // "px", "world", "extent", "s", "steps"; shown in help and schema
+  OptionField& synonym(std::string flag);      // accepted flag, not shown in short help; repeatable
+  OptionField& common();                       // shown by --help; others only by --help=all
+  OptionField& hidden();                       // no flag in any help: plumbing
+  OptionField& size();                         // the value may be written 4G, 500M, 2e9: bytes
+  OptionField& duration();                     // the value may be written 90s, 5min, 1h: seconds
+
+  const std::string& path() const { return path_; }
+  const std::string& help() const { return help_; }
+  Target target() const { return target_; }
+  const nlohmann::json& default_value() const { return default_; }
+
+ private:
+  friend class OptionList;
+  std::string path_, help_, unit_, bare_, kind_;
+  Target target_;
+  nlohmann::json default_;
+  double low_ = -std::numeric_limits<double>::infinity(), high_ = std::numeric_limits<double>::infinity();
+  std::vector<std::string> choices_, suggestions_, synonyms_;
+  std::string when_path_, when_value_;  // only accepted while this other field has this value
+  bool common_ = false, hidden_ = false;
+};
+
+class OptionList {
+ public:
+  class Group {
+   public:
+    // The group's fields are accepted only while the named choice (a path) has this value.
+    Group& only_when(const std::string& path, const std::string& value);
+
+   private:
+    friend class OptionList;
+    Group(OptionList& list, size_t begin, size_t end) : list_(list), begin_(begin), end_(end) {}
+    OptionList& list_;
+    size_t begin_, end_;
+  };
+
+  OptionList() = default;
+  template <class T>
+  explicit OptionList(T& options) { options.describe(*this); }
+
+  OptionField& add(const std::string& name, OptionField::Target target, const std::string& help);
+
+  template <class T>
+  Group group(const std::string& name, T& options) {
+    const size_t begin = fields_.size();
+    const std::string before = prefix_;
+    prefix_ += name + ".";
+    options.describe(*this);
+    prefix_ = before;
+    return Group(*this, begin, fields_.size());
+  }
+
+  // Sets a field by its dotted path, or by its last word when unique; the text is parsed by the field's type. source
+  // names where the value came from ("--set", "config.json", "preset turbo") for errors. Throws Error(kUsage) for an
+  // unknown path (with the nearest one), an unparsable value, one out of range or no choice, and a field of a group
+  // whose choice is not chosen (deferred to finish()).
+  void set(const std::string& path, const std::string& text, const std::string& source);
+  void set(const std::string& path, const nlohmann::json& value, const std::string& source);
+
+  // Applies a nested or flat JSON object, field by field.
+  void apply(const nlohmann::json& object, const std::string& source);
+
+  // After the last set: refuses fields of groups that were not chosen.
+  void finish() const;
+
+  nlohmann::json to_json() const;   // nested; every field of every chosen group
+  nlohmann::json schema() const;    // JSON Schema with default, unit, range, choices, help: `--help=json`
+  std::string help(bool all) const; // flags with defaults, one line each; common ones, or all
+
+  // The field that a flag (without dashes, kebab or snake) or synonym names, or null. `negated` is set when the flag was
+  // `no-x` of a boolean.
+  const OptionField* find_flag(std::string_view flag, bool* negated = nullptr) const;
+  std::string nearest_flag(std::string_view flag) const;  // for "did you mean", empty when nothing is near
+  std::string flag_of(const OptionField& field) const;    // "--ssim-weight"
+
+  // Whether the flag takes the next word (false for booleans and bare flags whose next word is no choice).
+  bool takes_value(const OptionField& field, const std::string* next) const;
+
+  const std::vector<OptionField>& fields() const { return fields_; }
+  bool was_set(std::string_view path) const;
+
+ private:
+  std::vector<OptionField> fields_;
+  std::vector<std::pair<std::string, std::string>> set_;  // path, source: in the order set
+  std::string prefix_;
+};
+
+// The word of the list with the smallest edit distance (at most 1/3 of its length and 3), or empty.
+std::string nearest_word(std::string_view word, const std::vector<std::string>& words);
+
+}  // namespace covary

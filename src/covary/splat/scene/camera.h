@@ -1,0 +1,47 @@
+// Cameras: the ideal ones that renderers take, and the lenses that photos come with.
+//
+// Conventions: OpenCV axes (x right, y down, z forward), pixel centres at +0.5, poses named target_from_source in
+// double. World units are the scene's.
+#pragma once
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include <Eigen/Core>
+#include <Eigen/Geometry>
+
+namespace covary::scene {
+
+enum class Projection { kPinhole, kOrthographic, kFisheye };  // fisheye: equidistant, r = f * angle
+
+// An ideal camera. Orthographic: fx, fy are px a world unit.
+struct Camera {
+  int width = 0, height = 0;               // px
+  double fx = 0, fy = 0, cx = 0, cy = 0;   // px
+  Eigen::Matrix4d cam_from_world = Eigen::Matrix4d::Identity();
+  Projection projection = Projection::kPinhole;
+
+  Eigen::Vector3d centre() const;          // of projection, in world coordinates
+  Eigen::Vector3d forward() const;         // optical axis in world coordinates
+  Eigen::Vector2d project(const Eigen::Vector3d& world_point) const;           // px; meaningless behind the camera
+  Eigen::Vector3d ray(double x, double y) const;                               // unit direction in world coordinates
+  Camera scaled(int new_width, int new_height) const;                          // K by the actual ratios
+};
+
+// Lens models by COLMAP's names and parameter order.
+enum class LensModel { kSimplePinhole, kPinhole, kSimpleRadial, kRadial, kOpenCV, kOpenCVFisheye };
+struct Lens {
+  LensModel model = LensModel::kPinhole;
+  int width = 0, height = 0;
+  std::vector<double> params;  // SIMPLE_PINHOLE f cx cy; PINHOLE fx fy cx cy; SIMPLE_RADIAL f cx cy k; RADIAL f cx cy k1 k2;
+                               // OPENCV fx fy cx cy k1 k2 p1 p2; OPENCV_FISHEYE fx fy cx cy k1 k2 k3 k4
+  bool distorted() const;                                           // any coefficient not 0, or fisheye
+  Eigen::Vector2d distort(const Eigen::Vector2d& ideal) const;      // normalised ideal -> px
+  Eigen::Vector2d undistort(const Eigen::Vector2d& px) const;       // px -> normalised ideal (Newton)
+  // The pinhole whose image holds valid pixels only, with the largest such crop around the distorted image's centre.
+  Camera optimal_pinhole() const;
+};
+LensModel lens_model(const std::string& colmap_name);  // Error(kData) for a model we do not read, naming those we do
+
+}  // namespace covary::scene

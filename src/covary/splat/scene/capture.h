@@ -1,0 +1,64 @@
+// A capture: photos with cameras, and what else is known of the scene.
+//
+//   Capture c = load_capture("data/fox", {.downscale = 4, .test_every = 8});
+//   for (int64_t i : c.test) show(c.views[i].image);
+//
+// load_capture tells the kind by content: a COLMAP folder (images/ and sparse/0/ with .bin or .txt), transforms.json
+// (nerfstudio, instant-ngp), transforms_train.json (NeRF-synthetic), or a name of a registered generator, "sample:NAME,key=value". Photos are undistorted once on loading, kept as 8 bit.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "covary/core/data/image.h"
+#include "covary/splat/scene/camera.h"
+#include "covary/splat/scene/capture_options.h"
+
+namespace covary::scene {
+
+struct View {
+  std::string name;             // file name as the model spells it; views are sorted by it
+  Camera camera;                // scene coordinates (after normalisation)
+  data::Image8 image;           // H x W x 3, straight colour (alpha already in `mask`, colours composited on the background unless that is random)
+  data::Image8 alpha;           // H x W x 1 when the photo had alpha, else empty; image is then NOT premultiplied
+  data::Image8 mask;            // H x W x 1: 255 = use, 0 = masked; empty = all used
+  data::ImageF depth;           // H x W x 1 camera z in scene units, 0 = unknown; may be empty
+  data::ImageF normal;          // H x W x 3 camera axes, toward the camera; may be empty
+  std::string path;             // of the photo, for messages; empty for generated views
+};
+
+struct Points {
+  std::vector<Eigen::Vector3f> positions;                // scene coordinates
+  std::vector<Eigen::Matrix<uint8_t, 3, 1>> colors;
+};
+
+struct Capture {
+  std::string name;             // of the folder or generator
+  std::vector<View> views;
+  std::vector<int64_t> train, test;              // indices into views
+  Points points;                                 // sparse points; may be empty
+  Eigen::Matrix4d scene_from_capture = Eigen::Matrix4d::Identity();  // similarity; exports go back by its inverse
+  Eigen::Vector3f background = {0, 0, 0};        // in [0,1]
+  bool random_background = false;
+  double extent = 1;                             // 1.1 * largest distance of a training camera from their mean, scene units
+  std::vector<std::string> notes;                // what was skipped, chosen, assumed; said on loading
+  std::vector<std::pair<std::string, std::string>> files;  // name, SHA-256 of the model files, for run records
+};
+
+Capture load_capture(const std::string& where, const CaptureOptions& options);
+
+// Generators of "sample:NAME,key=value,...": registered by the rooms above.
+struct SampleSource {
+  std::string name, help;                                                     // "studio", one line with the parameters
+  std::function<Capture(const std::map<std::string, std::string>& parameters, const CaptureOptions&)> make;
+};
+void register_sample(SampleSource source);
+const std::vector<SampleSource>& samples();
+
+// Rotates the mean camera up to +z, moves the point nearest to all optical axes to 0, scales the median camera distance to 1.
+Eigen::Matrix4d normalising_similarity(const std::vector<Camera>& cameras, const Points& points);
+Camera transformed(const Camera& camera, const Eigen::Matrix4d& new_from_old);  // similarity; scale moves to the pose
+
+}  // namespace covary::scene

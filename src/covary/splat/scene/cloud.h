@@ -1,0 +1,29 @@
+// A cloud of Gaussians in memory, in the parameters that training uses and files store.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include <ATen/core/Tensor.h>
+
+namespace covary::scene {
+
+struct Cloud {
+  at::Tensor means;      // [N,3] world
+  at::Tensor quats;      // [N,4] wxyz, not necessarily unit
+  at::Tensor scales;     // [N,3] log of the standard deviation, world
+  at::Tensor opacities;  // [N] logit
+  at::Tensor sh0;        // [N,1,3] degree-0 SH coefficient; colour = 0.5 + C0 * sh0
+  at::Tensor shN;        // [N,K-1,3] coefficient-major, K = (degree+1)^2
+  std::map<std::string, at::Tensor> columns;  // extra columns [N] or [N,k] of any type, kept through edits
+  bool antialiased = false;                   // trained with the screen-space filter (render it that way)
+
+  int64_t size() const { return means.defined() ? means.size(0) : 0; }
+  int sh_degree() const;  // 0..4 from shN
+  void check() const;     // shapes agree; Error(kFailed) naming the tensor
+};
+
+// Whole rows; columns included.
+Cloud select(const Cloud& cloud, const at::Tensor& rows);
+
+}  // namespace covary::scene

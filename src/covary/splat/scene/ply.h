@@ -1,0 +1,16 @@
+// The 3DGS `.ply`: little-endian float32, x y z nx ny nz f_dc_0..2 f_rest_* (channel-major) opacity scale_0..2 rot_0..3.
+// Reading takes any property order and type, and keeps unknown float columns. Writing what was read gives the same bytes
+// for files laid out as above.
+#pragma once
+
+#include <filesystem>
+
+#include "covary/splat/scene/cloud.h"
+
+namespace covary::scene {
+
+// Error(kData) naming file and property: truncated, absurd count, missing property, wrong f_rest count, NaN positions.
+Cloud read_ply(const std::filesystem::path& path);
+void write_ply(const std::filesystem::path& path, const Cloud& cloud);  // atomic
+
+}  // namespace covary::scene
