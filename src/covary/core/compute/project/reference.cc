@@ -1,0 +1,55 @@
+// The plain loop, one primitive at a time: the oracle in double, the scalar baseline in float.
+#include <algorithm>
+#include <cmath>
+
+#include "covary/core/base/threads.h"
+#include "covary/core/compute/lanes.h"
+#include "covary/core/compute/project/chunks.h"
+#include "covary/core/compute/project/project.h"
+
+namespace covary::compute {
+namespace {
+
+template <class V>
+V load_lanes(const V* p) {
+  return *p;
+}
+template <class V>
+void store_lanes(V v, V* p) {
+  *p = v;
+}
+template <class V>
+double sum_lanes(V v) {
+  return v;
+}
+
+#include "covary/core/compute/project/project_math.inc"
+#include "covary/core/compute/rasterize/footprints.inc"
+#include "covary/core/compute/project/project_loop.inc"
+
+}  // namespace
+
+template <class T>
+Projection<T> project_reference(const CameraParameters& camera, const ProjectInput<T>& input,
+                                const ProjectOptions& options) {
+  return project_all<T, T, 1>(camera, input, options);
+}
+
+template <class T>
+void project_vjp_reference(const CameraParameters& camera, const ProjectInput<T>& input, const ProjectOptions& options,
+                           const Projection<T>& projection, const ProjectGradients<T>& gradients,
+                           ProjectInputGradients<T>& out) {
+  project_vjp_all<T, T, 1>(camera, input, options, projection, gradients, out);
+}
+
+template Projection<float> project_reference(const CameraParameters&, const ProjectInput<float>&, const ProjectOptions&);
+template Projection<double> project_reference(const CameraParameters&, const ProjectInput<double>&,
+                                              const ProjectOptions&);
+template void project_vjp_reference(const CameraParameters&, const ProjectInput<float>&, const ProjectOptions&,
+                                    const Projection<float>&, const ProjectGradients<float>&,
+                                    ProjectInputGradients<float>&);
+template void project_vjp_reference(const CameraParameters&, const ProjectInput<double>&, const ProjectOptions&,
+                                    const Projection<double>&, const ProjectGradients<double>&,
+                                    ProjectInputGradients<double>&);
+
+}  // namespace covary::compute
