@@ -137,6 +137,9 @@ class OptionList {
   // value, one out of range or no choice, and a field of a group whose choice is not chosen
   // (deferred to finish()).
   void set(const std::string& path, const std::string& text, const std::string& source);
+  void set(const std::string& path, const char* text, const std::string& source) {
+    set(path, std::string(text), source);
+  }
   void set(const std::string& path, const nlohmann::json& value, const std::string& source);
 
   // Applies a nested or flat JSON object, field by field. Null leaves a field that cannot be empty

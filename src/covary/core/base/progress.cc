@@ -60,7 +60,7 @@ void Progress::update(int64_t done, const std::vector<Figure>& figures) {
   if (!begun_) {
     begun_ = true;
     first_time_ = rate_time_ = now;
-    drawn_time_ = terminal_ ? now - kTerminalPeriod : now;
+    drawn_time_ = terminal_ ? now - 1 : now;  // a terminal sees the first call at once
     rate_done_ = done;
   }
   done_ = done;
