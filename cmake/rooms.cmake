@@ -86,6 +86,10 @@ target_include_directories(covary_core SYSTEM PUBLIC ${NANOFLANN_INCLUDE})
 target_link_libraries(covary_core PUBLIC covary_options covary_torch Eigen3::Eigen hwy::hwy
   PRIVATE PNG::PNG JPEG::JPEG ZLIB::ZLIB embree)
 
+# SIMD targets: baseline (scalar or SSE2), SSE4, AVX2, AVX-512. The two left out would double compile time for machines
+# that one of these serves.
+target_compile_definitions(covary_core PUBLIC "HWY_DISABLED_TARGETS=(HWY_SSSE3|HWY_AVX3_DL)")
+
 covary_library(covary_splat STATIC splat/scene splat/render splat/fit)
 target_link_libraries(covary_splat PUBLIC covary_core)
 

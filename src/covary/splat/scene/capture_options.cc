@@ -1,0 +1,1 @@
+#include "covary/splat/scene/capture_options.h"
