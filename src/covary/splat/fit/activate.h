@@ -10,8 +10,9 @@
 namespace covary::fit {
 
 // float tensors; differentiable. shN may be undefined.
-render::Primitives activated(const at::Tensor& means, const at::Tensor& quats, const at::Tensor& log_scales,
-                             const at::Tensor& logits, const at::Tensor& sh0, const at::Tensor& shN);
+render::Primitives activated(const at::Tensor& means, const at::Tensor& quats,
+                             const at::Tensor& log_scales, const at::Tensor& logits,
+                             const at::Tensor& sh0, const at::Tensor& shN);
 render::Primitives activated(const scene::Cloud& cloud);
 
 }  // namespace covary::fit

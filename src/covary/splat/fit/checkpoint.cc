@@ -14,25 +14,39 @@ using data::DType;
 
 DType stored_type(const at::Tensor& t, const std::string& name) {
   switch (t.scalar_type()) {
-    case at::kFloat: return DType::kFloat32;
-    case at::kDouble: return DType::kFloat64;
-    case at::kInt: return DType::kInt32;
-    case at::kLong: return DType::kInt64;
-    case at::kByte: return DType::kUInt8;
-    case at::kBool: return DType::kBool;
-    default: throw Error(ExitCode::kFailed, "has a type that is not stored", name);
+    case at::kFloat:
+      return DType::kFloat32;
+    case at::kDouble:
+      return DType::kFloat64;
+    case at::kInt:
+      return DType::kInt32;
+    case at::kLong:
+      return DType::kInt64;
+    case at::kByte:
+      return DType::kUInt8;
+    case at::kBool:
+      return DType::kBool;
+    default:
+      throw Error(ExitCode::kFailed, "has a type that is not stored", name);
   }
 }
 
 at::ScalarType tensor_type(DType t, const std::string& where) {
   switch (t) {
-    case DType::kFloat32: return at::kFloat;
-    case DType::kFloat64: return at::kDouble;
-    case DType::kInt32: return at::kInt;
-    case DType::kInt64: return at::kLong;
-    case DType::kUInt8: return at::kByte;
-    case DType::kBool: return at::kBool;
-    default: throw Error(ExitCode::kData, "has a type that no state holds", where);
+    case DType::kFloat32:
+      return at::kFloat;
+    case DType::kFloat64:
+      return at::kDouble;
+    case DType::kInt32:
+      return at::kInt;
+    case DType::kInt64:
+      return at::kLong;
+    case DType::kUInt8:
+      return at::kByte;
+    case DType::kBool:
+      return at::kBool;
+    default:
+      throw Error(ExitCode::kData, "has a type that no state holds", where);
   }
 }
 

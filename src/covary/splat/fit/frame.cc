@@ -33,16 +33,22 @@ scene::Cloud transformed(const scene::Cloud& cloud, const Eigen::Matrix4d& new_f
     const Eigen::Vector3d x(mean[3 * i], mean[3 * i + 1], mean[3 * i + 2]);
     const Eigen::Vector3d y = a * x + shift;
     for (int k = 0; k < 3; ++k) mean[3 * i + k] = static_cast<float>(y[k]);
-    const Eigen::Quaterniond q = turn * Eigen::Quaterniond(quat[4 * i], quat[4 * i + 1],
-                                                           quat[4 * i + 2], quat[4 * i + 3]);
+    const Eigen::Quaterniond q =
+        turn * Eigen::Quaterniond(quat[4 * i], quat[4 * i + 1], quat[4 * i + 2], quat[4 * i + 3]);
     quat[4 * i] = static_cast<float>(q.w());
     quat[4 * i + 1] = static_cast<float>(q.x());
     quat[4 * i + 2] = static_cast<float>(q.y());
     quat[4 * i + 3] = static_cast<float>(q.z());
   }
   out.scales = cloud.scales.detach() + std::log(scale);
-  if (cloud.shN.defined() && cloud.shN.size(1) > 0)
-    out.shN = compute::rotate_sh(cloud.shN.detach(), rotation);
+  if (cloud.shN.defined() && cloud.shN.size(1) > 0) {
+    at::Tensor matrix = at::empty({3, 3}, at::kDouble);
+    Eigen::Map<Eigen::Matrix<double, 3, 3, Eigen::RowMajor>>(matrix.data_ptr<double>()) = rotation;
+    const at::Tensor sh = at::cat({cloud.sh0.detach(), cloud.shN.detach()}, 1);
+    out.shN = compute::rotate_sh(sh, matrix.to(sh.scalar_type()))
+                  .narrow(1, 1, cloud.shN.size(1))
+                  .contiguous();
+  }
   return out;
 }
 

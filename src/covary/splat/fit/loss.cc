@@ -11,11 +11,11 @@ namespace covary::fit {
 
 at::Tensor photometric(const at::Tensor& image, const at::Tensor& truth, const at::Tensor& mask,
                        const LossOptions& options) {
-  return compute::photometric(image, truth, mask,
-                              {.ssim_weight = options.ssim_weight,
-                               .padding = options.ssim_padding == "valid"
-                                              ? compute::SsimPadding::kValid
-                                              : compute::SsimPadding::kZero});
+  return compute::photometric(
+      image, truth, mask,
+      {.ssim_weight = options.ssim_weight,
+       .padding = options.ssim_padding == "valid" ? compute::SsimPadding::kValid
+                                                  : compute::SsimPadding::kZero});
 }
 
 at::Tensor ordered_mean(const at::Tensor& values) {
@@ -73,7 +73,8 @@ Target make_target(const scene::View& view, const std::string& mask_mode,
   const bool emptied = masked && mask_mode == "empty";
   if (view.alpha.empty() && !emptied) {
     // the photo's own bytes, which outlive the step
-    target.image = at::from_blob(const_cast<uint8_t*>(view.image.pixels.data()), {h, w, 3}, at::kByte);
+    target.image =
+        at::from_blob(const_cast<uint8_t*>(view.image.pixels.data()), {h, w, 3}, at::kByte);
     return target;
   }
   target.image = at::empty({h, w, 3}, at::kFloat);

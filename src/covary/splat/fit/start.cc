@@ -144,8 +144,7 @@ scene::Cloud starting_cloud(const scene::Capture& capture, const TrainOptions& o
   const int64_t cap = options.max_gaussians_of();
   const bool random = options.init == "random" || !points;
   if (random && options.init == "auto") log_info("no sparse points: a random start");
-  const int64_t count =
-      std::min(cap, options.init_count > 0 ? options.init_count : kRandomCount);
+  const int64_t count = std::min(cap, options.init_count > 0 ? options.init_count : kRandomCount);
   const Seeds seeds = random ? at_random(capture, scene_extent(capture), count, seed)
                              : from_points(capture.points, cap, seed);
 
@@ -161,14 +160,12 @@ scene::Cloud starting_cloud(const scene::Capture& capture, const TrainOptions& o
   for (int64_t i = 0; i < n; ++i) {
     const double square = std::max(kSmallestSquare, squares[i]);
     for (int k = 0; k < 3; ++k)
-      scale[3 * i + k] =
-          static_cast<float>(0.5 * std::log(square) + (mcmc ? std::log(0.1) : 0.0));
+      scale[3 * i + k] = static_cast<float>(0.5 * std::log(square) + (mcmc ? std::log(0.1) : 0.0));
   }
   const double opacity = mcmc ? 0.5 : 0.1;
   cloud.opacities = at::full({n}, std::log(opacity / (1 - opacity)), at::kFloat);
   cloud.sh0 = ((seeds.colors - 0.5) / kC0).unsqueeze(1).contiguous();
-  cloud.shN = at::zeros(
-      {n, (options.sh_degree + 1) * (options.sh_degree + 1) - 1, 3}, at::kFloat);
+  cloud.shN = at::zeros({n, (options.sh_degree + 1) * (options.sh_degree + 1) - 1, 3}, at::kFloat);
   return cloud;
 }
 

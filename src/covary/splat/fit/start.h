@@ -22,6 +22,7 @@ namespace covary::fit {
 double scene_extent(const scene::Capture& capture);
 
 // Error(kData) when the file or the points cannot be used.
-scene::Cloud starting_cloud(const scene::Capture& capture, const TrainOptions& options, uint64_t seed);
+scene::Cloud starting_cloud(const scene::Capture& capture, const TrainOptions& options,
+                            uint64_t seed);
 
 }  // namespace covary::fit

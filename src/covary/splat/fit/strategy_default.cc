@@ -92,8 +92,7 @@ class DefaultStrategy final : public Strategy {
         const double opacity = logistic(logits[i]);
         const float gradient = sums[i] / std::max(seen[i], 1.0f);
         Fate fate = Fate::kStay;
-        if (gradient > options_.grad_threshold)
-          fate = size <= small ? Fate::kClone : Fate::kSplit;
+        if (gradient > options_.grad_threshold) fate = size <= small ? Fate::kClone : Fate::kSplit;
         const bool split = fate == Fate::kSplit;
         const double kept_opacity =
             split && options_.revised_opacity ? 1 - std::sqrt(1 - opacity) : opacity;
@@ -143,9 +142,7 @@ class DefaultStrategy final : public Strategy {
             const std::vector<int64_t>& splits) {
     std::vector<int64_t> parents = clones;
     for (int64_t i : splits) parents.insert(parents.end(), {i, i});
-    const auto rows = [](const std::vector<int64_t>& v) {
-      return at::tensor(v, at::kLong);
-    };
+    const auto rows = [](const std::vector<int64_t>& v) { return at::tensor(v, at::kLong); };
     const at::Tensor of = rows(parents);
     at::Tensor means = table_->parameter("means").detach().index_select(0, of);
     at::Tensor scales = table_->parameter("scales").detach().index_select(0, of);

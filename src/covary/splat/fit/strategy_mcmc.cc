@@ -119,10 +119,9 @@ class McmcStrategy final : public Strategy {
           turned[k] = s * (r[k] * z[0] + r[3 + k] * z[1] + r[6 + k] * z[2]);
         }
         for (int k = 0; k < 3; ++k)
-          means[3 * i + k] +=
-              static_cast<float>(amount * gate *
-                                 (r[3 * k] * turned[0] + r[3 * k + 1] * turned[1] +
-                                  r[3 * k + 2] * turned[2]));
+          means[3 * i + k] += static_cast<float>(
+              amount * gate *
+              (r[3 * k] * turned[0] + r[3 * k + 1] * turned[1] + r[3 * k + 2] * turned[2]));
       }
     });
   }

@@ -20,7 +20,8 @@ double logit(double p);
 
 // n draws in [0, weights.size()) with replacement, in proportion to the weights (>= 0, not all 0). Draw i depends on
 // (random, i) and the weights alone.
-std::vector<int64_t> draw_by_weight(const std::vector<double>& weights, int64_t n, const Random& random);
+std::vector<int64_t> draw_by_weight(const std::vector<double>& weights, int64_t n,
+                                    const Random& random);
 
 // What each of n Gaussians at one place must be, so that together they look like the one with this opacity: the peak of the
 // combined alpha and its integral along a line stay. n is clamped to kMostCopies.

@@ -102,8 +102,8 @@ void Trainer::start(uint64_t seed) {
   const scene::Cloud cloud = starting_cloud(capture_, options_, seed);
   const OptimizerOptions& o = options_.optimizer;
   const std::map<std::string, nn::Schedule> rates = {
-      {"means", nn::exponential(o.lr_means * extent_, o.lr_means * extent_ * o.lr_means_final_factor,
-                                options_.steps)},
+      {"means", nn::exponential(o.lr_means * extent_,
+                                o.lr_means * extent_ * o.lr_means_final_factor, options_.steps)},
       {"quats", nn::constant(o.lr_quats)},
       {"scales", nn::constant(o.lr_scales)},
       {"opacities", nn::constant(o.lr_opacities)},
@@ -130,8 +130,7 @@ std::vector<int64_t> Trainer::views_of_step(int64_t step) const {
       epoch = drawn / n;
       order = Random(seed_, stream_of("train.views", static_cast<uint64_t>(epoch))).permutation(n);
     }
-    views.push_back(
-        capture_.train[static_cast<size_t>(order[static_cast<size_t>(drawn % n)])]);
+    views.push_back(capture_.train[static_cast<size_t>(order[static_cast<size_t>(drawn % n)])]);
   }
   return views;
 }
@@ -186,8 +185,9 @@ StepResult Trainer::step(const std::vector<int64_t>& views) {
     }
     const double value = loss.item<double>();
     if (!std::isfinite(value))
-      throw Error(ExitCode::kFailed, "the loss is no longer a number at step " + std::to_string(step),
-                  view.name, "lower the learning rates (--set optimizer.lr_means=...), or check the capture");
+      throw Error(ExitCode::kFailed,
+                  "the loss is no longer a number at step " + std::to_string(step), view.name,
+                  "lower the learning rates (--set optimizer.lr_means=...), or check the capture");
     result.loss += value;
     const ViewFacts facts{step, index, view.camera, rendered.footprints.at(0), loss};
     strategy_->before_backward(facts);
@@ -272,7 +272,8 @@ void Trainer::load_checkpoint(const std::filesystem::path& file) {
     throw Error(ExitCode::kData, what, file.string(), hint);
   };
   try {
-    if (d.at("schema") != kSchema) refuse("is no state of a fit", "give a run folder of covary train");
+    if (d.at("schema") != kSchema)
+      refuse("is no state of a fit", "give a run folder of covary train");
     if (const std::string field = first_difference(d.at("options"), options_json(options_));
         !field.empty())
       throw Error(ExitCode::kUsage, "differs from the run to be resumed", field,
