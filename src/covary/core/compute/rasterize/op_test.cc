@@ -287,6 +287,31 @@ TEST(Rasterize, BrokenNumbersAreCulledAndHarmNoOther) {
   EXPECT_TRUE(at::equal(render(broken).image, clean));
 }
 
+TEST(Rasterize, CulledOnesMayAsWellBeLeftOut) {
+  for (const auto type : {at::kFloat, at::kDouble}) {
+    Scene s = make_scene(300, type);
+    s.in.means.select(1, 0).mul_(3);
+    for (at::Tensor* t : {&s.in.means, &s.in.opacities}) t->requires_grad_(true);
+    const Output all = render(s);
+    loss(all).backward();
+    const at::Tensor ids = all.splats.ids;
+    ASSERT_GT(ids.size(0), 20);
+    ASSERT_LT(ids.size(0), 280);
+    Scene packed = s;
+    for (at::Tensor* t : {&packed.in.means, &packed.in.quats, &packed.in.scales,
+                          &packed.in.opacities, &packed.features})
+      *t = t->detach().index_select(0, ids);
+    for (at::Tensor* t : {&packed.in.means, &packed.in.opacities}) t->requires_grad_(true);
+    const Output part = render(packed);
+    loss(part).backward();
+    EXPECT_TRUE(at::equal(all.image, part.image));
+    EXPECT_TRUE(at::equal(s.in.means.grad().index_select(0, ids), packed.in.means.grad()));
+    EXPECT_TRUE(at::equal(s.in.opacities.grad().index_select(0, ids), packed.in.opacities.grad()));
+    EXPECT_EQ(s.in.means.grad().abs().sum(1).count_nonzero().item<int64_t>(),
+              packed.in.means.grad().abs().sum(1).count_nonzero().item<int64_t>());
+  }
+}
+
 TEST(Rasterize, TopWeightsAndMedianDepthAgreeWithBruteForce) {
   Scene s = make_scene(50, at::kDouble);
   const Output o = render(s);
