@@ -171,6 +171,8 @@ class OptionList {
   bool takes_value(const OptionField& field, const std::string* next) const;
 
   const std::vector<OptionField>& fields() const { return fields_; }
+  void hide(
+      std::string_view path);  // from help and did-you-mean, where a verb does not take the field
   bool was_set(std::string_view path) const;
 
  private:

@@ -15,7 +15,9 @@ namespace {
 enum Input { kMeans, kQuats, kScales, kCovariances, kOpacities, kExtras, kPose, kIntrinsics };
 
 void require(bool ok, const char* tensor, const std::string& shape) {
-  if (!ok) throw Error(ExitCode::kUsage, std::string("has the wrong shape or type"), tensor, "it must be " + shape);
+  if (!ok)
+    throw Error(ExitCode::kUsage, std::string("has the wrong shape or type"), tensor,
+                "it must be " + shape);
 }
 
 template <class T>
@@ -36,7 +38,8 @@ ProjectInput<T> input_of(const Tensors& in) {
 
 CameraParameters camera_of(const Tensors& in, int width, int height, int kind) {
   CameraParameters c{};
-  const at::Tensor pose = in[kPose].to(at::kDouble).contiguous(), k = in[kIntrinsics].to(at::kDouble).contiguous();
+  const at::Tensor pose = in[kPose].to(at::kDouble).contiguous(),
+                   k = in[kIntrinsics].to(at::kDouble).contiguous();
   std::copy_n(pose.const_data_ptr<double>(), 16, c.cam_from_world);
   const double* p = k.const_data_ptr<double>();
   c.fx = p[0];
@@ -51,7 +54,8 @@ CameraParameters camera_of(const Tensors& in, int width, int height, int kind) {
 
 // A vector as a tensor that keeps the projection alive; nothing is copied.
 template <class T, class V>
-at::Tensor share(const std::shared_ptr<Projection<T>>& owner, std::vector<V>& values, at::IntArrayRef shape) {
+at::Tensor share(const std::shared_ptr<Projection<T>>& owner, std::vector<V>& values,
+                 at::IntArrayRef shape) {
   return at::from_blob(values.data(), shape, [owner](void*) {}, at::CppTypeToScalarType<V>::value);
 }
 
@@ -64,9 +68,11 @@ Tensors forward(const Tensors& in, const CameraParameters& camera, const Project
     *p = project_reference(camera, input_of<T>(in), options);
   }
   const int64_t m = p->count();
-  return {share(p, p->ids, {m}),           share(p, p->centres, {m, 2}), share(p, p->depths, {m}),
-          share(p, p->params, {m, footprint_params(options.footprint)}), share(p, p->opacities, {m}),
-          share(p, p->extents, {m}),       share(p, p->halves, {m, 2})};
+  return {
+      share(p, p->ids, {m}),       share(p, p->centres, {m, 2}),
+      share(p, p->depths, {m}),    share(p, p->params, {m, footprint_params(options.footprint)}),
+      share(p, p->opacities, {m}), share(p, p->extents, {m}),
+      share(p, p->halves, {m, 2})};
 }
 
 template <class T>
@@ -80,8 +86,11 @@ Tensors backward(const Saved& saved, const Tensors& gradients, const CameraParam
   for (size_t i = 1; i < 5; ++i) v[i] = gradients[i].contiguous();
   const ProjectGradients<T> incoming{data<T>(v[1]), data<T>(v[2]), data<T>(v[3]), data<T>(v[4])};
   for (size_t i = 0; i <= kExtras; ++i)
-    if (in[i].defined() && saved.needs[i]) out[i] = at::zeros_like(in[i], at::MemoryFormat::Contiguous);
-  const auto to = [&](Input i) { return out[i].defined() ? out[i].template data_ptr<T>() : nullptr; };
+    if (in[i].defined() && saved.needs[i])
+      out[i] = at::zeros_like(in[i], at::MemoryFormat::Contiguous);
+  const auto to = [&](Input i) {
+    return out[i].defined() ? out[i].template data_ptr<T>() : nullptr;
+  };
   ProjectInputGradients<T> outgoing{.means = to(kMeans),
                                     .quats = to(kQuats),
                                     .scales = to(kScales),
@@ -94,7 +103,8 @@ Tensors backward(const Saved& saved, const Tensors& gradients, const CameraParam
     project_vjp_reference(camera, input_of<T>(in), options, p, incoming, outgoing);
   }
   const auto small = [&](const double* values, at::IntArrayRef shape, const at::Tensor& like) {
-    return at::from_blob(const_cast<double*>(values), shape, at::kDouble).to(like.scalar_type(), false, true);
+    return at::from_blob(const_cast<double*>(values), shape, at::kDouble)
+        .to(like.scalar_type(), false, true);
   };
   if (saved.needs[kPose]) out[kPose] = small(outgoing.camera, {4, 4}, in[kPose]);
   if (saved.needs[kIntrinsics]) out[kIntrinsics] = small(outgoing.intrinsics, {4}, in[kIntrinsics]);
@@ -103,12 +113,14 @@ Tensors backward(const Saved& saved, const Tensors& gradients, const CameraParam
 
 }  // namespace
 
-ProjectedTensors project(const ProjectTensors& in, int width, int height, int kind, const ProjectOptions& options) {
+ProjectedTensors project(const ProjectTensors& in, int width, int height, int kind,
+                         const ProjectOptions& options) {
   require(in.means.defined() && in.means.dim() == 2 && in.means.size(1) == 3, "means", "[N,3]");
   const int64_t n = in.means.size(0);
   const auto type = in.means.scalar_type();
   require(type == at::kFloat || type == at::kDouble, "means", "float or double");
-  const auto check = [&](const at::Tensor& t, const char* name, at::IntArrayRef shape, const char* text) {
+  const auto check = [&](const at::Tensor& t, const char* name, at::IntArrayRef shape,
+                         const char* text) {
     require(t.defined() && t.sizes() == shape && t.scalar_type() == type, name, text);
   };
   if (in.covariances.defined()) {
@@ -120,8 +132,10 @@ ProjectedTensors project(const ProjectTensors& in, int width, int height, int ki
   check(in.opacities, "opacities", {n}, "[N] of the type of means");
   if (const int extras = footprint_extras(options.footprint); extras > 0)
     check(in.extras, "extras", {n, extras}, "[N,E] of the type of means, E as the footprint asks");
-  require(in.cam_from_world.defined() && in.cam_from_world.sizes() == at::IntArrayRef({4, 4}), "cam_from_world", "[4,4]");
-  require(in.intrinsics.defined() && in.intrinsics.sizes() == at::IntArrayRef({4}), "intrinsics", "[4]");
+  require(in.cam_from_world.defined() && in.cam_from_world.sizes() == at::IntArrayRef({4, 4}),
+          "cam_from_world", "[4,4]");
+  require(in.intrinsics.defined() && in.intrinsics.sizes() == at::IntArrayRef({4}), "intrinsics",
+          "[4]");
 
   Tensors inputs = {in.means,     in.quats,  in.scales,         in.covariances,
                     in.opacities, in.extras, in.cam_from_world, in.intrinsics};
@@ -132,7 +146,9 @@ ProjectedTensors project(const ProjectTensors& in, int width, int height, int ki
   const bool single = type == at::kFloat;
   Tensors out = differentiable(
       "project", inputs,
-      [&](const Tensors& t) { return single ? forward<float>(t, camera, options) : forward<double>(t, camera, options); },
+      [&](const Tensors& t) {
+        return single ? forward<float>(t, camera, options) : forward<double>(t, camera, options);
+      },
       [camera, options, single](const Saved& saved, const Tensors& gradients) {
         return single ? backward<float>(saved, gradients, camera, options)
                       : backward<double>(saved, gradients, camera, options);

@@ -23,9 +23,12 @@ double sum_lanes(V v) {
   return v;
 }
 
-#include "covary/core/compute/project/project_loop.inc"
+// The order matters: maths, footprints, then the loop over both.
 #include "covary/core/compute/project/project_math.inc"
+
 #include "covary/core/compute/rasterize/footprints.inc"
+
+#include "covary/core/compute/project/project_loop.inc"
 
 }  // namespace
 

@@ -25,9 +25,12 @@ HWY_INLINE Lanes load_lanes(const float* p) {
 HWY_INLINE void store_lanes(Lanes v, float* p) { v.store(p); }
 HWY_INLINE double sum_lanes(Lanes v) { return sum(v); }
 
-#include "covary/core/compute/project/project_loop.inc"
+// The order matters: maths, footprints, then the loop over both.
 #include "covary/core/compute/project/project_math.inc"
+
 #include "covary/core/compute/rasterize/footprints.inc"
+
+#include "covary/core/compute/project/project_loop.inc"
 
 Projection<float> project_lanes(const CameraParameters& camera, const ProjectInput<float>& input,
                                 const ProjectOptions& options) {
