@@ -275,10 +275,6 @@ class Reader {
     }
     if (is({"version"})) return version_text();
     if (is({"list"}) && verb_->name != "study") return verb_choices(*verb_);
-    if (is({"list"})) {
-      out_.list = true;
-      return {};
-    }
     if (is({"json"})) {
       out_.json = true;
       if (f.value)
@@ -468,7 +464,26 @@ class Reader {
     if (!contains(recorded_common(), key)) refuse_unsupported(key, source + ": " + key);
   }
 
+  // --resume without a config takes the run's own, so that only what was typed can differ.
+  void take_config_of_resumed_run() {
+    const bool resume = std::any_of(settings_.begin(), settings_.end(), [](const Setting& s) {
+      return s.common && s.path == "resume" && s.value == "true";
+    });
+    if (verb_->name != "train" || !resume || !configs_.empty() || !presets_.empty() ||
+        out_.outputs.size() != 1 || !out_.sweeps.empty())
+      return;
+    std::error_code ignored;
+    for (const std::string& folder : {out_.outputs[0], out_.outputs[0] + ".run"}) {
+      const std::filesystem::path file = std::filesystem::path(folder) / "config.json";
+      if (!std::filesystem::is_regular_file(file, ignored)) continue;
+      configs_.push_back(read_config(file.string(), "--resume"));
+      configs_.back().outputs.clear();
+      return;
+    }
+  }
+
   Invocation resolve() {
+    take_config_of_resumed_run();
     for (const Config& c : presets_) apply(c);
     for (const Config& c : configs_) {
       apply(c);

@@ -3,9 +3,10 @@
 namespace covary::cli {
 
 nlohmann::json Invocation::to_json() const {
-  nlohmann::json j = {{"verb", verb},       {"inputs", inputs},       {"outputs", outputs},
-                      {"options", options}, {"common", common},       {"set", set},
-                      {"json", json},       {"json_file", json_file}, {"list", list}};
+  nlohmann::json j = {
+      {"verb", verb},     {"inputs", inputs}, {"outputs", outputs}, {"options", options},
+      {"common", common}, {"set", set},       {"json", json},       {"json_file", json_file},
+  };
   j["sweeps"] = nlohmann::json::array();
   for (const Sweep& s : sweeps) j["sweeps"].push_back({{"key", s.key}, {"values", s.values}});
   return j;
@@ -21,7 +22,6 @@ Invocation Invocation::from_json(const nlohmann::json& j) {
   v.set = j.at("set").get<std::vector<std::string>>();
   v.json = j.at("json");
   v.json_file = j.at("json_file");
-  v.list = j.at("list");
   for (const auto& s : j.at("sweeps"))
     v.sweeps.push_back({s.at("key"), s.at("values").get<std::vector<std::string>>()});
   return v;

@@ -6,7 +6,7 @@
 #include "covary/cli/eval_options.h"
 #include "covary/cli/info_options.h"
 #include "covary/cli/render_options.h"
-#include "covary/cli/study_options.h"
+#include "covary/core/eval/study_options.h"
 #include "covary/splat/fit/train_options.h"
 
 namespace covary::cli {
@@ -16,6 +16,12 @@ template <class T>
 std::unique_ptr<BoundOptions> bind() {
   return std::make_unique<BoundOptionsOf<T>>();
 }
+
+// The options of `covary study` as the other verbs have theirs. What is missing (a slug or another thing to do) is found
+// when the positional is known.
+struct StudyVerbOptions : eval::StudyOptions {
+  void check() const {}
+};
 
 // Published systems and methods by the command that runs them, for those whose verb this version
 // has or will have.
@@ -136,8 +142,8 @@ const std::vector<Verb>& verbs() {
        "covary study core-3dgs",
        0,
        64,
-       bind<StudyOptions>,
-       {"resume", "overwrite", "repeats"}},
+       bind<StudyVerbOptions>,
+       {"resume", "overwrite"}},
       {"info",
        "studies and tools",
        "any capture, scene or run on one screen; alone: this build and machine",
@@ -158,8 +164,8 @@ const Verb* find_verb(std::string_view name) {
 }
 
 bool takes_common(const Verb& verb, std::string_view option) {
-  static const std::vector<std::string> all = {"seed",  "threads", "device", "precision",
-                                               "quiet", "verbose", "tty",    "memory"};
+  static const std::vector<std::string> all = {"seed",    "threads", "device", "quiet",
+                                               "verbose", "tty",     "memory"};
   const auto has = [&](const std::vector<std::string>& names) {
     return std::find(names.begin(), names.end(), option) != names.end();
   };
