@@ -36,9 +36,9 @@ at::Tensor each(const at::Tensor& a, const at::Tensor& b, F&& f) {
   return out;
 }
 
-at::Tensor exponential(const at::Tensor& x) {
+at::Tensor exp_of(const at::Tensor& x) {
   return compute::differentiable(
-      "exponential", {x},
+      "exp", {x},
       [](const compute::Tensors& in) {
         return compute::Tensors{each(in[0].contiguous(), [](float v) { return std::exp(v); })};
       },
@@ -68,7 +68,7 @@ render::Primitives activated(const at::Tensor& means, const at::Tensor& quats,
                              const at::Tensor& sh0, const at::Tensor& shN) {
   return {.means = means,
           .quats = quats,
-          .scales = exponential(log_scales),
+          .scales = exp_of(log_scales),
           .covariances = {},
           .opacities = logistic_of(logits),
           .sh0 = sh0,

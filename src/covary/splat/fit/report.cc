@@ -108,7 +108,7 @@ double figure(const json& object, const char* name) {
 
 struct Curve {
   std::string title;
-  std::vector<double> x, y;
+  std::vector<double> x = {}, y = {};
   bool log_scale = false;  // of y
   bool dots = false;
   int digits = 2;
