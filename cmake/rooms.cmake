@@ -29,7 +29,7 @@ endfunction()
 function(covary_torch_files out)
   set(files ${ARGN})
   list(FILTER files EXCLUDE REGEX "/core/(base|numeric|geometry|data)/")
-  list(FILTER files EXCLUDE REGEX "/core/compute/.*/(reference|simd|[a-z_0-9]*_kernel|[a-z_0-9]*_bench)(_test)?\\.cc$")
+  list(FILTER files EXCLUDE REGEX "/core/(compute|eval)/(.*/)?(reference|simd|[a-z_0-9]*_kernel|[a-z_0-9]*_bench)(_test)?\\.cc$")
   set(${out} ${files} PARENT_SCOPE)
 endfunction()
 

@@ -1,10 +1,11 @@
 // `.cov` files and `.npy`/`.npz`: named arrays and a JSON document in a ZIP with CRCs, opened by NumPy as an .npz.
 //
 //   CovWriter w("state.cov");  w.json({{"step", 700}});  w.array("means", means.data(), {n, 3});  w.commit();
-//   CovReader r("state.cov");  auto a = r.array<float>("means");      // a.shape, a.values
+//   CovReader r("state.cov");  Array a = r.array("means");             // a.shape, a.as<float>()
 //
-// model.json holds {"schema", "version", ...}. Entries are stored uncompressed (arrays of floats hardly shrink). Reading checks sizes
-// before it allocates, and CRCs; a truncated or altered file is Error(kData) naming file and entry.
+// model.json holds {"schema", "version", ...}. Entries are stored uncompressed (arrays of floats hardly shrink), zip64 when
+// over 4 GB. Reading checks sizes before it allocates, and CRCs; a truncated or altered file is Error(kData) naming file
+// and entry.
 #pragma once
 
 #include <cstdint>
@@ -31,6 +32,9 @@ struct Array {
   template <class T> T* as() { return reinterpret_cast<T*>(bytes.data()); }
 };
 
+// NumPy's types that are missing here are widened: float16 to float32, int8 and int16 to int32, uint32 to int64.
+// Big-endian and column-major arrays are read too.
+Array parse_npy(std::vector<uint8_t> bytes, const std::string& where);  // where: the file's name in errors
 Array read_npy(const std::filesystem::path& path);
 void write_npy(const std::filesystem::path& path, const Array& array);
 std::map<std::string, Array> read_npz(const std::filesystem::path& path);  // stored or deflated

@@ -9,6 +9,8 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <span>
+#include <string>
 #include <vector>
 
 namespace covary::data {
@@ -33,7 +35,10 @@ struct ImageInfo {
 };
 ImageInfo image_info(const std::filesystem::path& path);  // from the header alone
 Image8 read_image(const std::filesystem::path& path);     // 16-bit is reduced to 8; palette expanded; 1, 3 or 4 channels
-Image16 read_image16(const std::filesystem::path& path);
+Image16 read_image16(const std::filesystem::path& path);   // PNG; 8-bit values come as v * 257
+// The same from bytes in memory; `where` stands for the file's name in errors.
+ImageInfo image_info(std::span<const uint8_t> bytes, const std::string& where);
+Image8 decode_image(std::span<const uint8_t> bytes, const std::string& where);
 void write_image(const std::filesystem::path& path, const Image8& image);
 void write_image16(const std::filesystem::path& path, const Image16& image);  // PNG
 std::vector<uint8_t> encode_png(const Image8& image);   // for self-contained reports
@@ -41,6 +46,8 @@ std::vector<uint8_t> encode_jpeg(const Image8& image, int quality);
 
 ImageF to_float(const Image8& image);                   // v / 255
 Image8 to_bytes(const ImageF& image);                   // round(clamp(v, 0, 1) * 255)
+
+// Alpha is always straight (not premultiplied), as in PNG.
 
 // Area average: each output pixel is the exact mean of the input area it covers. Any size down; alpha, if a fourth
 // channel is there, weights the colours (premultiplied averaging).

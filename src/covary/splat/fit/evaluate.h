@@ -59,8 +59,8 @@ struct Evaluation {
 Evaluation evaluate(const scene::Cloud& scene, const scene::Capture& capture,
                     const EvaluateOptions& options);
 
-// 10 log10(1 / mean squared error) of clamped images [H,W,3] over the pixels that count (mask [H,W]
-// uint8, may be undefined).
+// 10 log10(1 / mean squared error) of images [H,W,3], clamped to [0,1], over the pixels that count
+// (mask [H,W] float, may be undefined). Float or uint8.
 double psnr(const at::Tensor& image, const at::Tensor& truth, const at::Tensor& mask = {});
 
 // |render - truth| as a picture: channel mean, blue over green and yellow to white at 0.25.

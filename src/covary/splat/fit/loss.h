@@ -25,9 +25,9 @@ namespace covary::fit {
 
 // A photo made ready for comparison with a rendering.
 struct Target {
-  at::Tensor
-      image;        // [H,W,3] float; masked pixels and transparency as mask_mode and background say
-  at::Tensor mask;  // [H,W] uint8, 1 = counts; undefined = all count
+  at::Tensor image;       // [H,W,3] uint8 (the photo itself, not copied), or float where something
+                          // shows the background
+  at::Tensor mask;        // [H,W] float, 1 = counts, 0 = does not; undefined = all count
   at::Tensor background;  // [3] float, behind the rendering
 };
 

@@ -1,7 +1,7 @@
 // Cameras: the ideal ones that renderers take, and the lenses that photos come with.
 //
-// Conventions: OpenCV axes (x right, y down, z forward), pixel centres at +0.5, poses named target_from_source in
-// double. World units are the scene's.
+// Conventions: OpenCV axes (x right, y down, z forward), pixel centres at +0.5, poses named
+// target_from_source in double. World units are the scene's.
 #pragma once
 
 #include <array>
@@ -17,16 +17,17 @@ enum class Projection { kPinhole, kOrthographic, kFisheye };  // fisheye: equidi
 
 // An ideal camera. Orthographic: fx, fy are px a world unit.
 struct Camera {
-  int width = 0, height = 0;               // px
-  double fx = 0, fy = 0, cx = 0, cy = 0;   // px
+  int width = 0, height = 0;              // px
+  double fx = 0, fy = 0, cx = 0, cy = 0;  // px
   Eigen::Matrix4d cam_from_world = Eigen::Matrix4d::Identity();
   Projection projection = Projection::kPinhole;
 
-  Eigen::Vector3d centre() const;          // of projection, in world coordinates
-  Eigen::Vector3d forward() const;         // optical axis in world coordinates
-  Eigen::Vector2d project(const Eigen::Vector3d& world_point) const;           // px; meaningless behind the camera
-  Eigen::Vector3d ray(double x, double y) const;                               // unit direction in world coordinates
-  Camera scaled(int new_width, int new_height) const;                          // K by the actual ratios
+  Eigen::Vector3d centre() const;   // of projection, in world coordinates
+  Eigen::Vector3d forward() const;  // optical axis in world coordinates
+  Eigen::Vector2d project(
+      const Eigen::Vector3d& world_point) const;       // px; meaningless behind the camera
+  Eigen::Vector3d ray(double x, double y) const;       // unit direction in world coordinates
+  Camera scaled(int new_width, int new_height) const;  // K by the actual ratios
 };
 
 // Lens models by COLMAP's names and parameter order.
@@ -34,14 +35,25 @@ enum class LensModel { kSimplePinhole, kPinhole, kSimpleRadial, kRadial, kOpenCV
 struct Lens {
   LensModel model = LensModel::kPinhole;
   int width = 0, height = 0;
-  std::vector<double> params;  // SIMPLE_PINHOLE f cx cy; PINHOLE fx fy cx cy; SIMPLE_RADIAL f cx cy k; RADIAL f cx cy k1 k2;
-                               // OPENCV fx fy cx cy k1 k2 p1 p2; OPENCV_FISHEYE fx fy cx cy k1 k2 k3 k4
-  bool distorted() const;                                           // any coefficient not 0, or fisheye
-  Eigen::Vector2d distort(const Eigen::Vector2d& ideal) const;      // normalised ideal -> px
-  Eigen::Vector2d undistort(const Eigen::Vector2d& px) const;       // px -> normalised ideal (Newton)
-  // The pinhole whose image holds valid pixels only, with the largest such crop around the distorted image's centre.
+  std::vector<double>
+      params;  // SIMPLE_PINHOLE f cx cy; PINHOLE fx fy cx cy; SIMPLE_RADIAL f cx cy k; RADIAL f cx
+               // cy k1 k2; OPENCV fx fy cx cy k1 k2 p1 p2; OPENCV_FISHEYE fx fy cx cy k1 k2 k3 k4
+  // Error(kData, where): number of parameters, size, finite, focal length > 0. The functions below
+  // take it as checked.
+  void check(const std::string& where) const;
+  Lens scaled(int new_width, int new_height) const;             // for photos of another size
+  bool distorted() const;                                       // any coefficient not 0, or fisheye
+  Eigen::Vector2d distort(const Eigen::Vector2d& ideal) const;  // normalised ideal -> px
+  Eigen::Vector2d undistort(const Eigen::Vector2d& px) const;   // px -> normalised ideal (Newton)
+  // The pinhole whose image holds valid pixels only: the largest upright rectangle of ideal
+  // coordinates that the photo covers, at the photo's size (so focal lengths grow a little instead
+  // of the picture shrinking). Fisheyes are cut at twice the view of a pinhole with their focal
+  // length. Error(kData) when the distortion folds the picture over.
   Camera optimal_pinhole() const;
 };
-LensModel lens_model(const std::string& colmap_name);  // Error(kData) for a model we do not read, naming those we do
+LensModel lens_model(
+    const std::string& colmap_name);  // Error(kData) for a model we do not read, naming those we do
+std::string lens_model_name(LensModel model);
+size_t lens_param_count(LensModel model);
 
 }  // namespace covary::scene

@@ -3,8 +3,14 @@
 //   Capture c = load_capture("data/fox", {.downscale = 4, .test_every = 8});
 //   for (int64_t i : c.test) show(c.views[i].image);
 //
-// load_capture tells the kind by content: a COLMAP folder (images/ and sparse/0/ with .bin or .txt), transforms.json
-// (nerfstudio, instant-ngp), transforms_train.json (NeRF-synthetic), or a name of a registered generator, "sample:NAME,key=value". Photos are undistorted once on loading, kept as 8 bit.
+// load_capture tells the kind by content: a COLMAP folder (images/ and sparse/0/ with .bin or
+// .txt), transforms.json (nerfstudio, instant-ngp; the file itself may be named),
+// transforms_train.json (NeRF-synthetic), or a name of a registered generator,
+// "sample:NAME,key=value". Photos are undistorted once on loading, kept as 8 bit.
+//
+// Errors: Error(kData) naming file and field, with a hint: no folder, no cameras, no photo that
+// matches, a lens that is not read, a photo or mask of another shape, damaged files. What can be
+// lived with is a note: photos that are missing, points that are not finite, no points.
 #pragma once
 
 #include <functional>
@@ -19,46 +25,58 @@
 namespace covary::scene {
 
 struct View {
-  std::string name;             // file name as the model spells it; views are sorted by it
-  Camera camera;                // scene coordinates (after normalisation)
-  data::Image8 image;           // H x W x 3, straight colour (alpha already in `mask`, colours composited on the background unless that is random)
-  data::Image8 alpha;           // H x W x 1 when the photo had alpha, else empty; image is then NOT premultiplied
-  data::Image8 mask;            // H x W x 1: 255 = use, 0 = masked; empty = all used
-  data::ImageF depth;           // H x W x 1 camera z in scene units, 0 = unknown; may be empty
-  data::ImageF normal;          // H x W x 3 camera axes, toward the camera; may be empty
-  std::string path;             // of the photo, for messages; empty for generated views
+  std::string name;  // file name as the model spells it; views are sorted by it
+  Camera camera;     // scene coordinates (after normalisation)
+  // H x W x 3. A photo with alpha is composited on the background already, unless that is random:
+  // then these are its straight (not premultiplied) colours.
+  data::Image8 image;
+  data::Image8
+      alpha;  // H x W x 1 when the photo had alpha (or a mask, by mask_mode empty), else empty
+  data::Image8 mask;    // H x W x 1: 255 = use, 0 = masked; empty = all used
+  data::ImageF depth;   // H x W x 1 camera z in scene units, 0 = unknown; may be empty
+  data::ImageF normal;  // H x W x 3 camera axes, toward the camera; may be empty
+  std::string path;     // of the photo, for messages; empty for generated views
 };
 
 struct Points {
-  std::vector<Eigen::Vector3f> positions;                // scene coordinates
+  std::vector<Eigen::Vector3f> positions;  // scene coordinates
   std::vector<Eigen::Matrix<uint8_t, 3, 1>> colors;
 };
 
 struct Capture {
-  std::string name;             // of the folder or generator
+  std::string name;  // of the folder or generator
   std::vector<View> views;
-  std::vector<int64_t> train, test;              // indices into views
-  Points points;                                 // sparse points; may be empty
-  Eigen::Matrix4d scene_from_capture = Eigen::Matrix4d::Identity();  // similarity; exports go back by its inverse
-  Eigen::Vector3f background = {0, 0, 0};        // in [0,1]
+  std::vector<int64_t> train, test;  // indices into views
+  Points points;                     // sparse points; may be empty
+  Eigen::Matrix4d scene_from_capture =
+      Eigen::Matrix4d::Identity();         // similarity; exports go back by its inverse
+  Eigen::Vector3f background = {0, 0, 0};  // in [0,1]
   bool random_background = false;
-  double extent = 1;                             // 1.1 * largest distance of a training camera from their mean, scene units
-  std::vector<std::string> notes;                // what was skipped, chosen, assumed; said on loading
-  std::vector<std::pair<std::string, std::string>> files;  // name, SHA-256 of the model files, for run records
+  double extent = 1;  // 1.1 * largest distance of a training camera from their mean, scene
+                      // units; 1 when all stand at one place
+  std::vector<std::string> notes;  // what was skipped, chosen, assumed; said on loading
+  std::vector<std::pair<std::string, std::string>>
+      files;  // name, SHA-256 of the model files, for run records
 };
 
 Capture load_capture(const std::string& where, const CaptureOptions& options);
 
 // Generators of "sample:NAME,key=value,...": registered by the rooms above.
 struct SampleSource {
-  std::string name, help;                                                     // "studio", one line with the parameters
-  std::function<Capture(const std::map<std::string, std::string>& parameters, const CaptureOptions&)> make;
+  std::string name, help;  // "studio", one line with the parameters
+  std::function<Capture(const std::map<std::string, std::string>& parameters,
+                        const CaptureOptions&)>
+      make;
 };
 void register_sample(SampleSource source);
 const std::vector<SampleSource>& samples();
 
-// Rotates the mean camera up to +z, moves the point nearest to all optical axes to 0, scales the median camera distance to 1.
+// Rotates the mean camera up to +z and the points' widest horizontal direction to x, moves the
+// point nearest to all optical axes to 0, scales the median camera distance to 1. Without a common
+// up the frame is not turned; cameras at one place are scaled by the median distance of the points,
+// else not at all.
 Eigen::Matrix4d normalising_similarity(const std::vector<Camera>& cameras, const Points& points);
-Camera transformed(const Camera& camera, const Eigen::Matrix4d& new_from_old);  // similarity; scale moves to the pose
+Camera transformed(const Camera& camera,
+                   const Eigen::Matrix4d& new_from_old);  // similarity; scale moves to the pose
 
 }  // namespace covary::scene

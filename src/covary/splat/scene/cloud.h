@@ -15,15 +15,16 @@ struct Cloud {
   at::Tensor opacities;  // [N] logit
   at::Tensor sh0;        // [N,1,3] degree-0 SH coefficient; colour = 0.5 + C0 * sh0
   at::Tensor shN;        // [N,K-1,3] coefficient-major, K = (degree+1)^2
-  std::map<std::string, at::Tensor> columns;  // extra columns [N] or [N,k] of any type, kept through edits
-  bool antialiased = false;                   // trained with the screen-space filter (render it that way)
+  std::map<std::string, at::Tensor>
+      columns;               // extra columns [N] or [N,k] of any type, kept through edits
+  bool antialiased = false;  // trained with the screen-space filter (render it that way)
 
   int64_t size() const { return means.defined() ? means.size(0) : 0; }
   int sh_degree() const;  // 0..4 from shN
   void check() const;     // shapes agree; Error(kFailed) naming the tensor
 };
 
-// Whole rows; columns included.
+// Whole rows by index (int64) or mask (bool) [N]; columns included.
 Cloud select(const Cloud& cloud, const at::Tensor& rows);
 
 }  // namespace covary::scene

@@ -1,6 +1,8 @@
-// The 3DGS `.ply`: little-endian float32, x y z nx ny nz f_dc_0..2 f_rest_* (channel-major) opacity scale_0..2 rot_0..3.
-// Reading takes any property order and type, and keeps unknown float columns. Writing what was read gives the same bytes
-// for files laid out as above.
+// The 3DGS `.ply`: little-endian float32, x y z nx ny nz f_dc_0..2 f_rest_* (channel-major) opacity
+// scale_0..2 rot_0..3. Reading takes any property order and type, and keeps unknown float columns.
+// Writing what was read gives the same bytes for files laid out as above. Columns [N] of any type
+// are properties of their name, columns [N,k] become name_0 .. name_k-1 (int64 is written as int).
+// `antialiased` travels as a comment line.
 #pragma once
 
 #include <filesystem>
@@ -9,7 +11,8 @@
 
 namespace covary::scene {
 
-// Error(kData) naming file and property: truncated, absurd count, missing property, wrong f_rest count, NaN positions.
+// Error(kData) naming file and property: truncated, absurd count, missing property, wrong f_rest
+// count, NaN positions.
 Cloud read_ply(const std::filesystem::path& path);
 void write_ply(const std::filesystem::path& path, const Cloud& cloud);  // atomic
 

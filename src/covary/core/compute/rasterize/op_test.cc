@@ -7,11 +7,10 @@
 #include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <hwy/targets.h>
 
 #include "covary/core/base/random.h"
 #include "covary/core/base/threads.h"
-#include "covary/core/compute/rasterize/op.h"
+#include "covary/core/compute/every_target.h"
 
 namespace covary::compute {
 namespace {
@@ -287,6 +286,31 @@ TEST(Rasterize, BrokenNumbersAreCulledAndHarmNoOther) {
   EXPECT_TRUE(at::equal(render(broken).image, clean));
 }
 
+TEST(Rasterize, CulledOnesMayAsWellBeLeftOut) {
+  for (const auto type : {at::kFloat, at::kDouble}) {
+    Scene s = make_scene(300, type);
+    s.in.means.select(1, 0).mul_(3);
+    for (at::Tensor* t : {&s.in.means, &s.in.opacities}) t->requires_grad_(true);
+    const Output all = render(s);
+    loss(all).backward();
+    const at::Tensor ids = all.splats.ids;
+    ASSERT_GT(ids.size(0), 20);
+    ASSERT_LT(ids.size(0), 280);
+    Scene packed = s;
+    for (at::Tensor* t : {&packed.in.means, &packed.in.quats, &packed.in.scales,
+                          &packed.in.opacities, &packed.features})
+      *t = t->detach().index_select(0, ids);
+    for (at::Tensor* t : {&packed.in.means, &packed.in.opacities}) t->requires_grad_(true);
+    const Output part = render(packed);
+    loss(part).backward();
+    EXPECT_TRUE(at::equal(all.image, part.image));
+    EXPECT_TRUE(at::equal(s.in.means.grad().index_select(0, ids), packed.in.means.grad()));
+    EXPECT_TRUE(at::equal(s.in.opacities.grad().index_select(0, ids), packed.in.opacities.grad()));
+    EXPECT_EQ(s.in.means.grad().abs().sum(1).count_nonzero().item<int64_t>(),
+              packed.in.means.grad().abs().sum(1).count_nonzero().item<int64_t>());
+  }
+}
+
 TEST(Rasterize, TopWeightsAndMedianDepthAgreeWithBruteForce) {
   Scene s = make_scene(50, at::kDouble);
   const Output o = render(s);
@@ -302,14 +326,8 @@ TEST(Rasterize, TopWeightsAndMedianDepthAgreeWithBruteForce) {
   EXPECT_TRUE(at::equal(has_median, i.median_depth > 0));
 }
 
-// The SIMD kernels (float) against the reference (double), on every target this machine has.
-class EveryTarget : public ::testing::TestWithParam<int64_t> {
- protected:
-  void SetUp() override { hwy::SetSupportedTargetsForTest(GetParam()); }
-  void TearDown() override { hwy::SetSupportedTargetsForTest(0); }
-};
-
-TEST_P(EveryTarget, AgreesWithTheReference) {
+// The SIMD kernels (float) against the reference (double).
+void expect_agreement_with_the_reference() {
   struct Case {
     int64_t n;
     int kind;
@@ -362,9 +380,13 @@ TEST_P(EveryTarget, AgreesWithTheReference) {
               0.01 * screen[0].norm().item<double>());
   }
 }
-INSTANTIATE_TEST_SUITE_P(Targets, EveryTarget,
-                         ::testing::ValuesIn(hwy::SupportedAndGeneratedTargets()),
-                         [](const auto& info) { return std::string(hwy::TargetName(info.param)); });
+
+TEST(Rasterize, EverySimdTargetAgreesWithTheReference) {
+  on_every_target([](const char* target) {
+    SCOPED_TRACE(target);
+    expect_agreement_with_the_reference();
+  });
+}
 
 }  // namespace
 }  // namespace covary::compute

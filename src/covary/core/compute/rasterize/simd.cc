@@ -96,6 +96,7 @@ struct TileFrame {
   }
 };
 
+// kSkip: leave at once when no pixel is touched; it pays where much work follows, as in the backward pass.
 // One blend of a vector of pixels: t > 0 is the transmittance of a live pixel, t < 0 minus that of
 // a finished one.
 struct Blend {
@@ -103,14 +104,14 @@ struct Blend {
   Lanes value, alpha;
   LaneMask blended;
 };
-template <class F>
+template <class F, bool kSkip = true>
 HWY_INLINE bool blend(const float* record, const Lanes* params, Lanes px, Lanes dy, Lanes& t,
                       Blend& b, bool& stopped) {
   const Lanes dx = px - Lanes(record[0]);
   b.value = F::template value<Lanes>(dx, dy, params);
   b.alpha = lane_min(Lanes(static_cast<float>(kMaxAlpha)), Lanes(record[2]) * b.value);
   const LaneMask seen = (b.alpha >= Lanes(static_cast<float>(kMinAlpha))) & (t > Lanes(0.0f));
-  if (none(seen)) return false;
+  if (kSkip && none(seen)) return false;
   const Lanes next = t * (Lanes(1.0f) - b.alpha);
   const LaneMask stop = seen & (next <= Lanes(static_cast<float>(kMinTransmittance)));
   b.blended = and_not(stop, seen);
@@ -180,7 +181,7 @@ void forward_tile(const RasterInput<float>& in, const Records& records,
         for (int k = 0; k < kParts; ++k) {
           Blend b;
           bool stopped;
-          if (!blend<F>(record, params, frame.px[k], dy, t[k], b, stopped)) continue;
+          blend<F, false>(record, params, frame.px[k], dy, t[k], b, stopped);
           any_stopped |= stopped;
           if constexpr (kChannels > 0) {
             for (int c = 0; c < kChannels; ++c)

@@ -75,28 +75,28 @@ TileLists build(const TileGrid& grid, const TileSplats<T>& s, bool exact) {
   const int tiles = grid.tiles(), tiles_x = grid.tiles_x();
   TileLists lists;
   lists.first_slot.assign(static_cast<size_t>(m) + 1, 0);
+  // Each chunk of primitives lists its tiles on its own; then the chunks are joined.
+  std::vector<std::vector<uint32_t>> parts(static_cast<size_t>(chunks));
   parallel_tasks(chunks, [&](int64_t chunk) {
+    std::vector<uint32_t>& part = parts[static_cast<size_t>(chunk)];
+    part.reserve(4 * kChunk);
     for (int64_t i = chunk * kChunk; i < std::min(m, (chunk + 1) * kChunk); ++i) {
-      int64_t n = 0;
-      for_tile_rows<F>(grid, s, i, exact, [&](int, TileRange r) { n += r.x1 - r.x0; });
-      lists.first_slot[static_cast<size_t>(i) + 1] = n;
+      const size_t before = part.size();
+      for_tile_rows<F>(grid, s, i, exact, [&](int row, TileRange r) {
+        for (int x = r.x0; x < r.x1; ++x) part.push_back(static_cast<uint32_t>(row * tiles_x + x));
+      });
+      lists.first_slot[static_cast<size_t>(i) + 1] = static_cast<int64_t>(part.size() - before);
     }
   });
   std::partial_sum(lists.first_slot.begin(), lists.first_slot.end(), lists.first_slot.begin());
   const int64_t pairs = lists.first_slot[static_cast<size_t>(m)];
-  if (pairs > int64_t{0xffffffff})
+  if (pairs > int64_t{0xffffffff}) {
     throw Error(ExitCode::kFailed, "more than 2^32 pairs of primitives and tiles", "rasterizer",
                 "render a smaller image or fewer primitives");
-
-  std::vector<uint32_t> tile_of(static_cast<size_t>(pairs));
-  parallel_tasks(chunks, [&](int64_t chunk) {
-    for (int64_t i = chunk * kChunk; i < std::min(m, (chunk + 1) * kChunk); ++i) {
-      uint32_t* out = tile_of.data() + lists.first_slot[static_cast<size_t>(i)];
-      for_tile_rows<F>(grid, s, i, exact, [&](int row, TileRange r) {
-        for (int x = r.x0; x < r.x1; ++x) *out++ = static_cast<uint32_t>(row * tiles_x + x);
-      });
-    }
-  });
+  }
+  std::vector<uint32_t> tile_of;
+  tile_of.reserve(static_cast<size_t>(pairs));
+  for (const auto& part : parts) tile_of.insert(tile_of.end(), part.begin(), part.end());
 
   // Counting sort by tile in depth order. Blocks of consecutive ranks count on their own; a block's
   // entries of a tile follow those of the blocks before it, so that the order is that of one serial

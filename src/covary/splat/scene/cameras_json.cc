@@ -1,0 +1,104 @@
+#include "covary/splat/scene/cameras_json.h"
+
+#include <cmath>
+
+#include <nlohmann/json.hpp>
+
+#include "covary/core/base/error.h"
+#include "covary/core/base/file.h"
+#include "covary/splat/scene/json_fields.h"
+
+namespace covary::scene {
+namespace {
+
+using nlohmann::json;
+
+constexpr const char* kSchema = "covary-cameras/1";
+constexpr const char* kProjections[] = {"pinhole", "orthographic", "fisheye"};
+
+json matrix_to_json(const Eigen::Matrix4d& m) {
+  json rows = json::array();
+  for (int r = 0; r < 4; ++r) rows.push_back({m(r, 0), m(r, 1), m(r, 2), m(r, 3)});
+  return rows;
+}
+
+}  // namespace
+
+CameraFile cameras_of(const Capture& capture) {
+  CameraFile file;
+  file.scene_from_capture = capture.scene_from_capture;
+  file.background = capture.background;
+  file.extent = capture.extent;
+  for (const View& v : capture.views) file.cameras.push_back({v.name, "", v.camera});
+  for (const int64_t i : capture.train) file.cameras[static_cast<size_t>(i)].split = "train";
+  for (const int64_t i : capture.test) file.cameras[static_cast<size_t>(i)].split = "test";
+  return file;
+}
+
+void write_cameras(const std::filesystem::path& path, const CameraFile& file) {
+  json cameras = json::array();
+  for (const NamedCamera& n : file.cameras) {
+    const Camera& c = n.camera;
+    cameras.push_back({{"name", n.name},
+                       {"split", n.split},
+                       {"projection", kProjections[static_cast<int>(c.projection)]},
+                       {"width", c.width},
+                       {"height", c.height},
+                       {"fx", c.fx},
+                       {"fy", c.fy},
+                       {"cx", c.cx},
+                       {"cy", c.cy},
+                       {"cam_from_world", matrix_to_json(c.cam_from_world)}});
+  }
+  const json document = {
+      {"schema", kSchema},
+      {"scene_from_capture", matrix_to_json(file.scene_from_capture)},
+      {"background", {file.background[0], file.background[1], file.background[2]}},
+      {"extent", file.extent},
+      {"cameras", cameras}};
+  // Photos' names are bytes, JSON is UTF-8: what is not becomes U+FFFD.
+  write_file(path, document.dump(1, ' ', false, json::error_handler_t::replace) + "\n");
+}
+
+CameraFile read_cameras(const std::filesystem::path& path) {
+  const json document = parse_json_file(path);
+  const JsonFields fields(document, path.string());
+  if (fields.text("schema", "") != kSchema)
+    throw Error(ExitCode::kData, "not a cameras.json of schema " + std::string(kSchema),
+                path.string() + ": schema", "give the cameras.json of a run folder");
+  CameraFile file;
+  file.scene_from_capture = fields.matrix("scene_from_capture");
+  file.extent = fields.number("extent");
+  const json* background = fields.find("background");
+  if (background && background->is_array() && background->size() == 3)
+    for (int i = 0; i < 3; ++i)
+      file.background[i] = fields.number_at(*background, static_cast<size_t>(i), "background");
+  const json* cameras = fields.find("cameras");
+  if (!cameras || !cameras->is_array()) fields.fail("cameras", "is no list");
+  for (size_t i = 0; i < cameras->size(); ++i) {
+    const JsonFields f((*cameras)[i], fields.where("cameras[" + std::to_string(i) + "]"));
+    NamedCamera n;
+    n.name = f.text("name", "");
+    n.split = f.text("split", "");
+    Camera& c = n.camera;
+    const std::string projection = f.text("projection", "pinhole");
+    int kind = -1;
+    for (int k = 0; k < 3; ++k)
+      if (projection == kProjections[k]) kind = k;
+    if (kind < 0)
+      f.fail("projection", "'" + projection + "' is none of pinhole, orthographic, fisheye");
+    c.projection = static_cast<Projection>(kind);
+    c.width = f.size("width");
+    c.height = f.size("height");
+    c.fx = f.number("fx");
+    c.fy = f.number("fy");
+    c.cx = f.number("cx");
+    c.cy = f.number("cy");
+    if (!(c.fx > 0 && c.fy > 0)) f.fail("fx", "the focal length is not positive");
+    c.cam_from_world = f.matrix("cam_from_world");
+    file.cameras.push_back(std::move(n));
+  }
+  return file;
+}
+
+}  // namespace covary::scene

@@ -1,0 +1,42 @@
+// cameras.json of a run folder: every camera of a capture, in scene coordinates, with the way back
+// to the capture's frame.
+//
+//   write_cameras("run/cameras.json", cameras_of(capture));
+//   CameraFile f = read_cameras("run/cameras.json");        // f.cameras[0].camera
+//
+// {"schema": "covary-cameras/1", "scene_from_capture": [[4x4]], "background": [r,g,b],
+// "extent": 3.2,
+//  "cameras": [{"name", "split": "train"|"test", "projection": "pinhole"|"orthographic"|"fisheye",
+//  "width", "height",
+//               "fx", "fy", "cx", "cy", "cam_from_world": [[4x4]]}]}
+// Numbers are written so that reading gives the same doubles. Errors: Error(kData) naming file,
+// camera and field.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "covary/splat/scene/camera.h"
+#include "covary/splat/scene/capture.h"
+
+namespace covary::scene {
+
+struct NamedCamera {
+  std::string name;
+  std::string split;  // "train", "test", or empty
+  Camera camera;
+};
+
+struct CameraFile {
+  std::vector<NamedCamera> cameras;
+  Eigen::Matrix4d scene_from_capture = Eigen::Matrix4d::Identity();
+  Eigen::Vector3f background = {0, 0, 0};
+  double extent = 1;
+};
+
+CameraFile cameras_of(const Capture& capture);
+void write_cameras(const std::filesystem::path& path, const CameraFile& file);  // atomic
+CameraFile read_cameras(const std::filesystem::path& path);
+
+}  // namespace covary::scene

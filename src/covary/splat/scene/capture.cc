@@ -1,0 +1,470 @@
+#include "covary/splat/scene/capture.h"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <tuple>
+
+#include "covary/core/base/error.h"
+#include "covary/core/base/file.h"
+#include "covary/core/base/threads.h"
+#include "covary/splat/scene/capture_source.h"
+#include "covary/splat/scene/colmap.h"
+#include "covary/splat/scene/samples.h"
+#include "covary/splat/scene/undistort.h"
+
+namespace covary::scene {
+namespace {
+
+namespace fs = std::filesystem;
+using data::Image8;
+
+constexpr double kAspectTolerance = 0.01;
+
+std::string size_text(int width, int height) {
+  return std::to_string(width) + " x " + std::to_string(height);
+}
+
+bool same_aspect(int w, int h, int w2, int h2) {
+  return std::abs(static_cast<double>(w) * h2 / (static_cast<double>(h) * w2) - 1) <=
+         kAspectTolerance;
+}
+
+CaptureSource read_source(const fs::path& given, const CaptureOptions& options) {
+  std::error_code ignored;
+  if (!fs::exists(given, ignored))
+    throw Error(ExitCode::kData, "there is no such folder", given.string(),
+                "check the path to the capture");
+  const bool is_file = fs::is_regular_file(given);
+  if (is_file && given.extension() != ".json")
+    throw Error(ExitCode::kData, "a capture is a folder, or a transforms.json", given.string(),
+                "give the folder that holds images/ and sparse/, or the transforms.json");
+  const fs::path root =
+      is_file ? (given.has_parent_path() ? given.parent_path() : fs::path(".")) : given;
+  if (!is_file && fs::is_empty(given))
+    throw Error(ExitCode::kData, "the folder is empty", given.string(),
+                "a capture has photos, and cameras from COLMAP or a transforms.json");
+
+  if (!options.cameras.empty()) {
+    fs::path cameras = options.cameras;
+    if (!fs::exists(cameras) && fs::exists(root / cameras)) cameras = root / cameras;
+    if (fs::is_regular_file(cameras)) return read_transforms_capture(root, cameras, options);
+    if (!is_colmap_model(cameras))
+      throw Error(
+          ExitCode::kData, "no cameras are there", cameras.string(),
+          "--cameras takes a COLMAP model folder (cameras.bin, images.bin) or a transforms.json");
+    return read_colmap_capture(root, cameras, options);
+  }
+  if (is_file) return read_transforms_capture(root, given, options);
+
+  std::vector<std::string> notes;
+  const fs::path model = find_colmap_model(root, notes);
+  CaptureSource source;
+  if (!model.empty())
+    source = read_colmap_capture(root, model, options);
+  else if (fs::is_regular_file(root / "transforms.json"))
+    source = read_transforms_capture(root, root / "transforms.json", options);
+  else if (fs::is_regular_file(root / "transforms_train.json"))
+    source = read_synthetic_capture(root);
+  else
+    throw Error(
+        ExitCode::kData,
+        "the folder has no cameras: neither sparse/0, transforms.json nor transforms_train.json",
+        given.string(), "run COLMAP on the photos, or name the cameras with --cameras");
+  if (!model.empty() && fs::is_regular_file(root / "transforms.json"))
+    notes.push_back("cameras are COLMAP's; transforms.json is there too (name it to use it)");
+  source.notes.insert(source.notes.begin(), notes.begin(), notes.end());
+  return source;
+}
+
+// Which photos are loaded, and as what.
+struct Selection {
+  std::vector<PhotoSource> photos;
+  std::vector<int64_t> train, test;  // indices into photos
+  std::vector<Camera>
+      training_cameras;  // all that train, whether loaded or not: they give the extent
+};
+
+Selection select_photos(std::vector<PhotoSource> photos, bool own_split,
+                        const CaptureOptions& options, std::vector<std::string>& notes) {
+  std::vector<size_t> train, test;
+  for (size_t i = 0; i < photos.size(); ++i) {
+    const bool held =
+        own_split ? photos[i].test
+                  : options.test_every > 0 && i % static_cast<size_t>(options.test_every) == 0;
+    (held ? test : train).push_back(i);
+  }
+  if (train.empty() && !own_split) {
+    // One photo, or test_every 1: nothing would be left to train on.
+    notes.push_back("holding out every view would leave none to train on: none is held out");
+    std::swap(train, test);
+  }
+  if (train.empty()) notes.push_back("the capture's own split has no training views");
+  if (options.max_views > 0 && train.size() > static_cast<size_t>(options.max_views)) {
+    const auto keep = static_cast<size_t>(options.max_views);
+    notes.push_back("took " + std::to_string(keep) + " of " + std::to_string(train.size()) +
+                    " training views, evenly spaced");
+    std::vector<size_t> some;
+    for (size_t i = 0; i < keep; ++i) some.push_back(train[i * train.size() / keep]);
+    train = std::move(some);
+  }
+  Selection out;
+  for (const size_t i : train) {
+    Camera c;
+    c.cam_from_world = photos[i].cam_from_world;
+    out.training_cameras.push_back(c);
+  }
+  std::vector<std::pair<size_t, bool>> chosen;
+  if (options.split != "test")
+    for (const size_t i : train) chosen.emplace_back(i, false);
+  if (options.split != "train")
+    for (const size_t i : test) chosen.emplace_back(i, true);
+  std::sort(chosen.begin(), chosen.end());
+  for (const auto& [i, held] : chosen) {
+    (held ? out.test : out.train).push_back(static_cast<int64_t>(out.photos.size()));
+    out.photos.push_back(std::move(photos[i]));
+  }
+  if (out.photos.empty())
+    throw Error(ExitCode::kData, "there is no view in the split '" + options.split + "'", "split",
+                "use --split all, or --test-every 8");
+  return out;
+}
+
+// Undistortion maps of lenses, each made once. A capture with a lens of its own for each photo
+// would fill the memory with maps that are used once: beyond the first few they are not kept.
+class LensMaps {
+ public:
+  std::shared_ptr<const Undistorter> get(const Lens& lens) {
+    const Key key{static_cast<int>(lens.model), lens.width, lens.height, lens.params};
+    std::unique_lock lock(mutex_);
+    if (const auto found = maps_.find(key); found != maps_.end()) return found->second;
+    if (maps_.size() >= kMostKept) {
+      lock.unlock();
+      return std::make_shared<const Undistorter>(lens);
+    }
+    return maps_[key] = std::make_shared<const Undistorter>(lens);
+  }
+
+ private:
+  static constexpr size_t kMostKept = 4;
+  using Key = std::tuple<int, int, int, std::vector<double>>;
+  std::mutex mutex_;
+  std::map<Key, std::shared_ptr<const Undistorter>> maps_;
+};
+
+// Settings and findings of all photos of one load.
+struct Loading {
+  const CaptureOptions& options;
+  const CaptureSource& source;
+  Eigen::Matrix4d scene_from_capture;
+  Eigen::Vector3f background;
+  bool random_background;
+  LensMaps maps;
+  std::mutex mutex;
+  size_t rescaled = 0, undistorted = 0, with_alpha = 0, with_mask = 0;
+  std::string rescaled_example;
+};
+
+Image8 with_three_channels(Image8 image) {
+  if (image.channels != 1) return image;
+  Image8 out(image.height, image.width, 3);
+  for (size_t i = 0; i < image.pixels.size(); ++i)
+    std::fill_n(out.pixels.data() + 3 * i, 3, image.pixels[i]);
+  return out;
+}
+
+// A mask at the photo's size: 1 channel, the first of the file.
+Image8 read_mask(const fs::path& path, const Image8& photo, const fs::path& photo_path) {
+  const Image8 file = data::read_image(path);
+  Image8 mask(file.height, file.width, 1);
+  for (size_t i = 0; i < mask.pixels.size(); ++i)
+    mask.pixels[i] = file.pixels[i * static_cast<size_t>(file.channels)];
+  if (mask.width == photo.width && mask.height == photo.height) return mask;
+  if (!same_aspect(mask.width, mask.height, photo.width, photo.height))
+    throw Error(ExitCode::kData,
+                "the mask is " + size_text(mask.width, mask.height) + " px, but the photo " +
+                    photo_path.filename().string() + " is " + size_text(photo.width, photo.height),
+                path.string(), "make masks at the size of their photos");
+  return data::resize_nearest(mask, photo.width, photo.height);
+}
+
+// The photo's alpha times the mask, as a fourth channel.
+Image8 with_alpha(const Image8& image, const Image8& mask) {
+  Image8 out(image.height, image.width, 4);
+  for (size_t i = 0; i < mask.pixels.size(); ++i) {
+    const uint8_t* p = image.pixels.data() + i * static_cast<size_t>(image.channels);
+    const int alpha = image.channels == 4 ? p[3] : 255;
+    std::copy(p, p + 3, out.pixels.data() + 4 * i);
+    out.pixels[4 * i + 3] = static_cast<uint8_t>((alpha * mask.pixels[i] + 127) / 255);
+  }
+  return out;
+}
+
+// Splits RGBA into colour and alpha; colour over the background unless that changes every step.
+void split_alpha(const Image8& rgba, const Loading& loading, View& view) {
+  view.image = Image8(rgba.height, rgba.width, 3);
+  view.alpha = Image8(rgba.height, rgba.width, 1);
+  int under[3];
+  for (int c = 0; c < 3; ++c) under[c] = static_cast<int>(std::lround(loading.background[c] * 255));
+  for (size_t i = 0; i < view.alpha.pixels.size(); ++i) {
+    const uint8_t* p = rgba.pixels.data() + 4 * i;
+    const int a = view.alpha.pixels[i] = p[3];
+    for (size_t c = 0; c < 3; ++c)
+      view.image.pixels[3 * i + c] =
+          loading.random_background
+              ? p[c]
+              : static_cast<uint8_t>((p[c] * a + under[c] * (255 - a) + 127) / 255);
+  }
+}
+
+View load_view(const PhotoSource& source, Loading& loading) {
+  View view;
+  view.name = source.name;
+  view.path = source.path.string();
+  Image8 image = with_three_channels(data::read_image(source.path));
+
+  Lens lens = source.lens;
+  if (lens.width == 0) {
+    const double f = 0.5 * image.width / std::tan(source.field_of_view_x / 2);
+    lens = {LensModel::kPinhole,
+            image.width,
+            image.height,
+            {f, f, image.width / 2.0, image.height / 2.0}};
+    lens.check(source.where);
+  }
+  const bool other_size = lens.width != image.width || lens.height != image.height;
+  if (!same_aspect(image.width, image.height, lens.width, lens.height))
+    throw Error(
+        ExitCode::kData,
+        "the photo is " + size_text(image.width, image.height) + " px, but its camera is " +
+            size_text(lens.width, lens.height) + " (" + source.where + ")",
+        view.path,
+        "the photo was cropped, turned or replaced: use those that the cameras were made from");
+  if (other_size) lens = lens.scaled(image.width, image.height);
+
+  Image8 mask;
+  if (!source.mask.empty()) mask = read_mask(source.mask, image, source.path);
+  const bool masked = !mask.empty();
+  if (masked && loading.options.mask_mode == "empty") {
+    image = with_alpha(image, mask);
+    mask = {};
+  }
+  Camera camera;
+  const bool distorted = lens.distorted();
+  if (distorted) {
+    const auto flat = loading.maps.get(lens);
+    image = flat->photo(image);
+    if (!mask.empty()) mask = flat->mask(mask);
+    camera = flat->camera();
+  } else {
+    camera = lens.optimal_pinhole();
+  }
+  const int64_t shrink = loading.source.downscaled_folder ? 1 : loading.options.downscale;
+  if (shrink > 1) {
+    const auto divided = [&](int n) {
+      return std::max(
+          1, static_cast<int>(std::lround(static_cast<double>(n) / static_cast<double>(shrink))));
+    };
+    const int width = divided(image.width), height = divided(image.height);
+    image = data::resize_area(image, width, height);
+    if (!mask.empty()) mask = data::resize_nearest(mask, width, height);
+    camera = camera.scaled(width, height);
+  }
+  camera.cam_from_world = source.cam_from_world;
+  view.camera = transformed(camera, loading.scene_from_capture);
+  const bool alpha = image.channels == 4;
+  if (alpha)
+    split_alpha(image, loading, view);
+  else
+    view.image = std::move(image);
+  for (uint8_t& m : mask.pixels) m = m >= 128 ? 255 : 0;
+  view.mask = std::move(mask);
+
+  const std::scoped_lock lock(loading.mutex);
+  loading.undistorted += distorted;
+  loading.with_alpha += alpha && !(masked && loading.options.mask_mode == "empty");
+  loading.with_mask += masked;
+  if (other_size && !loading.source.downscaled_folder) {
+    if (loading.rescaled++ == 0 || view.name < loading.rescaled_example)
+      loading.rescaled_example = view.name;
+  }
+  return view;
+}
+
+// Masks of a folder by the photos' names: NAME, NAME.png, or the stem with another extension.
+void find_masks(CaptureSource& source, std::vector<PhotoSource>& photos,
+                const CaptureOptions& options) {
+  if (options.masks == "off" || options.mask_mode == "off") {
+    for (PhotoSource& p : photos) p.mask.clear();
+    return;
+  }
+  fs::path folder = options.masks;
+  if (options.masks == "auto") {
+    // images_4 stands beside masks as images does.
+    const fs::path full = fs::absolute(source.photo_folder);
+    folder = fs::is_directory(source.photo_folder / "masks") ? source.photo_folder / "masks"
+                                                             : full.parent_path() / "masks";
+    if (!fs::is_directory(folder)) return;
+  } else if (!fs::is_directory(folder)) {
+    throw Error(ExitCode::kData, "there is no such folder of masks", folder.string(),
+                "check --masks");
+  }
+  std::vector<std::string> missing;
+  for (PhotoSource& p : photos) {
+    if (!p.mask.empty() && options.masks == "auto") continue;  // mask_path goes first
+    p.mask.clear();
+    const fs::path with_png = folder / (p.name + ".png");
+    p.mask = fs::is_regular_file(with_png) ? with_png : find_photo(folder, p.name);
+    if (p.mask.empty()) missing.push_back(p.name);
+  }
+  if (missing.size() == photos.size() && options.masks != "auto")
+    throw Error(ExitCode::kData, "no mask matches a photo", folder.string(),
+                "a mask has its photo's name, or that name + .png");
+  if (!missing.empty())
+    source.notes.push_back(std::to_string(missing.size()) +
+                           " photos have no mask and are used whole: " + list_some(missing));
+}
+
+Points finite_points(Points points, std::vector<std::string>& notes) {
+  Points out;
+  for (size_t i = 0; i < points.positions.size(); ++i) {
+    if (!points.positions[i].allFinite()) continue;
+    out.positions.push_back(points.positions[i]);
+    out.colors.push_back(points.colors[i]);
+  }
+  const size_t bad = points.positions.size() - out.positions.size();
+  if (bad > 0) notes.push_back(std::to_string(bad) + " points are not finite and were dropped");
+  if (out.positions.empty()) notes.push_back("there are no points: random initialisation");
+  return out;
+}
+
+// 1.1 * the largest distance of a training camera from their mean, scene units; 0 when they stand
+// at one place.
+double extent_of(const std::vector<Camera>& cameras, const Eigen::Matrix4d& scene_from_capture) {
+  std::vector<Eigen::Vector3d> centres;
+  Eigen::Vector3d mean = Eigen::Vector3d::Zero();
+  for (const Camera& c : cameras) {
+    centres.push_back((scene_from_capture * c.centre().homogeneous()).head<3>());
+    mean += centres.back();
+  }
+  mean /= static_cast<double>(std::max<size_t>(1, centres.size()));
+  double most = 0;
+  for (const auto& c : centres) most = std::max(most, (c - mean).norm());
+  return 1.1 * most;
+}
+
+}  // namespace
+
+fs::path find_photo_folder(const fs::path& root, int64_t downscale, CaptureSource& source) {
+  const fs::path images = root / "images";
+  source.photo_folder = fs::is_directory(images) ? images : root;
+  if (downscale <= 1) return source.photo_folder;
+  const std::string small = "images_" + std::to_string(downscale);
+  if (!fs::is_directory(root / small)) return source.photo_folder;
+  source.downscaled_folder = true;
+  source.notes.push_back("photos are taken from " + small + "/, shrunk by another program");
+  return root / small;
+}
+
+fs::path find_photo(const fs::path& folder, const std::string& name) {
+  for (const fs::path& p : {folder / name, folder / fs::path(name).filename()}) {
+    if (name.empty()) break;
+    if (fs::is_regular_file(p)) return p;
+    for (const char* extension : {".png", ".jpg", ".jpeg", ".PNG", ".JPG", ".JPEG"})
+      if (fs::path other = p; fs::is_regular_file(other.replace_extension(extension))) return other;
+  }
+  return {};
+}
+
+std::string list_some(const std::vector<std::string>& names) {
+  constexpr size_t kMost = 5;
+  std::string out;
+  for (size_t i = 0; i < std::min(kMost, names.size()); ++i) out += (i ? ", " : "") + names[i];
+  if (names.size() > kMost) out += " and " + std::to_string(names.size() - kMost) + " more";
+  return out;
+}
+
+Capture load_capture(const std::string& where, const CaptureOptions& options) {
+  options.check();
+  if (where.starts_with(kSamplePrefix)) return make_sample(where, options);
+
+  CaptureSource source = read_source(where, options);
+  std::sort(source.photos.begin(), source.photos.end(),
+            [](const PhotoSource& a, const PhotoSource& b) { return a.name < b.name; });
+  for (size_t i = 1; i < source.photos.size(); ++i)
+    if (source.photos[i].name == source.photos[i - 1].name)
+      throw Error(ExitCode::kData, "the photo is there twice",
+                  source.photos[i].where + ": " + source.photos[i].name, "a photo has one camera");
+
+  Capture capture;
+  fs::path name = fs::absolute(where).lexically_normal();
+  if (!name.has_filename()) name = name.parent_path();
+  capture.name =
+      fs::is_regular_file(name) ? name.parent_path().filename().string() : name.filename().string();
+  capture.points = finite_points(std::move(source.points), source.notes);
+  for (const fs::path& f : source.files)
+    capture.files.emplace_back(f.filename().string(), sha256_file(f));
+
+  // The frame depends on the capture alone, not on which views are loaded.
+  std::vector<Camera> cameras;
+  for (const PhotoSource& p : source.photos) {
+    Camera c;
+    c.cam_from_world = p.cam_from_world;
+    cameras.push_back(c);
+  }
+  if (options.normalize)
+    capture.scene_from_capture = normalising_similarity(cameras, capture.points);
+  const Eigen::Matrix4d& m = capture.scene_from_capture;
+  for (auto& p : capture.points.positions)
+    p = (m * p.cast<double>().homogeneous()).head<3>().cast<float>();
+
+  const std::string background = options.background != "auto" ? options.background
+                                 : source.white_background    ? "white"
+                                                              : "black";
+  const auto color = parse_background(background, &capture.random_background);
+  capture.background = {color[0], color[1], color[2]};
+
+  Selection chosen =
+      select_photos(std::move(source.photos), source.own_split, options, source.notes);
+  find_masks(source, chosen.photos, options);
+  capture.train = chosen.train;
+  capture.test = chosen.test;
+  capture.extent = extent_of(chosen.training_cameras, m);
+  if (!(capture.extent > 1e-9)) {
+    capture.extent = 1;
+    source.notes.push_back(
+        "all training cameras stand at one place: the extent of the scene is taken as 1");
+  }
+
+  Loading loading{options, source, m, capture.background, capture.random_background, {}, {}, 0, 0,
+                  0,       0,      {}};
+  capture.views.resize(chosen.photos.size());
+  parallel_tasks(static_cast<int64_t>(chosen.photos.size()), [&](int64_t i) {
+    capture.views[static_cast<size_t>(i)] =
+        load_view(chosen.photos[static_cast<size_t>(i)], loading);
+  });
+
+  capture.notes = std::move(source.notes);
+  const auto note = [&](size_t n, const std::string& what) {
+    if (n > 0) capture.notes.push_back(std::to_string(n) + " " + what);
+  };
+  if (options.downscale > 1 && !source.downscaled_folder)
+    capture.notes.push_back("photos are shrunk " + std::to_string(options.downscale) +
+                            " times by area average");
+  note(loading.undistorted, "photos were undistorted");
+  note(loading.rescaled, "photos have another size than their camera states (" +
+                             loading.rescaled_example + " is one): intrinsics were scaled");
+  note(loading.with_mask,
+       "photos have masks: dark pixels are " +
+           std::string(options.mask_mode == "empty" ? "transparent" : "ignored"));
+  if (loading.with_alpha > 0 && options.background == "auto" && !source.white_background)
+    capture.notes.push_back(
+        std::to_string(loading.with_alpha) +
+        " photos have alpha: they are composited on black (--background chooses)");
+  return capture;
+}
+
+}  // namespace covary::scene

@@ -1,0 +1,59 @@
+#include "covary/splat/scene/cloud.h"
+
+#include <ATen/ATen.h>
+
+#include <string>
+
+#include "covary/core/base/error.h"
+
+namespace covary::scene {
+
+int Cloud::sh_degree() const {
+  const int64_t rest = shN.defined() && shN.dim() == 3 ? shN.size(1) : 0;
+  int degree = 0;
+  while ((degree + 1) * (degree + 1) - 1 < rest) ++degree;
+  return degree;
+}
+
+void Cloud::check() const {
+  const int64_t n = size();
+  const auto expect = [&](const char* name, const at::Tensor& t, at::IntArrayRef shape) {
+    if (!t.defined()) throw Error(ExitCode::kFailed, "the tensor is missing", name);
+    if (t.sizes() == shape) return;
+    std::string want, have;
+    for (const int64_t d : shape) want += " " + std::to_string(d);
+    for (const int64_t d : t.sizes()) have += " " + std::to_string(d);
+    throw Error(ExitCode::kFailed, "the shape is" + have + ", not" + want, name);
+  };
+  expect("means", means, {n, 3});
+  expect("quats", quats, {n, 4});
+  expect("scales", scales, {n, 3});
+  expect("opacities", opacities, {n});
+  expect("sh0", sh0, {n, 1, 3});
+  const int degree = sh_degree();
+  if (degree > 4) throw Error(ExitCode::kFailed, "spherical harmonics beyond degree 4", "shN");
+  expect("shN", shN, {n, (degree + 1) * (degree + 1) - 1, 3});
+  for (const auto& [name, t] : columns)
+    if (!t.defined() || t.dim() < 1 || t.dim() > 2 || t.size(0) != n)
+      throw Error(ExitCode::kFailed,
+                  "the column is not [" + std::to_string(n) + "] or [" + std::to_string(n) + ", k]",
+                  name);
+}
+
+Cloud select(const Cloud& cloud, const at::Tensor& rows) {
+  // A mask becomes indices once, not for every tensor.
+  const at::Tensor index = rows.scalar_type() == at::kBool ? rows.nonzero().squeeze(1) : rows;
+  const auto take = [&](const at::Tensor& t) { return t.index_select(0, index); };
+  Cloud out;
+  out.means = take(cloud.means);
+  out.quats = take(cloud.quats);
+  out.scales = take(cloud.scales);
+  out.opacities = take(cloud.opacities);
+  out.sh0 = take(cloud.sh0);
+  out.shN = take(cloud.shN);
+  for (const auto& [name, t] : cloud.columns) out.columns[name] = take(t);
+  out.antialiased = cloud.antialiased;
+  return out;
+}
+
+}  // namespace covary::scene

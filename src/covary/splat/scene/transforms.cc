@@ -1,0 +1,321 @@
+// transforms.json of nerfstudio and instant-ngp, and NeRF-synthetic's pair of files. Poses are
+// camera-to-world in OpenGL axes (x right, y up, z back): the second and third column of the
+// rotation change sign. Source: nerfstudio's documentation "Data conventions"; instant-ngp's "NeRF
+// dataset tips".
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <set>
+
+#include <Eigen/Geometry>
+#include <Eigen/LU>
+
+#include "covary/core/base/error.h"
+#include "covary/core/base/file.h"
+#include "covary/splat/scene/capture_source.h"
+#include "covary/splat/scene/json_fields.h"
+#include "covary/splat/scene/ply_file.h"
+
+namespace covary::scene {
+namespace {
+
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+// cam_from_world of a frame. A uniform scale in the rotation (as some exporters leave) is taken
+// out.
+Eigen::Matrix4d pose(const JsonFields& frame, const Eigen::Matrix4d& capture_from_file) {
+  const Eigen::Matrix4d m = capture_from_file * frame.matrix("transform_matrix");
+  Eigen::Matrix3d r = m.topLeftCorner<3, 3>();
+  const double det = r.determinant();
+  if (!(det > 1e-12 && det < 1e12))
+    frame.fail("transform_matrix",
+               "is no rotation (its determinant is " + std::to_string(det) + ")");
+  r /= std::cbrt(det);
+  if (!((r.transpose() * r - Eigen::Matrix3d::Identity()).norm() < 1e-2))
+    frame.fail("transform_matrix", "is no rotation");
+  r = Eigen::Quaterniond(r).normalized().toRotationMatrix();
+  r.col(1) = -r.col(1);
+  r.col(2) = -r.col(2);
+  Eigen::Matrix4d out = Eigen::Matrix4d::Identity();
+  out.topLeftCorner<3, 3>() = r.transpose();
+  out.topRightCorner<3, 1>() = -r.transpose() * m.topRightCorner<3, 1>();
+  return out;
+}
+
+// A value of the frame, or else of the whole file.
+struct Either {
+  const JsonFields &frame, &file;
+  std::optional<double> operator()(const char* key) const {
+    const auto v = frame.maybe(key);
+    return v ? v : file.maybe(key);
+  }
+};
+
+void read_lens(const JsonFields& frame, const JsonFields& file, PhotoSource& photo) {
+  const Either get{frame, file};
+  const JsonFields& with_model = frame.find("camera_model") ? frame : file;
+  const std::string model = with_model.text("camera_model", "OPENCV");
+  const bool fisheye =
+      model == "OPENCV_FISHEYE" || frame.flag("is_fisheye", file.flag("is_fisheye", false));
+  if (!fisheye && model != "OPENCV" && model != "PINHOLE" && model != "SIMPLE_PINHOLE" &&
+      model != "PERSPECTIVE" && model != "RADIAL" && model != "SIMPLE_RADIAL")
+    throw Error(ExitCode::kData, "the camera model '" + model + "' is not read",
+                with_model.where("camera_model"),
+                "undistort the photos first, or use OPENCV or OPENCV_FISHEYE");
+  Lens& lens = photo.lens;
+  const auto w = get("w"), h = get("h");
+  if (w && h) {
+    if (!(*w >= 1 && *w <= 65536 && *h >= 1 && *h <= 65536))
+      frame.fail("w", "is no size of 1 to 65536 px");
+    lens.width = static_cast<int>(std::lround(*w));
+    lens.height = static_cast<int>(std::lround(*h));
+  }
+  const auto fx = get("fl_x"), fy = get("fl_y"), ax = get("camera_angle_x"),
+             ay = get("camera_angle_y");
+  const auto focal = [&](double angle, int size, const char* key) {
+    if (!(angle > 0 && angle < M_PI)) frame.fail(key, "is no angle between 0 and pi");
+    return 0.5 * size / std::tan(angle / 2);
+  };
+  double f[2];
+  if (fx || fy) {
+    f[0] = fx ? *fx : *fy;
+    f[1] = fy ? *fy : *fx;
+    if (!lens.width)
+      frame.fail(
+          "w", "the file gives a focal length in pixels but not the size w, h that it belongs to");
+  } else if (ax || ay) {
+    if (!lens.width) {
+      // The size is the photo's: load_capture completes the lens when it has decoded it.
+      if (!ax)
+        frame.fail("camera_angle_x", "is missing, and there is no w, h for camera_angle_y alone");
+      focal(*ax, 1, "camera_angle_x");
+      photo.field_of_view_x = *ax;
+      return;
+    }
+    f[0] =
+        ax ? focal(*ax, lens.width, "camera_angle_x") : focal(*ay, lens.height, "camera_angle_y");
+    f[1] = ay ? focal(*ay, lens.height, "camera_angle_y") : f[0];
+  } else {
+    frame.fail("fl_x", "neither fl_x nor camera_angle_x is given");
+  }
+  lens.params = {f[0], f[1], get("cx").value_or(lens.width / 2.0),
+                 get("cy").value_or(lens.height / 2.0)};
+  const auto k = [&](const char* key) { return get(key).value_or(0); };
+  if (fisheye) {
+    lens.model = LensModel::kOpenCVFisheye;
+    for (const char* key : {"k1", "k2", "k3", "k4"}) lens.params.push_back(k(key));
+  } else {
+    if (k("k3") != 0 || k("k4") != 0)
+      throw Error(ExitCode::kData, "k3 and k4 are read for fisheye lenses only", frame.where("k3"),
+                  "undistort the photos first, or set camera_model to OPENCV_FISHEYE if that is "
+                  "what they are");
+    lens.model = LensModel::kOpenCV;
+    for (const char* key : {"k1", "k2", "p1", "p2"}) lens.params.push_back(k(key));
+  }
+  lens.check(frame.where("fl_x"));
+}
+
+const json& frames_of(const JsonFields& file) {
+  const json* frames = file.find("frames");
+  if (!frames || !frames->is_array()) file.fail("frames", "is missing or no list");
+  if (frames->empty()) file.fail("frames", "is empty");
+  return *frames;
+}
+
+Points read_points(const fs::path& path, const Eigen::Matrix4d& capture_from_file) {
+  const PlyFile ply(path);
+  const int at[3] = {ply.require("x"), ply.require("y"), ply.require("z")};
+  int color[3] = {ply.find("red"), ply.find("green"), ply.find("blue")};
+  const bool colored = color[0] >= 0 && color[1] >= 0 && color[2] >= 0;
+  Points points;
+  points.positions.resize(static_cast<size_t>(ply.count()));
+  points.colors.resize(static_cast<size_t>(ply.count()),
+                       Eigen::Matrix<uint8_t, 3, 1>::Constant(128));
+  const Eigen::Matrix3d r = capture_from_file.topLeftCorner<3, 3>();
+  const Eigen::Vector3d t = capture_from_file.topRightCorner<3, 1>();
+  ply.read([&](int64_t first, int64_t count, const PlyRows& rows) {
+    for (int64_t i = 0; i < count; ++i) {
+      const auto out = static_cast<size_t>(first + i);
+      const Eigen::Vector3d p(rows.number(i, at[0]), rows.number(i, at[1]), rows.number(i, at[2]));
+      points.positions[out] = (r * p + t).cast<float>();
+      if (!colored) continue;
+      for (int c = 0; c < 3; ++c) {
+        const double v = rows.number(i, color[c]);
+        const PlyType type = ply.properties()[static_cast<size_t>(color[c])].type;
+        const double bytes = type == PlyType::kFloat32 || type == PlyType::kFloat64 ? v * 255 : v;
+        points.colors[out][c] =
+            bytes > 0 ? static_cast<uint8_t>(std::lround(std::min(bytes, 255.0))) : uint8_t{0};
+      }
+    }
+  });
+  return points;
+}
+
+// file_path relative to the folder, with an extension tried where it has none.
+fs::path photo_path(const fs::path& root, const std::string& name) {
+  const fs::path direct = root / name;
+  if (fs::is_regular_file(direct)) return direct;
+  for (const char* extension : {".png", ".jpg", ".jpeg", ".PNG", ".JPG", ".JPEG"})
+    if (fs::path p = direct; fs::is_regular_file(p += extension)) return p;
+  return {};
+}
+
+std::string plain_name(std::string name) {
+  while (name.starts_with("./")) name = name.substr(2);
+  return name;
+}
+
+void check_found(const CaptureSource& source, const std::vector<std::string>& missing,
+                 const fs::path& root, const fs::path& file) {
+  if (source.photos.empty())
+    throw Error(ExitCode::kData, "no photo of the file is there: " + list_some(missing),
+                root.string(),
+                "the paths in " + file.filename().string() + " are relative to its folder");
+}
+
+}  // namespace
+
+CaptureSource read_transforms_capture(const fs::path& root, const fs::path& path,
+                                      const CaptureOptions& options) {
+  const json document = parse_json_file(path);
+  const JsonFields file(document, path.string());
+  CaptureSource source;
+  source.files.push_back(path);
+
+  Eigen::Matrix4d capture_from_file = Eigen::Matrix4d::Identity();
+  if (file.find("applied_transform")) {
+    const Eigen::Matrix4d applied = file.matrix("applied_transform");
+    const Eigen::Matrix3d r = applied.topLeftCorner<3, 3>();
+    const double det = r.determinant();
+    if (!(det > 1e-12) ||
+        !((r.transpose() * r / std::pow(det, 2.0 / 3) - Eigen::Matrix3d::Identity()).norm() < 1e-3))
+      file.fail("applied_transform", "is no similarity");
+    capture_from_file = applied.inverse();
+    source.notes.push_back("applied_transform is undone: exports are in the frame from before it");
+  }
+
+  // With --downscale N, images/a.jpg is read from images_N/a.jpg when that folder is there.
+  const std::string small_folder = "images_" + std::to_string(options.downscale);
+  const bool small = options.downscale > 1 && fs::is_directory(root / small_folder);
+  size_t from_small = 0;
+
+  const json& frames = frames_of(file);
+  std::vector<std::string> missing;
+  std::set<std::string> train, test;
+  for (const auto& [key, names] :
+       {std::pair<const char*, std::set<std::string>*>{"train_filenames", &train},
+        {"test_filenames", &test},
+        {"val_filenames", &test}}) {
+    const json* list = file.find(key);
+    if (!list) continue;
+    source.own_split = true;
+    if (!list->is_array()) file.fail(key, "is no list");
+    for (const json& n : *list)
+      if (n.is_string()) names->insert(plain_name(n.get<std::string>()));
+  }
+  bool timed = false, depths = false;
+  for (size_t i = 0; i < frames.size(); ++i) {
+    const JsonFields frame(frames[i], file.where("frames[" + std::to_string(i) + "]"));
+    PhotoSource photo;
+    photo.name = plain_name(frame.text("file_path", ""));
+    if (photo.name.empty()) frame.fail("file_path", "is missing");
+    photo.where = frame.where("file_path");
+    if (small && photo.name.starts_with("images/")) {
+      photo.path = find_photo(root / small_folder, photo.name.substr(7));
+      from_small += !photo.path.empty();
+    }
+    if (photo.path.empty()) photo.path = photo_path(root, photo.name);
+    timed = timed || frame.find("time");
+    depths = depths || frame.find("depth_file_path");
+    photo.cam_from_world = pose(frame, capture_from_file);
+    read_lens(frame, file, photo);
+    if (photo.path.empty()) {
+      missing.push_back(photo.name);
+      continue;
+    }
+    if (source.own_split) {
+      photo.test = test.contains(photo.name);
+      if (!photo.test && !train.contains(photo.name)) continue;
+    }
+    if (const std::string mask = frame.text("mask_path", ""); !mask.empty()) {
+      photo.mask = root / mask;
+      if (options.masks == "auto" && options.mask_mode != "off" && !fs::is_regular_file(photo.mask))
+        throw Error(ExitCode::kData, "the mask is missing",
+                    frame.where("mask_path") + ": " + photo.mask.string(),
+                    "put it there, or pass --masks off");
+    }
+    source.photos.push_back(std::move(photo));
+  }
+  check_found(source, missing, root, path);
+  if (from_small > 0) {
+    if (from_small != source.photos.size())
+      throw Error(ExitCode::kData,
+                  "the folder has " + std::to_string(from_small) + " of the " +
+                      std::to_string(source.photos.size()) + " photos",
+                  (root / small_folder).string(),
+                  "complete it, or move it away: photos are then shrunk here");
+    source.downscaled_folder = true;
+    source.notes.push_back("photos are taken from " + small_folder +
+                           "/, shrunk by another program");
+  }
+  if (!missing.empty())
+    source.notes.push_back(
+        std::to_string(missing.size()) +
+        " photos of the file are missing and were skipped: " + list_some(missing));
+  if (timed) source.notes.push_back("frames have times: they are taken as one moment");
+  if (depths) source.notes.push_back("depth_file_path is not read");
+
+  source.photo_folder = fs::is_directory(root / "images") ? root / "images" : root;
+  if (const std::string ply = file.text("ply_file_path", ""); !ply.empty()) {
+    if (fs::is_regular_file(root / ply)) {
+      source.points = read_points(root / ply, capture_from_file);
+      source.files.push_back(root / ply);
+    } else {
+      source.notes.push_back("the points of ply_file_path are missing: " + ply);
+    }
+  }
+  return source;
+}
+
+CaptureSource read_synthetic_capture(const fs::path& root) {
+  CaptureSource source;
+  source.own_split = true;
+  source.white_background = true;
+  source.photo_folder = root;
+  std::vector<std::string> missing;
+  for (const char* split : {"train", "test"}) {
+    const fs::path path = root / ("transforms_" + std::string(split) + ".json");
+    if (!fs::is_regular_file(path)) {
+      source.notes.push_back(path.filename().string() + " is not there: no view is held out");
+      continue;
+    }
+    const json document = parse_json_file(path);
+    const JsonFields file(document, path.string());
+    source.files.push_back(path);
+    const json& frames = frames_of(file);
+    for (size_t i = 0; i < frames.size(); ++i) {
+      const JsonFields frame(frames[i], file.where("frames[" + std::to_string(i) + "]"));
+      PhotoSource photo;
+      photo.name = plain_name(frame.text("file_path", ""));
+      if (photo.name.empty()) frame.fail("file_path", "is missing");
+      photo.where = frame.where("file_path");
+      photo.path = photo_path(root, photo.name);
+      photo.cam_from_world = pose(frame, Eigen::Matrix4d::Identity());
+      photo.test = std::string(split) == "test";
+      read_lens(frame, file, photo);
+      if (photo.path.empty())
+        missing.push_back(photo.name);
+      else
+        source.photos.push_back(std::move(photo));
+    }
+  }
+  check_found(source, missing, root, "transforms_train.json");
+  if (!missing.empty())
+    source.notes.push_back(
+        std::to_string(missing.size()) +
+        " photos of the files are missing and were skipped: " + list_some(missing));
+  return source;
+}
+
+}  // namespace covary::scene
