@@ -29,7 +29,7 @@ endfunction()
 function(covary_torch_files out)
   set(files ${ARGN})
   list(FILTER files EXCLUDE REGEX "/core/(base|numeric|geometry|data)/")
-  list(FILTER files EXCLUDE REGEX "/core/compute/.*/(reference|simd|[a-z_0-9]*_kernel|[a-z_0-9]*_bench)(_test)?\\.cc$")
+  list(FILTER files EXCLUDE REGEX "/core/(compute|eval)/(.*/)?(reference|simd|[a-z_0-9]*_kernel|[a-z_0-9]*_bench)(_test)?\\.cc$")
   set(${out} ${files} PARENT_SCOPE)
 endfunction()
 
@@ -85,6 +85,10 @@ covary_library(covary_core STATIC core/compute core/geometry core/data core/nn c
 target_include_directories(covary_core SYSTEM PUBLIC ${NANOFLANN_INCLUDE})
 target_link_libraries(covary_core PUBLIC covary_options covary_torch Eigen3::Eigen hwy::hwy
   PRIVATE PNG::PNG JPEG::JPEG ZLIB::ZLIB embree)
+
+# SIMD targets: baseline (scalar or SSE2), SSE4, AVX2, AVX-512. The two left out would double compile time for machines
+# that one of these serves.
+target_compile_definitions(covary_core PUBLIC "HWY_DISABLED_TARGETS=(HWY_SSSE3|HWY_AVX3_DL)")
 
 covary_library(covary_splat STATIC splat/scene splat/render splat/fit)
 target_link_libraries(covary_splat PUBLIC covary_core)

@@ -644,6 +644,11 @@ bool OptionList::takes_value(const OptionField& field, const std::string* next) 
          std::find(field.choices_.begin(), field.choices_.end(), *next) != field.choices_.end();
 }
 
+void OptionList::hide(std::string_view path) {
+  for (OptionField& f : fields_)
+    if (f.path_ == path) f.hidden_ = true;
+}
+
 bool OptionList::was_set(std::string_view path) const {
   return std::any_of(set_.begin(), set_.end(),
                      [&](const Setting& s) { return fields_[s.field].path_ == path; });

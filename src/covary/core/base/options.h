@@ -1,14 +1,12 @@
-// Options as data: one declaration of a field drives its flag, its JSON key, --help, the JSON
-// schema and the Python keyword.
+// Options as data: one declaration of a field drives its flag, its JSON key, --help, the JSON schema and the Python
+// keyword.
 //
 //   struct LossOptions {
 //     double ssim_weight = 0.2;  // share of 1 - SSIM in the photometric loss, 1
 //     void describe(OptionList& o) {
-//       o.add("ssim_weight", &ssim_weight, "share of 1 - SSIM in the loss").range(0,
-//       1).synonym("lambda-dssim");
+//       o.add("ssim_weight", &ssim_weight, "share of 1 - SSIM").range(0, 1).synonym("lambda-dssim");
 //     }
-//     void check() const;       // throws Error(kUsage) naming the field; range and choices are
-//     checked already
+//     void check() const;   // throws Error(kUsage) naming the field; range and choices are checked
 //   };
 //   struct TrainOptions {
 //     int64_t steps = 30000;
@@ -17,9 +15,9 @@
 //     DefaultStrategyOptions default_strategy;
 //     void describe(OptionList& o) {
 //       o.add("steps", &steps, "optimiser steps").range(1, 1e8).common().synonym("iterations");
-//       o.add("strategy", &strategy, "when to split, clone, prune").choices({"default", "mcmc",
-//       "none"}).common(); o.group("loss", loss); o.group("default",
-//       default_strategy).only_when("strategy", "default");
+//       o.add("strategy", &strategy, "when to split, clone").choices({"default", "mcmc"}).common();
+//       o.group("loss", loss);
+//       o.group("default", default_strategy).only_when("strategy", "default");
 //     }
 //   };
 //
@@ -171,6 +169,8 @@ class OptionList {
   bool takes_value(const OptionField& field, const std::string* next) const;
 
   const std::vector<OptionField>& fields() const { return fields_; }
+  void hide(
+      std::string_view path);  // from help and did-you-mean, where a verb does not take the field
   bool was_set(std::string_view path) const;
 
  private:

@@ -1,10 +1,12 @@
 // The one autograd node of the project: a forward and a backward as functions over tensors.
 //
 //   auto y = differentiable("square", {x}, [](auto& in) { return TensorList{in[0] * in[0]}; },
-//                           [](auto& saved, auto& grad) { return TensorList{2 * saved[0] * grad[0]}; });
+//                           [](auto& saved, auto& grad) { return TensorList{2 * saved[0] *
+//                           grad[0]}; });
 //
-// Rules: outputs must not alias inputs; an undefined incoming gradient arrives as zeros; backward returns one tensor an
-// input (undefined = no gradient). Integer outputs carry no gradient. Second derivatives are refused with an error.
+// Rules: outputs must not alias inputs; an undefined incoming gradient arrives as zeros; backward
+// returns one tensor an input (undefined = no gradient). Integer outputs carry no gradient. Second
+// derivatives are refused with an error.
 #pragma once
 
 #include <functional>
@@ -25,8 +27,9 @@ struct Saved {
 };
 
 // inputs may hold undefined tensors (optional arguments).
-Tensors differentiable(const std::string& name, const Tensors& inputs,
-                       const std::function<Tensors(const Tensors& inputs)>& forward,
-                       const std::function<Tensors(const Saved& saved, const Tensors& gradients)>& backward);
+Tensors differentiable(
+    const std::string& name, const Tensors& inputs,
+    const std::function<Tensors(const Tensors& inputs)>& forward,
+    const std::function<Tensors(const Saved& saved, const Tensors& gradients)>& backward);
 
 }  // namespace covary::compute

@@ -1,6 +1,6 @@
-// Lanes: a full SIMD vector of floats with operators, for the current Highway target. Included once a target by simd.cc
-// files, after <hwy/highway.h>; see lanes.h for the vocabulary. Scalable targets (SVE, RVV) are not covered: their vectors
-// cannot be members of a struct.
+// Lanes: a full SIMD vector of floats with operators, for the current Highway target. Included once
+// a target by simd.cc files, after <hwy/highway.h>; see lanes.h for the vocabulary. Scalable
+// targets (SVE, RVV) are not covered: their vectors cannot be members of a struct.
 #if defined(COVARY_LANES_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef COVARY_LANES_INL_H_
 #undef COVARY_LANES_INL_H_
@@ -29,15 +29,25 @@ constexpr int kLanes = HWY_LANES(float);
 struct Lanes {
   hn::Vec<FloatTag> v;
   Lanes() = default;  // trivial, so that structs of Lanes need no constructor of their own
-  HWY_INLINE Lanes(float x) : v(hn::Set(kFloats, x)) {}  // NOLINT(google-explicit-constructor): constants in formulas
+  HWY_INLINE Lanes(float x)
+      : v(hn::Set(kFloats, x)) {}  // NOLINT(google-explicit-constructor): constants in formulas
   HWY_INLINE explicit Lanes(double x) : v(hn::Set(kFloats, static_cast<float>(x))) {}
   HWY_INLINE explicit Lanes(int x) : v(hn::Set(kFloats, static_cast<float>(x))) {}
   HWY_INLINE explicit Lanes(hn::Vec<FloatTag> x) : v(x) {}
   static HWY_INLINE Lanes load(const float* p) { return Lanes(hn::LoadU(kFloats, p)); }
   HWY_INLINE void store(float* p) const { hn::StoreU(v, kFloats, p); }
-  HWY_INLINE Lanes& operator+=(Lanes o) { v = hn::Add(v, o.v); return *this; }
-  HWY_INLINE Lanes& operator-=(Lanes o) { v = hn::Sub(v, o.v); return *this; }
-  HWY_INLINE Lanes& operator*=(Lanes o) { v = hn::Mul(v, o.v); return *this; }
+  HWY_INLINE Lanes& operator+=(Lanes o) {
+    v = hn::Add(v, o.v);
+    return *this;
+  }
+  HWY_INLINE Lanes& operator-=(Lanes o) {
+    v = hn::Sub(v, o.v);
+    return *this;
+  }
+  HWY_INLINE Lanes& operator*=(Lanes o) {
+    v = hn::Mul(v, o.v);
+    return *this;
+  }
 };
 struct LaneMask {
   hn::Mask<FloatTag> m;
@@ -65,12 +75,14 @@ HWY_INLINE Lanes lane_atan(Lanes x) { return Lanes(hn::Atan(kFloats, x.v)); }
 HWY_INLINE Lanes lane_abs(Lanes x) { return Lanes(hn::Abs(x.v)); }
 HWY_INLINE Lanes lane_min(Lanes a, Lanes b) { return Lanes(hn::Min(a.v, b.v)); }
 HWY_INLINE Lanes lane_max(Lanes a, Lanes b) { return Lanes(hn::Max(a.v, b.v)); }
-HWY_INLINE Lanes lane_select(LaneMask c, Lanes a, Lanes b) { return Lanes(hn::IfThenElse(c.m, a.v, b.v)); }
+HWY_INLINE Lanes lane_select(LaneMask c, Lanes a, Lanes b) {
+  return Lanes(hn::IfThenElse(c.m, a.v, b.v));
+}
 HWY_INLINE Lanes lane_or_zero(LaneMask c, Lanes a) { return Lanes(hn::IfThenElseZero(c.m, a.v)); }
 HWY_INLINE Lanes lane_fma(Lanes a, Lanes b, Lanes c) { return Lanes(hn::MulAdd(a.v, b.v, c.v)); }
 
-// exp(x) for x <= 0: 2^n * p(f) with x / ln 2 = n + f, |f| <= 1/2, and p of degree 6 (relative error under 2e-7). Far
-// below the range that footprints use it saturates at exp(-80).
+// exp(x) for x <= 0: 2^n * p(f) with x / ln 2 = n + f, |f| <= 1/2, and p of degree 6 (relative
+// error under 2e-7). Far below the range that footprints use it saturates at exp(-80).
 HWY_INLINE Lanes lane_exp_negative(Lanes x) {
   const auto y = hn::Mul(hn::Max(x.v, hn::Set(kFloats, -80.0f)), hn::Set(kFloats, 1.44269504f));
   const auto n = hn::Round(y);

@@ -1,4 +1,5 @@
-// What the reference and the SIMD loop of projection share: the size of a chunk and the joining of chunks.
+// What the reference and the SIMD loop of projection share: the size of a chunk and the joining of
+// chunks.
 #pragma once
 
 #include <vector>
@@ -7,7 +8,8 @@
 
 namespace covary::compute {
 
-constexpr int64_t kProjectChunk = 2048;  // primitives a task; the order of camera sums depends on this alone
+constexpr int64_t kProjectChunk =
+    2048;  // primitives a task; the order of camera sums depends on this alone
 
 template <class T>
 Projection<T> concatenate(const std::vector<Projection<T>>& parts) {

@@ -23,8 +23,11 @@ double sum_lanes(V v) {
   return v;
 }
 
+// The order matters: maths, footprints, then the loop over both.
 #include "covary/core/compute/project/project_math.inc"
+
 #include "covary/core/compute/rasterize/footprints.inc"
+
 #include "covary/core/compute/project/project_loop.inc"
 
 }  // namespace
@@ -36,20 +39,22 @@ Projection<T> project_reference(const CameraParameters& camera, const ProjectInp
 }
 
 template <class T>
-void project_vjp_reference(const CameraParameters& camera, const ProjectInput<T>& input, const ProjectOptions& options,
-                           const Projection<T>& projection, const ProjectGradients<T>& gradients,
-                           ProjectInputGradients<T>& out) {
+void project_vjp_reference(const CameraParameters& camera, const ProjectInput<T>& input,
+                           const ProjectOptions& options, const Projection<T>& projection,
+                           const ProjectGradients<T>& gradients, ProjectInputGradients<T>& out) {
   project_vjp_all<T, T, 1>(camera, input, options, projection, gradients, out);
 }
 
-template Projection<float> project_reference(const CameraParameters&, const ProjectInput<float>&, const ProjectOptions&);
+template Projection<float> project_reference(const CameraParameters&, const ProjectInput<float>&,
+                                             const ProjectOptions&);
 template Projection<double> project_reference(const CameraParameters&, const ProjectInput<double>&,
                                               const ProjectOptions&);
-template void project_vjp_reference(const CameraParameters&, const ProjectInput<float>&, const ProjectOptions&,
-                                    const Projection<float>&, const ProjectGradients<float>&,
-                                    ProjectInputGradients<float>&);
-template void project_vjp_reference(const CameraParameters&, const ProjectInput<double>&, const ProjectOptions&,
-                                    const Projection<double>&, const ProjectGradients<double>&,
+template void project_vjp_reference(const CameraParameters&, const ProjectInput<float>&,
+                                    const ProjectOptions&, const Projection<float>&,
+                                    const ProjectGradients<float>&, ProjectInputGradients<float>&);
+template void project_vjp_reference(const CameraParameters&, const ProjectInput<double>&,
+                                    const ProjectOptions&, const Projection<double>&,
+                                    const ProjectGradients<double>&,
                                     ProjectInputGradients<double>&);
 
 }  // namespace covary::compute

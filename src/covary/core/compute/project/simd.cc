@@ -25,8 +25,11 @@ HWY_INLINE Lanes load_lanes(const float* p) {
 HWY_INLINE void store_lanes(Lanes v, float* p) { v.store(p); }
 HWY_INLINE double sum_lanes(Lanes v) { return sum(v); }
 
+// The order matters: maths, footprints, then the loop over both.
 #include "covary/core/compute/project/project_math.inc"
+
 #include "covary/core/compute/rasterize/footprints.inc"
+
 #include "covary/core/compute/project/project_loop.inc"
 
 Projection<float> project_lanes(const CameraParameters& camera, const ProjectInput<float>& input,
@@ -34,8 +37,9 @@ Projection<float> project_lanes(const CameraParameters& camera, const ProjectInp
   return project_all<Lanes, float, kLanes>(camera, input, options);
 }
 
-void project_vjp_lanes(const CameraParameters& camera, const ProjectInput<float>& input, const ProjectOptions& options,
-                       const Projection<float>& projection, const ProjectGradients<float>& gradients,
+void project_vjp_lanes(const CameraParameters& camera, const ProjectInput<float>& input,
+                       const ProjectOptions& options, const Projection<float>& projection,
+                       const ProjectGradients<float>& gradients,
                        ProjectInputGradients<float>& out) {
   project_vjp_all<Lanes, float, kLanes>(camera, input, options, projection, gradients, out);
 }
@@ -56,9 +60,9 @@ Projection<float> project(const CameraParameters& camera, const ProjectInput<flo
   return HWY_DYNAMIC_DISPATCH(project_lanes)(camera, input, options);
 }
 
-void project_vjp(const CameraParameters& camera, const ProjectInput<float>& input, const ProjectOptions& options,
-                 const Projection<float>& projection, const ProjectGradients<float>& gradients,
-                 ProjectInputGradients<float>& out) {
+void project_vjp(const CameraParameters& camera, const ProjectInput<float>& input,
+                 const ProjectOptions& options, const Projection<float>& projection,
+                 const ProjectGradients<float>& gradients, ProjectInputGradients<float>& out) {
   HWY_DYNAMIC_DISPATCH(project_vjp_lanes)(camera, input, options, projection, gradients, out);
 }
 

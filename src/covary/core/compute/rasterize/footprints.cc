@@ -25,7 +25,8 @@ int footprint_index(const std::string& name) {
   if (at == names.end()) {
     std::string all;
     for (const auto& n : names) all += (all.empty() ? "" : ", ") + n;
-    throw Error(ExitCode::kUsage, "unknown footprint '" + name + "'", "primitive", "one of: " + all);
+    throw Error(ExitCode::kUsage, "unknown footprint '" + name + "'", "primitive",
+                "one of: " + all);
   }
   return static_cast<int>(at - names.begin());
 }

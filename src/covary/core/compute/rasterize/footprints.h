@@ -1,9 +1,11 @@
-// The footprints: what one primitive looks like on the screen. A footprint is one file, footprint_NAME.inc, that holds one
-// struct of templates over a number type (lanes.h); it is written once for the reference, every SIMD target and CUDA.
+// The footprints: what one primitive looks like on the screen. A footprint is one file,
+// footprint_NAME.inc, that holds one struct of templates over a number type (lanes.h); it is
+// written once for the reference, every SIMD target and CUDA.
 //
-// To add one: write footprint_NAME.inc beside footprint_gaussian.inc (whose comments say what each member must do),
-// include it in footprints.inc, and name it in COVARY_FOOTPRINTS below. Nothing else changes: projection, tiles, sorting,
-// compositing and gradients are written for any footprint.
+// To add one: write footprint_NAME.inc beside footprint_gaussian.inc (whose comments say what each
+// member must do), include it in footprints.inc, and name it in COVARY_FOOTPRINTS below. Nothing
+// else changes: projection, tiles, sorting, compositing and gradients are written for any
+// footprint.
 //
 //   alpha of a pixel = min(0.99, opacity * factor * value(pixel - centre)); skipped below 1/255
 #pragma once
@@ -21,13 +23,15 @@ constexpr int kMaxFootprintExtras = 8;
 constexpr int kMaxFootprintSums = 32;
 
 struct FootprintOptions {
-  double dilation = 0.3;     // added to the screen covariance, px^2
-  bool antialiased = false;  // keep the footprint's total by scaling opacity by sqrt(det / dilated det)
+  double dilation = 0.3;  // added to the screen covariance, px^2
+  bool antialiased =
+      false;  // keep the footprint's total by scaling opacity by sqrt(det / dilated det)
 };
 
 std::vector<std::string> footprint_names();
-int footprint_index(const std::string& name);    // Error(kUsage) for an unknown name
-int footprint_params(int footprint);             // numbers a primitive that pixels read beyond centre and opacity
-int footprint_extras(int footprint);             // numbers a primitive beyond its covariance
+int footprint_index(const std::string& name);  // Error(kUsage) for an unknown name
+int footprint_params(
+    int footprint);  // numbers a primitive that pixels read beyond centre and opacity
+int footprint_extras(int footprint);  // numbers a primitive beyond its covariance
 
 }  // namespace covary::compute

@@ -1,16 +1,18 @@
 // Compositing: projected primitives to pixels, front to back, and the gradient back.
 //
 // A pixel at p visits the primitives of its tile nearest first:
-//   alpha = min(0.99, o * value(p - centre)), skipped below 1/255; stop BEFORE a blend that brings T to 1e-4 or less
-//   color += T * alpha * feature;  T *= 1 - alpha;    at the end  color += T * background
+//   alpha = min(0.99, o * value(p - centre)), skipped below 1/255; stop BEFORE a blend that brings
+//   T to 1e-4 or less color += T * alpha * feature;  T *= 1 - alpha;    at the end  color += T *
+//   background
 //
-// The backward pass walks the same order again with the prefix known from the forward result, so T is the forward's T bit for
-// bit. Tiles write their part of a primitive's gradient into the pair's slot; slots are added in a fixed order: the same bits
-// for any number of threads.
+// The backward pass walks the same order again with the prefix known from the forward result, so T
+// is the forward's T bit for bit. Tiles write their part of a primitive's gradient into the pair's
+// slot; slots are added in a fixed order: the same bits for any number of threads.
 //
-// rasterize_reference is written to be read: a pixel at a time, double or float. rasterize and rasterize_vjp are the SIMD
-// kernels (float): the forward pass keeps a row of 16 pixels in registers, the backward pass a primitive's sums.
-// Source: Kerbl et al. 2023, section 6 and appendix C.
+// rasterize_reference is written to be read: a pixel at a time, double or float. rasterize and
+// rasterize_vjp are the SIMD kernels (float): the forward pass keeps a row of 16 pixels in
+// registers, the backward pass a primitive's sums. Source: Kerbl et al. 2023, section 6 and
+// appendix C.
 #pragma once
 
 #include <cstdint>
@@ -27,9 +29,9 @@ constexpr double kMinTransmittance = 1e-4;
 
 template <class T>
 struct RasterInput {
-  int64_t count = 0;              // M
+  int64_t count = 0;  // M
   int footprint = 0;
-  int channels = 0;               // C
+  int channels = 0;  // C
   TileGrid grid;
   const TileLists* lists = nullptr;
   const T* centres = nullptr;     // [M,2]
@@ -47,52 +49,56 @@ struct RasterOutput {
 };
 
 template <class T>
-struct RasterGradients {               // incoming: of the image and of alpha = 1 - transmittance; null = 0
-  const T* image = nullptr;            // [H,W,C]
-  const T* alpha = nullptr;            // [H,W]
+struct RasterGradients {     // incoming: of the image and of alpha = 1 - transmittance; null = 0
+  const T* image = nullptr;  // [H,W,C]
+  const T* alpha = nullptr;  // [H,W]
 };
 
 template <class T>
-struct RasterInputGradients {          // outgoing; every element is set
-  T* centres = nullptr;                // [M,2]
-  T* params = nullptr;                 // [M,P]
-  T* opacities = nullptr;              // [M]
-  T* features = nullptr;               // [M,C]
-  T* absolute = nullptr;               // [M,2] sum over pixels of |gradient by the centre|; null = not wanted
-  double* background = nullptr;        // [C]; null = not wanted
+struct RasterInputGradients {  // outgoing; every element is set
+  T* centres = nullptr;        // [M,2]
+  T* params = nullptr;         // [M,P]
+  T* opacities = nullptr;      // [M]
+  T* features = nullptr;       // [M,C]
+  T* absolute = nullptr;  // [M,2] sum over pixels of |gradient by the centre|; null = not wanted
+  double* background = nullptr;  // [C]; null = not wanted
 };
 
 template <class T>
 void rasterize_reference(const RasterInput<T>& in, const RasterOutput<T>& out);
 template <class T>
-void rasterize_vjp_reference(const RasterInput<T>& in, const RasterOutput<T>& forward, const RasterGradients<T>& v,
-                             const RasterInputGradients<T>& out);
+void rasterize_vjp_reference(const RasterInput<T>& in, const RasterOutput<T>& forward,
+                             const RasterGradients<T>& v, const RasterInputGradients<T>& out);
 
 void rasterize(const RasterInput<float>& in, const RasterOutput<float>& out);
-void rasterize_vjp(const RasterInput<float>& in, const RasterOutput<float>& forward, const RasterGradients<float>& v,
-                   const RasterInputGradients<float>& out);
+void rasterize_vjp(const RasterInput<float>& in, const RasterOutput<float>& forward,
+                   const RasterGradients<float>& v, const RasterInputGradients<float>& out);
 
 // What is known of pixels and primitives without gradients. Null pointers are not wanted.
 template <class T>
 struct InspectOutput {
   int top_k = 0;
-  int64_t* topk = nullptr;         // [H,W,k] index of the primitive, largest weight first; -1 = none
-  T* topk_weights = nullptr;       // [H,W,k]
-  const T* depths = nullptr;       // [M] camera z, for median_depth
-  T* median_depth = nullptr;       // [H,W] z of the primitive at which transmittance falls below 1/2; 0 = never
-  double* weight_sums = nullptr;   // [M]
-  int64_t* hits = nullptr;         // [M] pixels with a blend
+  int64_t* topk = nullptr;    // [H,W,k] index of the primitive, largest weight first; -1 = none
+  T* topk_weights = nullptr;  // [H,W,k]
+  const T* depths = nullptr;  // [M] camera z, for median_depth
+  T* median_depth =
+      nullptr;  // [H,W] z of the primitive at which transmittance falls below 1/2; 0 = never
+  double* weight_sums = nullptr;  // [M]
+  int64_t* hits = nullptr;        // [M] pixels with a blend
 };
 template <class T>
 void inspect(const RasterInput<T>& in, const InspectOutput<T>& out);
 
-// Adds the parts in the slots of each primitive in slot order and finishes the footprint's gradient: shared by the
-// reference and the SIMD kernel. parts: [pairs, stride] with rows (sums [kSums], opacity, features [C], absolute [2]).
+// Adds the parts in the slots of each primitive in slot order and finishes the footprint's
+// gradient: shared by the reference and the SIMD kernel. parts: [pairs, stride] with rows (sums
+// [kSums], opacity, features [C], absolute [2]).
 template <class T>
-void reduce_slots(const RasterInput<T>& in, const T* parts, int stride, const RasterInputGradients<T>& out);
+void reduce_slots(const RasterInput<T>& in, const T* parts, int stride,
+                  const RasterInputGradients<T>& out);
 
 // Sum over pixels of transmittance * v.image, by channel, in a fixed order.
 template <class T>
-void background_gradient(const RasterInput<T>& in, const RasterOutput<T>& forward, const RasterGradients<T>& v, double* out);
+void background_gradient(const RasterInput<T>& in, const RasterOutput<T>& forward,
+                         const RasterGradients<T>& v, double* out);
 
 }  // namespace covary::compute

@@ -1,4 +1,5 @@
-// Compositing written to be read: tile by tile, pixel by pixel. The oracle in double, the scalar baseline in float.
+// Compositing written to be read: tile by tile, pixel by pixel. The oracle in double, the scalar
+// baseline in float.
 #include <algorithm>
 #include <cmath>
 
@@ -11,8 +12,8 @@ namespace {
 
 #include "covary/core/compute/rasterize/footprints.inc"
 
-// Visits the primitives that a pixel blends, front to back: blend(entry of the list, dx, dy, value, alpha, T before).
-// Returns the transmittance that is left.
+// Visits the primitives that a pixel blends, front to back: blend(entry of the list, dx, dy, value,
+// alpha, T before). Returns the transmittance that is left.
 template <class F, class T, class Blend>
 T walk_pixel(const RasterInput<T>& in, int64_t begin, int64_t end, T px, T py, Blend&& blend) {
   T transmittance = 1;
@@ -33,7 +34,8 @@ T walk_pixel(const RasterInput<T>& in, int64_t begin, int64_t end, T px, T py, B
 // Calls use(pixel index, centre x, centre y) for the pixels of a tile.
 template <class T, class Use>
 void for_pixels(const TileGrid& g, int64_t tile, Use&& use) {
-  const int x0 = static_cast<int>(tile % g.tiles_x()) * kTile, y0 = static_cast<int>(tile / g.tiles_x()) * kTile;
+  const int x0 = static_cast<int>(tile % g.tiles_x()) * kTile,
+            y0 = static_cast<int>(tile / g.tiles_x()) * kTile;
   for (int y = y0; y < std::min(y0 + kTile, g.height); ++y)
     for (int x = x0; x < std::min(x0 + kTile, g.width); ++x)
       use(static_cast<int64_t>(y) * g.width + x, static_cast<T>(g.offset_x + g.stride * x) + T(0.5),
@@ -42,14 +44,16 @@ void for_pixels(const TileGrid& g, int64_t tile, Use&& use) {
 
 template <class F, class T>
 void forward_tile(const RasterInput<T>& in, const RasterOutput<T>& out, int64_t tile) {
-  const int64_t begin = in.lists->begin[static_cast<size_t>(tile)], end = in.lists->begin[static_cast<size_t>(tile) + 1];
+  const int64_t begin = in.lists->begin[static_cast<size_t>(tile)],
+                end = in.lists->begin[static_cast<size_t>(tile) + 1];
   const int c = in.channels;
   for_pixels<T>(in.grid, tile, [&](int64_t pixel, T px, T py) {
     T* color = out.image + pixel * c;
     std::fill_n(color, c, T(0));
-    const T left = walk_pixel<F>(in, begin, end, px, py, [&](int64_t, int64_t i, T, T, T, T alpha, T t) {
-      for (int k = 0; k < c; ++k) color[k] += t * alpha * in.features[i * c + k];
-    });
+    const T left =
+        walk_pixel<F>(in, begin, end, px, py, [&](int64_t, int64_t i, T, T, T, T alpha, T t) {
+          for (int k = 0; k < c; ++k) color[k] += t * alpha * in.features[i * c + k];
+        });
     if (in.background)
       for (int k = 0; k < c; ++k) color[k] += left * in.background[k];
     out.transmittance[pixel] = left;
@@ -57,50 +61,55 @@ void forward_tile(const RasterInput<T>& in, const RasterOutput<T>& out, int64_t 
 }
 
 template <class F, class T>
-void backward_tile(const RasterInput<T>& in, const RasterOutput<T>& forward, const RasterGradients<T>& v, int64_t tile,
-                   std::vector<T>& parts, int stride) {
-  const int64_t begin = in.lists->begin[static_cast<size_t>(tile)], end = in.lists->begin[static_cast<size_t>(tile) + 1];
+void backward_tile(const RasterInput<T>& in, const RasterOutput<T>& forward,
+                   const RasterGradients<T>& v, int64_t tile, std::vector<T>& parts, int stride) {
+  const int64_t begin = in.lists->begin[static_cast<size_t>(tile)],
+                end = in.lists->begin[static_cast<size_t>(tile) + 1];
   const int c = in.channels;
   for_pixels<T>(in.grid, tile, [&](int64_t pixel, T px, T py) {
     const T* v_color = v.image ? v.image + pixel * c : nullptr;
     const T* color = forward.image + pixel * c;
     const T left = forward.transmittance[pixel];
     const auto background = [&](int k) { return in.background ? in.background[k] : T(0); };
-    // behind = what the primitives from here on contribute to v . color; end_part = what T at the end does to the loss
+    // behind = what the primitives from here on contribute to v . color; end_part = what T at the
+    // end does to the loss
     T behind = 0, end_part = v.alpha ? left * v.alpha[pixel] : T(0);
     if (v_color)
       for (int k = 0; k < c; ++k) {
         behind += v_color[k] * (color[k] - left * background(k));
         end_part -= left * v_color[k] * background(k);
       }
-    walk_pixel<F>(in, begin, end, px, py, [&](int64_t e, int64_t i, T dx, T dy, T value, T alpha, T t) {
-      T* part = parts.data() + static_cast<int64_t>(in.lists->slot[static_cast<size_t>(e)]) * stride;
-      const T weight = t * alpha;
-      T dot = 0;
-      if (v_color)
-        for (int k = 0; k < c; ++k) {
-          dot += v_color[k] * in.features[i * c + k];
-          part[F::kSums + 1 + k] += weight * v_color[k];
-        }
-      behind -= weight * dot;
-      const T v_alpha = t * dot + (end_part - behind) / (1 - alpha);
-      if (in.opacities[i] * value > T(kMaxAlpha)) return;  // the clamp passes no gradient
-      const T v_value = v_alpha * in.opacities[i];
-      const T* p = in.params + i * F::kParams;
-      F::template accumulate<T>(dx, dy, p, value, v_value, part);
-      part[F::kSums] += v_alpha * value;
-      T gx, gy;
-      F::template centre_gradient<T>(dx, dy, p, value, v_value, gx, gy);
-      part[F::kSums + 1 + c] += std::abs(gx);
-      part[F::kSums + 2 + c] += std::abs(gy);
-    });
+    walk_pixel<F>(
+        in, begin, end, px, py, [&](int64_t e, int64_t i, T dx, T dy, T value, T alpha, T t) {
+          T* part =
+              parts.data() + static_cast<int64_t>(in.lists->slot[static_cast<size_t>(e)]) * stride;
+          const T weight = t * alpha;
+          T dot = 0;
+          if (v_color)
+            for (int k = 0; k < c; ++k) {
+              dot += v_color[k] * in.features[i * c + k];
+              part[F::kSums + 1 + k] += weight * v_color[k];
+            }
+          behind -= weight * dot;
+          const T v_alpha = t * dot + (end_part - behind) / (1 - alpha);
+          if (in.opacities[i] * value > T(kMaxAlpha)) return;  // the clamp passes no gradient
+          const T v_value = v_alpha * in.opacities[i];
+          const T* p = in.params + i * F::kParams;
+          F::template accumulate<T>(dx, dy, p, value, v_value, part);
+          part[F::kSums] += v_alpha * value;
+          T gx, gy;
+          F::template centre_gradient<T>(dx, dy, p, value, v_value, gx, gy);
+          part[F::kSums + 1 + c] += std::abs(gx);
+          part[F::kSums + 2 + c] += std::abs(gy);
+        });
   });
 }
 
 template <class F, class T>
-void inspect_tile(const RasterInput<T>& in, const InspectOutput<T>& out, int64_t tile, std::vector<double>& weights,
-                  std::vector<int64_t>& hits) {
-  const int64_t begin = in.lists->begin[static_cast<size_t>(tile)], end = in.lists->begin[static_cast<size_t>(tile) + 1];
+void inspect_tile(const RasterInput<T>& in, const InspectOutput<T>& out, int64_t tile,
+                  std::vector<double>& weights, std::vector<int64_t>& hits) {
+  const int64_t begin = in.lists->begin[static_cast<size_t>(tile)],
+                end = in.lists->begin[static_cast<size_t>(tile) + 1];
   const int k = out.top_k;
   for_pixels<T>(in.grid, tile, [&](int64_t pixel, T px, T py) {
     int64_t* ids = out.topk ? out.topk + pixel * k : nullptr;
@@ -131,16 +140,18 @@ void inspect_tile(const RasterInput<T>& in, const InspectOutput<T>& out, int64_t
 }
 
 template <class F, class T>
-void reduce(const RasterInput<T>& in, const T* parts, int stride, const RasterInputGradients<T>& out) {
+void reduce(const RasterInput<T>& in, const T* parts, int stride,
+            const RasterInputGradients<T>& out) {
   const int c = in.channels;
   parallel_for(in.count, 1024, [&](int64_t first, int64_t last) {
     std::vector<T> sum(static_cast<size_t>(stride));
     for (int64_t i = first; i < last; ++i) {
       std::fill(sum.begin(), sum.end(), T(0));
-      for (int64_t s = in.lists->first_slot[static_cast<size_t>(i)]; s < in.lists->first_slot[static_cast<size_t>(i) + 1]; ++s)
+      for (int64_t s = in.lists->first_slot[static_cast<size_t>(i)];
+           s < in.lists->first_slot[static_cast<size_t>(i) + 1]; ++s)
         for (int k = 0; k < stride; ++k) sum[static_cast<size_t>(k)] += parts[s * stride + k];
-      F::template finish<T>(in.params + i * F::kParams, sum.data(), out.centres[2 * i], out.centres[2 * i + 1],
-                            out.params + i * F::kParams);
+      F::template finish<T>(in.params + i * F::kParams, sum.data(), out.centres[2 * i],
+                            out.centres[2 * i + 1], out.params + i * F::kParams);
       out.opacities[i] = sum[F::kSums];
       std::copy_n(sum.data() + F::kSums + 1, c, out.features + i * c);
       if (out.absolute) std::copy_n(sum.data() + F::kSums + 1 + c, 2, out.absolute + 2 * i);
@@ -158,12 +169,13 @@ void rasterize_reference(const RasterInput<T>& in, const RasterOutput<T>& out) {
 }
 
 template <class T>
-void rasterize_vjp_reference(const RasterInput<T>& in, const RasterOutput<T>& forward, const RasterGradients<T>& v,
-                             const RasterInputGradients<T>& out) {
+void rasterize_vjp_reference(const RasterInput<T>& in, const RasterOutput<T>& forward,
+                             const RasterGradients<T>& v, const RasterInputGradients<T>& out) {
   with_footprint(in.footprint, [&]<class F>() {
     const int stride = F::kSums + 1 + in.channels + 2;
     std::vector<T> parts(static_cast<size_t>(in.lists->pairs()) * static_cast<size_t>(stride));
-    parallel_tasks(in.grid.tiles(), [&](int64_t tile) { backward_tile<F>(in, forward, v, tile, parts, stride); });
+    parallel_tasks(in.grid.tiles(),
+                   [&](int64_t tile) { backward_tile<F>(in, forward, v, tile, parts, stride); });
     reduce_slots(in, parts.data(), stride, out);
   });
   if (out.background) background_gradient(in, forward, v, out.background);
@@ -175,7 +187,8 @@ void inspect(const RasterInput<T>& in, const InspectOutput<T>& out) {
   std::vector<double> weights(out.weight_sums ? pairs : 0);
   std::vector<int64_t> hits(out.hits ? pairs : 0);
   with_footprint(in.footprint, [&]<class F>() {
-    parallel_tasks(in.grid.tiles(), [&](int64_t tile) { inspect_tile<F>(in, out, tile, weights, hits); });
+    parallel_tasks(in.grid.tiles(),
+                   [&](int64_t tile) { inspect_tile<F>(in, out, tile, weights, hits); });
   });
   for (int64_t i = 0; i < in.count; ++i) {
     const auto first = static_cast<size_t>(in.lists->first_slot[static_cast<size_t>(i)]);
@@ -192,12 +205,14 @@ void inspect(const RasterInput<T>& in, const InspectOutput<T>& out) {
 }
 
 template <class T>
-void reduce_slots(const RasterInput<T>& in, const T* parts, int stride, const RasterInputGradients<T>& out) {
+void reduce_slots(const RasterInput<T>& in, const T* parts, int stride,
+                  const RasterInputGradients<T>& out) {
   with_footprint(in.footprint, [&]<class F>() { reduce<F>(in, parts, stride, out); });
 }
 
 template <class T>
-void background_gradient(const RasterInput<T>& in, const RasterOutput<T>& forward, const RasterGradients<T>& v, double* out) {
+void background_gradient(const RasterInput<T>& in, const RasterOutput<T>& forward,
+                         const RasterGradients<T>& v, double* out) {
   const int64_t pixels = static_cast<int64_t>(in.grid.width) * in.grid.height;
   for (int k = 0; k < in.channels; ++k)
     out[k] = v.image ? ordered_sum(pixels,
@@ -208,13 +223,16 @@ void background_gradient(const RasterInput<T>& in, const RasterOutput<T>& forwar
                      : 0.0;
 }
 
-#define COVARY_INSTANTIATE(T)                                                                                          \
-  template void rasterize_reference(const RasterInput<T>&, const RasterOutput<T>&);                                    \
-  template void rasterize_vjp_reference(const RasterInput<T>&, const RasterOutput<T>&, const RasterGradients<T>&,      \
-                                        const RasterInputGradients<T>&);                                               \
-  template void inspect(const RasterInput<T>&, const InspectOutput<T>&);                                               \
-  template void reduce_slots(const RasterInput<T>&, const T*, int, const RasterInputGradients<T>&);       \
-  template void background_gradient(const RasterInput<T>&, const RasterOutput<T>&, const RasterGradients<T>&, double*);
+#define COVARY_INSTANTIATE(T)                                                          \
+  template void rasterize_reference(const RasterInput<T>&, const RasterOutput<T>&);    \
+  template void rasterize_vjp_reference(const RasterInput<T>&, const RasterOutput<T>&, \
+                                        const RasterGradients<T>&,                     \
+                                        const RasterInputGradients<T>&);               \
+  template void inspect(const RasterInput<T>&, const InspectOutput<T>&);               \
+  template void reduce_slots(const RasterInput<T>&, const T*, int,                     \
+                             const RasterInputGradients<T>&);                          \
+  template void background_gradient(const RasterInput<T>&, const RasterOutput<T>&,     \
+                                    const RasterGradients<T>&, double*);
 COVARY_INSTANTIATE(float)
 COVARY_INSTANTIATE(double)
 #undef COVARY_INSTANTIATE

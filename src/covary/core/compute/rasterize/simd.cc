@@ -1,6 +1,7 @@
-// The SIMD compositor. Forward: each tile sorts its primitives into lists by row, and a row of 16 pixels keeps transmittance
-// and colour in registers while it walks its list. Backward: primitive by primitive, since the sums over pixels are what it
-// must produce; the pixels' state (T and one number more) stays in the first-level cache.
+// The SIMD compositor. Forward: each tile sorts its primitives into lists by row, and a row of 16
+// pixels keeps transmittance and colour in registers while it walks its list. Backward: primitive
+// by primitive, since the sums over pixels are what it must produce; the pixels' state (T and one
+// number more) stays in the first-level cache.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -28,22 +29,27 @@ namespace {
 
 constexpr int kParts = kTile >= kLanes ? kTile / kLanes : 1;  // vectors a row
 constexpr int kPixels = kTile * kTile;
-constexpr int kBatch = 256;  // primitives whose row lists are built at a time; bounds the work after a tile is opaque
+constexpr int kBatch =
+    256;  // primitives whose row lists are built at a time; bounds the work after a tile is opaque
 
-// A primitive as the kernels read it: x, y, opacity, first and last y of its rows, params, features; one after the other.
+// A primitive as the kernels read it: x, y, opacity, first and last y of its rows, params,
+// features; one after the other.
 constexpr int kHead = 5;
 
 struct Records {
   std::unique_ptr<float[]> data;
   int stride = 0;
-  const float* at(uint32_t i) const { return data.get() + static_cast<size_t>(i) * static_cast<size_t>(stride); }
+  const float* at(uint32_t i) const {
+    return data.get() + static_cast<size_t>(i) * static_cast<size_t>(stride);
+  }
 };
 
 template <class F>
 Records pack(const RasterInput<float>& in) {
   Records r;
   r.stride = kHead + F::kParams + in.channels;
-  r.data = std::make_unique_for_overwrite<float[]>(static_cast<size_t>(in.count) * static_cast<size_t>(r.stride) + 1);
+  r.data = std::make_unique_for_overwrite<float[]>(
+      static_cast<size_t>(in.count) * static_cast<size_t>(r.stride) + 1);
   parallel_for(in.count, 4096, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       float* out = r.data.get() + i * r.stride;
@@ -73,11 +79,14 @@ struct TileFrame {
     rows = std::min(kTile, g.height - y0);
     columns = std::min(kTile, g.width - x0);
     alignas(64) float x[kTile + 16];
-    for (int i = 0; i < kTile; ++i) x[i] = static_cast<float>(g.offset_x + g.stride * (x0 + i)) + 0.5f;
+    for (int i = 0; i < kTile; ++i)
+      x[i] = static_cast<float>(g.offset_x + g.stride * (x0 + i)) + 0.5f;
     for (int k = 0; k < kParts; ++k) px[k] = Lanes::load(x + k * kLanes);
-    for (int i = 0; i < kTile; ++i) py[i] = static_cast<float>(g.offset_y + g.stride * (y0 + i)) + 0.5f;
+    for (int i = 0; i < kTile; ++i)
+      py[i] = static_cast<float>(g.offset_y + g.stride * (y0 + i)) + 0.5f;
     inv_stride = 1.0f / static_cast<float>(g.stride);
-    row_shift = static_cast<float>(g.offset_y) + 0.5f + static_cast<float>(g.stride) * static_cast<float>(y0);
+    row_shift = static_cast<float>(g.offset_y) + 0.5f +
+                static_cast<float>(g.stride) * static_cast<float>(y0);
   }
   // Rows [first, last) of the tile whose centres lie in [record[3], record[4]].
   HWY_INLINE void row_range(const float* record, int& first, int& last) const {
@@ -87,19 +96,22 @@ struct TileFrame {
   }
 };
 
-// One blend of a vector of pixels: t > 0 is the transmittance of a live pixel, t < 0 minus that of a finished one.
+// kSkip: leave at once when no pixel is touched; it pays where much work follows, as in the backward pass.
+// One blend of a vector of pixels: t > 0 is the transmittance of a live pixel, t < 0 minus that of
+// a finished one.
 struct Blend {
   Lanes weight;  // T * alpha, 0 where nothing is blended
   Lanes value, alpha;
   LaneMask blended;
 };
-template <class F>
-HWY_INLINE bool blend(const float* record, const Lanes* params, Lanes px, Lanes dy, Lanes& t, Blend& b, bool& stopped) {
+template <class F, bool kSkip = true>
+HWY_INLINE bool blend(const float* record, const Lanes* params, Lanes px, Lanes dy, Lanes& t,
+                      Blend& b, bool& stopped) {
   const Lanes dx = px - Lanes(record[0]);
   b.value = F::template value<Lanes>(dx, dy, params);
   b.alpha = lane_min(Lanes(static_cast<float>(kMaxAlpha)), Lanes(record[2]) * b.value);
   const LaneMask seen = (b.alpha >= Lanes(static_cast<float>(kMinAlpha))) & (t > Lanes(0.0f));
-  if (none(seen)) return false;
+  if (kSkip && none(seen)) return false;
   const Lanes next = t * (Lanes(1.0f) - b.alpha);
   const LaneMask stop = seen & (next <= Lanes(static_cast<float>(kMinTransmittance)));
   b.blended = and_not(stop, seen);
@@ -121,8 +133,8 @@ struct ForwardScratch {
 
 // kChannels = 0: any number, in memory.
 template <class F, int kChannels>
-void forward_tile(const RasterInput<float>& in, const Records& records, const RasterOutput<float>& out, int64_t tile,
-                  ForwardScratch& scratch) {
+void forward_tile(const RasterInput<float>& in, const Records& records,
+                  const RasterOutput<float>& out, int64_t tile, ForwardScratch& scratch) {
   const int channels = kChannels ? kChannels : in.channels;
   const TileFrame frame(in.grid, tile);
   alignas(64) float t_state[kPixels + 16];
@@ -135,7 +147,8 @@ void forward_tile(const RasterInput<float>& in, const Records& records, const Ra
     for (int x = 0; x < kTile; ++x) t_state[y * kTile + x] = x < frame.columns ? 1.0f : -1.0f;
   }
 
-  const int64_t begin = in.lists->begin[static_cast<size_t>(tile)], end = in.lists->begin[static_cast<size_t>(tile) + 1];
+  const int64_t begin = in.lists->begin[static_cast<size_t>(tile)],
+                end = in.lists->begin[static_cast<size_t>(tile) + 1];
   for (int64_t e0 = begin; e0 < end && live_rows > 0; e0 += kBatch) {
     std::array<int, kTile> count{};
     const int64_t e1 = std::min(end, e0 + kBatch);
@@ -153,7 +166,8 @@ void forward_tile(const RasterInput<float>& in, const Records& records, const Ra
       for (int k = 0; k < kParts; ++k) {
         t[k] = Lanes::load(t_row + k * kLanes);
         if constexpr (kChannels > 0)
-          for (int c = 0; c < kChannels; ++c) acc[c * kParts + k] = Lanes::load(color + c * kPixels + y * kTile + k * kLanes);
+          for (int c = 0; c < kChannels; ++c)
+            acc[c * kParts + k] = Lanes::load(color + c * kPixels + y * kTile + k * kLanes);
       }
       const uint32_t* list = scratch.row_list.data() + y * kBatch;
       const int n = count[static_cast<size_t>(y)];
@@ -167,14 +181,15 @@ void forward_tile(const RasterInput<float>& in, const Records& records, const Ra
         for (int k = 0; k < kParts; ++k) {
           Blend b;
           bool stopped;
-          if (!blend<F>(record, params, frame.px[k], dy, t[k], b, stopped)) continue;
+          blend<F, false>(record, params, frame.px[k], dy, t[k], b, stopped);
           any_stopped |= stopped;
           if constexpr (kChannels > 0) {
             for (int c = 0; c < kChannels; ++c)
               acc[c * kParts + k] = lane_fma(b.weight, Lanes(feature[c]), acc[c * kParts + k]);
           } else {
             float* p = color + y * kTile + k * kLanes;
-            for (int c = 0; c < channels; ++c, p += kPixels) lane_fma(b.weight, Lanes(feature[c]), Lanes::load(p)).store(p);
+            for (int c = 0; c < channels; ++c, p += kPixels)
+              lane_fma(b.weight, Lanes(feature[c]), Lanes::load(p)).store(p);
           }
         }
         if (any_stopped) {
@@ -190,7 +205,8 @@ void forward_tile(const RasterInput<float>& in, const Records& records, const Ra
       for (int k = 0; k < kParts; ++k) {
         t[k].store(t_row + k * kLanes);
         if constexpr (kChannels > 0)
-          for (int c = 0; c < kChannels; ++c) acc[c * kParts + k].store(color + c * kPixels + y * kTile + k * kLanes);
+          for (int c = 0; c < kChannels; ++c)
+            acc[c * kParts + k].store(color + c * kPixels + y * kTile + k * kLanes);
       }
     }
   }
@@ -212,8 +228,9 @@ struct BackwardScratch {
 };
 
 template <class F, int kChannels, bool kAbsolute>
-void backward_tile(const RasterInput<float>& in, const Records& records, const RasterOutput<float>& forward,
-                   const RasterGradients<float>& v, int64_t tile, float* parts, int stride, BackwardScratch& scratch) {
+void backward_tile(const RasterInput<float>& in, const Records& records,
+                   const RasterOutput<float>& forward, const RasterGradients<float>& v,
+                   int64_t tile, float* parts, int stride, BackwardScratch& scratch) {
   const int channels = kChannels ? kChannels : in.channels;
   const TileFrame frame(in.grid, tile);
   alignas(64) float t_state[kPixels + 16], rest_state[kPixels + 16];
@@ -222,8 +239,8 @@ void backward_tile(const RasterInput<float>& in, const Records& records, const R
   float* const v_color = scratch.v_color.data();
   std::array<int, kTile> live{};
   int live_rows = frame.rows;
-  // rest = (T at the end) * (d loss / d alpha - v . background) - v . (what lies behind), see the reference; before the first
-  // primitive the background's two parts cancel
+  // rest = (T at the end) * (d loss / d alpha - v . background) - v . (what lies behind), see the
+  // reference; before the first primitive the background's two parts cancel
   for (int y = 0; y < frame.rows; ++y) {
     live[static_cast<size_t>(y)] = 1;
     for (int x = 0; x < kTile; ++x) {
@@ -246,9 +263,11 @@ void backward_tile(const RasterInput<float>& in, const Records& records, const R
     }
   }
 
-  const int64_t begin = in.lists->begin[static_cast<size_t>(tile)], end = in.lists->begin[static_cast<size_t>(tile) + 1];
+  const int64_t begin = in.lists->begin[static_cast<size_t>(tile)],
+                end = in.lists->begin[static_cast<size_t>(tile) + 1];
   for (int64_t e = begin; e < end; ++e) {
-    float* const part = parts + static_cast<int64_t>(in.lists->slot[static_cast<size_t>(e)]) * stride;
+    float* const part =
+        parts + static_cast<int64_t>(in.lists->slot[static_cast<size_t>(e)]) * stride;
     if (live_rows == 0) {
       std::memset(part, 0, sizeof(float) * static_cast<size_t>(stride));
       continue;
@@ -300,7 +319,8 @@ void backward_tile(const RasterInput<float>& in, const Records& records, const R
         rest.store(rest_state + at);
         const Lanes v_alpha = lane_fma(before, dot, rest / (Lanes(1.0f) - b.alpha));
         // no gradient where nothing was blended and where alpha was clamped
-        const LaneMask free = b.blended & (Lanes(record[2]) * b.value <= Lanes(static_cast<float>(kMaxAlpha)));
+        const LaneMask free =
+            b.blended & (Lanes(record[2]) * b.value <= Lanes(static_cast<float>(kMaxAlpha)));
         const Lanes masked = lane_or_zero(free, v_alpha);
         const Lanes v_value = masked * Lanes(record[2]);
         const Lanes dx = frame.px[k] - Lanes(record[0]);
@@ -315,7 +335,8 @@ void backward_tile(const RasterInput<float>& in, const Records& records, const R
       }
       if (any_stopped) {
         bool dead = true;
-        for (int k = 0; k < kParts; ++k) dead &= none(Lanes::load(t_state + y * kTile + k * kLanes) > Lanes(0.0f));
+        for (int k = 0; k < kParts; ++k)
+          dead &= none(Lanes::load(t_state + y * kTile + k * kLanes) > Lanes(0.0f));
         if (dead) {
           live[static_cast<size_t>(y)] = 0;
           --live_rows;
@@ -342,14 +363,18 @@ void backward_tile(const RasterInput<float>& in, const Records& records, const R
   }
 }
 
-// Calls f.template operator()<Footprint, kChannels>() with the channel counts that are worth an instance of their own.
+// Calls f.template operator()<Footprint, kChannels>() with the channel counts that are worth an
+// instance of their own.
 template <class Call>
 void dispatch(const RasterInput<float>& in, Call&& f) {
   with_footprint(in.footprint, [&]<class F>() HWY_ATTR {
     switch (in.channels) {
-      case 3: return f.template operator()<F, 3>();
-      case 4: return f.template operator()<F, 4>();
-      default: return f.template operator()<F, 0>();
+      case 3:
+        return f.template operator()<F, 3>();
+      case 4:
+        return f.template operator()<F, 4>();
+      default:
+        return f.template operator()<F, 0>();
     }
   });
 }
@@ -400,8 +425,8 @@ void rasterize(const RasterInput<float>& in, const RasterOutput<float>& out) {
   HWY_DYNAMIC_DISPATCH(rasterize_lanes)(in, out);
 }
 
-void rasterize_vjp(const RasterInput<float>& in, const RasterOutput<float>& forward, const RasterGradients<float>& v,
-                   const RasterInputGradients<float>& out) {
+void rasterize_vjp(const RasterInput<float>& in, const RasterOutput<float>& forward,
+                   const RasterGradients<float>& v, const RasterInputGradients<float>& out) {
   HWY_DYNAMIC_DISPATCH(rasterize_vjp_lanes)(in, forward, v, out);
 }
 

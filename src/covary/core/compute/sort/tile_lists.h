@@ -1,11 +1,13 @@
 // Which primitives touch which 16x16 tile of the screen, front to back.
 //
 //   TileLists lists = build_tile_lists(grid, splats, /*exact=*/true);
-//   for (int64_t e = lists.begin[t]; e < lists.begin[t + 1]; ++e) use(lists.splat[e]);   // nearest first
+//   for (int64_t e = lists.begin[t]; e < lists.begin[t + 1]; ++e) use(lists.splat[e]);   // nearest
+//   first
 //
-// Every (primitive, tile) pair has a slot; the slots of a primitive are neighbours (first_slot), so that what tiles write
-// into slots can be added up by primitive in a fixed order. Equal depths keep the order of the primitives.
-// Cost: one radix sort of M depths, then a counting sort of the pairs by tile: O(M + pairs) with no 64-bit keys.
+// Every (primitive, tile) pair has a slot; the slots of a primitive are neighbours (first_slot), so
+// that what tiles write into slots can be added up by primitive in a fixed order. Equal depths keep
+// the order of the primitives. Cost: one radix sort of M depths, then a counting sort of the pairs
+// by tile: O(M + pairs) with no 64-bit keys.
 #pragma once
 
 #include <cstdint>
@@ -44,11 +46,13 @@ struct TileLists {
   int64_t pairs() const { return static_cast<int64_t>(splat.size()); }
 };
 
-// exact: only tiles that the footprint's region truly crosses; else all tiles of its box. Error(kFailed) beyond 2^32 pairs.
+// exact: only tiles that the footprint's region truly crosses; else all tiles of its box.
+// Error(kFailed) beyond 2^32 pairs.
 template <class T>
 TileLists build_tile_lists(const TileGrid& grid, const TileSplats<T>& splats, bool exact);
 
-// Indices 0 .. n-1 in ascending order of key, equal keys in index order; keys are positive and finite.
+// Indices 0 .. n-1 in ascending order of key, equal keys in index order; keys are positive and
+// finite.
 std::vector<uint32_t> order_by_depth(const float* keys, int64_t n);
 std::vector<uint32_t> order_by_depth(const double* keys, int64_t n);
 

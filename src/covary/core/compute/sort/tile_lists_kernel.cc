@@ -24,19 +24,23 @@ struct TileRange {
 
 // First and one past the last rendered pixel whose centre lies in [low, high], clamped to [0, n).
 template <class T>
-COVARY_INLINE void pixel_range(T low, T high, int stride, int offset, int n, int& first, int& last) {
+COVARY_INLINE void pixel_range(T low, T high, int stride, int offset, int n, int& first,
+                               int& last) {
   const T inv = T(1) / static_cast<T>(stride), shift = static_cast<T>(offset) + T(0.5);
   const T a = std::ceil((low - shift) * inv), b = std::floor((high - shift) * inv) + 1;
   first = static_cast<int>(std::clamp(a, T(0), static_cast<T>(n)));
   last = static_cast<int>(std::clamp(b, T(0), static_cast<T>(n)));
 }
 
-// Calls use(tile_row, TileRange) for each row of tiles that primitive i touches. A little slack keeps pixels on the very
-// border, where rounding decides: a tile too many costs time, one too few would change the picture.
+// Calls use(tile_row, TileRange) for each row of tiles that primitive i touches. A little slack
+// keeps pixels on the very border, where rounding decides: a tile too many costs time, one too few
+// would change the picture.
 template <class F, class T, class Use>
-COVARY_INLINE void for_tile_rows(const TileGrid& grid, const TileSplats<T>& s, int64_t i, bool exact, Use&& use) {
+COVARY_INLINE void for_tile_rows(const TileGrid& grid, const TileSplats<T>& s, int64_t i,
+                                 bool exact, Use&& use) {
   const T x = s.centres[2 * i], y = s.centres[2 * i + 1];
-  const T hx = s.halves[2 * i] * T(1.0001) + T(0.001), hy = s.halves[2 * i + 1] * T(1.0001) + T(0.001);
+  const T hx = s.halves[2 * i] * T(1.0001) + T(0.001),
+          hy = s.halves[2 * i + 1] * T(1.0001) + T(0.001);
   int px0, px1, py0, py1;
   pixel_range(x - hx, x + hx, grid.stride, grid.offset_x, grid.width, px0, px1);
   pixel_range(y - hy, y + hy, grid.stride, grid.offset_y, grid.height, py0, py1);
@@ -50,12 +54,16 @@ COVARY_INLINE void for_tile_rows(const TileGrid& grid, const TileSplats<T>& s, i
   const T* p = s.params + i * F::kParams;
   const T extent = s.extents[i] * T(1.001) + T(0.001);
   for (int row = row0; row <= row1; ++row) {
-    const T first = static_cast<T>(std::max(row * kTile, py0)), last = static_cast<T>(std::min(row * kTile + kTile, py1) - 1);
+    const T first = static_cast<T>(std::max(row * kTile, py0)),
+            last = static_cast<T>(std::min(row * kTile + kTile, py1) - 1);
     const T shift = static_cast<T>(grid.offset_y) + T(0.5) - y, step = static_cast<T>(grid.stride);
     T left, right;
-    if (!F::span(p, extent, first * step + shift - T(0.001), last * step + shift + T(0.001), left, right)) continue;
+    if (!F::span(p, extent, first * step + shift - T(0.001), last * step + shift + T(0.001), left,
+                 right))
+      continue;
     int a, b;
-    pixel_range(x + left - T(0.001), x + right + T(0.001), grid.stride, grid.offset_x, grid.width, a, b);
+    pixel_range(x + left - T(0.001), x + right + T(0.001), grid.stride, grid.offset_x, grid.width,
+                a, b);
     if (a >= b) continue;
     use(row, TileRange{a / kTile, (b - 1) / kTile + 1});
   }
@@ -67,38 +75,41 @@ TileLists build(const TileGrid& grid, const TileSplats<T>& s, bool exact) {
   const int tiles = grid.tiles(), tiles_x = grid.tiles_x();
   TileLists lists;
   lists.first_slot.assign(static_cast<size_t>(m) + 1, 0);
+  // Each chunk of primitives lists its tiles on its own; then the chunks are joined.
+  std::vector<std::vector<uint32_t>> parts(static_cast<size_t>(chunks));
   parallel_tasks(chunks, [&](int64_t chunk) {
+    std::vector<uint32_t>& part = parts[static_cast<size_t>(chunk)];
+    part.reserve(4 * kChunk);
     for (int64_t i = chunk * kChunk; i < std::min(m, (chunk + 1) * kChunk); ++i) {
-      int64_t n = 0;
-      for_tile_rows<F>(grid, s, i, exact, [&](int, TileRange r) { n += r.x1 - r.x0; });
-      lists.first_slot[static_cast<size_t>(i) + 1] = n;
+      const size_t before = part.size();
+      for_tile_rows<F>(grid, s, i, exact, [&](int row, TileRange r) {
+        for (int x = r.x0; x < r.x1; ++x) part.push_back(static_cast<uint32_t>(row * tiles_x + x));
+      });
+      lists.first_slot[static_cast<size_t>(i) + 1] = static_cast<int64_t>(part.size() - before);
     }
   });
   std::partial_sum(lists.first_slot.begin(), lists.first_slot.end(), lists.first_slot.begin());
   const int64_t pairs = lists.first_slot[static_cast<size_t>(m)];
-  if (pairs > int64_t{0xffffffff})
+  if (pairs > int64_t{0xffffffff}) {
     throw Error(ExitCode::kFailed, "more than 2^32 pairs of primitives and tiles", "rasterizer",
                 "render a smaller image or fewer primitives");
+  }
+  std::vector<uint32_t> tile_of;
+  tile_of.reserve(static_cast<size_t>(pairs));
+  for (const auto& part : parts) tile_of.insert(tile_of.end(), part.begin(), part.end());
 
-  std::vector<uint32_t> tile_of(static_cast<size_t>(pairs));
-  parallel_tasks(chunks, [&](int64_t chunk) {
-    for (int64_t i = chunk * kChunk; i < std::min(m, (chunk + 1) * kChunk); ++i) {
-      uint32_t* out = tile_of.data() + lists.first_slot[static_cast<size_t>(i)];
-      for_tile_rows<F>(grid, s, i, exact, [&](int row, TileRange r) {
-        for (int x = r.x0; x < r.x1; ++x) *out++ = static_cast<uint32_t>(row * tiles_x + x);
-      });
-    }
-  });
-
-  // Counting sort by tile in depth order. Blocks of consecutive ranks count on their own; a block's entries of a tile
-  // follow those of the blocks before it, so that the order is that of one serial pass.
+  // Counting sort by tile in depth order. Blocks of consecutive ranks count on their own; a block's
+  // entries of a tile follow those of the blocks before it, so that the order is that of one serial
+  // pass.
   const std::vector<uint32_t> order = order_by_depth(s.depths, m);
-  const int64_t blocks = std::clamp<int64_t>(pairs / 65536, 1, 2 * threads()), per_block = (m + blocks - 1) / blocks;
+  const int64_t blocks = std::clamp<int64_t>(pairs / 65536, 1, 2 * threads()),
+                per_block = (m + blocks - 1) / blocks;
   std::vector<int64_t> position(static_cast<size_t>(blocks * tiles), 0);
   const auto each_pair = [&](int64_t block, auto&& use) {
     for (int64_t r = block * per_block; r < std::min(m, (block + 1) * per_block); ++r) {
       const uint32_t i = order[static_cast<size_t>(r)];
-      for (int64_t k = lists.first_slot[i]; k < lists.first_slot[i + 1]; ++k) use(i, static_cast<uint32_t>(k));
+      for (int64_t k = lists.first_slot[i]; k < lists.first_slot[i + 1]; ++k)
+        use(i, static_cast<uint32_t>(k));
     }
   };
   parallel_tasks(blocks, [&](int64_t block) {
@@ -147,7 +158,8 @@ std::vector<uint32_t> radix_order(const T* keys, int64_t n) {
     if (std::find(count.begin(), count.end(), n) != count.end()) continue;  // one digit for all
     int64_t at = 0;
     for (int64_t& c : count) at += std::exchange(c, at);
-    for (const Item& item : a) b[static_cast<size_t>(count[(item.key >> shift) & (kBuckets - 1)]++)] = item;
+    for (const Item& item : a)
+      b[static_cast<size_t>(count[(item.key >> shift) & (kBuckets - 1)]++)] = item;
     a.swap(b);
   }
   std::vector<uint32_t> order(static_cast<size_t>(n));
@@ -157,8 +169,12 @@ std::vector<uint32_t> radix_order(const T* keys, int64_t n) {
 
 }  // namespace
 
-std::vector<uint32_t> order_by_depth(const float* keys, int64_t n) { return radix_order<uint32_t>(keys, n); }
-std::vector<uint32_t> order_by_depth(const double* keys, int64_t n) { return radix_order<uint64_t>(keys, n); }
+std::vector<uint32_t> order_by_depth(const float* keys, int64_t n) {
+  return radix_order<uint32_t>(keys, n);
+}
+std::vector<uint32_t> order_by_depth(const double* keys, int64_t n) {
+  return radix_order<uint64_t>(keys, n);
+}
 
 template <class T>
 TileLists build_tile_lists(const TileGrid& grid, const TileSplats<T>& splats, bool exact) {

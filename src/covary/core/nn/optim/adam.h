@@ -26,13 +26,12 @@
 namespace covary::nn {
 
 struct AdamOptions {
-  double beta1 = 0.9;             // decay of the first moment, a step
-  double beta2 = 0.999;           // decay of the second moment, a step
-  double eps = 1e-15;             // added to the root of the second moment
-  int64_t batch = 1;              // views a step, for the scaling above
-  std::string rows = "plain";     // what unseen rows do: plain, selective
-  std::string infinite = "stop";  // a gradient that is not finite: stop (Error(kFailed)), skip
-                                  // (that row stays as it is)
+  double beta1 = 0.9;          // decay of the first moment, a step
+  double beta2 = 0.999;        // decay of the second moment, a step
+  double eps = 1e-15;          // added to the root of the second moment
+  int64_t batch = 1;           // views a step, for the scaling above
+  std::string rows = "plain";  // what unseen rows do: plain, selective
+  bool check_finite = true;    // refuse a gradient that is not finite, before anything moves
 
   void check() const;  // Error(kUsage) naming the field
 };
@@ -42,7 +41,7 @@ class Adam {
   Adam(RowTable& table, const AdamOptions& options);
 
   // One update. Error(kFailed) naming the parameter when a shape is wrong, visible is not ascending
-  // in [0, N), or (infinite = stop) a gradient is not finite, before anything has moved.
+  // in [0, N), or (check_finite) a gradient is not finite, before anything has moved.
   void step(const NamedTensors& gradients, int64_t step, const at::Tensor& visible = {});
 
   const AdamOptions& options() const { return options_; }

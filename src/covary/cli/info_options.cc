@@ -1,0 +1,11 @@
+#include "covary/cli/info_options.h"
+
+namespace covary::cli {
+
+void InfoOptions::describe(OptionList& o) {
+  o.add("index", &index, "show one Gaussian of a scene, or one view of a capture; -1 = none")
+      .range(-1, 1e12)
+      .common();
+}
+
+}  // namespace covary::cli

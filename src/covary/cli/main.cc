@@ -1,0 +1,67 @@
+// The launcher: reads the command line, and opens the library of verbs beside itself when a verb is
+// to work. It links no torch, so that help and usage errors are instant.
+#include <dlfcn.h>
+
+#include <cstdio>
+#include <exception>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "covary/cli/error_report.h"
+#include "covary/cli/grammar.h"
+#include "covary/core/base/error.h"
+
+namespace {
+
+using covary::Error;
+using covary::ExitCode;
+
+// covary_run of libcovary_verbs.so: an invocation as JSON in, the exit code out.
+using RunFunction = int (*)(const char*);
+
+RunFunction open_verbs() {
+  namespace fs = std::filesystem;
+  std::error_code ignored;
+  const fs::path folder = fs::read_symlink("/proc/self/exe", ignored).parent_path();
+  std::string why;
+  for (const fs::path& path :
+       {folder / "libcovary_verbs.so", folder.parent_path() / "lib" / "libcovary_verbs.so"}) {
+    if (!fs::exists(path, ignored)) continue;
+    if (void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL))
+      if (void* symbol = dlsym(library, "covary_run")) return reinterpret_cast<RunFunction>(symbol);
+    why = dlerror();
+    throw Error(ExitCode::kFailed, "cannot be opened: " + why, path.string(),
+                "build again; if libtorch was moved, run scripts/bootstrap");
+  }
+  throw Error(ExitCode::kFailed, "is not beside the program",
+              (folder / "libcovary_verbs.so").string(),
+              "build the target covary again, or install both files together");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::vector<std::string> args(argv + 1, argv + argc);
+  bool json = false;
+  std::string json_file;
+  covary::cli::find_json(args, &json, &json_file);
+  try {
+    const covary::cli::Parsed parsed = covary::cli::parse(args);
+    if (!parsed.invocation) {
+      std::fwrite(parsed.text.data(), 1, parsed.text.size(), stdout);
+      return std::fflush(stdout) == 0 ? 0 : static_cast<int>(ExitCode::kData);
+    }
+    const RunFunction run = open_verbs();
+    return run(parsed.invocation->to_json()
+                   .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)
+                   .c_str());
+  } catch (const Error& e) {
+    return covary::cli::report_error(e, json, json_file);
+  } catch (const std::exception& e) {
+    return covary::cli::report_error(
+        Error(ExitCode::kFailed, std::string("internal error: ") + e.what(), "",
+              "please report this command"),
+        json, json_file);
+  }
+}

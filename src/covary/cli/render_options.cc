@@ -1,0 +1,45 @@
+#include "covary/cli/render_options.h"
+
+#include <algorithm>
+
+#include "covary/core/base/error.h"
+
+namespace covary::cli {
+
+void RenderOptions::describe(OptionList& o) {
+  o.add("cameras", &cameras,
+        "where from: a split of the run's capture, a cameras.json or another capture")
+      .suggestions({"auto", "test", "train", "all", "FILE"})
+      .common();
+  o.add("path", &path,
+        "move along a path instead: through the cameras, around the scene, or through a file's "
+        "cameras")
+      .suggestions({"spline", "spiral", "orbit", "FILE"})
+      .common();
+  o.add("modes", &modes, "what is drawn, any of them")
+      .choices({"rgb", "depth", "normal", "alpha"})
+      .common();
+  o.add("scale", &scale, "factor of the image size").range(0.01, 16).common();
+  o.add("supersample", &supersample, "a pixel is the mean of this many squared").range(1, 8);
+  o.add("frames", &frames, "along a path").range(1, 100000).common();
+  o.add("fps", &fps, "of a video").unit("frames/s").range(1, 240).common();
+  o.add("background", &background, "behind the scene")
+      .suggestions({"auto", "black", "white", "R,G,B"});
+  o.add("antialias", &antialias, "screen-space filter; auto = as trained")
+      .choices({"auto", "none", "mip"})
+      .bare("mip");
+  o.add("downscale", &downscale, "integer factor of the photos' size; 0 = as trained").range(0, 64);
+  o.add("quality", &quality, "of a video: constant rate factor, lower is better").range(0, 51);
+}
+
+void RenderOptions::check() const {
+  if (modes.empty())
+    throw Error(ExitCode::kUsage, "no mode given", "--modes", "write --modes rgb,depth");
+  for (size_t i = 0; i < modes.size(); ++i)
+    if (std::find(modes.begin(), modes.begin() + static_cast<std::ptrdiff_t>(i), modes[i]) !=
+        modes.begin() + static_cast<std::ptrdiff_t>(i))
+      throw Error(ExitCode::kUsage, "'" + modes[i] + "' is named twice", "--modes",
+                  "name each mode once");
+}
+
+}  // namespace covary::cli

@@ -1,0 +1,232 @@
+#include "covary/cli/verb_table.h"
+
+#include <algorithm>
+#include <map>
+
+#include "covary/cli/eval_options.h"
+#include "covary/cli/info_options.h"
+#include "covary/cli/render_options.h"
+#include "covary/core/eval/study_options.h"
+#include "covary/splat/fit/train_options.h"
+
+namespace covary::cli {
+namespace {
+
+template <class T>
+std::unique_ptr<BoundOptions> bind() {
+  return std::make_unique<BoundOptionsOf<T>>();
+}
+
+// The options of `covary study` as the other verbs have theirs. What is missing (a slug or another thing to do) is found
+// when the positional is known.
+struct StudyVerbOptions : eval::StudyOptions {
+  void check() const {}
+};
+
+// Published systems and methods by the command that runs them, for those whose verb this version
+// has or will have.
+const std::map<std::string, std::string, std::less<>>& commands() {
+  static const std::map<std::string, std::string, std::less<>> table = {
+      {"3dgs", "train CAPTURE -o RUN"},
+      {"gaussian", "train CAPTURE -o RUN"},
+      {"core-3dgs", "train CAPTURE -o RUN"},
+      {"core-gp", "gp fit TABLE --target COLUMN"},
+      {"core-mixture", "mixture fit TABLE -k 1:8"},
+      {"splat-formats", "convert IN OUT"},
+      {"analytic-splatting", "train CAPTURE --antialias analytic"},
+      {"coherentgs", "train CAPTURE --preset coherentgs"},
+      {"compact-3dgs", "train CAPTURE --preset compact-3dgs"},
+      {"convex-splatting", "train CAPTURE --primitive convex"},
+      {"dsplats", "generate reconstruct MODEL VIEWS --method denoise"},
+      {"gaussian-grasper", "simulate grasp RUN --text WORDS"},
+      {"gaussian-head-shoulders", "train CLIP --motion bust"},
+      {"gaussian-property", "segment label SCENE --capture CAPTURE"},
+      {"gavatar", "generate sample --method sds --prompt WORDS"},
+      {"ges", "train CAPTURE --primitive ges"},
+      {"gs-dynamics", "simulate fit EPISODES --method graph"},
+      {"gsgan", "generate fit IMAGES --method gan"},
+      {"gvgen", "generate fit LIST --method volume"},
+      {"instantsplat", "train PHOTOS --preset instantsplat"},
+      {"lightgaussian", "compress SCENE --method light"},
+      {"lm-gaussian", "train PHOTOS --preset lm-gaussian"},
+      {"mesh-gaussian", "train CAPTURE --motion mesh --mesh MESH"},
+      {"mvgs", "train CAPTURE --views-per-step 4"},
+      {"psavatar", "train CLIP --motion head"},
+      {"sc-gs", "train CAPTURE --motion control-points"},
+      {"self-organizing-gaussians", "compress SCENE --method grid"},
+      {"shapesplat", "train MESHES --each --views 72"},
+      {"temporal-gaussian-hierarchy", "train CAPTURE --motion hierarchy"},
+      {"turbo-gs", "train CAPTURE --preset turbo-gs"},
+      {"uv-gaussians", "train ACTOR --motion body"},
+      {"v3-volumetric-video", "train CAPTURE --motion per-frame"},
+      {"volsdf", "train CAPTURE --primitive sdf"},
+      {"ambient-diffusion", "flow fit IMAGES --method diffusion"},
+      {"bnn-bo", "optimize run SPACE --surrogate ibnn"},
+      {"compositional-nce", "density fit TABLE --method energy"},
+      {"deep-kernel-machines", "gp fit TABLE --method deep-kernel"},
+      {"dense-hebbian", "network fit IMAGES --method hebbian"},
+      {"distribution-transformers", "bayes fit PROBLEM --method amortized"},
+      {"dkf", "filter fit TABLE --method dkf"},
+      {"funbat", "gp fit TABLE --method tucker"},
+      {"gp-hm", "pde solve --method gp"},
+      {"hierarchical-polynomials", "regress fit TABLE --method hierarchical"},
+      {"ila-sdp", "mixture fit TABLE --method ila-sdp"},
+      {"kde", "density score TRAIN QUERY --method kde"},
+      {"kde-large-dim", "density diagnose TABLE"},
+      {"kinetic-optimal-paths", "flow path TABLE"},
+      {"ldp-sparse-regression", "regress fit TABLE --method private"},
+      {"light-sb", "bridge fit X0 X1 --method schrodinger"},
+      {"linf-regression", "regress fit TABLE --method sketch"},
+      {"log-bessel", "special log-i --order 1023 --x 1000"},
+      {"monarch", "network project MATRIX --structure monarch:4"},
+      {"ood-unlabeled", "classify fit TABLE --method robust-self-training"},
+      {"pig", "pde solve PROBLEM --method gaussians"},
+      {"principles-dlt", "network theory --activation gelu --show critical"},
+      {"random-pruning", "network plan --arch resnet:20,16 --density 0.05"},
+      {"rvgp", "gp fit MESH --method vector-field"},
+      {"scale-mixture-nngp", "gp fit TABLE --scale-prior invgamma:2,2"},
+      {"singular-likelihood", "density fit TABLE --method latent"},
+      {"sparse-ift", "network plan --arch resnet18 --transform wide"},
+      {"ssvi", "bayes fit DATA --method ssvi"},
+      {"temperature-moe", "mixture fit TABLE --family experts --gate temperature"},
+      {"tester-learner", "classify fit TABLE --method halfspace"},
+      {"topk-moe", "mixture fit TABLE --family experts --active 2"},
+      {"gmm", "mixture fit TABLE -k 1:8"},
+      {"kalman", "filter run MODEL TABLE --method kalman"},
+      {"kmeans", "mixture fit TABLE --method kmeans"},
+      {"sinkhorn", "bridge fit X0 X1 --method sinkhorn"},
+      {"tsdf", "surface RUN --method tsdf -o MESH"},
+      {"gan", "generate fit IMAGES --method gan"},
+      {"mpm", "simulate run SCENE --method mpm"},
+  };
+  return table;
+}
+
+std::string joined_inputs(const Verb& verb) { return verb.shape.substr(0, verb.shape.find(" -o")); }
+
+}  // namespace
+
+const std::vector<Verb>& verbs() {
+  static const std::vector<Verb> table = {
+      {"train",
+       "scenes",
+       "posed photos in, a scene of Gaussians out",
+       "CAPTURE -o RUN",
+       "covary train data/fox -o out/fox",
+       1,
+       1,
+       bind<fit::TrainOptions>,
+       {"max_memory", "time_budget", "dry_run", "resume", "overwrite", "repeats"}},
+      {"eval",
+       "scenes",
+       "PSNR, SSIM and LPIPS of runs or scenes, side by side",
+       "RUN|SCENE... [CAPTURE]",
+       "covary eval out/fox",
+       1,
+       64,
+       bind<EvalOptions>,
+       {"dry_run"}},
+      {"render",
+       "scenes",
+       "pictures or a video of a scene",
+       "RUN|SCENE -o PNGS|MP4",
+       "covary render out/fox --path spline -o fox.mp4",
+       1,
+       1,
+       bind<RenderOptions>,
+       {"dry_run", "overwrite"}},
+      {"study",
+       "studies and tools",
+       "a published claim, measured again",
+       "SLUG",
+       "covary study core-3dgs",
+       0,
+       64,
+       bind<StudyVerbOptions>,
+       {"resume", "overwrite"}},
+      {"info",
+       "studies and tools",
+       "any capture, scene or run on one screen; alone: this build and machine",
+       "[FILE|CAPTURE|RUN]",
+       "covary info data/fox",
+       0,
+       1,
+       bind<InfoOptions>,
+       {}},
+  };
+  return table;
+}
+
+const Verb* find_verb(std::string_view name) {
+  for (const Verb& v : verbs())
+    if (v.name == name) return &v;
+  return nullptr;
+}
+
+bool takes_common(const Verb& verb, std::string_view option) {
+  static const std::vector<std::string> all = {"seed",    "threads", "device", "quiet",
+                                               "verbose", "tty",     "memory"};
+  const auto has = [&](const std::vector<std::string>& names) {
+    return std::find(names.begin(), names.end(), option) != names.end();
+  };
+  return has(all) || has(verb.common);
+}
+
+std::string verb_synonym(std::string_view word) {
+  static const std::map<std::string, std::string, std::less<>> table = {
+      {"fit", "train"},      {"process-data", "capture"}, {"viewer", "view"},
+      {"play", "view"},      {"export", "convert"},       {"decompress", "convert"},
+      {"deform", "animate"}, {"mesh", "surface"},         {"net", "network"},
+      {"evaluate", "eval"},  {"help", "--help"}};
+  const auto it = table.find(word);
+  return it == table.end() ? "" : it->second;
+}
+
+const std::vector<std::string>& planned_verbs() {
+  static const std::vector<std::string> names = {
+      "capture",  "view",     "edit",  "animate",  "compress", "stream",  "surface", "segment",
+      "simulate", "generate", "gp",    "optimize", "pde",      "mixture", "density", "bridge",
+      "flow",     "filter",   "bayes", "regress",  "classify", "network", "convert", "special"};
+  return names;
+}
+
+std::string command_for(std::string_view word) {
+  for (const Verb& verb : verbs()) {
+    const auto options = verb.make();
+    for (const OptionField& f : options->list().fields())
+      if (word != "none" && word != "default" && word != "all" &&
+          std::find(f.choices_of().begin(), f.choices_of().end(), word) != f.choices_of().end())
+        return "covary " + verb.name + " " + joined_inputs(verb) + " " +
+               options->list().flag_of(f) + " " + std::string(word);
+  }
+  const auto it = commands().find(word);
+  return it == commands().end() ? "" : "covary " + it->second;
+}
+
+const std::vector<FlagSynonym>& flag_synonyms() {
+  static const std::vector<FlagSynonym> table = {{"iterations", "steps"},
+                                                 {"iters", "steps"},
+                                                 {"max_steps", "steps"},
+                                                 {"num_iters", "steps"},
+                                                 {"r", "downscale"},
+                                                 {"resolution", "downscale"},
+                                                 {"downscale_factor", "downscale"},
+                                                 {"data_factor", "downscale"},
+                                                 {"resize_factor", "downscale"},
+                                                 {"cap", "max_gaussians"},
+                                                 {"max_cap", "max_gaussians"},
+                                                 {"cap_max", "max_gaussians"},
+                                                 {"max_splats", "max_gaussians"},
+                                                 {"sh", "sh_degree"},
+                                                 {"lambda_dssim", "ssim_weight"},
+                                                 {"eval_interval", "test_every"},
+                                                 {"eval_split_every", "test_every"},
+                                                 {"with_viewer", "view"},
+                                                 {"random_state", "seed"},
+                                                 {"eps", "epsilon"},
+                                                 {"n_components", "components"},
+                                                 {"vram", "max_memory"}};
+  return table;
+}
+
+}  // namespace covary::cli

@@ -1,0 +1,67 @@
+// The one table of verbs: name, group, summary, what stands where, and the options struct. Help,
+// parsing, did-you-mean and the library of verbs all read it.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "covary/core/base/options.h"
+
+namespace covary::cli {
+
+// An options struct with its list, of whatever type.
+class BoundOptions {
+ public:
+  virtual ~BoundOptions() = default;
+  virtual OptionList& list() = 0;
+  virtual void check() const = 0;
+};
+
+template <class T>
+class BoundOptionsOf : public BoundOptions {
+ public:
+  OptionList& list() override { return list_; }
+  void check() const override { options_.check(); }
+
+ private:
+  T options_;
+  OptionList list_{options_};
+};
+
+struct Verb {
+  std::string name, group, summary;
+  std::string shape;    // "CAPTURE -o RUN"
+  std::string example;  // a command that works, for hints
+  int min_inputs = 0, max_inputs = 0;
+  std::function<std::unique_ptr<BoundOptions>()> make;
+  std::vector<std::string>
+      common;  // names of common options that it takes beside those that all take
+};
+
+const std::vector<Verb>& verbs();
+const Verb* find_verb(std::string_view name);
+
+// Whether the verb takes the common option.
+bool takes_common(const Verb& verb, std::string_view option);
+
+// Words that people type for verbs: the verb that is meant, or empty. "play" with an output is
+// render.
+std::string verb_synonym(std::string_view word);
+
+// Verbs that this version does not have yet.
+const std::vector<std::string>& planned_verbs();
+
+// The command for a method or a published system that was typed as a verb: "covary train CAPTURE
+// --strategy mcmc"; or empty.
+std::string command_for(std::string_view word);
+
+// A flag that people bring from other programs, and ours; both snake_case, without dashes.
+struct FlagSynonym {
+  std::string from, to;
+};
+const std::vector<FlagSynonym>& flag_synonyms();
+
+}  // namespace covary::cli

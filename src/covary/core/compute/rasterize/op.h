@@ -1,0 +1,37 @@
+// Tile lists and compositing as torch operators: float tensors take the SIMD kernels, double tensors the reference. See
+// rasterize.h.
+#pragma once
+
+#include <memory>
+
+#include <ATen/core/Tensor.h>
+
+#include "covary/core/compute/project/op.h"
+#include "covary/core/compute/rasterize/rasterize.h"
+
+namespace covary::compute {
+
+std::shared_ptr<const TileLists> tile_lists(const ProjectedTensors& splats, int footprint, const TileGrid& grid, bool exact);
+
+struct Composited {
+  at::Tensor image;          // [H,W,C]
+  at::Tensor transmittance;  // [H,W]
+};
+
+// features [M,C] and background [C] (undefined = 0) of the type of the splats. screen_gradients, if given, is [M,4] and is
+// filled by the backward pass: the gradient by the centre (signed), then the sums of its absolute per-pixel parts.
+Composited composite(const ProjectedTensors& splats, const at::Tensor& features, const at::Tensor& background,
+                     int footprint, const TileGrid& grid, const std::shared_ptr<const TileLists>& lists,
+                     const at::Tensor& screen_gradients = {});
+
+struct Inspected {
+  at::Tensor topk;          // [H,W,k] int64: index into the splats, -1 = none
+  at::Tensor topk_weights;  // [H,W,k]
+  at::Tensor median_depth;  // [H,W]
+  at::Tensor weight_sums;   // [M] double
+  at::Tensor hits;          // [M] int64
+};
+Inspected inspect(const ProjectedTensors& splats, int footprint, const TileGrid& grid, const TileLists& lists, int top_k,
+                  bool median_depth, bool weights);
+
+}  // namespace covary::compute

@@ -1,0 +1,86 @@
+#include "covary/splat/fit/activate.h"
+
+#include <cmath>
+
+#include <ATen/ATen.h>
+
+#include "covary/core/base/threads.h"
+#include "covary/core/compute/autograd.h"
+
+namespace covary::fit {
+namespace {
+
+constexpr int64_t kGrain = 8192;  // elements a share
+
+template <class F>
+at::Tensor each(const at::Tensor& a, F&& f) {
+  at::Tensor out = at::empty_like(a);
+  const float* from = a.const_data_ptr<float>();
+  float* to = out.data_ptr<float>();
+  parallel_for(a.numel(), kGrain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) to[i] = f(from[i]);
+  });
+  return out;
+}
+
+template <class F>
+at::Tensor each(const at::Tensor& a, const at::Tensor& b, F&& f) {
+  at::Tensor out = at::empty_like(a);
+  const float* x = a.const_data_ptr<float>();
+  const at::Tensor whole = b.contiguous();
+  const float* y = whole.const_data_ptr<float>();
+  float* to = out.data_ptr<float>();
+  parallel_for(a.numel(), kGrain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) to[i] = f(x[i], y[i]);
+  });
+  return out;
+}
+
+at::Tensor exp_of(const at::Tensor& x) {
+  return compute::differentiable(
+      "exp", {x},
+      [](const compute::Tensors& in) {
+        return compute::Tensors{each(in[0].contiguous(), [](float v) { return std::exp(v); })};
+      },
+      [](const compute::Saved& saved, const compute::Tensors& g) {
+        return compute::Tensors{
+            each(saved.outputs[0], g[0], [](float y, float d) { return y * d; })};
+      })[0];
+}
+
+at::Tensor logistic_of(const at::Tensor& x) {
+  return compute::differentiable(
+      "logistic", {x},
+      [](const compute::Tensors& in) {
+        return compute::Tensors{
+            each(in[0].contiguous(), [](float v) { return 1 / (1 + std::exp(-v)); })};
+      },
+      [](const compute::Saved& saved, const compute::Tensors& g) {
+        return compute::Tensors{
+            each(saved.outputs[0], g[0], [](float y, float d) { return y * (1 - y) * d; })};
+      })[0];
+}
+
+}  // namespace
+
+render::Primitives activated(const at::Tensor& means, const at::Tensor& quats,
+                             const at::Tensor& log_scales, const at::Tensor& logits,
+                             const at::Tensor& sh0, const at::Tensor& shN) {
+  return {.means = means,
+          .quats = quats,
+          .scales = exp_of(log_scales),
+          .covariances = {},
+          .opacities = logistic_of(logits),
+          .sh0 = sh0,
+          .shN = shN,
+          .features = {},
+          .extras = {}};
+}
+
+render::Primitives activated(const scene::Cloud& cloud) {
+  const bool rest = cloud.shN.defined() && cloud.shN.size(1) > 0;
+  return activated(cloud.means, cloud.quats, cloud.scales, cloud.opacities, cloud.sh0,
+                   rest ? cloud.shN : at::Tensor());
+}
+
+}  // namespace covary::fit

@@ -1,0 +1,222 @@
+#include "covary/splat/fit/evaluate.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include <ATen/ATen.h>
+
+#include "covary/core/base/error.h"
+#include "covary/core/base/file.h"
+#include "covary/core/base/machine.h"
+#include "covary/core/base/progress.h"
+#include "covary/core/base/threads.h"
+#include "covary/splat/fit/activate.h"
+#include "covary/splat/fit/loss.h"
+#include "covary/splat/fit/lpips.h"
+
+namespace covary::fit {
+namespace {
+
+constexpr double kPerfect = 100;  // dB: what equal images score, so that means stay finite
+constexpr double kErrorRange = 0.25;
+
+at::Tensor as_float(const at::Tensor& image) {
+  if (image.scalar_type() != at::kByte) return image.detach().to(at::kFloat).contiguous();
+  return image.to(at::kFloat).div_(255);
+}
+
+template <class F>
+double decibels(const at::Tensor& image, const at::Tensor& truth, const at::Tensor& mask,
+                F&& value) {
+  const at::Tensor a = as_float(image), b = as_float(truth);
+  if (a.sizes() != b.sizes() || a.dim() != 3)
+    throw Error(ExitCode::kFailed, "images of two sizes are compared", "psnr");
+  const int64_t pixels = a.size(0) * a.size(1), channels = a.size(2);
+  const float* x = a.const_data_ptr<float>();
+  const float* y = b.const_data_ptr<float>();
+  const float* m = mask.defined() ? mask.const_data_ptr<float>() : nullptr;
+  const double sum = ordered_sum(pixels, [&](int64_t i) {
+    if (m && !(m[i] > 0)) return 0.0;
+    double s = 0;
+    for (int64_t k = i * channels; k < (i + 1) * channels; ++k) {
+      const double d = value(x[k]) - value(y[k]);
+      s += d * d;
+    }
+    return s;
+  });
+  const double counted =
+      m ? ordered_sum(pixels, [&](int64_t i) { return m[i] > 0 ? 1.0 : 0.0; }) : double(pixels);
+  const double mse = sum / (std::max(1.0, counted) * static_cast<double>(channels));
+  return mse > 0 ? std::min(kPerfect, -10 * std::log10(mse)) : kPerfect;
+}
+
+double clamped(float v) { return std::clamp(static_cast<double>(v), 0.0, 1.0); }
+
+std::string stem_of(const std::string& name) {
+  std::string stem = std::filesystem::path(name).stem().string();
+  for (char& c : stem)
+    if (!std::isalnum(static_cast<unsigned char>(c)) && c != '-' && c != '_') c = '_';
+  return stem.empty() ? "view" : stem;
+}
+
+double ssim_of(const at::Tensor& image, const at::Tensor& truth, const at::Tensor& mask) {
+  LossOptions only;
+  only.ssim_weight = 1;
+  return 1 - photometric(image, truth, mask, only).item<double>();
+}
+
+int64_t ply_bytes(const scene::Cloud& cloud) {
+  const int64_t rest = cloud.shN.defined() ? 3 * cloud.shN.size(1) : 0;
+  return cloud.size() * 4 * (17 + rest);
+}
+
+template <class F>
+double mean_over(const std::vector<ViewScore>& views, F&& figure) {
+  double sum = 0;
+  for (const auto& v : views) sum += figure(v);
+  return views.empty() ? 0 : sum / static_cast<double>(views.size());
+}
+
+}  // namespace
+
+double psnr(const at::Tensor& image, const at::Tensor& truth, const at::Tensor& mask) {
+  return decibels(image, truth, mask, clamped);
+}
+
+data::Image8 picture(const at::Tensor& image) {
+  const at::Tensor whole = as_float(image);
+  data::Image8 out(static_cast<int>(whole.size(0)), static_cast<int>(whole.size(1)), 3);
+  const float* v = whole.const_data_ptr<float>();
+  for (size_t i = 0; i < out.pixels.size(); ++i)
+    out.pixels[i] = static_cast<uint8_t>(std::lround(clamped(v[i]) * 255));
+  return out;
+}
+
+data::Image8 error_picture(const at::Tensor& image, const at::Tensor& truth) {
+  const at::Tensor a = as_float(image), b = as_float(truth);
+  data::Image8 out(static_cast<int>(a.size(0)), static_cast<int>(a.size(1)), 3);
+  const float* x = a.const_data_ptr<float>();
+  const float* y = b.const_data_ptr<float>();
+  // dark blue, teal, yellow, white
+  constexpr double kColors[4][3] = {{13, 16, 48}, {24, 132, 144}, {250, 208, 74}, {255, 255, 255}};
+  for (int64_t i = 0; i < a.size(0) * a.size(1); ++i) {
+    double error = 0;
+    for (int64_t k = 3 * i; k < 3 * i + 3; ++k)
+      error += std::abs(clamped(x[k]) - clamped(y[k])) / 3;
+    const double t = 3 * std::min(1.0, error / kErrorRange);
+    const int low = std::min(2, static_cast<int>(t));
+    for (int k = 0; k < 3; ++k)
+      out.pixels[static_cast<size_t>(3 * i + k)] = static_cast<uint8_t>(
+          std::lround(kColors[low][k] + (t - low) * (kColors[low + 1][k] - kColors[low][k])));
+  }
+  return out;
+}
+
+Evaluation evaluate(const scene::Cloud& scene, const scene::Capture& capture,
+                    const EvaluateOptions& options) {
+  const at::NoGradGuard no_gradient;
+  std::vector<int64_t> indices;
+  if (options.split != "test") indices = capture.train;
+  if (options.split != "train")
+    indices.insert(indices.end(), capture.test.begin(), capture.test.end());
+  if (options.split != "test" && options.split != "train" && options.split != "all")
+    throw Error(ExitCode::kUsage, "is neither test, train nor all", "split");
+  std::sort(indices.begin(), indices.end());
+  if (indices.empty())
+    throw Error(ExitCode::kData, "has no views of the split " + options.split, capture.name,
+                "use --split train, or load it with --test-every 8");
+
+  const std::unique_ptr<Lpips> lpips =
+      options.lpips.empty() ? nullptr : std::make_unique<Lpips>(options.lpips);
+  Evaluation result;
+  result.split = options.split;
+  result.count = scene.size();
+  result.bytes = ply_bytes(scene);
+  render::RasterizeOptions rasterize = options.rasterize;
+  rasterize.antialiased = rasterize.antialiased || scene.antialiased;
+  const render::Primitives splats = activated(scene);
+  const at::Tensor background =
+      at::tensor({capture.background[0], capture.background[1], capture.background[2]});
+  const auto n = static_cast<int64_t>(indices.size());
+  const int64_t pictures = options.pictures.empty() ? 0 : std::min(n, options.max_pictures);
+  if (pictures > 0) make_folder(options.pictures);
+  std::unique_ptr<Progress> progress;
+  if (options.progress) progress = std::make_unique<Progress>("eval", n, "views");
+
+  for (int64_t i = 0; i < n; ++i) {
+    const scene::View& view = capture.views[static_cast<size_t>(indices[static_cast<size_t>(i)])];
+    const Target target = make_target(view, options.mask_mode, background);
+    const double began = wall_seconds();
+    const at::Tensor image =
+        render::rasterize(splats, render::views_of({view.camera}), rasterize, background)
+            .color.squeeze(0)
+            .clamp(0, 1);
+    ViewScore score;
+    score.seconds = wall_seconds() - began;
+    score.name = view.name;
+    score.psnr = psnr(image, target.image, target.mask);
+    score.psnr_8bit = decibels(image, target.image, target.mask,
+                               [](float v) { return std::round(clamped(v) * 255) / 255; });
+    score.ssim = ssim_of(image, target.image, target.mask);
+    if (lpips) score.lpips = (*lpips)(image, as_float(target.image));
+    if (i == 0) {
+      result.width = view.camera.width;
+      result.height = view.camera.height;
+    }
+    // evenly spaced: picture j is that of the middle of its share of the views
+    if (pictures > 0 && (i + 1) * pictures / n > i * pictures / n) {
+      const std::filesystem::path base = options.pictures / stem_of(view.name);
+      data::write_image(base.string() + "_truth.png", picture(target.image));
+      data::write_image(base.string() + "_render.png", picture(image));
+      data::write_image(base.string() + "_error.png", error_picture(image, target.image));
+    }
+    result.views.push_back(std::move(score));
+    if (progress) progress->update(i + 1, {{"PSNR", result.views.back().psnr, "dB"}});
+  }
+  result.psnr = mean_over(result.views, [](const ViewScore& v) { return v.psnr; });
+  result.psnr_8bit = mean_over(result.views, [](const ViewScore& v) { return v.psnr_8bit; });
+  result.ssim = mean_over(result.views, [](const ViewScore& v) { return v.ssim; });
+  result.seconds_per_image = mean_over(result.views, [](const ViewScore& v) { return v.seconds; });
+  if (lpips)
+    result.lpips = mean_over(result.views, [](const ViewScore& v) { return v.lpips.value_or(0); });
+  return result;
+}
+
+nlohmann::json Evaluation::to_json() const {
+  nlohmann::json j = {
+      {"psnr", {{"value", psnr}, {"unit", "dB"}, {"of", "float images in [0,1], mean over views"}}},
+      {"psnr_8bit", {{"value", psnr_8bit}, {"unit", "dB"}, {"of", "images rounded to 8 bits"}}},
+      {"ssim", {{"value", ssim}, {"unit", "1"}, {"of", "window 11, sigma 1.5, zero padding"}}},
+      {"lpips", "absent"},
+      {"seconds_per_image", {{"value", seconds_per_image}, {"unit", "s"}}},
+      {"count", {{"value", count}, {"unit", "Gaussians"}}},
+      {"bytes", {{"value", bytes}, {"unit", "B"}, {"of", "scene.ply"}}},
+      {"width", width},
+      {"height", height}};
+  if (lpips) j["lpips"] = {{"value", *lpips}, {"unit", "1"}};
+  j["views"] = nlohmann::json::array();
+  for (const auto& v : views) {
+    nlohmann::json one = {{"name", v.name},
+                          {"psnr", v.psnr},
+                          {"psnr_8bit", v.psnr_8bit},
+                          {"ssim", v.ssim},
+                          {"seconds", v.seconds}};
+    if (v.lpips) one["lpips"] = *v.lpips;
+    j["views"].push_back(std::move(one));
+  }
+  return j;
+}
+
+void add_to_metrics(const std::filesystem::path& run, const Evaluation& evaluation) {
+  const std::filesystem::path file = run / "metrics.json";
+  nlohmann::json metrics = {{"schema", "covary-metrics/1"}};
+  if (std::filesystem::exists(file)) {
+    metrics = nlohmann::json::parse(read_file(file), nullptr, false);
+    if (!metrics.is_object())
+      throw Error(ExitCode::kData, "is no JSON object", file.string(), "remove it and try again");
+  }
+  metrics["eval"][evaluation.split] = evaluation.to_json();
+  write_file(file, metrics.dump(2) + "\n");
+}
+
+}  // namespace covary::fit

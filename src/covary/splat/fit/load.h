@@ -1,0 +1,28 @@
+// A scene by name: a run folder of `covary train`, or a .ply.
+//
+//   LoadedScene s = load_scene("out/fox");     // out/fox/scene.ply, in the capture's frame
+//   s.cloud, s.config                           // config.json of the run; null for a bare file
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "covary/splat/scene/cloud.h"
+
+namespace covary::fit {
+
+struct LoadedScene {
+  scene::Cloud cloud;  // the capture's frame; antialiased as the run's config or the file says
+  std::filesystem::path file;  // that was read
+  std::filesystem::path run;   // folder; empty for a bare file
+  nlohmann::json config;       // of the run; null for a bare file
+  std::string note;            // what a person should know: "not finished: step 1200 of 7000"
+};
+
+// A run that was not finished gives the scene of its last checkpoint. Error(kData) when there is no
+// scene.
+LoadedScene load_scene(const std::filesystem::path& path);
+
+}  // namespace covary::fit

@@ -1,0 +1,96 @@
+#include "covary/splat/fit/loss.h"
+
+#include <ATen/ATen.h>
+
+#include "covary/core/base/error.h"
+#include "covary/core/base/threads.h"
+#include "covary/core/compute/autograd.h"
+#include "covary/core/compute/ssim/op.h"
+
+namespace covary::fit {
+
+at::Tensor photometric(const at::Tensor& image, const at::Tensor& truth, const at::Tensor& mask,
+                       const LossOptions& options) {
+  return compute::photometric(
+      image, truth, mask,
+      {.ssim_weight = options.ssim_weight,
+       .padding = options.ssim_padding == "valid" ? compute::SsimPadding::kValid
+                                                  : compute::SsimPadding::kZero});
+}
+
+at::Tensor ordered_mean(const at::Tensor& values) {
+  return compute::differentiable(
+      "ordered_mean", {values},
+      [](const compute::Tensors& in) {
+        const at::Tensor x = in[0].contiguous();
+        const float* v = x.const_data_ptr<float>();
+        const double sum = ordered_sum(x.numel(), [&](int64_t i) { return double(v[i]); });
+        return compute::Tensors{
+            at::full({}, sum / static_cast<double>(std::max<int64_t>(1, x.numel())), x.options())};
+      },
+      [](const compute::Saved& saved, const compute::Tensors& gradients) {
+        const at::Tensor& x = saved.inputs[0];
+        const double share = gradients[0].item<double>() / static_cast<double>(x.numel());
+        return compute::Tensors{at::full_like(x, share)};
+      })[0];
+}
+
+std::vector<LossTerm> standard_terms(const TrainOptions& options) {
+  std::vector<LossTerm> terms;
+  terms.push_back({.name = "photometric",
+                   .weight = nn::constant(1),
+                   .value = [loss = options.loss](const LossContext& c) {
+                     return photometric(c.rendered.color.squeeze(0), c.target.image, c.target.mask,
+                                        loss);
+                   }});
+  if (options.opacity_reg_of() > 0)
+    terms.push_back(
+        {.name = "opacity",
+         .weight = nn::constant(options.opacity_reg_of()),
+         .value = [](const LossContext& c) { return ordered_mean(c.primitives.opacities); }});
+  if (options.scale_reg_of() > 0)
+    terms.push_back(
+        {.name = "scale",
+         .weight = nn::constant(options.scale_reg_of()),
+         .value = [](const LossContext& c) { return ordered_mean(c.primitives.scales); }});
+  return terms;
+}
+
+Target make_target(const scene::View& view, const std::string& mask_mode,
+                   const at::Tensor& background) {
+  const int64_t h = view.image.height, w = view.image.width;
+  const int channels = view.image.channels;
+  if (channels != 3)
+    throw Error(ExitCode::kData, "the picture has " + std::to_string(channels) + " channels, not 3",
+                view.name);
+  Target target{.image = {}, .mask = {}, .background = background};
+  const bool masked = !view.mask.empty() && mask_mode != "off";
+  if (masked && mask_mode == "ignore") {
+    target.mask = at::empty({h, w}, at::kFloat);
+    float* m = target.mask.data_ptr<float>();
+    for (int64_t i = 0; i < h * w; ++i) m[i] = view.mask.pixels[static_cast<size_t>(i)] > 127;
+  }
+  const bool emptied = masked && mask_mode == "empty";
+  if (view.alpha.empty() && !emptied) {
+    // the photo's own bytes, which outlive the step
+    target.image =
+        at::from_blob(const_cast<uint8_t*>(view.image.pixels.data()), {h, w, 3}, at::kByte);
+    return target;
+  }
+  target.image = at::empty({h, w, 3}, at::kFloat);
+  float* to = target.image.data_ptr<float>();
+  const float* behind = background.const_data_ptr<float>();
+  parallel_for(h, 32, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin * w; i < end * w; ++i) {
+      const auto at = static_cast<size_t>(i);
+      float a = view.alpha.empty() ? 1.0f : static_cast<float>(view.alpha.pixels[at]) / 255.0f;
+      if (emptied && view.mask.pixels[at] <= 127) a = 0;
+      for (size_t k = 0; k < 3; ++k)
+        to[3 * at + k] =
+            a * (static_cast<float>(view.image.pixels[3 * at + k]) / 255.0f) + (1 - a) * behind[k];
+    }
+  });
+  return target;
+}
+
+}  // namespace covary::fit

@@ -1,0 +1,379 @@
+#include "covary/splat/fit/report.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "covary/core/base/error.h"
+#include "covary/core/base/file.h"
+#include "covary/core/data/image.h"
+#include "covary/splat/fit/run_log.h"
+
+namespace covary::fit {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+// One look for light and dark: colours are variables that follow the reader's setting.
+constexpr const char* kStyle = R"css(
+:root { color-scheme: light dark; --page: #fbfbfa; --card: #ffffff; --ink: #1d2126; --soft: #667079; --line: #e2e5e8;
+        --a: #1f6f8b; --b: #c8553d; }
+@media (prefers-color-scheme: dark) {
+  :root { --page: #14171a; --card: #1c2024; --ink: #e7eaed; --soft: #98a2ab; --line: #2f353b; --a: #5fb6d3; --b: #ee8a6f; } }
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--page); color: var(--ink); font: 15px/1.5 system-ui, sans-serif; }
+main { max-width: 1080px; margin: 0 auto; padding: 40px 24px 64px; }
+h1 { font-size: 26px; margin: 0 0 4px; letter-spacing: -0.01em; }
+h2 { font-size: 17px; margin: 40px 0 12px; }
+p.sub { color: var(--soft); margin: 0 0 24px; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(140px, 1fr)); gap: 12px; }
+.tile, .card { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 14px 16px; }
+.tile b { display: block; font-size: 22px; font-weight: 600; font-variant-numeric: tabular-nums; }
+.tile span { color: var(--soft); font-size: 13px; }
+.curves { display: grid; grid-template-columns: repeat(auto-fit, minmax(310px, 1fr)); gap: 12px; }
+.card h3 { margin: 0 0 6px; font-size: 13px; font-weight: 500; color: var(--soft); }
+svg { width: 100%; height: auto; display: block; }
+svg text { fill: var(--soft); font: 11px system-ui, sans-serif; }
+svg .grid { stroke: var(--line); } svg .curve { fill: none; stroke: var(--a); stroke-width: 1.8; }
+svg .dot { fill: var(--b); }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+th, td { text-align: right; padding: 6px 12px; border-bottom: 1px solid var(--line); }
+th:first-child, td:first-child { text-align: left; }
+th { color: var(--soft); font-weight: 500; font-size: 13px; }
+figure { margin: 0 0 18px; } figcaption { color: var(--soft); font-size: 13px; padding: 4px 0; }
+.trio { display: grid; grid-template-columns: repeat(3, 1fr); gap: 8px; }
+.trio img { width: 100%; border-radius: 4px; display: block; }
+details pre { overflow-x: auto; font-size: 12px; color: var(--soft); }
+)css";
+
+std::string escaped(const std::string& text) {
+  std::string out;
+  for (const char c : text) switch (c) {
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      default:
+        out += c;
+    }
+  return out;
+}
+
+std::string number(double v, int digits) {
+  char text[64];
+  std::snprintf(text, sizeof text, "%.*f", digits, v);
+  return text;
+}
+
+// 1234567 as "1 234 567" with narrow spaces.
+std::string grouped(int64_t n) {
+  std::string digits = std::to_string(n), out;
+  for (size_t i = 0; i < digits.size(); ++i) {
+    if (i > 0 && (digits.size() - i) % 3 == 0) out += "&#8239;";
+    out += digits[i];
+  }
+  return out;
+}
+
+std::string span_of(double seconds) {
+  if (seconds < 120) return number(seconds, 1) + " s";
+  const auto s = static_cast<int64_t>(seconds);
+  if (s < 7200) return std::to_string(s / 60) + " min " + std::to_string(s % 60) + " s";
+  return std::to_string(s / 3600) + " h " + std::to_string(s / 60 % 60) + " min";
+}
+
+// A figure of metrics.json: a number, or {"value": number}; NaN when it is neither.
+double figure(const json& object, const char* name) {
+  if (!object.is_object()) return NAN;
+  const auto found = object.find(name);
+  if (found == object.end()) return NAN;
+  if (found->is_number()) return found->get<double>();
+  return found->is_object() ? figure(*found, "value") : NAN;
+}
+
+struct Curve {
+  std::string title;
+  std::vector<double> x = {}, y = {};
+  bool log_scale = false;  // of y
+  bool dots = false;
+  int digits = 2;
+};
+
+// About four round values between low and high.
+std::vector<double> ticks(double low, double high) {
+  const double raw = (high - low) / 4, power = std::pow(10, std::floor(std::log10(raw)));
+  double step = power;
+  for (const double m : {1.0, 2.0, 5.0, 10.0})
+    if (raw <= m * power) {
+      step = m * power;
+      break;
+    }
+  std::vector<double> all;
+  for (double t = std::ceil(low / step - 1e-9) * step; t <= high + 1e-9 * step; t += step)
+    all.push_back(t);
+  return all;
+}
+
+std::string short_number(double v) {
+  char text[32];
+  const double a = std::abs(v);
+  if (a >= 1e6)
+    std::snprintf(text, sizeof text, "%.3gM", v / 1e6);
+  else if (a >= 1e4)
+    std::snprintf(text, sizeof text, "%.4gk", v / 1e3);
+  else
+    std::snprintf(text, sizeof text, "%.3g", v);
+  return text;
+}
+
+std::string drawn(const Curve& curve) {
+  constexpr double kWide = 340, kHigh = 190, kLeft = 44, kRight = 10, kTop = 8, kBottom = 24;
+  const auto scaled = [&](double v) { return curve.log_scale ? std::log10(v) : v; };
+  double low = INFINITY, high = -INFINITY, last = 1;
+  for (size_t i = 0; i < curve.y.size(); ++i) {
+    if (curve.log_scale && !(curve.y[i] > 0)) continue;
+    low = std::min(low, scaled(curve.y[i]));
+    high = std::max(high, scaled(curve.y[i]));
+    last = std::max(last, curve.x[i]);
+  }
+  if (!(low <= high)) return "";
+  const double margin =
+      std::max(1e-9, high > low ? 0.06 * (high - low) : 0.05 * std::abs(high) + 1e-6);
+  low -= margin, high += margin;
+  const auto px = [&](double x) { return kLeft + x / last * (kWide - kLeft - kRight); };
+  const auto py = [&](double y) {
+    return kTop + (high - y) / (high - low) * (kHigh - kTop - kBottom);
+  };
+  std::string svg =
+      "<svg viewBox=\"0 0 340 190\" role=\"img\" aria-label=\"" + escaped(curve.title) + "\">";
+  for (const double t : ticks(low, high)) {
+    const std::string y = number(py(t), 1);
+    svg += "<line class=\"grid\" x1=\"44\" x2=\"330\" y1=\"" + y + "\" y2=\"" + y + "\"/>";
+    svg += "<text x=\"39\" y=\"" + number(py(t) + 4, 1) + "\" text-anchor=\"end\">" +
+           short_number(curve.log_scale ? std::pow(10, t) : t) + "</text>";
+  }
+  for (const double t : ticks(0, last))
+    svg += "<text x=\"" + number(px(t), 1) + "\" y=\"184\" text-anchor=\"middle\">" +
+           short_number(t) + "</text>";
+  std::string points, dots;
+  for (size_t i = 0; i < curve.y.size(); ++i) {
+    if (curve.log_scale && !(curve.y[i] > 0)) continue;
+    const std::string x = number(px(curve.x[i]), 1), y = number(py(scaled(curve.y[i])), 1);
+    points += x + "," + y + " ";
+    if (curve.dots) dots += "<circle class=\"dot\" r=\"3\" cx=\"" + x + "\" cy=\"" + y + "\"/>";
+  }
+  svg += "<polyline class=\"curve\" points=\"" + points + "\"/>" + dots + "</svg>";
+  return "<div class=\"card\"><h3>" + escaped(curve.title) + " <span>(now " +
+         number(curve.y.back(), curve.digits) + ")</span></h3>" + svg + "</div>";
+}
+
+std::string base64(const std::vector<uint8_t>& bytes) {
+  static constexpr char kLetters[] =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string out;
+  out.reserve((bytes.size() + 2) / 3 * 4);
+  for (size_t i = 0; i < bytes.size(); i += 3) {
+    const size_t left = std::min<size_t>(3, bytes.size() - i);
+    uint32_t v = 0;
+    for (size_t k = 0; k < 3; ++k) v = v << 8 | (k < left ? bytes[i + k] : 0);
+    for (size_t k = 0; k < 4; ++k) out += k <= left ? kLetters[v >> (18 - 6 * k) & 63] : '=';
+  }
+  return out;
+}
+
+std::string embedded(const fs::path& file, const std::string& label) {
+  const data::Image8 image = data::read_image(file);
+  return "<img alt=\"" + escaped(label) + "\" src=\"data:image/jpeg;base64," +
+         base64(data::encode_jpeg(image, 88)) + "\">";
+}
+
+std::vector<Curve> curves_of(const std::vector<json>& records) {
+  Curve loss{.title = "Training loss", .log_scale = true, .digits = 4};
+  Curve quality{.title = "PSNR of a few held-out views, dB", .dots = true};
+  Curve count{.title = "Gaussians", .digits = 0};
+  Curve rate{.title = "Wall clock, s", .digits = 0};
+  for (const json& r : records) {
+    const double step = figure(r, "step");
+    if (!std::isfinite(step)) continue;
+    const auto add = [&](Curve& c, const char* name) {
+      const double v = figure(r, name);
+      if (!std::isfinite(v)) return;
+      c.x.push_back(step);
+      c.y.push_back(v);
+    };
+    add(loss, "loss");
+    add(quality, "test_psnr");
+    if (r.contains("train_psnr")) quality.title = "PSNR of a few training views, dB";
+    add(quality, "train_psnr");
+    add(count, "count");
+    add(rate, "wall_s");
+  }
+  std::vector<Curve> all;
+  for (Curve* c : {&loss, &quality, &count, &rate})
+    if (!c->y.empty()) all.push_back(std::move(*c));
+  return all;
+}
+
+std::string tile(const std::string& value, const std::string& label) {
+  return "<div class=\"tile\"><b>" + value + "</b><span>" + label + "</span></div>";
+}
+
+std::string row(std::initializer_list<std::string> cells) {
+  std::string out = "<tr>";
+  for (const auto& c : cells) out += "<td>" + c + "</td>";
+  return out + "</tr>";
+}
+
+json parsed(const fs::path& file) {
+  if (!fs::exists(file)) return json::object();
+  json j = json::parse(read_file(file), nullptr, false);
+  return j.is_object() ? j : json::object();
+}
+
+// The pictures of a run's eval/ folder, by the stem that the three of a view share.
+std::string gallery(const fs::path& folder) {
+  std::set<std::string> stems;
+  std::error_code fault;
+  constexpr std::string_view kEnd = "_render.png";
+  for (const auto& entry : fs::directory_iterator(folder, fault)) {
+    const std::string name = entry.path().filename().string();
+    if (name.size() > kEnd.size() && name.ends_with(kEnd))
+      stems.insert(name.substr(0, name.size() - kEnd.size()));
+  }
+  std::string out;
+  int64_t shown = 0;
+  for (const auto& stem : stems) {
+    const std::string base = (folder / stem).string();
+    if (!fs::exists(base + "_truth.png") || !fs::exists(base + "_error.png")) continue;
+    if (++shown > 6) break;
+    out += "<figure><div class=\"trio\">" + embedded(base + "_truth.png", stem + ", photo") +
+           embedded(base + "_render.png", stem + ", rendered") +
+           embedded(base + "_error.png", stem + ", error") + "</div><figcaption>" + escaped(stem) +
+           ": photo, rendering, absolute error (dark 0, white 0.25 and more)</figcaption></figure>";
+  }
+  return out;
+}
+
+std::string tiles_of(const json& metrics) {
+  std::string out;
+  const json train = metrics.value("train", json::object());
+  const json evals = metrics.value("eval", json::object());
+  for (const auto& [split, e] : evals.items()) {
+    const std::string of = ", " + escaped(split) + " views";
+    if (const double v = figure(e, "psnr"); std::isfinite(v))
+      out += tile(number(v, 2) + " dB", "PSNR" + of);
+    if (const double v = figure(e, "ssim"); std::isfinite(v))
+      out += tile(number(v, 4), "SSIM" + of);
+    if (const double v = figure(e, "lpips"); std::isfinite(v))
+      out += tile(number(v, 4), "LPIPS" + of);
+  }
+  if (const double v = figure(metrics, "count"); std::isfinite(v))
+    out += tile(grouped(static_cast<int64_t>(v)), "Gaussians");
+  if (const double v = figure(train, "wall_s"); std::isfinite(v))
+    out += tile(span_of(v), "training, wall clock");
+  if (const double v = figure(metrics, "steps"); std::isfinite(v))
+    out += tile(grouped(static_cast<int64_t>(v)), "steps");
+  return out;
+}
+
+std::string timings_of(const json& metrics) {
+  std::string rows;
+  const json train = metrics.value("train", json::object());
+  const auto add = [&](const char* label, double v, int digits, const char* unit) {
+    if (std::isfinite(v)) rows += row({label, number(v, digits) + " " + unit});
+  };
+  add("Training, wall clock", figure(train, "wall_s"), 1, "s");
+  add("Training, CPU time of all threads", figure(train, "cpu_s"), 1, "s");
+  add("Rate", figure(train, "steps_per_s"), 1, "steps/s");
+  add("Peak memory", figure(train, "peak_memory_mb"), 0, "MB");
+  for (const auto& [split, e] : metrics.value("eval", json::object()).items()) {
+    const std::string label = "Rendering an image, " + escaped(split) + " views, " +
+                              number(figure(e, "width"), 0) + " x " +
+                              number(figure(e, "height"), 0);
+    add(label.c_str(), 1e3 * figure(e, "seconds_per_image"), 1, "ms");
+    add("Size of scene.ply", figure(e, "bytes") / 1e6, 2, "MB");
+  }
+  return rows;
+}
+
+std::string views_of(const json& metrics) {
+  std::string out;
+  for (const auto& [split, e] : metrics.value("eval", json::object()).items()) {
+    if (!e.is_object() || !e.contains("views")) continue;
+    const bool lpips = std::isfinite(figure(e, "lpips"));
+    out += "<h2>Every " + escaped(split) +
+           " view</h2><div class=\"card scroll\"><table><tr><th>View</th><th>PSNR, dB</th>"
+           "<th>PSNR of 8 bits, dB</th><th>SSIM</th>" +
+           (lpips ? "<th>LPIPS</th>" : "") + "<th>ms</th></tr>";
+    for (const json& v : e["views"]) {
+      std::string line = "<tr><td>" + escaped(v.value("name", "")) + "</td><td>" +
+                         number(figure(v, "psnr"), 2) + "</td><td>" +
+                         number(figure(v, "psnr_8bit"), 2) + "</td><td>" +
+                         number(figure(v, "ssim"), 4) + "</td>";
+      if (lpips) line += "<td>" + number(figure(v, "lpips"), 4) + "</td>";
+      out += line + "<td>" + number(1e3 * figure(v, "seconds"), 1) + "</td></tr>";
+    }
+    out += "</table></div>";
+    if (!lpips)
+      out += "<p class=\"sub\">LPIPS is absent: it needs a TorchScript file (--lpips FILE).</p>";
+  }
+  return out;
+}
+
+}  // namespace
+
+void write_report(const fs::path& run) {
+  const json config = parsed(run / "config.json"), metrics = parsed(run / "metrics.json");
+  const std::vector<json> records = read_log(run / "log.jsonl");
+  std::string input = "scene";
+  if (config.contains("inputs") && config["inputs"].is_array() && !config["inputs"].empty() &&
+      config["inputs"][0].is_string())
+    input = config["inputs"][0].get<std::string>();
+  const json machine = config.value("machine", json::object());
+  const auto text = [&](const json& object, const char* name) {
+    return object.contains(name) && object[name].is_string() ? object[name].get<std::string>() : "";
+  };
+
+  std::string html =
+      "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">"
+      "<meta name=\"viewport\" content=\"width=device-width\"><title>" +
+      escaped(input) + "</title><style>" + kStyle + "</style></head><body><main>";
+  html +=
+      "<h1>" + escaped(input) + "</h1><p class=\"sub\">Covary " + escaped(text(config, "version"));
+  if (const std::string cpu = text(machine, "cpu"); !cpu.empty()) html += " on " + escaped(cpu);
+  if (const double threads = figure(machine, "threads"); std::isfinite(threads))
+    html += ", " + number(threads, 0) + (threads == 1 ? " thread" : " threads");
+  html += "</p>";
+  if (const std::string note = text(metrics, "note"); !note.empty())
+    html += "<p class=\"card\">" + escaped(note) + "</p>";
+  html += "<div class=\"tiles\">" + tiles_of(metrics) + "</div>";
+  if (const std::string pictures = gallery(run / "eval"); !pictures.empty())
+    html += "<h2>Views</h2>" + pictures;
+  html += "<h2>Training</h2><div class=\"curves\">";
+  for (const Curve& c : curves_of(records)) html += drawn(c);
+  html += "</div><h2>Timings and size</h2><div class=\"card scroll\"><table>" +
+          timings_of(metrics) + "</table></div>" + views_of(metrics);
+  if (config.contains("options"))
+    html +=
+        "<h2>Options</h2><details class=\"card\"><summary>every resolved option</summary><pre>" +
+        escaped(config["options"].dump(2)) + "</pre></details>";
+  html += "</main></body></html>\n";
+  write_file(run / "report.html", html);
+}
+
+}  // namespace covary::fit

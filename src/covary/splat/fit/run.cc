@@ -1,0 +1,227 @@
+// A run from its folder's first file to its last: Trainer::run.
+#include <algorithm>
+#include <cmath>
+
+#include "covary/core/base/error.h"
+#include "covary/core/base/file.h"
+#include "covary/core/base/interrupt.h"
+#include "covary/core/base/log.h"
+#include "covary/core/base/machine.h"
+#include "covary/core/base/progress.h"
+#include "covary/splat/fit/evaluate.h"
+#include "covary/splat/fit/report.h"
+#include "covary/splat/fit/run_log.h"
+#include "covary/splat/fit/trainer.h"
+#include "covary/splat/scene/cameras_json.h"
+#include "covary/splat/scene/ply.h"
+
+namespace covary::fit {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int64_t kLogRecords = 500;    // about so many of the loss in a run's log
+constexpr int64_t kReportPictures = 6;  // held-out views shown in the report
+
+constexpr const char* kOurs[] = {"config.json", "log.jsonl",    "checkpoint",  "metrics.json",
+                                 "scene.ply",   "cameras.json", "report.html", "eval"};
+
+// Makes the folder, or makes sure that it may be used. True when there is a state to resume from.
+bool open_folder(const RunContext& context) {
+  const fs::path& out = context.out;
+  std::error_code fault;
+  if (fs::exists(out, fault) && !fs::is_directory(out, fault))
+    throw Error(ExitCode::kData, "is a file, not a folder", out.string(), "choose another -o");
+  make_folder(out);
+  if (context.overwrite && !context.resume)
+    for (const char* name : kOurs) fs::remove_all(out / name, fault);
+  if (!fs::is_empty(out, fault) && !context.resume && !context.overwrite)
+    throw Error(ExitCode::kData, "is not empty", out.string(),
+                "--resume continues the run in it, --overwrite starts anew");
+  make_folder(out / "checkpoint");
+  const bool state = context.resume && fs::exists(out / "checkpoint" / "state.cov", fault);
+  // what an earlier process left half-written
+  for (const auto& entry : fs::directory_iterator(out / "checkpoint", fault))
+    if (entry.path().filename() != "state.cov") fs::remove_all(entry.path(), fault);
+  return state;
+}
+
+nlohmann::json run_record(const RunContext& context, const scene::Capture& capture,
+                          TrainOptions options) {
+  nlohmann::json record = context.config.is_object() ? context.config : nlohmann::json::object();
+  if (!record.contains("verb")) record["verb"] = "train";
+  if (!record.contains("inputs")) record["inputs"] = {capture.name};
+  if (!record.contains("options")) record["options"] = OptionList(options).to_json();
+  record["options"]["seed"] = context.seed;
+  nlohmann::json files = nlohmann::json::object();
+  for (const auto& [name, checksum] : capture.files) files[name] = {{"sha256", checksum}};
+  record["files"] = files;
+  record["version"] = version();
+  record["machine"] = machine_description();
+  return record;
+}
+
+// The capture's cameras in its own frame, beside scene.ply.
+scene::CameraFile cameras_in_capture_frame(const scene::Capture& capture) {
+  const Eigen::Matrix4d back = capture.scene_from_capture.inverse();
+  scene::CameraFile file = scene::cameras_of(capture);
+  for (auto& named : file.cameras) named.camera = scene::transformed(named.camera, back);
+  file.extent *= std::cbrt(back.topLeftCorner<3, 3>().determinant());
+  file.scene_from_capture.setIdentity();
+  return file;
+}
+
+nlohmann::json edits_json(int64_t step, const Edits& e, int64_t count) {
+  nlohmann::json j = {{"step", step},
+                      {"event", e.reset && !(e.cloned || e.split || e.pruned) ? "reset" : "refine"},
+                      {"count", count}};
+  const std::pair<const char*, int64_t> parts[] = {{"cloned", e.cloned},
+                                                   {"split", e.split},
+                                                   {"pruned", e.pruned},
+                                                   {"moved", e.moved},
+                                                   {"added", e.added}};
+  for (const auto& [name, n] : parts)
+    if (n) j[name] = n;
+  if (e.reset) j["reset"] = true;
+  return j;
+}
+
+}  // namespace
+
+RunResult Trainer::run(const RunContext& context) {
+  const InterruptGuard guard;
+  const bool writes = !context.out.empty();
+  const fs::path state_file = context.out / "checkpoint" / "state.cov";
+  const double began = wall_seconds(), began_cpu = cpu_seconds();
+
+  bool resumed = false;
+  if (writes) resumed = open_folder(context);
+  if (resumed) {
+    load_checkpoint(state_file);
+    log_info("resuming at step " + std::to_string(step_) + " of " + std::to_string(options_.steps));
+  } else {
+    start(context.seed);
+  }
+  std::unique_ptr<RunLog> log;
+  double before = 0, before_cpu = 0;  // seconds of the sessions that this one continues
+  if (writes) {
+    if (resumed) {
+      for (const auto& record : read_log(context.out / "log.jsonl"))
+        if (record.value("step", int64_t{0}) <= step_) {
+          before = std::max(before, record.value("wall_s", 0.0));
+          before_cpu = std::max(before_cpu, record.value("cpu_s", 0.0));
+        }
+    } else {
+      write_file(context.out / "config.json",
+                 run_record(context, capture_, options_).dump(2) + "\n");
+    }
+    log = std::make_unique<RunLog>(context.out / "log.jsonl", resumed ? step_ : -1);
+  }
+  const auto seconds = [&] { return before + wall_seconds() - began; };
+  const auto cpu = [&] { return before_cpu + cpu_seconds() - began_cpu; };
+
+  const int64_t checkpoint_every = options_.checkpoint_every_of();
+  const int64_t eval_every = options_.eval_every_of();
+  const int64_t log_every = std::max<int64_t>(1, options_.steps / kLogRecords);
+  const char* psnr_name = capture_.test.empty() ? "train_psnr" : "test_psnr";
+  Progress progress("train", options_.steps, "steps");
+  bool out_of_time = false;
+  int64_t saved = resumed ? step_ : -1;
+  const auto save = [&] {
+    if (!writes || saved == step_) return;
+    save_checkpoint(state_file);
+    saved = step_;
+  };
+
+  double loss_sum = 0;
+  std::vector<double> term_sums(terms_.size(), 0.0);
+  int64_t summed = 0;
+  while (step_ < options_.steps) {
+    if (const int signal = interrupted()) {
+      save();
+      throw Interrupted{signal};
+    }
+    if (context.time_budget_s > 0 && wall_seconds() - began > context.time_budget_s) {
+      out_of_time = true;
+      break;
+    }
+    const StepResult result = step();
+    loss_sum += result.loss;
+    term_sums.resize(result.terms.size(), 0.0);
+    for (size_t t = 0; t < result.terms.size(); ++t) term_sums[t] += result.terms[t].second;
+    ++summed;
+
+    std::vector<Figure> figures = {{"loss", result.loss, ""}, {"count", double(count()), ""}};
+    nlohmann::json record;
+    if (step_ % log_every == 0 || step_ == options_.steps || step_ == 1) {
+      const double n = static_cast<double>(summed);
+      record = {{"step", step_},
+                {"wall_s", seconds()},
+                {"cpu_s", cpu()},
+                {"loss", loss_sum / n},
+                {"count", count()},
+                {"sh_degree", sh_degree()},
+                {"lr_means", table_.entry("means").rate.at(step_)},
+                {"memory_mb", static_cast<double>(memory_bytes()) / 1e6}};
+      for (size_t t = 0; t < term_sums.size(); ++t)
+        record["terms"][result.terms[t].first] = term_sums[t] / n;
+      loss_sum = 0;
+      std::fill(term_sums.begin(), term_sums.end(), 0.0);
+      summed = 0;
+    }
+    if (eval_every > 0 && (step_ % eval_every == 0 || step_ == options_.steps)) {
+      const double figure = quick_psnr();
+      figures.push_back({"PSNR", figure, "dB"});
+      if (record.is_null()) record = {{"step", step_}, {"wall_s", seconds()}, {"cpu_s", cpu()}};
+      record[psnr_name] = figure;
+    }
+    if (log && !record.is_null()) log->write(record);
+    if (log && result.edits.any()) log->write(edits_json(step_, result.edits, count()));
+    progress.update(step_, figures);
+    if (checkpoint_every > 0 && step_ % checkpoint_every == 0) save();
+  }
+  progress.finish();
+  save();
+
+  RunResult result;
+  result.steps = step_;
+  result.scene = exported();
+  const double training = seconds(), training_cpu = cpu();
+  nlohmann::json& m = result.metrics;
+  m = {{"schema", "covary-metrics/1"},
+       {"steps", step_},
+       {"steps_planned", options_.steps},
+       {"count", count()},
+       {"train",
+        {{"wall_s", training},
+         {"cpu_s", training_cpu},
+         {"steps_per_s", static_cast<double>(step_) / std::max(1e-9, training)},
+         {"peak_memory_mb", static_cast<double>(peak_memory_bytes()) / 1e6},
+         {"views", capture_.train.size()}}}};
+  if (out_of_time) {
+    m["note"] = "the time budget ended at step " + std::to_string(step_) + " of " +
+                std::to_string(options_.steps) + "; --resume continues";
+    log_info(m["note"].get<std::string>());
+  }
+  if (writes) {
+    scene::write_ply(context.out / "scene.ply", result.scene);
+    scene::write_cameras(context.out / "cameras.json", cameras_in_capture_frame(capture_));
+    write_file(context.out / "metrics.json", m.dump(2) + "\n");
+  }
+  const Evaluation evaluation = evaluate(cloud(), capture_,
+                                         {.split = capture_.test.empty() ? "train" : "test",
+                                          .mask_mode = options_.capture.mask_mode,
+                                          .lpips = context.lpips,
+                                          .rasterize = {},
+                                          .pictures = writes ? context.out / "eval" : fs::path(),
+                                          .max_pictures = kReportPictures,
+                                          .progress = true});
+  m["eval"][evaluation.split] = evaluation.to_json();
+  if (writes) {
+    write_file(context.out / "metrics.json", m.dump(2) + "\n");
+    if (context.report) write_report(context.out);
+  }
+  return result;
+}
+
+}  // namespace covary::fit

@@ -1,0 +1,196 @@
+// Adaptive density control. Source: Kerbl et al. 2023, section 5.2; thresholds in half image sizes and the order of events as
+// in gsplat (Ye et al. 2024); absolute gradients: Ye et al. 2024 (AbsGS); revised opacity: Rota Bulo et al. 2024.
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include <ATen/ATen.h>
+
+#include "covary/core/base/threads.h"
+#include "covary/splat/fit/strategy_parts.h"
+
+namespace covary::fit {
+namespace {
+
+constexpr const char* kGradients = "default.gradients";  // [N] sums of gradient norms
+constexpr const char* kSeen = "default.seen";            // [N] views that saw the row
+constexpr double kSplitShrink = 1.6;                     // standard deviations of both children
+
+class DefaultStrategy final : public Strategy {
+ public:
+  explicit DefaultStrategy(const TrainOptions& options)
+      : options_(options.default_strategy),
+        cap_(options.max_gaussians_of()),
+        start_(resolved_steps(options_.start, 500, 0.1, options.steps)),
+        stop_(resolved_steps(options_.stop, 15000, 0.5, options.steps)) {}
+
+  void init(nn::RowTable& table, const SceneFacts& scene) override {
+    table.add_statistic(kGradients, at::zeros({table.rows()}, at::kFloat));
+    table.add_statistic(kSeen, at::zeros({table.rows()}, at::kFloat));
+    resume(table, scene, {});
+  }
+
+  void resume(nn::RowTable& table, const SceneFacts& scene, const nlohmann::json&) override {
+    table_ = &table;
+    scene_ = scene;
+  }
+
+  void after_backward(const ViewFacts& view) override {
+    if (view.step > stop_) return;
+    const render::Footprints& f = view.footprints;
+    const int64_t m = f.ids.size(0);
+    const at::Tensor gradients = f.screen_gradients.to(at::kFloat).contiguous();
+    const int64_t* ids = f.ids.const_data_ptr<int64_t>();
+    const float* g = gradients.const_data_ptr<float>() + (options_.absgrad ? 2 : 0);
+    float* sums = table_->statistic(kGradients).data_ptr<float>();
+    float* seen = table_->statistic(kSeen).data_ptr<float>();
+    const float half_width = 0.5f * static_cast<float>(view.camera.width);
+    const float half_height = 0.5f * static_cast<float>(view.camera.height);
+    parallel_for(m, 4096, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const float x = g[4 * i] * half_width, y = g[4 * i + 1] * half_height;
+        sums[ids[i]] += std::sqrt(x * x + y * y);
+        seen[ids[i]] += 1;
+      }
+    });
+  }
+
+  Edits after_step(const StepFacts& facts) override {
+    Edits edits;
+    if (facts.step >= stop_) return edits;
+    if (facts.step > start_ && facts.step % options_.every == 0 &&
+        facts.step % options_.reset_every >= options_.pause_after_reset)
+      refine(facts.step, edits);
+    if (facts.step % options_.reset_every == 0) {
+      reset_opacities();
+      edits.reset = true;
+    }
+    return edits;
+  }
+
+ private:
+  enum class Fate : uint8_t { kStay, kClone, kSplit, kPrune };
+
+  void refine(int64_t step, Edits& edits) {
+    const int64_t n = table_->rows();
+    const float* sums = table_->statistic(kGradients).const_data_ptr<float>();
+    const float* seen = table_->statistic(kSeen).const_data_ptr<float>();
+    const float* scales = table_->parameter("scales").const_data_ptr<float>();
+    const float* logits = table_->parameter("opacities").const_data_ptr<float>();
+    const bool prune_large = step > options_.reset_every;
+
+    // The fate of each row. A clone and a parent share what pruning looks at, and so do the children of a split: they are
+    // judged here, as if growth had come first.
+    std::vector<Fate> fates(static_cast<size_t>(n), Fate::kStay);
+    std::vector<float> gradients(static_cast<size_t>(n), 0.0f);
+    const double small = options_.size_threshold * scene_.extent;
+    const double large = options_.prune_scale * scene_.extent;
+    parallel_for(n, 4096, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const float* s = scales + 3 * i;
+        const double size = std::exp(static_cast<double>(std::max({s[0], s[1], s[2]})));
+        const double opacity = logistic(logits[i]);
+        const float gradient = sums[i] / std::max(seen[i], 1.0f);
+        Fate fate = Fate::kStay;
+        if (gradient > options_.grad_threshold) fate = size <= small ? Fate::kClone : Fate::kSplit;
+        const bool split = fate == Fate::kSplit;
+        const double kept_opacity =
+            split && options_.revised_opacity ? 1 - std::sqrt(1 - opacity) : opacity;
+        if (kept_opacity < options_.prune_opacity ||
+            (prune_large && (split ? size / kSplitShrink : size) > large))
+          fate = Fate::kPrune;
+        fates[static_cast<size_t>(i)] = fate;
+        gradients[static_cast<size_t>(i)] = gradient;
+      }
+    });
+    keep_under_cap(fates, gradients);
+
+    std::vector<int64_t> kept, clones, splits;
+    for (int64_t i = 0; i < n; ++i) {
+      const Fate fate = fates[static_cast<size_t>(i)];
+      if (fate == Fate::kStay || fate == Fate::kClone) kept.push_back(i);
+      if (fate == Fate::kClone) clones.push_back(i);
+      if (fate == Fate::kSplit) splits.push_back(i);
+    }
+    edits.cloned = static_cast<int64_t>(clones.size());
+    edits.split = static_cast<int64_t>(splits.size());
+    edits.pruned = n - static_cast<int64_t>(kept.size()) - edits.split;
+    if (edits.any()) grow(step, kept, clones, splits);
+    table_->statistic(kGradients).zero_();
+    table_->statistic(kSeen).zero_();
+  }
+
+  // Of those that would grow, the largest gradients that the cap has room for; each adds one row.
+  void keep_under_cap(std::vector<Fate>& fates, const std::vector<float>& gradients) const {
+    std::vector<int64_t> growing;
+    int64_t staying = 0;
+    for (size_t i = 0; i < fates.size(); ++i) {
+      staying += fates[i] != Fate::kPrune;
+      if (fates[i] == Fate::kClone || fates[i] == Fate::kSplit)
+        growing.push_back(static_cast<int64_t>(i));
+    }
+    const int64_t room = std::max<int64_t>(0, cap_ - staying);
+    if (static_cast<int64_t>(growing.size()) <= room) return;
+    std::stable_sort(growing.begin(), growing.end(), [&](int64_t a, int64_t b) {
+      return gradients[static_cast<size_t>(a)] > gradients[static_cast<size_t>(b)];
+    });
+    for (size_t i = static_cast<size_t>(room); i < growing.size(); ++i)
+      fates[static_cast<size_t>(growing[i])] = Fate::kStay;
+  }
+
+  void grow(int64_t step, const std::vector<int64_t>& kept, const std::vector<int64_t>& clones,
+            const std::vector<int64_t>& splits) {
+    std::vector<int64_t> parents = clones;
+    for (int64_t i : splits) parents.insert(parents.end(), {i, i});
+    const auto rows = [](const std::vector<int64_t>& v) { return at::tensor(v, at::kLong); };
+    const at::Tensor of = rows(parents);
+    at::Tensor means = table_->parameter("means").detach().index_select(0, of);
+    at::Tensor scales = table_->parameter("scales").detach().index_select(0, of);
+    at::Tensor logits = table_->parameter("opacities").detach().index_select(0, of);
+    const at::Tensor quats = table_->parameter("quats").detach().index_select(0, of);
+
+    const Random random(scene_.seed, stream_of("default.split", static_cast<uint64_t>(step)));
+    float* mean = means.data_ptr<float>();
+    float* scale = scales.data_ptr<float>();
+    float* logit_of = logits.data_ptr<float>();
+    const float* quat = quats.const_data_ptr<float>();
+    for (size_t c = clones.size(); c < parents.size(); ++c) {
+      const auto child = static_cast<uint64_t>(c - clones.size()) & 1;
+      const std::array<double, 4> z = random.normal4(2 * static_cast<uint64_t>(parents[c]) + child);
+      double r[9];
+      rotation_of(quat + 4 * c, r);
+      double along[3];
+      for (int k = 0; k < 3; ++k)
+        along[k] = std::exp(static_cast<double>(scale[3 * c + k])) * z[static_cast<size_t>(k)];
+      for (int k = 0; k < 3; ++k) {
+        mean[3 * c + k] += static_cast<float>(r[3 * k] * along[0] + r[3 * k + 1] * along[1] +
+                                              r[3 * k + 2] * along[2]);
+        scale[3 * c + k] -= static_cast<float>(std::log(kSplitShrink));
+      }
+      if (options_.revised_opacity)
+        logit_of[c] = static_cast<float>(
+            logit(std::clamp(1 - std::sqrt(1 - logistic(logit_of[c])), 1e-7, 1 - 1e-7)));
+    }
+    table_->edit(rows(kept), {{"means", means}, {"scales", scales}, {"opacities", logits}}, of);
+  }
+
+  void reset_opacities() {
+    const auto most = static_cast<float>(logit(std::min(0.99, 2 * options_.prune_opacity)));
+    float* logits = table_->parameter("opacities").data_ptr<float>();
+    for (int64_t i = 0; i < table_->rows(); ++i) logits[i] = std::min(logits[i], most);
+    table_->zero_moments("opacities");
+  }
+
+  DefaultStrategyOptions options_;
+  int64_t cap_, start_, stop_;
+  nn::RowTable* table_ = nullptr;
+  SceneFacts scene_;
+};
+
+}  // namespace
+
+std::unique_ptr<Strategy> make_default_strategy(const TrainOptions& options) {
+  return std::make_unique<DefaultStrategy>(options);
+}
+
+}  // namespace covary::fit

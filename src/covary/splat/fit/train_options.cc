@@ -1,0 +1,213 @@
+#include "covary/splat/fit/train_options.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "covary/core/base/error.h"
+
+namespace covary::fit {
+namespace {
+
+constexpr double kNoLimit = 1e12;
+
+[[noreturn]] void refuse(const std::string& field, const std::string& what,
+                         const std::string& hint) {
+  throw Error(ExitCode::kUsage, what, field, hint);
+}
+
+void check_window(const std::string& group, const std::optional<double>& start,
+                  const std::optional<double>& stop) {
+  if (start && stop && *start > *stop)
+    refuse(group + ".start", "is after " + group + ".stop", "give a start before the stop");
+}
+
+}  // namespace
+
+int64_t resolved_steps(const std::optional<double>& field, int64_t most, double fraction,
+                       int64_t steps) {
+  if (field) return static_cast<int64_t>(std::llround(*field));
+  return std::max<int64_t>(
+      1, std::min(most, static_cast<int64_t>(fraction * static_cast<double>(steps))));
+}
+
+void LossOptions::describe(OptionList& o) {
+  o.add("ssim_weight", &ssim_weight, "share of 1 - SSIM in the photometric loss; the rest is L1")
+      .range(0, 1)
+      .synonym("lambda-dssim");
+  o.add("ssim_padding", &ssim_padding,
+        "zero: a window at every pixel; valid: only windows inside the image")
+      .choices({"zero", "valid"});
+  o.add("opacity_reg", &opacity_reg, "weight of the mean opacity; none: 0, and 0.01 under mcmc")
+      .range(0, 1e3);
+  o.add("scale_reg", &scale_reg,
+        "weight of the mean standard deviation; none: 0, and 0.01 under mcmc")
+      .range(0, 1e3);
+}
+
+void LossOptions::check() const {}
+
+void OptimizerOptions::describe(OptionList& o) {
+  o.add("lr_means", &lr_means, "first rate of the means").range(0, 1).unit("extent");
+  o.add("lr_means_final_factor", &lr_means_final_factor, "last rate of the means over the first")
+      .range(1e-9, 1);
+  o.add("lr_scales", &lr_scales, "rate of the log standard deviations").range(0, 10);
+  o.add("lr_quats", &lr_quats, "rate of the quaternions").range(0, 10);
+  o.add("lr_opacities", &lr_opacities, "rate of the opacity logits").range(0, 10);
+  o.add("lr_sh0", &lr_sh0, "rate of the degree-0 colour").range(0, 10);
+  o.add("lr_shN", &lr_shN, "rate of the higher SH coefficients").range(0, 10);
+  o.add("beta1", &beta1, "decay of the first moment").range(0, 0.999999999);
+  o.add("beta2", &beta2, "decay of the second moment").range(0, 0.999999999);
+  o.add("eps", &eps, "added to the root of the second moment").range(0, 1);
+  o.add("visible_only", &visible_only,
+        "leave Gaussians alone that no view of the step sees, moments too");
+}
+
+void OptimizerOptions::check() const {}
+
+void DefaultStrategyOptions::describe(OptionList& o) {
+  o.add("start", &start, "first step of refinement; none: 500, or steps/10 when that is less")
+      .range(0, kNoLimit)
+      .unit("steps");
+  o.add("stop", &stop, "last step of refinement; none: 15000, or steps/2 when that is less")
+      .range(0, kNoLimit)
+      .unit("steps");
+  o.add("every", &every, "steps between refinements").range(1, kNoLimit).unit("steps");
+  o.add("grad_threshold", &grad_threshold, "mean screen gradient that selects, in half image sizes")
+      .range(0, 1e3)
+      .synonym("densify-grad-threshold");
+  o.add("absgrad", &absgrad,
+        "select by sums of absolute per-pixel gradients (with a threshold of about 8e-4)");
+  o.add("size_threshold", &size_threshold,
+        "up to this size a Gaussian is cloned, above it is split")
+      .range(0, 1e3)
+      .unit("extent");
+  o.add("prune_opacity", &prune_opacity, "less opaque Gaussians go").range(0, 1);
+  o.add("prune_scale", &prune_scale, "larger Gaussians go, after the first reset")
+      .range(0, 1e6)
+      .unit("extent");
+  o.add("reset_every", &reset_every, "steps between resets of the opacities to twice prune_opacity")
+      .range(1, kNoLimit)
+      .unit("steps");
+  o.add("pause_after_reset", &pause_after_reset, "steps without refinement after a reset")
+      .range(0, kNoLimit)
+      .unit("steps");
+  o.add("revised_opacity", &revised_opacity, "children of a split take 1 - sqrt(1 - opacity)");
+}
+
+void DefaultStrategyOptions::check() const { check_window("default", start, stop); }
+
+void McmcOptions::describe(OptionList& o) {
+  o.add("start", &start, "first step of refinement; none: 500, or steps/10 when that is less")
+      .range(0, kNoLimit)
+      .unit("steps");
+  o.add("stop", &stop, "last step of refinement; none: 25000, or 5/6 of steps when that is less")
+      .range(0, kNoLimit)
+      .unit("steps");
+  o.add("every", &every, "steps between refinements").range(1, kNoLimit).unit("steps");
+  o.add("noise_lr", &noise_lr, "noise of transparent Gaussians over the rate of the means")
+      .range(0, 1e12);
+  o.add("growth", &growth, "factor of the count a refinement, up to max_gaussians").range(1, 10);
+  o.add("min_opacity", &min_opacity, "a Gaussian not more opaque is dead and moves")
+      .range(1e-6, 0.5);
+}
+
+void McmcOptions::check() const { check_window("mcmc", start, stop); }
+
+void TrainOptions::describe(OptionList& o) {
+  o.add("steps", &steps, "optimiser steps")
+      .range(1, 1e8)
+      .unit("steps")
+      .common()
+      .synonym("iterations")
+      .synonym("iters")
+      .synonym("max-steps")
+      .synonym("num-iters");
+  o.add("sh_degree", &sh_degree, "degree of the colour's spherical harmonics")
+      .range(0, 3)
+      .common()
+      .synonym("sh");
+  o.add("sh_every", &sh_every,
+        "steps between two degrees; none: 1000, or steps/8 when that is less")
+      .range(0, kNoLimit)
+      .unit("steps");
+  o.add("strategy", &strategy, "when Gaussians are split, cloned, pruned, moved")
+      .choices({"default", "mcmc", "none"})
+      .common();
+  o.add("max_gaussians", &max_gaussians,
+        "most Gaussians at any step; 0: no cap, and 1,000,000 under mcmc")
+      .range(0, 1e9)
+      .common()
+      .synonym("cap")
+      .synonym("max-cap")
+      .synonym("cap-max")
+      .synonym("max-splats");
+  o.add("antialias", &antialias,
+        "mip: opacity is lowered where the screen filter widens a Gaussian")
+      .choices({"none", "mip"})
+      .bare("mip")
+      .common();
+  o.add("init", &init, "the start: auto (points, or random without any), points, random, FILE.ply")
+      .suggestions({"auto", "points", "random"})
+      .common();
+  o.add("init_count", &init_count,
+        "Gaussians of a random start; 0: 100,000, or max_gaussians when that is less")
+      .range(0, 1e9);
+  o.add("views_per_step", &views_per_step, "views whose gradients one step sums").range(1, 1024);
+  o.add("checkpoint_every", &checkpoint_every,
+        "steps between checkpoints; none: 1000, or steps/10 when that is less; 0: only at the end")
+      .range(0, kNoLimit)
+      .unit("steps");
+  o.add("eval_every", &eval_every,
+        "steps between looks at a few held-out views; none: steps/10; 0: never")
+      .range(0, kNoLimit)
+      .unit("steps");
+  o.group("capture", capture);
+  o.group("loss", loss);
+  o.group("optimizer", optimizer);
+  o.group("default", default_strategy).only_when("strategy", "default");
+  o.group("mcmc", mcmc).only_when("strategy", "mcmc");
+}
+
+void TrainOptions::check() const {
+  if (steps < 1) refuse("steps", "is below 1", "give the number of optimiser steps");
+  if (sh_degree < 0 || sh_degree > 3)
+    refuse("sh_degree", "is not in 0..3", "use 3, or 0 for colour without direction");
+  if (antialias != "none" && antialias != "mip")
+    refuse("antialias", "is neither none nor mip", "use mip");
+  if (views_per_step < 1) refuse("views_per_step", "is below 1", "use 1");
+  if (max_gaussians < 0) refuse("max_gaussians", "is negative", "use 0 for no cap");
+  if (init.empty()) refuse("init", "is empty", "use auto, points, random or a .ply file");
+  if (max_gaussians > 0 && init_count > max_gaussians)
+    refuse("init_count", "is above max_gaussians", "lower it or raise max_gaussians");
+  capture.check();
+  loss.check();
+  optimizer.check();
+  default_strategy.check();
+  mcmc.check();
+}
+
+int64_t TrainOptions::sh_every_of() const { return resolved_steps(sh_every, 1000, 1.0 / 8, steps); }
+
+int64_t TrainOptions::checkpoint_every_of() const {
+  return resolved_steps(checkpoint_every, 1000, 0.1, steps);
+}
+
+int64_t TrainOptions::eval_every_of() const {
+  return resolved_steps(eval_every, steps, 0.1, steps);
+}
+
+int64_t TrainOptions::max_gaussians_of() const {
+  if (max_gaussians > 0) return max_gaussians;
+  return strategy == "mcmc" ? 1'000'000 : std::numeric_limits<int64_t>::max();
+}
+
+double TrainOptions::opacity_reg_of() const {
+  return loss.opacity_reg.value_or(strategy == "mcmc" ? 0.01 : 0.0);
+}
+
+double TrainOptions::scale_reg_of() const {
+  return loss.scale_reg.value_or(strategy == "mcmc" ? 0.01 : 0.0);
+}
+
+}  // namespace covary::fit

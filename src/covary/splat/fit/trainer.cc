@@ -1,0 +1,298 @@
+#include "covary/splat/fit/trainer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include <ATen/ATen.h>
+
+#include "covary/core/base/error.h"
+#include "covary/core/base/random.h"
+#include "covary/core/nn/optim/adam.h"
+#include "covary/splat/fit/activate.h"
+#include "covary/splat/fit/checkpoint.h"
+#include "covary/splat/fit/evaluate.h"
+#include "covary/splat/fit/frame.h"
+#include "covary/splat/fit/start.h"
+
+namespace covary::fit {
+namespace {
+
+constexpr const char* kSchema = "covary-state/1";
+constexpr int64_t kQuickViews = 4;  // of quick_psnr
+
+// Fields that may differ between a run and its resumption: they change no bit of the scene.
+const char* const kFreeFields[] = {"checkpoint_every", "eval_every"};
+
+nlohmann::json options_json(TrainOptions options) { return OptionList(options).to_json(); }
+
+nn::NamedTensors rows_of(const scene::Cloud& cloud) {
+  nn::NamedTensors rows{{"means", cloud.means},
+                        {"quats", cloud.quats},
+                        {"scales", cloud.scales},
+                        {"opacities", cloud.opacities},
+                        {"sh0", cloud.sh0}};
+  if (cloud.shN.defined() && cloud.shN.size(1) > 0) rows["shN"] = cloud.shN;
+  return rows;
+}
+
+// Ascending, distinct ids of all that some view saw.
+at::Tensor seen_by_any(const std::vector<at::Tensor>& ids) {
+  if (ids.size() == 1) return ids[0];
+  std::vector<int64_t> all;
+  for (const at::Tensor& t : ids) {
+    const int64_t* p = t.const_data_ptr<int64_t>();
+    all.insert(all.end(), p, p + t.numel());
+  }
+  std::sort(all.begin(), all.end());
+  all.erase(std::unique(all.begin(), all.end()), all.end());
+  return at::tensor(all, at::kLong);
+}
+
+nlohmann::json matrix_json(const Eigen::Matrix4d& m) {
+  nlohmann::json rows = nlohmann::json::array();
+  for (int i = 0; i < 4; ++i) rows.push_back({m(i, 0), m(i, 1), m(i, 2), m(i, 3)});
+  return rows;
+}
+
+std::string first_difference(const nlohmann::json& a, const nlohmann::json& b,
+                             const std::string& path = "") {
+  for (const auto& [key, value] : a.items()) {
+    const std::string here = path.empty() ? key : path + "." + key;
+    if (std::find(std::begin(kFreeFields), std::end(kFreeFields), here) != std::end(kFreeFields))
+      continue;
+    const auto other = b.find(key);
+    if (other == b.end()) return here;
+    if (value.is_object() && other->is_object()) {
+      if (const std::string inner = first_difference(value, *other, here); !inner.empty())
+        return inner;
+    } else if (value != *other) {
+      return here;
+    }
+  }
+  return "";
+}
+
+}  // namespace
+
+Trainer::Trainer(scene::Capture capture, TrainOptions options)
+    : capture_(std::move(capture)), options_(std::move(options)) {
+  options_.check();
+  if (capture_.train.empty())
+    throw Error(ExitCode::kData, "there are no training views", capture_.name,
+                "lower --test-every, or check the capture with `covary info`");
+  for (const auto* split : {&capture_.train, &capture_.test})
+    for (int64_t i : *split) {
+      if (i < 0 || i >= static_cast<int64_t>(capture_.views.size()))
+        throw Error(ExitCode::kFailed, "names a view that is not there", capture_.name);
+      const scene::View& v = capture_.views[static_cast<size_t>(i)];
+      if (v.image.height != v.camera.height || v.image.width != v.camera.width)
+        throw Error(ExitCode::kData, "the picture is not of its camera's size", v.name);
+    }
+  extent_ = scene_extent(capture_);
+  terms_ = standard_terms(options_);
+  strategy_ = make_strategy(options_.strategy, options_);
+}
+
+Trainer::~Trainer() = default;
+
+void Trainer::start(uint64_t seed) {
+  seed_ = seed;
+  step_ = 0;
+  const scene::Cloud cloud = starting_cloud(capture_, options_, seed);
+  const OptimizerOptions& o = options_.optimizer;
+  const std::map<std::string, nn::Schedule> rates = {
+      {"means", nn::exponential(o.lr_means * extent_,
+                                o.lr_means * extent_ * o.lr_means_final_factor, options_.steps)},
+      {"quats", nn::constant(o.lr_quats)},
+      {"scales", nn::constant(o.lr_scales)},
+      {"opacities", nn::constant(o.lr_opacities)},
+      {"sh0", nn::constant(o.lr_sh0)},
+      {"shN", nn::constant(o.lr_shN)}};
+  table_ = nn::RowTable();
+  for (const auto& [name, value] : rows_of(cloud)) table_.add(name, value, rates.at(name));
+  strategy_->init(table_, {.extent = extent_, .seed = seed_});
+}
+
+int Trainer::sh_degree() const {
+  const int64_t every = options_.sh_every_of();
+  const int64_t reached = every > 0 ? step_ / every : options_.sh_degree;
+  return static_cast<int>(std::min(options_.sh_degree, reached));
+}
+
+std::vector<int64_t> Trainer::views_of_step(int64_t step) const {
+  const auto n = static_cast<int64_t>(capture_.train.size());
+  std::vector<int64_t> views, order;
+  int64_t epoch = -1;
+  for (int64_t i = 0; i < options_.views_per_step; ++i) {
+    const int64_t drawn = (step - 1) * options_.views_per_step + i;
+    if (drawn / n != epoch) {
+      epoch = drawn / n;
+      order = Random(seed_, stream_of("train.views", static_cast<uint64_t>(epoch))).permutation(n);
+    }
+    views.push_back(capture_.train[static_cast<size_t>(order[static_cast<size_t>(drawn % n)])]);
+  }
+  return views;
+}
+
+render::Primitives Trainer::primitives() const {
+  const bool rest = table_.has("shN") && sh_degree() > 0;
+  return activated(table_.parameter("means"), table_.parameter("quats"), table_.parameter("scales"),
+                   table_.parameter("opacities"), table_.parameter("sh0"),
+                   rest ? table_.parameter("shN") : at::Tensor());
+}
+
+render::RasterizeOptions Trainer::raster_options() const {
+  return {.antialiased = options_.antialias == "mip", .sh_degree = sh_degree()};
+}
+
+at::Tensor Trainer::background_of(int64_t step, int64_t view) const {
+  at::Tensor background = at::empty({3}, at::kFloat);
+  float* b = background.data_ptr<float>();
+  const bool random = capture_.random_background || options_.capture.mask_mode == "empty";
+  const Random random_of(seed_, stream_of("train.background", static_cast<uint64_t>(step)));
+  for (int k = 0; k < 3; ++k)
+    b[k] = random ? static_cast<float>(random_of.uniform(static_cast<uint64_t>(3 * view + k)))
+                  : capture_.background[k];
+  return background;
+}
+
+StepResult Trainer::step() { return step(views_of_step(step_ + 1)); }
+
+StepResult Trainer::step(const std::vector<int64_t>& views) {
+  StepResult result;
+  const int64_t step = step_ + 1;
+  std::vector<at::Tensor> seen;
+  for (const int64_t index : views) {
+    const scene::View& view = capture_.views.at(static_cast<size_t>(index));
+    const at::Tensor background = background_of(step, index);
+    const Target target = make_target(view, options_.capture.mask_mode, background);
+    const render::Primitives splats = primitives();
+    const render::Rendered rendered =
+        render::rasterize(splats, render::views_of({view.camera}), raster_options(), background);
+    const LossContext context{step, view, target, rendered, splats};
+    at::Tensor loss = at::zeros({}, at::kFloat);
+    for (size_t t = 0; t < terms_.size(); ++t) {
+      const double weight = terms_[t].weight.at(step);
+      double value = 0;
+      if (weight != 0) {
+        const at::Tensor term = terms_[t].value(context);
+        value = term.item<double>();
+        loss = loss + weight * term;
+      }
+      if (result.terms.size() <= t) result.terms.emplace_back(terms_[t].name, 0.0);
+      result.terms[t].second += value / static_cast<double>(views.size());
+    }
+    const double value = loss.item<double>();
+    if (!std::isfinite(value))
+      throw Error(ExitCode::kFailed,
+                  "the loss is no longer a number at step " + std::to_string(step), view.name,
+                  "lower the learning rates (--set optimizer.lr_means=...), or check the capture");
+    result.loss += value;
+    const ViewFacts facts{step, index, view.camera, rendered.footprints.at(0), loss};
+    strategy_->before_backward(facts);
+    if (loss.requires_grad()) loss.backward();
+    strategy_->after_backward(facts);
+    seen.push_back(rendered.footprints[0].ids);
+  }
+
+  const OptimizerOptions& o = options_.optimizer;
+  nn::Adam adam(table_, {.beta1 = o.beta1,
+                         .beta2 = o.beta2,
+                         .eps = o.eps,
+                         .batch = static_cast<int64_t>(views.size()),
+                         .rows = "selective"});
+  adam.step(nn::gradients(table_), step, o.visible_only ? seen_by_any(seen) : at::Tensor());
+  nn::zero_gradients(table_);
+  step_ = step;
+  result.edits =
+      strategy_->after_step({.step = step, .lr_means = table_.entry("means").rate.at(step)});
+  return result;
+}
+
+scene::Cloud Trainer::cloud() const {
+  const auto part = [&](const char* name) { return table_.parameter(name).detach(); };
+  scene::Cloud cloud;
+  cloud.means = part("means");
+  cloud.quats = part("quats");
+  cloud.scales = part("scales");
+  cloud.opacities = part("opacities");
+  cloud.sh0 = part("sh0");
+  cloud.shN = table_.has("shN") ? part("shN") : at::zeros({count(), 0, 3}, at::kFloat);
+  cloud.antialiased = options_.antialias == "mip";
+  return cloud;
+}
+
+scene::Cloud Trainer::exported() const {
+  scene::Cloud out = transformed(cloud(), capture_.scene_from_capture.inverse());
+  for (at::Tensor* t : {&out.means, &out.quats, &out.scales, &out.opacities, &out.sh0, &out.shN})
+    *t = t->clone();
+  return out;
+}
+
+double Trainer::quick_psnr() const {
+  const at::NoGradGuard no_gradient;
+  const std::vector<int64_t>& from = capture_.test.empty() ? capture_.train : capture_.test;
+  const auto n = static_cast<int64_t>(from.size()), k = std::min(n, kQuickViews);
+  const render::Primitives splats = primitives();
+  const at::Tensor background =
+      at::tensor({capture_.background[0], capture_.background[1], capture_.background[2]});
+  double sum = 0;
+  for (int64_t i = 0; i < k; ++i) {
+    const scene::View& view =
+        capture_.views[static_cast<size_t>(from[static_cast<size_t>((2 * i + 1) * n / (2 * k))])];
+    const Target target = make_target(view, options_.capture.mask_mode, background);
+    const render::Rendered out =
+        render::rasterize(splats, render::views_of({view.camera}), raster_options(), background);
+    sum += psnr(out.color.squeeze(0), target.image, target.mask);
+  }
+  return sum / static_cast<double>(k);
+}
+
+void Trainer::save_checkpoint(const std::filesystem::path& file) const {
+  nlohmann::json files = nlohmann::json::object();
+  for (const auto& [name, checksum] : capture_.files) files[name] = checksum;
+  write_state(file, {table_.arrays(),
+                     {{"schema", kSchema},
+                      {"step", step_},
+                      {"steps", options_.steps},
+                      {"seed", seed_},
+                      {"options", options_json(options_)},
+                      {"capture_files", files},
+                      {"views", capture_.views.size()},
+                      {"scene_from_capture", matrix_json(capture_.scene_from_capture)},
+                      {"table", table_.description()},
+                      {"strategy", strategy_->state()}}});
+}
+
+void Trainer::load_checkpoint(const std::filesystem::path& file) {
+  const State state = read_state(file);
+  const nlohmann::json& d = state.document;
+  const auto refuse = [&](const std::string& what, const std::string& hint) {
+    throw Error(ExitCode::kData, what, file.string(), hint);
+  };
+  try {
+    if (d.at("schema") != kSchema)
+      refuse("is no state of a fit", "give a run folder of covary train");
+    if (const std::string field = first_difference(d.at("options"), options_json(options_));
+        !field.empty())
+      throw Error(ExitCode::kUsage, "differs from the run to be resumed", field,
+                  "resume with the options it began with, or start anew with --overwrite");
+    if (d.at("views") != capture_.views.size())
+      refuse("the capture has other views than when the run began", "start anew with --overwrite");
+    for (const auto& [name, checksum] : capture_.files)
+      if (d.at("capture_files").value(name, checksum) != checksum)
+        refuse(name + " of the capture has changed since the run began",
+               "start anew with --overwrite");
+    table_ = nn::RowTable::restore(state.arrays, d.at("table"));
+    for (const char* name : {"means", "quats", "scales", "opacities", "sh0"})
+      if (!table_.has(name)) refuse(std::string("lacks ") + name, "start anew with --overwrite");
+    step_ = d.at("step").get<int64_t>();
+    seed_ = d.at("seed").get<uint64_t>();
+    strategy_->resume(table_, {.extent = extent_, .seed = seed_}, d.at("strategy"));
+  } catch (const nlohmann::json::exception& e) {
+    refuse(std::string("the state cannot be read: ") + e.what(), "start anew with --overwrite");
+  }
+}
+
+}  // namespace covary::fit

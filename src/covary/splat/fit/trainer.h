@@ -1,0 +1,113 @@
+// The trainer: a capture in, a scene of Gaussians out, with every intermediate state safe on disk.
+//
+//   Trainer trainer(load_capture("data/fox", options.capture), options);
+//   RunResult run = trainer.run({.out = "out/fox"});            // 30,000 steps, or fewer by
+//   options.steps run.scene                                                    // in the capture's
+//   frame
+//
+// The run folder holds config.json, log.jsonl, checkpoint/state.cov, and at the end scene.ply,
+// cameras.json, metrics.json and report.html. Training happens in the scene's (normalised) frame;
+// scene.ply and cameras.json are in the capture's, so whoever reads a run loads the capture with
+// normalize = false. Same capture, options and seed: same bits on the CPU, on any number of
+// threads, interrupted and resumed or not.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "covary/core/nn/optim/rows.h"
+#include "covary/splat/fit/loss.h"
+#include "covary/splat/fit/strategy.h"
+#include "covary/splat/fit/train_options.h"
+#include "covary/splat/scene/capture.h"
+#include "covary/splat/scene/cloud.h"
+
+namespace covary::fit {
+
+struct RunContext {
+  std::filesystem::path out;  // run folder; empty: nothing is written and no checkpoint kept
+  bool resume = false;        // continue from out/checkpoint; a folder without one starts anew
+  bool overwrite = false;     // clear what a former run left in `out`
+  nlohmann::json
+      config;  // verb, inputs, options, seed as typed and resolved; null: from the options. Goes
+               // into config.json beside the capture's checksums, the version and the machine
+  uint64_t seed = 42;
+  double time_budget_s =
+      0;               // wall clock; 0 = none. The step in hand is finished, then as if Ctrl-C
+  bool report = true;  // write report.html
+  std::string lpips;   // TorchScript file for the final evaluation; empty: LPIPS is absent
+};
+
+struct RunResult {
+  scene::Cloud scene;      // the capture's frame
+  nlohmann::json metrics;  // as in metrics.json
+  int64_t steps = 0;
+};
+
+// What one step did.
+struct StepResult {
+  double loss = 0;                                    // summed over its views
+  std::vector<std::pair<std::string, double>> terms;  // unweighted, mean over views
+  Edits edits;
+};
+
+class Trainer {
+ public:
+  // Throws Error(kData) when the capture holds nothing to train on (no training views, all cameras
+  // at one place with no points), Error(kUsage) for contradictory options.
+  Trainer(scene::Capture capture, TrainOptions options);
+  ~Trainer();
+
+  // The whole fit. Throws Interrupted after a checkpoint on Ctrl-C, TERM or when the time budget is
+  // spent (exit code 130); Error(kFailed) when the loss is no longer a number, with the last
+  // checkpoint kept; Error(kUsage) when `out` is not empty and neither resume nor overwrite is set,
+  // or a resumed run had other options.
+  RunResult run(const RunContext& context);
+
+  // ---- the pieces, for wrappers and tests ----
+
+  std::vector<LossTerm>& terms() { return terms_; }  // add or replace before the first step
+  Strategy& strategy() { return *strategy_; }
+
+  void start(uint64_t seed);                           // initial Gaussians, step 0
+  StepResult step();                                   // on the views of the schedule
+  StepResult step(const std::vector<int64_t>& views);  // on these (indices in the capture)
+  std::vector<int64_t> views_of_step(
+      int64_t step) const;  // shuffled epochs: a function of (seed, step)
+  int64_t steps_done() const { return step_; }
+  int64_t count() const { return table_.rows(); }
+  int sh_degree() const;  // active at the next step
+
+  const nn::RowTable& table() const { return table_; }
+  const scene::Capture& capture() const { return capture_; }
+  const TrainOptions& options() const { return options_; }
+  double extent() const { return extent_; }
+  scene::Cloud cloud() const;     // the training frame; tensors are shared with the table
+  scene::Cloud exported() const;  // the capture's frame, copied
+  // PSNR over a few held-out views (training views when there are none), dB.
+  double quick_psnr() const;
+
+  void save_checkpoint(const std::filesystem::path& file) const;
+  void load_checkpoint(const std::filesystem::path& file);  // Error(kData) naming what does not fit
+
+ private:
+  render::Primitives primitives() const;
+  render::RasterizeOptions raster_options() const;
+  at::Tensor background_of(int64_t step, int64_t view) const;
+
+  scene::Capture capture_;
+  TrainOptions options_;
+  double extent_ = 1;
+  uint64_t seed_ = 42;
+  int64_t step_ = 0;
+  nn::RowTable table_;
+  std::vector<LossTerm> terms_;
+  std::unique_ptr<Strategy> strategy_;
+};
+
+}  // namespace covary::fit
