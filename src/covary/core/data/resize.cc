@@ -20,7 +20,8 @@ struct Taps {
 };
 
 void check(const Image8& image, int width, int height) {
-  if (image.empty() || width < 1 || height < 1)
+  const bool known = image.channels == 1 || image.channels == 3 || image.channels == 4;
+  if (image.empty() || !known || width < 1 || height < 1)
     throw Error(ExitCode::kFailed, "cannot resize " + std::to_string(image.width) + " x " +
                                        std::to_string(image.height) + " to " +
                                        std::to_string(width) + " x " + std::to_string(height) +
@@ -74,22 +75,24 @@ Taps lanczos_taps(int in, int out) {
 }
 
 // Horizontal pass of one row to floats; with four channels colours leave premultiplied by alpha.
-void shrink_row(const uint8_t* row, int channels, const Taps& taps, float* out) {
+template <int kChannels>
+void shrink_row_of(const uint8_t* row, const Taps& taps, float* out) {
   for (size_t i = 0; i < taps.first.size(); ++i) {
-    float sum[4] = {0, 0, 0, 0};
-    const uint8_t* p = row + static_cast<size_t>(taps.first[i]) * channels;
-    for (size_t k = taps.start[i]; k < taps.start[i + 1]; ++k, p += channels) {
-      const float w = taps.weights[k];
-      if (channels == 4) {
-        const float a = w * static_cast<float>(p[3]);
-        for (int c = 0; c < 3; ++c) sum[c] += a * static_cast<float>(p[c]);
-        sum[3] += a;
-      } else {
-        for (int c = 0; c < channels; ++c) sum[c] += w * static_cast<float>(p[c]);
-      }
+    float sum[kChannels] = {};
+    const uint8_t* p = row + static_cast<size_t>(taps.first[i]) * kChannels;
+    for (size_t k = taps.start[i]; k < taps.start[i + 1]; ++k, p += kChannels) {
+      float w = taps.weights[k];
+      if constexpr (kChannels == 4) sum[3] += w *= static_cast<float>(p[3]);
+      for (int c = 0; c < std::min(kChannels, 3); ++c) sum[c] += w * static_cast<float>(p[c]);
     }
-    for (int c = 0; c < channels; ++c) *out++ = sum[c];
+    for (int c = 0; c < kChannels; ++c) *out++ = sum[c];
   }
+}
+
+void shrink_row(const uint8_t* row, int channels, const Taps& taps, float* out) {
+  if (channels == 1) shrink_row_of<1>(row, taps, out);
+  if (channels == 3) shrink_row_of<3>(row, taps, out);
+  if (channels == 4) shrink_row_of<4>(row, taps, out);
 }
 
 uint8_t to_byte(float v) { return static_cast<uint8_t>(std::clamp(v + 0.5f, 0.0f, 255.0f)); }
@@ -100,16 +103,21 @@ Image8 resample(const Image8& image, const Taps& columns, const Taps& rows) {
   const int channels = image.channels;
   Image8 out(height, width, channels);
   const size_t row_size = static_cast<size_t>(width) * channels;
-  // Each output row shrinks the input rows that it needs: with integer factors none is done twice,
-  // and no float picture is held.
+  size_t most = 0;  // rows that an output row reads
+  for (int y = 0; y < height; ++y) most = std::max(most, rows.start[y + 1] - rows.start[y]);
+  // No float picture is held: shrunk rows stay in a ring as long as the following output rows may
+  // read them.
   parallel_for(height, 16, [&](int64_t begin, int64_t end) {
-    std::vector<float> line(row_size), sum(row_size);
+    std::vector<float> ring(most * row_size), sum(row_size);
+    std::vector<int> held(most, -1);
     for (int64_t y = begin; y < end; ++y) {
       std::fill(sum.begin(), sum.end(), 0.0f);
-      const size_t first = rows.start[y];
-      for (size_t k = first; k < rows.start[y + 1]; ++k) {
-        shrink_row(image.at(rows.first[y] + static_cast<int>(k - first), 0), channels, columns,
-                   line.data());
+      for (size_t k = rows.start[y]; k < rows.start[y + 1]; ++k) {
+        const int from = rows.first[y] + static_cast<int>(k - rows.start[y]);
+        const size_t slot = static_cast<size_t>(from) % most;
+        float* line = ring.data() + slot * row_size;
+        if (held[slot] != from) shrink_row(image.at(from, 0), channels, columns, line);
+        held[slot] = from;
         const float w = rows.weights[k];
         for (size_t i = 0; i < row_size; ++i) sum[i] += w * line[i];
       }

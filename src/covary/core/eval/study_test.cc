@@ -351,7 +351,7 @@ TEST_F(StudyTest, FaultsOfADocumentAreFound) {
     return document_faults(d).size();
   };
   EXPECT_EQ(with([](json& d) { d["bars"][0]["pass"] = false; }),
-            2u);  // the comparison and the counts
+            4u);  // the comparison, two counts, the verdict
   EXPECT_EQ(with([](json& d) { d["bars"][0]["bound"]["left"] = -1.0; }), 1u);
   EXPECT_EQ(with([](json& d) { d["bars"][0]["bound"]["op"] = "~"; }), 1u);
   EXPECT_EQ(with([](json& d) { d["passed"] = 2; }), 1u);

@@ -137,18 +137,26 @@ Selection select_photos(std::vector<PhotoSource> photos, bool own_split,
 // would fill the memory with maps that are used once: beyond the first few they are not kept.
 class LensMaps {
  public:
-  std::shared_ptr<const Undistorter> get(const Lens& lens) {
+  std::shared_ptr<const Undistorter> get(const Lens& lens, const std::string& where) {
     const Key key{static_cast<int>(lens.model), lens.width, lens.height, lens.params};
     std::unique_lock lock(mutex_);
     if (const auto found = maps_.find(key); found != maps_.end()) return found->second;
     if (maps_.size() >= kMostKept) {
       lock.unlock();
-      return std::make_shared<const Undistorter>(lens);
+      return make(lens, where);
     }
-    return maps_[key] = std::make_shared<const Undistorter>(lens);
+    return maps_[key] = make(lens, where);
   }
 
  private:
+  static std::shared_ptr<const Undistorter> make(const Lens& lens, const std::string& where) {
+    try {
+      return std::make_shared<const Undistorter>(lens);
+    } catch (const Error& e) {
+      throw Error(e.code(), e.message(), where + ": " + e.where(), e.hint());
+    }
+  }
+
   static constexpr size_t kMostKept = 4;
   using Key = std::tuple<int, int, int, std::vector<double>>;
   std::mutex mutex_;
@@ -255,7 +263,7 @@ View load_view(const PhotoSource& source, Loading& loading) {
   Camera camera;
   const bool distorted = lens.distorted();
   if (distorted) {
-    const auto flat = loading.maps.get(lens);
+    const auto flat = loading.maps.get(lens, source.where);
     image = flat->photo(image);
     if (!mask.empty()) mask = flat->mask(mask);
     camera = flat->camera();

@@ -42,32 +42,50 @@ Undistorter::Undistorter(const Lens& lens) : camera_(lens.optimal_pinhole()) {
 
 data::Image8 Undistorter::photo(const data::Image8& image) const {
   check_size(image, camera_);
-  const int width = image.width, channels = image.channels;
-  data::Image8 out(image.height, width, channels);
-  parallel_for(image.height, 8, [&](int64_t begin, int64_t end) {
+  switch (image.channels) {
+    case 1:
+      return bilinear<1>(image);
+    case 3:
+      return bilinear<3>(image);
+    case 4:
+      return bilinear<4>(image);
+    default:
+      throw Error(ExitCode::kFailed,
+                  "a picture of " + std::to_string(image.channels) + " channels");
+  }
+}
+
+template <int kChannels>
+data::Image8 Undistorter::bilinear(const data::Image8& image) const {
+  const int width = image.width, height = image.height;
+  const size_t row = static_cast<size_t>(width) * kChannels;
+  data::Image8 out(height, width, kChannels);
+  parallel_for(height, 8, [&](int64_t begin, int64_t end) {
     for (int64_t y = begin; y < end; ++y) {
       const Place* place = map_.data() + y * width;
       uint8_t* to = out.at(static_cast<int>(y), 0);
-      for (int x = 0; x < width; ++x, ++place, to += channels) {
+      for (int x = 0; x < width; ++x, ++place, to += kChannels) {
         const int x0 = place->x >> 8, y0 = place->y >> 8;
         const uint32_t u = place->x & 255, v = place->y & 255;
-        const int x1 = std::min(x0 + 1, width - 1), y1 = std::min(y0 + 1, image.height - 1);
-        const uint8_t *a = image.at(y0, x0), *b = image.at(y0, x1), *c = image.at(y1, x0),
-                      *d = image.at(y1, x1);
-        const uint32_t wa = (256 - u) * (256 - v), wb = u * (256 - v), wc = (256 - u) * v,
-                       wd = u * v;
-        if (channels == 4) {
-          const uint64_t pa = wa * a[3], pb = wb * b[3], pc = wc * c[3], pd = wd * d[3],
-                         sum = pa + pb + pc + pd;
+        // At the last column and row the weight of the neighbour beyond is 0: it reads the pixel
+        // itself.
+        const size_t right = x0 + 1 < width ? kChannels : 0, below = y0 + 1 < height ? row : 0;
+        const uint8_t* a = image.pixels.data() + static_cast<size_t>(y0) * row +
+                           static_cast<size_t>(x0) * kChannels;
+        const uint8_t *b = a + right, *c = a + below, *d = c + right;
+        if constexpr (kChannels == 4) {
+          const uint64_t pa = (256 - u) * (256 - v) * a[3], pb = u * (256 - v) * b[3],
+                         pc = (256 - u) * v * c[3], pd = u * v * d[3], sum = pa + pb + pc + pd;
           for (int k = 0; k < 3; ++k)
             to[k] = sum ? static_cast<uint8_t>(
                               (pa * a[k] + pb * b[k] + pc * c[k] + pd * d[k] + sum / 2) / sum)
                         : uint8_t{0};
           to[3] = static_cast<uint8_t>((sum + 32768) >> 16);
         } else {
-          for (int k = 0; k < channels; ++k)
-            to[k] =
-                static_cast<uint8_t>((wa * a[k] + wb * b[k] + wc * c[k] + wd * d[k] + 32768) >> 16);
+          for (int k = 0; k < kChannels; ++k) {
+            const uint32_t top = a[k] * (256 - u) + b[k] * u, bottom = c[k] * (256 - u) + d[k] * u;
+            to[k] = static_cast<uint8_t>((top * (256 - v) + bottom * v + 32768) >> 16);
+          }
         }
       }
     }

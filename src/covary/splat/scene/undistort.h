@@ -29,6 +29,9 @@ class Undistorter {
     int32_t x, y;  // of the sample in the distorted picture, in 1/256 px from the centre of its
                    // first pixel
   };
+  template <int kChannels>
+  data::Image8 bilinear(const data::Image8& image) const;
+
   Camera camera_;
   std::vector<Place> map_;  // height x width
 };

@@ -7,11 +7,10 @@
 #include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <hwy/targets.h>
 
 #include "covary/core/base/random.h"
 #include "covary/core/base/threads.h"
-#include "covary/core/compute/rasterize/op.h"
+#include "covary/core/compute/every_target.h"
 
 namespace covary::compute {
 namespace {
@@ -327,14 +326,8 @@ TEST(Rasterize, TopWeightsAndMedianDepthAgreeWithBruteForce) {
   EXPECT_TRUE(at::equal(has_median, i.median_depth > 0));
 }
 
-// The SIMD kernels (float) against the reference (double), on every target this machine has.
-class EveryTarget : public ::testing::TestWithParam<int64_t> {
- protected:
-  void SetUp() override { hwy::SetSupportedTargetsForTest(GetParam()); }
-  void TearDown() override { hwy::SetSupportedTargetsForTest(0); }
-};
-
-TEST_P(EveryTarget, AgreesWithTheReference) {
+// The SIMD kernels (float) against the reference (double).
+void expect_agreement_with_the_reference() {
   struct Case {
     int64_t n;
     int kind;
@@ -387,9 +380,13 @@ TEST_P(EveryTarget, AgreesWithTheReference) {
               0.01 * screen[0].norm().item<double>());
   }
 }
-INSTANTIATE_TEST_SUITE_P(Targets, EveryTarget,
-                         ::testing::ValuesIn(hwy::SupportedAndGeneratedTargets()),
-                         [](const auto& info) { return std::string(hwy::TargetName(info.param)); });
+
+TEST(Rasterize, EverySimdTargetAgreesWithTheReference) {
+  on_every_target([](const char* target) {
+    SCOPED_TRACE(target);
+    expect_agreement_with_the_reference();
+  });
+}
 
 }  // namespace
 }  // namespace covary::compute

@@ -4,10 +4,10 @@
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
-#include <hwy/targets.h>
 
 #include "covary/core/base/error.h"
 #include "covary/core/base/random.h"
+#include "covary/core/compute/every_target.h"
 #include "covary/core/compute/sh/sh.h"
 
 namespace covary::compute {
@@ -96,8 +96,7 @@ TEST(SphericalHarmonics, RotatedCoefficientsSeenAlongTurnedDirectionsAreTheOldVa
 }
 
 TEST(SphericalHarmonics, EverySimdTargetAgreesWithTheReference) {
-  for (const int64_t target : hwy::SupportedAndGeneratedTargets()) {
-    hwy::SetSupportedTargetsForTest(target);
+  on_every_target([&](const char* target) {
     for (const int64_t m : {1, 15, 16, 333}) {
       at::Tensor sh0 = normal(1, {400, 1, 3}), shN = normal(2, {400, 24, 3}), d = normal(3, {m, 3});
       const at::Tensor ids = at::arange(m, at::kLong) + 7, w = normal(4, {m, 3});
@@ -112,12 +111,10 @@ TEST(SphericalHarmonics, EverySimdTargetAgreesWithTheReference) {
         g.push_back(
             at::cat({a.grad().flatten(), b.grad().flatten(), e.grad().flatten()}).to(at::kDouble));
       }
-      EXPECT_LT((color[0] - color[1]).abs().max().item<double>(), 1e-5) << hwy::TargetName(target);
-      EXPECT_LT(((g[0] - g[1]).abs() / (1 + g[0].abs())).max().item<double>(), 1e-4)
-          << hwy::TargetName(target);
+      EXPECT_LT((color[0] - color[1]).abs().max().item<double>(), 1e-5) << target;
+      EXPECT_LT(((g[0] - g[1]).abs() / (1 + g[0].abs())).max().item<double>(), 1e-4) << target;
     }
-  }
-  hwy::SetSupportedTargetsForTest(0);
+  });
 }
 
 TEST(SphericalHarmonics, ACountThatIsNoSquareIsNamed) {

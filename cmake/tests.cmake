@@ -1,0 +1,19 @@
+# Tests that belong to no room: the order of the rooms, and each study at smoke scale.
+if(NOT COVARY_TESTS)
+  return()
+endif()
+find_package(Python3 COMPONENTS Interpreter REQUIRED)
+add_test(NAME layers COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/layers.py ${CMAKE_SOURCE_DIR})
+add_test(NAME layers_self_test COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/layers.py --self-test)
+
+# study_SLUG_smoke runs the program as a user would. Files SLUG_PART.cc are parts of a study.
+file(GLOB study_files CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/studies/*.cc)
+list(FILTER study_files EXCLUDE REGEX "_[a-z0-9]+\\.cc$")
+foreach(file ${study_files})
+  if(TARGET covary AND TARGET covary_verbs)
+    get_filename_component(slug ${file} NAME_WE)
+    string(REPLACE "-" "_" name ${slug})
+    add_test(NAME study_${name}_smoke COMMAND covary study ${slug} --scale smoke)
+    set_tests_properties(study_${name}_smoke PROPERTIES TIMEOUT 600 RUN_SERIAL TRUE)
+  endif()
+endforeach()

@@ -1,0 +1,306 @@
+// covary info [FILE|CAPTURE|RUN]
+#include <algorithm>
+#include <cmath>
+
+#include "covary/cli/info_options.h"
+#include "covary/cli/verbs/cloud_facts.h"
+#include "covary/cli/verbs/places.h"
+#include "covary/cli/verbs/verb.h"
+#include "covary/core/base/error.h"
+#include "covary/core/base/file.h"
+#include "covary/core/base/machine.h"
+#include "covary/core/data/archive.h"
+#include "covary/core/data/image.h"
+#include "covary/core/data/video.h"
+#include "covary/splat/fit/load.h"
+#include "covary/splat/scene/cameras_json.h"
+#include "covary/splat/scene/capture.h"
+
+namespace covary::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+std::string line(const std::string& name, const std::string& value) {
+  std::string left = "  " + name;
+  left.resize(std::max<size_t>(left.size() + 1, 18), ' ');
+  return left + value + "\n";
+}
+
+std::string size_text(int width, int height) {
+  return std::to_string(width) + "x" + std::to_string(height);
+}
+
+Result about_this_build() {
+  Result r;
+  json j = machine_description();
+  j["providers"] = {{"ffmpeg", nullptr}};
+  const std::string ffmpeg = data::find_program("ffmpeg");
+  if (!ffmpeg.empty()) j["providers"]["ffmpeg"] = ffmpeg;
+  j["devices"] = {"cpu"};
+  r.document = j;
+  r.text = "Covary " + std::string(version()) + "\n";
+  const auto text = [&](const char* key) {
+    return j[key].is_string() ? j[key].get<std::string>() : j[key].dump();
+  };
+  r.text += line("devices", "cpu (this build has no CUDA)") + line("cpu", text("cpu")) +
+            line("cores", text("cores") + ", " + text("threads") + " threads in use") +
+            line("memory", bytes_text(static_cast<double>(total_memory_bytes()))) +
+            line("SIMD target", text("simd")) + line("libtorch", text("torch")) +
+            line("compiler", text("compiler")) + line("system", text("os")) +
+            line("ffmpeg",
+                 ffmpeg.empty() ? "not found: videos need it (apt-get install ffmpeg)" : ffmpeg);
+  return r;
+}
+
+Result about_samples() {
+  Result r;
+  r.document = json::array();
+  for (const scene::SampleSource& s : scene::samples()) {
+    r.document.push_back({{"name", s.name}, {"help", s.help}});
+    r.text += line("sample:" + s.name, s.help);
+  }
+  if (r.text.empty()) r.text = "this version has no generators\n";
+  return r;
+}
+
+Result about_cloud(const scene::Cloud& cloud, const fs::path& file, const InfoOptions& options) {
+  Result r;
+  if (options.index >= cloud.size())
+    throw Error(ExitCode::kUsage, "there are " + count_text(cloud.size()) + " Gaussians", "--index",
+                "count from 0");
+  const CloudFacts f = facts_of(cloud);
+  std::error_code ignored;
+  const auto bytes = static_cast<int64_t>(fs::file_size(file, ignored));
+  r.document = f.to_json();
+  r.document["kind"] = "scene";
+  r.document["file"] = file.string();
+  r.document["bytes"] = bytes;
+  if (options.index >= 0) r.document["gaussian"] = row_of(cloud, options.index);
+  const auto vec = [](const Eigen::Vector3d& v) {
+    return "(" + number_text("%.4g", v[0]) + ", " + number_text("%.4g", v[1]) + ", " +
+           number_text("%.4g", v[2]) + ")";
+  };
+  r.text = file.string() + ": scene of " + count_text(f.count) + " Gaussians\n";
+  r.text += line(
+      "size", bytes_text(static_cast<double>(bytes)) +
+                  (f.count ? number_text(", %.0f bytes a Gaussian",
+                                         static_cast<double>(bytes) / static_cast<double>(f.count))
+                           : ""));
+  r.text += line("SH degree", std::to_string(f.sh_degree));
+  r.text += line("bounds", vec(f.low) + " to " + vec(f.high));
+  r.text += line("middle 90%", vec(f.low90) + " to " + vec(f.high90));
+  r.text += line("opacity", histogram_text(f.opacity));
+  r.text += line("scale (log10)", histogram_text(f.scale));
+  r.text += line("elongation", number_text("median %.2f, ", f.elongation_median) +
+                                   number_text("99%% below %.1f", f.elongation_99));
+  r.text += line("not finite", f.not_finite == 0
+                                   ? "none"
+                                   : count_text(f.not_finite) + " Gaussians hold NaN or infinity");
+  if (!f.columns.empty()) {
+    std::string names;
+    for (const std::string& c : f.columns) names += (names.empty() ? "" : ", ") + c;
+    r.text += line("extra columns", names);
+  }
+  if (options.index >= 0)
+    r.text += line("Gaussian " + std::to_string(options.index), r.document["gaussian"].dump());
+  return r;
+}
+
+Result about_run(const fs::path& path, const InfoOptions& options) {
+  const fit::LoadedScene scene = fit::load_scene(path);
+  Result r = about_cloud(scene.cloud, scene.file, options);
+  json run = {{"config", scene.config}};
+  std::string text =
+      path.string() + ": run of covary " +
+      (scene.config.contains("verb") ? scene.config.value("verb", std::string("train")) : "train") +
+      "\n";
+  if (scene.config.contains("inputs") && scene.config["inputs"].is_array() &&
+      !scene.config["inputs"].empty())
+    text += line("capture", scene.config["inputs"][0].is_string()
+                                ? scene.config["inputs"][0].get<std::string>()
+                                : "?");
+  const fit::TrainOptions o = train_options_of(scene.config);
+  text += line("options", count_text(o.steps) + " steps, strategy " + o.strategy + ", SH degree " +
+                              std::to_string(o.sh_degree) + ", downscale " +
+                              std::to_string(o.capture.downscale) + ", antialias " + o.antialias);
+  text += line("state", scene.note.empty() ? "finished" : scene.note);
+  if (fs::exists(path / "metrics.json")) {
+    const json metrics = json::parse(read_file(path / "metrics.json"), nullptr, false);
+    run["metrics"] = metrics;
+    if (metrics.is_object() && metrics.contains("eval"))
+      for (const auto& [split, e] : metrics["eval"].items()) {
+        std::string figures;
+        for (const char* key : {"psnr", "ssim", "lpips"}) {
+          const json v =
+              e.contains(key)
+                  ? (e[key].is_object() && e[key].contains("value") ? e[key]["value"] : e[key])
+                  : json();
+          if (v.is_number())
+            figures += (figures.empty() ? "" : ", ") + std::string(key) +
+                       number_text(" %.4g", v.get<double>());
+        }
+        text += line(split + " views", figures);
+      }
+  }
+  run["scene"] = r.document;
+  run["kind"] = "run";
+  run["note"] = scene.note;
+  r.document = run;
+  r.text = text + r.text;
+  return r;
+}
+
+Result about_capture(const std::string& where, const InfoOptions& options) {
+  const scene::Capture c = scene::load_capture(where, {});
+  Result r;
+  json sizes = json::object();
+  int64_t alphas = 0, masks = 0, depths = 0, normals = 0;
+  double bytes = 0;
+  for (const scene::View& v : c.views) {
+    json& n = sizes[size_text(v.camera.width, v.camera.height)];
+    n = n.is_null() ? 1 : n.get<int>() + 1;
+    alphas += !v.alpha.empty();
+    masks += !v.mask.empty();
+    depths += !v.depth.empty();
+    normals += !v.normal.empty();
+    bytes += static_cast<double>(v.image.pixels.size());
+  }
+  r.document = {{"kind", "capture"},
+                {"name", c.name},
+                {"views", c.views.size()},
+                {"train", c.train.size()},
+                {"test", c.test.size()},
+                {"sizes", sizes},
+                {"points", c.points.positions.size()},
+                {"extent", c.extent},
+                {"alpha", alphas},
+                {"masks", masks},
+                {"depth", depths},
+                {"normals", normals},
+                {"notes", c.notes},
+                {"files", json::object()}};
+  for (const auto& [name, sum] : c.files) r.document["files"][name] = sum;
+  r.text = where + ": capture of " + std::to_string(c.views.size()) + " views\n";
+  std::string text;
+  for (const auto& [size, n] : sizes.items())
+    text += (text.empty() ? "" : ", ") + n.dump() + " of " + size + " px";
+  r.text += line("photos", text + " (" + bytes_text(bytes) + " in memory)");
+  r.text += line("split", std::to_string(c.train.size()) + " for training, " +
+                              std::to_string(c.test.size()) + " held out");
+  r.text += line("points", count_text(static_cast<int64_t>(c.points.positions.size())));
+  text.clear();
+  for (const auto& [name, n] : {std::pair<const char*, int64_t>{"alpha", alphas},
+                                {"masks", masks},
+                                {"depth", depths},
+                                {"normals", normals}})
+    if (n)
+      text +=
+          (text.empty() ? "" : ", ") + std::string(name) + " on " + std::to_string(n) + " views";
+  if (!text.empty()) r.text += line("also", text);
+  for (const auto& [name, sum] : c.files)
+    r.text += line(fs::path(name).filename().string(), "sha256 " + sum.substr(0, 16));
+  for (const std::string& note : c.notes) r.text += line("note", note);
+  if (options.index >= 0) {
+    if (options.index >= static_cast<int64_t>(c.views.size()))
+      throw Error(ExitCode::kUsage, "there are " + std::to_string(c.views.size()) + " views",
+                  "--index", "count from 0");
+    const scene::View& v = c.views[static_cast<size_t>(options.index)];
+    const Eigen::Vector3d at = v.camera.centre();
+    r.document["view"] = {{"name", v.name},
+                          {"width", v.camera.width},
+                          {"height", v.camera.height},
+                          {"fx", v.camera.fx},
+                          {"fy", v.camera.fy},
+                          {"cx", v.camera.cx},
+                          {"cy", v.camera.cy},
+                          {"centre", {at[0], at[1], at[2]}}};
+    r.text += line("view " + std::to_string(options.index), r.document["view"].dump());
+  }
+  r.text += "next: covary train " + where + " -o out/" + name_of(where) + "\n";
+  return r;
+}
+
+Result about_arrays(const fs::path& path) {
+  Result r;
+  std::map<std::string, data::Array> arrays;
+  r.document = {{"kind", "arrays"}, {"file", path.string()}};
+  if (path.extension() == ".npy") {
+    arrays[path.stem().string()] = data::read_npy(path);
+  } else if (path.extension() == ".npz") {
+    arrays = data::read_npz(path);
+  } else {
+    const data::CovReader reader(path);
+    r.document["model"] = reader.json();
+    for (const std::string& name : reader.names()) arrays[name] = reader.array(name);
+  }
+  r.text = path.string() + ": " + std::to_string(arrays.size()) + " arrays\n";
+  static const char* kTypes[] = {"float32", "float64", "int32", "int64", "uint8", "uint16", "bool"};
+  for (const auto& [name, a] : arrays) {
+    std::string shape;
+    for (const int64_t n : a.shape) shape += (shape.empty() ? "" : " x ") + std::to_string(n);
+    const char* type = kTypes[static_cast<size_t>(a.dtype)];
+    r.document["arrays"][name] = {{"type", type}, {"shape", a.shape}};
+    r.text += line(name, std::string(type) + " " + (shape.empty() ? "scalar" : shape));
+  }
+  return r;
+}
+
+}  // namespace
+
+Result run_info(const Job& job) {
+  const auto options = job.options<InfoOptions>();
+  if (!job.invocation.outputs.empty())
+    throw Error(ExitCode::kUsage, "info writes no output", "-o", "for a file of it: --json=FILE");
+  if (job.invocation.inputs.empty()) return about_this_build();
+  const std::string& what = job.invocation.inputs[0];
+  if (what == "sample:") return about_samples();
+  if (what.rfind("sample:", 0) == 0) return about_capture(what, options);
+
+  const fs::path path = what;
+  if (!fs::exists(path))
+    throw Error(ExitCode::kData, "is not there", what,
+                "check the spelling; covary info sample: lists built-in captures");
+  if (fs::is_directory(path))
+    return is_scene(path) ? about_run(path, options) : about_capture(what, options);
+  const std::string e = path.extension().string();
+  if (e == ".ply") return about_cloud(fit::load_scene(path).cloud, path, options);
+  if (e == ".npy" || e == ".npz" || e == ".cov") return about_arrays(path);
+  if (e == ".png" || e == ".jpg" || e == ".jpeg" || e == ".PNG" || e == ".JPG") {
+    const data::ImageInfo i = data::image_info(path);
+    Result r;
+    r.document = {{"kind", "image"},    {"file", what},           {"width", i.width},
+                  {"height", i.height}, {"channels", i.channels}, {"bits", i.bits}};
+    r.text = what + ": picture, " + size_text(i.width, i.height) + " px, " +
+             std::to_string(i.channels) + " channels of " + std::to_string(i.bits) + " bits\n";
+    return r;
+  }
+  if (e == ".json") {
+    if (path.filename().string().rfind("transforms", 0) == 0) return about_capture(what, options);
+    const json j = json::parse(read_file(path), nullptr, false);
+    if (j.is_object() && j.value("schema", json()) == "covary-cameras/1") {
+      const scene::CameraFile f = scene::read_cameras(path);
+      Result r;
+      r.document = {{"kind", "cameras"}, {"file", what}, {"cameras", f.cameras.size()}};
+      r.text = what + ": " + std::to_string(f.cameras.size()) + " cameras\n";
+      return r;
+    }
+    if (j.is_object()) {
+      Result r;
+      r.document = {{"kind", "json"}, {"file", what}, {"keys", json::array()}};
+      std::string keys;
+      for (const auto& [key, value] : j.items()) {
+        r.document["keys"].push_back(key);
+        keys += (keys.empty() ? "" : ", ") + key;
+      }
+      r.text = what + ": JSON with " + keys + "\n";
+      return r;
+    }
+  }
+  throw Error(
+      ExitCode::kData, "is of no kind that this version reads", what,
+      "captures (COLMAP folder, transforms.json), runs, .ply, .cov, .npy, .npz, .png, .jpg are");
+}
+
+}  // namespace covary::cli

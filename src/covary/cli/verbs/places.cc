@@ -1,0 +1,93 @@
+#include "covary/cli/verbs/places.h"
+
+#include <cstdio>
+
+#include "covary/core/base/error.h"
+#include "covary/core/base/file.h"
+
+namespace covary::cli {
+
+namespace fs = std::filesystem;
+
+bool is_run(const fs::path& path) {
+  std::error_code ignored;
+  if (!fs::is_directory(path, ignored)) return false;
+  const fs::path config = path / "config.json";
+  if (!fs::is_regular_file(config, ignored)) return false;
+  const auto j = nlohmann::json::parse(read_file(config), nullptr, false);
+  return j.is_object() && j.contains("verb");
+}
+
+bool is_scene(const fs::path& path) {
+  std::error_code ignored;
+  if (is_run(path)) return true;
+  if (fs::is_regular_file(path, ignored)) return path.extension() == ".ply";
+  return fs::is_regular_file(path / "scene.ply", ignored) && !fs::exists(path / "images", ignored);
+}
+
+std::string name_of(const std::string& input) {
+  if (input.rfind("sample:", 0) == 0) return input.substr(7, input.find_first_of(",", 7) - 7);
+  fs::path path = fs::path(input).lexically_normal();
+  if (path.filename().empty()) path = path.parent_path();
+  std::string name = path.stem().string();
+  if (name.empty() || name == "." || name == "..") {
+    std::error_code ignored;
+    name = fs::weakly_canonical(path, ignored).filename().string();
+  }
+  return name.empty() ? "scene" : name;
+}
+
+fs::path default_run(const std::string& name) {
+  for (int n = 1;; ++n) {
+    const fs::path path = fs::path("runs") / (name + "-" + std::to_string(n));
+    std::error_code ignored;
+    if (!fs::exists(path, ignored)) return path;
+  }
+}
+
+bool is_empty_or_absent(const fs::path& folder) {
+  std::error_code ignored;
+  return !fs::exists(folder, ignored) ||
+         (fs::is_directory(folder, ignored) && fs::is_empty(folder, ignored));
+}
+
+fit::TrainOptions train_options_of(const nlohmann::json& config) {
+  fit::TrainOptions options;
+  if (!config.is_object() || !config.contains("options")) return options;
+  nlohmann::json own = config["options"];
+  OptionList list(options);
+  // Options of every verb (seed, threads) stand beside the trainer's own.
+  for (auto it = own.begin(); it != own.end();) {
+    bool known = it->is_object();
+    for (const OptionField& f : list.fields()) known = known || f.path() == it.key();
+    it = known ? std::next(it) : own.erase(it);
+  }
+  list.apply(own, "config.json");
+  return options;
+}
+
+std::string number_text(const char* format, double x) {
+  char buffer[64];
+  std::snprintf(buffer, sizeof(buffer), format, x);
+  return buffer;
+}
+
+std::string bytes_text(double bytes) {
+  if (bytes < 1024) return number_text("%.0f bytes", bytes);
+  const char* units[] = {"KB", "MB", "GB", "TB"};
+  int u = -1;
+  do {
+    bytes /= 1024;
+    ++u;
+  } while (bytes >= 1024 && u < 3);
+  return number_text(bytes < 10 ? "%.2f " : bytes < 100 ? "%.1f " : "%.0f ", bytes) + units[u];
+}
+
+std::string count_text(int64_t n) {
+  std::string digits = std::to_string(n < 0 ? -n : n);
+  for (int64_t at = static_cast<int64_t>(digits.size()) - 3; at > 0; at -= 3)
+    digits.insert(static_cast<size_t>(at), ",");
+  return (n < 0 ? "-" : "") + digits;
+}
+
+}  // namespace covary::cli

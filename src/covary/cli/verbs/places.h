@@ -1,0 +1,36 @@
+// Where verbs read and write: kinds of inputs by content, and outputs by extension.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "covary/splat/fit/train_options.h"
+
+namespace covary::cli {
+
+// A run folder of covary train (config.json with its verb), finished or not.
+bool is_run(const std::filesystem::path& path);
+// A run or a scene file, rather than a capture.
+bool is_scene(const std::filesystem::path& path);
+
+// ./runs/NAME-N, N the first that is free.
+std::filesystem::path default_run(const std::string& name);
+// A short name of an input: the last folder, a file's stem, a sample's name.
+std::string name_of(const std::string& input);
+
+bool is_empty_or_absent(const std::filesystem::path& folder);
+
+// The training options of a run, from its config.json; defaults where there is none.
+fit::TrainOptions train_options_of(const nlohmann::json& config);
+
+// "12.3 MB", "4.1 GB".
+std::string bytes_text(double bytes);
+// 18204 -> "18,204".
+std::string count_text(int64_t n);
+// printf of one number.
+std::string number_text(const char* format, double x);
+
+}  // namespace covary::cli

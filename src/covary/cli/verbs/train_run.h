@@ -1,0 +1,25 @@
+// One training, from a capture's name to a run folder: what covary train and its sweeps share.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "covary/cli/verbs/verb.h"
+#include "covary/splat/fit/train_options.h"
+#include "covary/splat/fit/trainer.h"
+
+namespace covary::cli {
+
+// Loads the capture and says its notes.
+scene::Capture load_and_tell(const std::string& input, const scene::CaptureOptions& options);
+
+// Loads, checks the memory limit, trains. The folder's config.json repeats it.
+fit::RunResult train_once(const Invocation& invocation, const fit::TrainOptions& options,
+                          const CommonOptions& common, const std::filesystem::path& out);
+
+std::string summary_of(const fit::RunResult& run, const std::string& where);
+
+// --dry-run: the resolved config, the stages, and estimates of memory and time measured on three steps. Writes nothing.
+Result plan_training(const Job& job, const fit::TrainOptions& options);
+
+}  // namespace covary::cli

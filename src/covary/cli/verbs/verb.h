@@ -1,0 +1,39 @@
+// What every verb is given and gives back. A verb is thin: it reads its options, calls the rooms, and says what came out.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "covary/cli/common_options.h"
+#include "covary/cli/invocation.h"
+
+namespace covary::cli {
+
+struct Job {
+  Invocation invocation;
+  CommonOptions common;
+
+  // The verb's options struct, filled in.
+  template <class T>
+  T options() const {
+    T options;
+    OptionList list(options);
+    list.apply(invocation.options, "options");
+    list.finish();
+    return options;
+  }
+};
+
+struct Result {
+  nlohmann::json document;  // for --json
+  std::string text;         // for people; on stdout, with --json on stderr
+  int exit_code = 0;
+};
+
+Result run_train(const Job& job);
+Result run_eval(const Job& job);
+Result run_render(const Job& job);
+Result run_info(const Job& job);
+Result run_study(const Job& job);
+
+}  // namespace covary::cli

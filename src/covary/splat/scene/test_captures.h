@@ -1,0 +1,214 @@
+// Small captures that tests write themselves: cameras on a ring, points in a ball, photos of one
+// colour each.
+#pragma once
+
+#include <unistd.h>
+
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include <Eigen/Geometry>
+#include <nlohmann/json.hpp>
+
+#include "covary/core/base/file.h"
+#include "covary/core/base/random.h"
+#include "covary/core/data/image.h"
+#include "covary/splat/scene/camera.h"
+
+namespace covary::scene::testing_captures {
+
+namespace fs = std::filesystem;
+
+// A folder under the system's temporary one, removed at the end.
+class TemporaryFolder {
+ public:
+  explicit TemporaryFolder(const std::string& name)
+      : path_(fs::temp_directory_path() / ("covary-" + name + "-" + std::to_string(::getpid()))) {
+    fs::remove_all(path_);
+    fs::create_directories(path_);
+  }
+  ~TemporaryFolder() { fs::remove_all(path_); }
+  const fs::path& path() const { return path_; }
+
+ private:
+  fs::path path_;
+};
+
+struct TestScene {
+  Lens lens = {LensModel::kOpenCV, 64, 48, {60, 61, 31, 25, -0.1, 0.02, 0.001, -0.002}};
+  std::vector<std::string> names;
+  std::vector<Eigen::Matrix4d> cam_from_world;
+  std::vector<Eigen::Vector3d> points;
+
+  explicit TestScene(int views = 9, int point_count = 40) {
+    for (int i = 0; i < views; ++i) {
+      const double a = 2 * M_PI * i / std::max(1, views);
+      const Eigen::Vector3d eye(4 * std::cos(a) + 1, 4 * std::sin(a) - 2, 1.5);
+      const Eigen::Vector3d z = (Eigen::Vector3d(1, -2, 0.5) - eye).normalized();
+      const Eigen::Vector3d x = z.cross(Eigen::Vector3d::UnitZ()).normalized(), y = z.cross(x);
+      Eigen::Matrix4d m = Eigen::Matrix4d::Identity();
+      m.block<1, 3>(0, 0) = x.transpose();
+      m.block<1, 3>(1, 0) = y.transpose();
+      m.block<1, 3>(2, 0) = z.transpose();
+      m.topRightCorner<3, 1>() = -m.topLeftCorner<3, 3>() * eye;
+      cam_from_world.push_back(m);
+      names.push_back("photo " + std::to_string(10 + i) + ".png");
+    }
+    const Random random(5);
+    for (int i = 0; i < point_count; ++i) {
+      const auto r = random.normal4(static_cast<uint64_t>(i));
+      points.emplace_back(1 + r[0], -2 + 0.5 * r[1], 0.5 + 0.3 * r[2]);
+    }
+  }
+
+  Eigen::Quaterniond quaternion(size_t i) const {
+    return Eigen::Quaterniond(Eigen::Matrix3d(cam_from_world[i].topLeftCorner<3, 3>()));
+  }
+};
+
+template <class T>
+void put(std::string& s, T v) {
+  s.append(reinterpret_cast<const char*>(&v), sizeof v);
+}
+
+inline std::string cameras_bin(const TestScene& s, int32_t model = 4) {
+  std::string b;
+  put<uint64_t>(b, 1);
+  put<uint32_t>(b, 7);
+  put<int32_t>(b, model);
+  put<uint64_t>(b, static_cast<uint64_t>(s.lens.width));
+  put<uint64_t>(b, static_cast<uint64_t>(s.lens.height));
+  for (const double p : s.lens.params) put(b, p);
+  return b;
+}
+
+inline std::string images_bin(const TestScene& s) {
+  std::string b;
+  put<uint64_t>(b, s.names.size());
+  for (size_t i = 0; i < s.names.size(); ++i) {
+    put<uint32_t>(b, static_cast<uint32_t>(i + 1));
+    const Eigen::Quaterniond q = s.quaternion(i);
+    for (const double v : {q.w(), q.x(), q.y(), q.z()}) put(b, v);
+    for (int c = 0; c < 3; ++c) put<double>(b, s.cam_from_world[i](c, 3));
+    put<uint32_t>(b, 7);
+    b += s.names[i];
+    b += '\0';
+    put<uint64_t>(b, 2);
+    for (int k = 0; k < 2; ++k) {
+      put<double>(b, 3.5 + k);
+      put<double>(b, 4.25);
+      put<int64_t>(b, k ? -1 : 0);
+    }
+  }
+  return b;
+}
+
+inline std::string points_bin(const TestScene& s) {
+  std::string b;
+  put<uint64_t>(b, s.points.size());
+  for (size_t i = 0; i < s.points.size(); ++i) {
+    put<uint64_t>(b, i);
+    for (int c = 0; c < 3; ++c) put<double>(b, s.points[i][c]);
+    for (int c = 0; c < 3; ++c) put<uint8_t>(b, static_cast<uint8_t>(40 * c + static_cast<int>(i)));
+    put<double>(b, 0.5);
+    put<uint64_t>(b, 1);
+    put<uint32_t>(b, 1);
+    put<uint32_t>(b, 0);
+  }
+  return b;
+}
+
+inline void write_colmap_bin(const TestScene& s, const fs::path& folder) {
+  fs::create_directories(folder);
+  write_file(folder / "cameras.bin", cameras_bin(s));
+  write_file(folder / "images.bin", images_bin(s));
+  write_file(folder / "points3D.bin", points_bin(s));
+}
+
+inline void write_colmap_txt(const TestScene& s, const fs::path& folder) {
+  fs::create_directories(folder);
+  std::ostringstream cameras, images, points;
+  cameras.precision(17);
+  images.precision(17);
+  points.precision(17);
+  cameras << "# Camera list\n7 " << lens_model_name(s.lens.model) << " " << s.lens.width << " "
+          << s.lens.height;
+  for (const double p : s.lens.params) cameras << " " << p;
+  cameras << "\n";
+  images << "# Image list with two lines of data per image:\n";
+  for (size_t i = 0; i < s.names.size(); ++i) {
+    const Eigen::Quaterniond q = s.quaternion(i);
+    images << i + 1 << " " << q.w() << " " << q.x() << " " << q.y() << " " << q.z();
+    for (int c = 0; c < 3; ++c) images << " " << s.cam_from_world[i](c, 3);
+    images << " 7 " << s.names[i] << "\n";
+    images << (i == 1 ? "\n"
+                      : "3.5 4.25 0 4.5 4.25 -1\n");  // an image may see nothing: its line is empty
+  }
+  for (size_t i = 0; i < s.points.size(); ++i) {
+    points << i;
+    for (int c = 0; c < 3; ++c) points << " " << s.points[i][c];
+    for (int c = 0; c < 3; ++c) points << " " << 40 * c + static_cast<int>(i);
+    points << " 0.5 1 0\n";
+  }
+  write_file(folder / "cameras.txt", cameras.str());
+  write_file(folder / "images.txt", images.str());
+  write_file(folder / "points3D.txt", points.str());
+}
+
+// The scene as nerfstudio writes it: camera-to-world in OpenGL axes, then the applied transform.
+inline nlohmann::json transforms(const TestScene& s,
+                                 const Eigen::Matrix4d& applied = Eigen::Matrix4d::Identity()) {
+  using nlohmann::json;
+  const auto rows = [](const Eigen::Matrix4d& m, int n) {
+    json out = json::array();
+    for (int r = 0; r < n; ++r) out.push_back({m(r, 0), m(r, 1), m(r, 2), m(r, 3)});
+    return out;
+  };
+  const auto& p = s.lens.params;
+  json document = {{"camera_model", "OPENCV"},
+                   {"w", s.lens.width},
+                   {"h", s.lens.height},
+                   {"fl_x", p[0]},
+                   {"fl_y", p[1]},
+                   {"cx", p[2]},
+                   {"cy", p[3]},
+                   {"k1", p[4]},
+                   {"k2", p[5]},
+                   {"p1", p[6]},
+                   {"p2", p[7]}};
+  if (!applied.isIdentity()) document["applied_transform"] = rows(applied, 3);
+  for (size_t i = 0; i < s.names.size(); ++i) {
+    Eigen::Matrix4d c2w = s.cam_from_world[i].inverse();
+    c2w.col(1) = -c2w.col(1);
+    c2w.col(2) = -c2w.col(2);
+    document["frames"].push_back(
+        {{"file_path", "images/" + s.names[i]}, {"transform_matrix", rows(applied * c2w, 4)}});
+  }
+  return document;
+}
+
+inline data::Image8 plain(int height, int width, int channels, int value, int alpha = 255) {
+  data::Image8 image(height, width, channels);
+  for (size_t i = 0; i < image.pixels.size(); ++i)
+    image.pixels[i] = static_cast<uint8_t>(channels == 4 && i % 4 == 3 ? alpha : value);
+  return image;
+}
+
+// Photos whose grey is 100 + their number.
+inline void write_photos(const TestScene& s, const fs::path& folder, int divide = 1) {
+  fs::create_directories(folder);
+  for (size_t i = 0; i < s.names.size(); ++i)
+    data::write_image(folder / s.names[i], plain(s.lens.height / divide, s.lens.width / divide, 3,
+                                                 100 + static_cast<int>(i)));
+}
+
+inline void write_colmap_capture(const TestScene& s, const fs::path& root) {
+  write_photos(s, root / "images");
+  write_colmap_bin(s, root / "sparse" / "0");
+}
+
+}  // namespace covary::scene::testing_captures
