@@ -53,6 +53,7 @@ void sh_color_simd(benchmark::State& state) {
 BENCHMARK(sh_color_simd)
     ->ArgNames({"m", "degree"})
     ->Args({1 << 16, 1})
+    ->Args({1 << 12, 3})
     ->Args({1 << 16, 3})
     ->Unit(benchmark::kMillisecond)
     ->UseRealTime();
@@ -66,6 +67,7 @@ void sh_color_scalar(benchmark::State& state) {
 }
 BENCHMARK(sh_color_scalar)
     ->ArgNames({"m", "degree"})
+    ->Args({1 << 12, 3})
     ->Args({1 << 16, 3})
     ->Unit(benchmark::kMillisecond)
     ->UseRealTime();
@@ -81,6 +83,7 @@ void sh_color_vjp_simd(benchmark::State& state) {
 BENCHMARK(sh_color_vjp_simd)
     ->ArgNames({"m", "degree"})
     ->Args({1 << 16, 1})
+    ->Args({1 << 12, 3})
     ->Args({1 << 16, 3})
     ->Unit(benchmark::kMillisecond)
     ->UseRealTime();
@@ -95,6 +98,7 @@ void sh_color_vjp_scalar(benchmark::State& state) {
 }
 BENCHMARK(sh_color_vjp_scalar)
     ->ArgNames({"m", "degree"})
+    ->Args({1 << 12, 3})
     ->Args({1 << 16, 3})
     ->Unit(benchmark::kMillisecond)
     ->UseRealTime();

@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <type_traits>
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
