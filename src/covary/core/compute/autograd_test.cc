@@ -1,6 +1,7 @@
 #include "covary/core/compute/autograd.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
 
 #include "covary/core/base/error.h"
@@ -68,7 +69,7 @@ TEST(Differentiable, MissingGradientsArriveAsZerosAndIntegersCarryNone) {
 TEST(Differentiable, NoGraphWithoutGradients) {
   EXPECT_FALSE(squared(at::ones({2})).requires_grad());
   const at::Tensor x = leaf({1});
-  const at::NoGradGuard guard;
+  const c10::NoGradGuard guard;
   EXPECT_FALSE(squared(x).requires_grad());
 }
 

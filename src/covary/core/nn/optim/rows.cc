@@ -4,6 +4,7 @@
 #include <utility>
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 
 #include "covary/core/base/error.h"
 
@@ -164,7 +165,7 @@ void RowTable::replace(const at::Tensor& ids, int64_t n, const NamedTensors& val
 }
 
 void RowTable::edit(const at::Tensor& kept, const NamedTensors& values, const at::Tensor& parents) {
-  const at::NoGradGuard no_gradient;
+  const c10::NoGradGuard no_gradient;
   if (rows_ < 0) refuse("", "is empty");
   const at::Tensor rows = kept.defined() ? checked_ids(kept, rows_, "kept rows") : kept;
   const at::Tensor from = parents.defined() ? checked_ids(parents, rows_, "parents") : parents;
@@ -220,7 +221,7 @@ void RowTable::edit(const at::Tensor& kept, const NamedTensors& values, const at
 }
 
 void RowTable::set_rows(const std::string& name, const at::Tensor& rows, const at::Tensor& values) {
-  const at::NoGradGuard no_gradient;
+  const c10::NoGradGuard no_gradient;
   const at::Tensor ids = checked_ids(rows, rows_, "rows");
   const bool trained = std::any_of(parameters_.begin(), parameters_.end(),
                                    [&](const Named& n) { return n.name == name; });
