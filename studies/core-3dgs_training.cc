@@ -40,7 +40,7 @@ fit::Evaluation score(const scene::Cloud& cloud, const scene::Capture& capture) 
 at::Tensor photo(const scene::View& view, const scene::Capture& capture) {
   const at::Tensor background = at::tensor(
       {capture.background.x(), capture.background.y(), capture.background.z()}, at::kFloat);
-  const at::Tensor image = fit::make_target(view, "ignore", background).image;
+  const at::Tensor image = fit::make_target(view, capture, "ignore", background).image;
   return image.scalar_type() == at::kByte ? image.to(at::kFloat) / 255 : image;
 }
 
