@@ -112,9 +112,9 @@ Config read_config(const std::string& path, const std::string& flag) {
       usage("expected an object", path + ": options", R"(write "options": {"steps": 500})");
     c.options = document["options"];
   }
-  static const std::vector<std::string> known = {"verb",      "inputs",  "output",  "options",
-                                                 "schema",    "version", "machine", "command",
-                                                 "checksums", "created", "capture"};
+  static const std::vector<std::string> known = {"verb",   "inputs",  "output",  "options",
+                                                 "schema", "version", "machine", "files",
+                                                 "seed",   "command", "created"};
   for (const auto& [key, value] : document.items()) {
     if (contains(known, key)) continue;
     const std::string near = nearest_word(key, known);
@@ -132,6 +132,7 @@ class Reader {
   Parsed read() {
     if (std::optional<std::string> text = find_the_verb()) return {*text, {}};
     options_ = verb_->make();
+    if (std::optional<std::string> text = help_text()) return {*text, {}};
     for (; at_ < args_.size(); ++at_) {
       const std::string& word = args_[at_];
       if (word == "--") {
@@ -148,6 +149,20 @@ class Reader {
   }
 
  private:
+  // Help wins over whatever else is on the line, also over what is wrong there.
+  std::optional<std::string> help_text() const {
+    for (size_t i = at_; i < args_.size() && args_[i] != "--"; ++i) {
+      if (args_[i] == "--help" || args_[i] == "-h") return verb_help(*verb_, false);
+      if (args_[i].rfind("--help=", 0) != 0) continue;
+      const std::string kind = args_[i].substr(7);
+      if (kind == "json") return verb_schema(*verb_);
+      if (kind == "all") return verb_help(*verb_, true);
+      usage("'" + kind + "' is none of the choices", "--help",
+            "write --help, --help=all or --help=json");
+    }
+    return {};
+  }
+
   // Sets verb_, and at_ to the first word after it; or returns a text to print.
   std::optional<std::string> find_the_verb() {
     if (args_.empty()) return overview();
@@ -209,7 +224,8 @@ class Reader {
           name == "view"      ? "covary render RUN --path spline -o video.mp4 makes a video instead"
           : name == "convert" ? "a run holds scene.ply; covary train writes any name: -o scene.ply"
                               : "covary --help lists the verbs that this version has";
-      usage("this verb is not in this version", word, hint);
+      usage("this verb is not in this version", name == word ? word : word + " (" + name + ")",
+            hint);
     }
     if (const std::string command = command_for(word); !command.empty()) {
       const std::string verb = command.substr(7, command.find(' ', 7) - 7);
@@ -266,13 +282,6 @@ class Reader {
             "the capture is a plain word: covary " + verb_->name +
                 " CAPTURE; its size --downscale N; the device --device cpu");
 
-    if (is({"help"}) || (one_dash && f.name == "h")) {
-      if (f.value == "json") return verb_schema(*verb_);
-      if (f.value && *f.value != "all")
-        usage("'" + *f.value + "' is none of the choices", "--help",
-              "write --help, --help=all or --help=json");
-      return verb_help(*verb_, f.value.has_value());
-    }
     if (is({"version"})) return version_text();
     if (is({"list"}) && verb_->name != "study") return verb_choices(*verb_);
     if (is({"json"})) {

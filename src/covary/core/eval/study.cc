@@ -357,6 +357,7 @@ class StudyRun {
   }
 
   json run() {
+    const InterruptGuard guard;
     for (size_t i = 0; i < study_.bars.size(); ++i) {
       const Bar& bar = study_.bars[i];
       json& written = document_["bars"][i];

@@ -10,6 +10,7 @@
 #include "covary/core/base/machine.h"
 #include "covary/core/base/progress.h"
 #include "covary/core/base/threads.h"
+#include "covary/core/compute/ssim/op.h"
 #include "covary/splat/fit/activate.h"
 #include "covary/splat/fit/loss.h"
 #include "covary/splat/fit/lpips.h"
@@ -57,12 +58,6 @@ std::string stem_of(const std::string& name) {
   for (char& c : stem)
     if (!std::isalnum(static_cast<unsigned char>(c)) && c != '-' && c != '_') c = '_';
   return stem.empty() ? "view" : stem;
-}
-
-double ssim_of(const at::Tensor& image, const at::Tensor& truth, const at::Tensor& mask) {
-  LossOptions only;
-  only.ssim_weight = 1;
-  return 1 - photometric(image, truth, mask, only).item<double>();
 }
 
 int64_t ply_bytes(const scene::Cloud& cloud) {
@@ -145,7 +140,7 @@ Evaluation evaluate(const scene::Cloud& scene, const scene::Capture& capture,
 
   for (int64_t i = 0; i < n; ++i) {
     const scene::View& view = capture.views[static_cast<size_t>(indices[static_cast<size_t>(i)])];
-    const Target target = make_target(view, options.mask_mode, background);
+    const Target target = make_target(view, capture, options.mask_mode, background);
     const double began = wall_seconds();
     const at::Tensor image =
         render::rasterize(splats, render::views_of({view.camera}), rasterize, background)
@@ -157,7 +152,7 @@ Evaluation evaluate(const scene::Cloud& scene, const scene::Capture& capture,
     score.psnr = psnr(image, target.image, target.mask);
     score.psnr_8bit = decibels(image, target.image, target.mask,
                                [](float v) { return std::round(clamped(v) * 255) / 255; });
-    score.ssim = ssim_of(image, target.image, target.mask);
+    score.ssim = compute::ssim(image, target.image, compute::SsimPadding::kZero, target.mask);
     if (lpips) score.lpips = (*lpips)(image, as_float(target.image));
     if (i == 0) {
       result.width = view.camera.width;

@@ -6,7 +6,7 @@
 //   bits
 //
 // The cloud and the capture are in one frame (a run's scene.ply goes with a capture loaded with
-// normalize = false). Masked pixels (mask_mode ignore) count in no figure. SSIM: window 11,
+// normalize = false). Masked pixels count in no figure. SSIM: window 11,
 // sigma 1.5, zero padding. LPIPS is never replaced by something else: without a TorchScript file it
 // is absent.
 #pragma once
@@ -27,7 +27,7 @@ namespace covary::fit {
 
 struct EvaluateOptions {
   std::string split = "test";        // test | train | all
-  std::string mask_mode = "ignore";  // as in CaptureOptions
+  std::string mask_mode = "ignore";  // off: masks of the views are not looked at
   std::string lpips;  // TorchScript file: f(a, b) of [1,3,H,W] in [-1,1] -> scalar; empty: absent
   render::RasterizeOptions rasterize;  // antialiased is taken from the cloud as well
   std::filesystem::path

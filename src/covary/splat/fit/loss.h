@@ -39,26 +39,28 @@ struct LossContext {
   const render::Primitives& primitives;  // activated, differentiable
 };
 
+// A term's value, and figures inside it for the log.
+struct TermValue {
+  at::Tensor value;  // scalar
+  std::vector<std::pair<std::string, double>> parts = {};
+};
+
 struct LossTerm {
   std::string name;
   nn::Schedule weight;
-  std::function<at::Tensor(const LossContext&)> value;
+  std::function<TermValue(const LossContext&)> value;
 };
 
 // Photometric ("photometric"), and the regularisers whose weight is not 0 ("opacity", "scale").
 std::vector<LossTerm> standard_terms(const TrainOptions& options);
 
-// mean((1 - w) * |a - b|) + w * (1 - SSIM) over the pixels that count.
-at::Tensor photometric(const at::Tensor& image, const at::Tensor& truth, const at::Tensor& mask,
-                       const LossOptions& options);
-
 // Mean over all Gaussians, in fixed order: the same bits on any number of threads.
 at::Tensor ordered_mean(const at::Tensor& values);
 
-// The photo of a view as float on a background: transparent pixels show it; masked ones do not
-// count (mask_mode "ignore"), or are background themselves ("empty": whatever stands there must be
-// transparent; `background` should then be random).
-Target make_target(const scene::View& view, const std::string& mask_mode,
-                   const at::Tensor& background);
+// The photo of a view, and which of its pixels count, ready for a rendering in front of `background`
+// ([3] float). Where the photo is transparent it shows that background, whatever it was loaded on. A
+// mask is that of the view, unless mask_mode is "off".
+Target make_target(const scene::View& view, const scene::Capture& capture,
+                   const std::string& mask_mode, const at::Tensor& background);
 
 }  // namespace covary::fit

@@ -134,7 +134,7 @@ RunResult Trainer::run(const RunContext& context) {
   };
 
   double loss_sum = 0;
-  std::vector<double> term_sums(terms_.size(), 0.0);
+  std::map<std::string, double> term_sums;
   int64_t summed = 0;
   while (step_ < options_.steps) {
     if (const int signal = interrupted()) {
@@ -147,8 +147,7 @@ RunResult Trainer::run(const RunContext& context) {
     }
     const StepResult result = step();
     loss_sum += result.loss;
-    term_sums.resize(result.terms.size(), 0.0);
-    for (size_t t = 0; t < result.terms.size(); ++t) term_sums[t] += result.terms[t].second;
+    for (const auto& [name, value] : result.terms) term_sums[name] += value;
     ++summed;
 
     std::vector<Figure> figures = {{"loss", result.loss, ""}, {"count", double(count()), ""}};
@@ -163,10 +162,9 @@ RunResult Trainer::run(const RunContext& context) {
                 {"sh_degree", sh_degree()},
                 {"lr_means", table_.entry("means").rate.at(step_)},
                 {"memory_mb", static_cast<double>(memory_bytes()) / 1e6}};
-      for (size_t t = 0; t < term_sums.size(); ++t)
-        record["terms"][result.terms[t].first] = term_sums[t] / n;
+      for (const auto& [name, sum] : term_sums) record["terms"][name] = sum / n;
       loss_sum = 0;
-      std::fill(term_sums.begin(), term_sums.end(), 0.0);
+      term_sums.clear();
       summed = 0;
     }
     if (eval_every > 0 && (step_ % eval_every == 0 || step_ == options_.steps)) {

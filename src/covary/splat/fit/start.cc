@@ -119,19 +119,6 @@ scene::Cloud from_file(const scene::Capture& capture, const TrainOptions& option
 
 }  // namespace
 
-double scene_extent(const scene::Capture& capture) {
-  if (capture.extent > 1e-9) return capture.extent;
-  if (capture.points.positions.empty())
-    throw Error(ExitCode::kData, "all cameras stand at one place and there are no points",
-                capture.name, "a scene's size cannot be told; give a sparse point cloud");
-  const Eigen::Vector3d eye =
-      capture.views[static_cast<size_t>(capture.train.front())].camera.centre();
-  std::vector<double> d;
-  for (const auto& p : capture.points.positions) d.push_back((p.cast<double>() - eye).norm());
-  std::nth_element(d.begin(), d.begin() + static_cast<long>(d.size() / 2), d.end());
-  return std::max(1e-6, d[d.size() / 2]);
-}
-
 scene::Cloud starting_cloud(const scene::Capture& capture, const TrainOptions& options,
                             uint64_t seed) {
   const bool points = !capture.points.positions.empty();
@@ -145,12 +132,13 @@ scene::Cloud starting_cloud(const scene::Capture& capture, const TrainOptions& o
   const bool random = options.init == "random" || !points;
   if (random && options.init == "auto") log_info("no sparse points: a random start");
   const int64_t count = std::min(cap, options.init_count > 0 ? options.init_count : kRandomCount);
-  const Seeds seeds = random ? at_random(capture, scene_extent(capture), count, seed)
+  const Seeds seeds = random ? at_random(capture, capture.extent, count, seed)
                              : from_points(capture.points, cap, seed);
 
   const bool mcmc = options.strategy == "mcmc";
   const int64_t n = seeds.positions.size(0);
-  const at::Tensor squares = compute::nearest_squared_distances(seeds.positions, 3);
+  const at::Tensor squares = compute::mean_square_distance_of_neighbours(seeds.positions, 3);
+  const float* square_of = squares.const_data_ptr<float>();
   scene::Cloud cloud;
   cloud.means = seeds.positions;
   cloud.quats = at::zeros({n, 4}, at::kFloat);
@@ -158,7 +146,7 @@ scene::Cloud starting_cloud(const scene::Capture& capture, const TrainOptions& o
   cloud.scales = at::empty({n, 3}, at::kFloat);
   float* scale = cloud.scales.data_ptr<float>();
   for (int64_t i = 0; i < n; ++i) {
-    const double square = std::max(kSmallestSquare, squares[i]);
+    const double square = std::max(kSmallestSquare, static_cast<double>(square_of[i]));
     for (int k = 0; k < 3; ++k)
       scale[3 * i + k] = static_cast<float>(0.5 * std::log(square) + (mcmc ? std::log(0.1) : 0.0));
   }

@@ -17,10 +17,6 @@
 
 namespace covary::fit {
 
-// What sizes are measured in: the capture's extent; where all cameras share one place, the median distance of the points to
-// it. Error(kData) when there are none either.
-double scene_extent(const scene::Capture& capture);
-
 // Error(kData) when the file or the points cannot be used.
 scene::Cloud starting_cloud(const scene::Capture& capture, const TrainOptions& options,
                             uint64_t seed);

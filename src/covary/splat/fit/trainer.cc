@@ -89,7 +89,8 @@ Trainer::Trainer(scene::Capture capture, TrainOptions options)
       if (v.image.height != v.camera.height || v.image.width != v.camera.width)
         throw Error(ExitCode::kData, "the picture is not of its camera's size", v.name);
     }
-  extent_ = scene_extent(capture_);
+  extent_ = capture_.extent;
+  if (!(extent_ > 0)) throw Error(ExitCode::kFailed, "has no extent", capture_.name);
   terms_ = standard_terms(options_);
   strategy_ = make_strategy(options_.strategy, options_);
 }
@@ -163,10 +164,13 @@ StepResult Trainer::step(const std::vector<int64_t>& views) {
   StepResult result;
   const int64_t step = step_ + 1;
   std::vector<at::Tensor> seen;
+  const auto add = [&](const std::string& name, double value) {
+    result.terms[name] += value / static_cast<double>(views.size());
+  };
   for (const int64_t index : views) {
     const scene::View& view = capture_.views.at(static_cast<size_t>(index));
     const at::Tensor background = background_of(step, index);
-    const Target target = make_target(view, options_.capture.mask_mode, background);
+    const Target target = make_target(view, capture_, options_.capture.mask_mode, background);
     const render::Primitives splats = primitives();
     const render::Rendered rendered =
         render::rasterize(splats, render::views_of({view.camera}), raster_options(), background);
@@ -176,12 +180,12 @@ StepResult Trainer::step(const std::vector<int64_t>& views) {
       const double weight = terms_[t].weight.at(step);
       double value = 0;
       if (weight != 0) {
-        const at::Tensor term = terms_[t].value(context);
-        value = term.item<double>();
-        loss = loss + weight * term;
+        const TermValue term = terms_[t].value(context);
+        value = term.value.item<double>();
+        loss = loss + weight * term.value;
+        for (const auto& [name, part] : term.parts) add(name, part);
       }
-      if (result.terms.size() <= t) result.terms.emplace_back(terms_[t].name, 0.0);
-      result.terms[t].second += value / static_cast<double>(views.size());
+      add(terms_[t].name, value);
     }
     const double value = loss.item<double>();
     if (!std::isfinite(value))
@@ -241,7 +245,7 @@ double Trainer::quick_psnr() const {
   for (int64_t i = 0; i < k; ++i) {
     const scene::View& view =
         capture_.views[static_cast<size_t>(from[static_cast<size_t>((2 * i + 1) * n / (2 * k))])];
-    const Target target = make_target(view, options_.capture.mask_mode, background);
+    const Target target = make_target(view, capture_, options_.capture.mask_mode, background);
     const render::Rendered out =
         render::rasterize(splats, render::views_of({view.camera}), raster_options(), background);
     sum += psnr(out.color.squeeze(0), target.image, target.mask);

@@ -14,6 +14,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -37,10 +38,9 @@ struct RunContext {
       config;  // verb, inputs, options, seed as typed and resolved; null: from the options. Goes
                // into config.json beside the capture's checksums, the version and the machine
   uint64_t seed = 42;
-  double time_budget_s =
-      0;               // wall clock; 0 = none. The step in hand is finished, then as if Ctrl-C
-  bool report = true;  // write report.html
-  std::string lpips;   // TorchScript file for the final evaluation; empty: LPIPS is absent
+  double time_budget_s = 0;  // wall clock; 0 = none. When it is spent, training ends where it is
+  bool report = true;        // write report.html
+  std::string lpips;         // TorchScript file for the final evaluation; empty: LPIPS is absent
 };
 
 struct RunResult {
@@ -51,22 +51,22 @@ struct RunResult {
 
 // What one step did.
 struct StepResult {
-  double loss = 0;                                    // summed over its views
-  std::vector<std::pair<std::string, double>> terms;  // unweighted, mean over views
+  double loss = 0;                      // summed over its views
+  std::map<std::string, double> terms;  // unweighted, mean over views; parts of terms as well
   Edits edits;
 };
 
 class Trainer {
  public:
-  // Throws Error(kData) when the capture holds nothing to train on (no training views, all cameras
-  // at one place with no points), Error(kUsage) for contradictory options.
+  // Error(kData) when the capture has no training views or pictures of another size than their
+  // cameras, Error(kUsage) for contradictory options.
   Trainer(scene::Capture capture, TrainOptions options);
   ~Trainer();
 
-  // The whole fit. Throws Interrupted after a checkpoint on Ctrl-C, TERM or when the time budget is
-  // spent (exit code 130); Error(kFailed) when the loss is no longer a number, with the last
-  // checkpoint kept; Error(kUsage) when `out` is not empty and neither resume nor overwrite is set,
-  // or a resumed run had other options.
+  // The whole fit. Throws Interrupted after a checkpoint on Ctrl-C or TERM; Error(kFailed) when the
+  // loss is no longer a number, with the last checkpoint kept; Error(kData) when `out` is not empty
+  // and neither resume nor overwrite is set, or does not fit the capture; Error(kUsage) when a
+  // resumed run had other options.
   RunResult run(const RunContext& context);
 
   // ---- the pieces, for wrappers and tests ----

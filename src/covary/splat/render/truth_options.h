@@ -21,7 +21,7 @@ struct SampleViewOptions {
   int64_t width = 320;    // px
   int64_t height = 240;   // px
   double fov = 45;        // horizontal field of view, degrees
-  double distance = 3.1;  // of the cameras from the middle, world
+  double distance = 3.3;  // of the cameras from the middle, world
   double jitter = 0.08;   // random share by which distance, direction and aim vary, 1
   int64_t seed = 42;      // of everything random in the sample
   int64_t points = 4000;  // sparse points on the surfaces
@@ -46,7 +46,8 @@ struct StudioOptions {
   void check() const;
 };
 
-// Random Gaussians, rendered by our own rasteriser: a scene whose truth is known.
+// Random Gaussians, rendered by our own rasteriser: a scene whose truth is known. camera.points is how many of
+// their centres are given as sparse points; 0 = all.
 struct SplatsOptions {
   SampleViewOptions camera = {.views = 24, .width = 160, .height = 120, .points = 0};
   int64_t count = 2000;       // Gaussians in a ball of radius 1

@@ -284,7 +284,7 @@ void Studio::furnish() {
                                         {rgb(42, 46, 96), "GAUSS", {0.15, 0.2, 0.036}, 0.35}}};
     double z = 0;
     for (const Book& b : books) {
-      add(id, make_rounded_box(b.half, 0.007, 24), pose(0.74, -0.22, z + b.half.z(), b.turn),
+      add(id, make_rounded_box(b.half, 0.007, 15), pose(0.74, -0.22, z + b.half.z(), b.turn),
           {.color = book_texture(b.cover, b.title, b.half.cast<float>()),
            .gloss = 0.02f,
            .shininess = 30},
@@ -305,7 +305,7 @@ void Studio::furnish() {
     const std::array<double, 6> loose = {0.08, -0.12, 0.05, 0.14, -0.06, 0.1};
     for (size_t i = 0; i < 6; ++i) {
       const double angle = -kPi / 2 + (static_cast<double>(i) - 2.5) * 0.222, h = 0.085;
-      add(id, make_rounded_box({h, h, h}, 0.012, 18),
+      add(id, make_rounded_box({h, h, h}, 0.012, 12),
           pose(0.94 * std::cos(angle), 0.94 * std::sin(angle), h, angle + kPi / 2 + loose[i]),
           {.color = letter_block_texture(word[i], paints[i], static_cast<float>(h)),
            .gloss = 0.03f},
@@ -356,7 +356,7 @@ void Studio::furnish() {
     for (const Bead& b : beads) {
       const float size = static_cast<float>(b.r) * 0.9f;
       const Texture swirl = marble_texture(b.color, rgb(244, 238, 226), size);
-      add(id, make_sphere(b.r, 40, 26), pose(b.x, b.y, b.r, b.x * 9, b.y * 5),
+      add(id, make_sphere(b.r, 32, 20), pose(b.x, b.y, b.r, b.x * 9, b.y * 5),
           {.color = swirl, .gloss = 0.07f, .shininess = 150}, 3);
     }
   }
@@ -445,11 +445,18 @@ Studio::Seen Studio::look(const Vector3f& origin, const Vector3f& direction, flo
     seen.distance = p.distance;
     seen.normal = p.normal;
     seen.object = p.part->object;
-    seen.color = tone_map(shade(p, direction.normalized()));
+    seen.color = shade(p, direction.normalized());
   } else if (wall(origin, direction, seen)) {
-    seen.color = tone_map(studio_wall(-seen.normal, spread * seen.distance / kWall));
+    seen.color = studio_wall(-seen.normal, spread * seen.distance / kWall);
   }
   return seen;
+}
+
+const Studio& Studio::built(bool room) {
+  static const Studio with_room(true);
+  if (room) return with_room;
+  static const Studio alone(false);
+  return alone;
 }
 
 Studio::Seen Studio::probe(const Vector3f& origin, const Vector3f& direction) const {

@@ -3,34 +3,73 @@
 
 #include <Eigen/Dense>
 
-#include "covary/core/base/threads.h"
 #include "covary/core/compute/lanes.h"
 #include "covary/core/compute/sh/sh.h"
 
 namespace covary::compute {
 namespace {
 
-template <class V>
-V load_lanes(const V* p) {
-  return *p;
-}
-template <class V>
-void store_lanes(V v, V* p) {
-  *p = v;
-}
-
 #include "covary/core/compute/sh/sh_math.inc"
+
+// One Gaussian: its rows of coefficients, the unit direction, the basis there and the colour before the clamp.
+template <class T>
+struct Seen {
+  int64_t row;
+  const T* sh0;
+  const T* shN;
+  T unit[3], length, basis[kMaxShBands], raw[3];
+
+  Seen(const ShInput<T>& in, int64_t m)
+      : row(in.ids ? in.ids[m] : m), sh0(in.sh0 + 3 * row), shN(in.shN + row * 3 * (in.bands - 1)) {
+    const T* d = in.directions + 3 * m;
+    length = std::sqrt(d[0] * d[0] + d[1] * d[1] + d[2] * d[2]);
+    for (int k = 0; k < 3; ++k) unit[k] = d[k] / length;
+    sh_basis_of(in.degree, unit[0], unit[1], unit[2], basis);
+    for (int c = 0; c < 3; ++c) {
+      raw[c] = T(0.5);
+      for (int k = 0; k < used(in); ++k) raw[c] += basis[k] * coefficient(k, c);
+    }
+  }
+  static int used(const ShInput<T>& in) { return (in.degree + 1) * (in.degree + 1); }
+  T coefficient(int k, int c) const { return k == 0 ? sh0[c] : shN[3 * (k - 1) + c]; }
+};
 
 }  // namespace
 
 template <class T>
 void sh_color_reference(const ShInput<T>& in, T* colors) {
-  sh_colors<T, T, 1>(in, colors);
+  for (int64_t m = 0; m < in.count; ++m) {
+    const Seen<T> seen(in, m);
+    for (int c = 0; c < 3; ++c) colors[3 * m + c] = std::max(seen.raw[c], T(0));
+  }
 }
+
 template <class T>
 void sh_color_vjp_reference(const ShInput<T>& in, const T* v_colors, const ShGradients<T>& out) {
-  sh_colors_vjp<T, T, 1>(in, v_colors, out);
+  for (int64_t m = 0; m < in.count; ++m) {
+    const Seen<T> seen(in, m);
+    T v[3], weight[kMaxShBands] = {};  // weight k of basis k in the sum that is differentiated
+    for (int c = 0; c < 3; ++c) v[c] = seen.raw[c] > 0 ? v_colors[3 * m + c] : T(0);
+    for (int k = 0; k < Seen<T>::used(in); ++k) {
+      for (int c = 0; c < 3; ++c) {
+        weight[k] += seen.coefficient(k, c) * v[c];
+        if (k == 0 && out.sh0) out.sh0[3 * seen.row + c] = seen.basis[0] * v[c];
+        if (k > 0 && out.shN) {
+          out.shN[3 * ((in.bands - 1) * seen.row + k - 1) + c] = seen.basis[k] * v[c];
+        }
+      }
+    }
+    if (!out.directions) continue;
+    T g[3];
+    const T* u = seen.unit;
+    sh_basis_gradient(in.degree, u[0], u[1], u[2], weight, g[0], g[1], g[2]);
+    const T along = g[0] * u[0] + g[1] * u[1] + g[2] * u[2];
+    for (int k = 0; k < 3; ++k) {
+      out.directions[3 * m + k] = (g[k] - along * u[k]) / seen.length;
+    }
+  }
 }
+
 template void sh_color_reference(const ShInput<float>&, float*);
 template void sh_color_reference(const ShInput<double>&, double*);
 template void sh_color_vjp_reference(const ShInput<float>&, const float*,

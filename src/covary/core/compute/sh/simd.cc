@@ -1,3 +1,6 @@
+// Directions and the basis are lanes over Gaussians; coefficients are not: a row is read as it lies, four floats a
+// coefficient (its three channels and a neighbour that is ignored), which spares the transposition that costs more than
+// the sum itself.
 #include <algorithm>
 #include <cmath>
 
@@ -7,6 +10,7 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "covary/core/compute/sh/simd.cc"
+#include <hwy/cache_control.h>
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
@@ -17,20 +21,143 @@ namespace covary::compute {
 namespace HWY_NAMESPACE {
 namespace {
 
-template <class V>
-HWY_INLINE Lanes load_lanes(const float* p) {
-  return Lanes::load(p);
-}
-HWY_INLINE void store_lanes(Lanes v, float* p) { v.store(p); }
-
 #include "covary/core/compute/sh/sh_math.inc"
 
-void sh_color_lanes(const ShInput<float>& in, float* colors) {
-  sh_colors<Lanes, float, kLanes>(in, colors);
+using Quad = hn::CappedTag<float, 4>;
+constexpr Quad kQuad;
+using QuadVec = hn::Vec<Quad>;
+
+// Coefficient j of a row of `count`. Behind the last one the row, and perhaps the array, ends: it is
+// read from one float before.
+HWY_INLINE QuadVec coefficient(const float* row, int j, int count) {
+  if (j + 1 < count) return hn::LoadU(kQuad, row + 3 * j);
+  return hn::ShiftRightLanes<1>(kQuad, hn::LoadU(kQuad, row + 3 * j - 1));
 }
+
+// The sums over the first three lanes of each of four vectors.
+HWY_INLINE QuadVec sums_of_three(const QuadVec* p) {
+  const auto a = hn::InterleaveLower(kQuad, p[0], p[2]), b = hn::InterleaveLower(kQuad, p[1], p[3]);
+  const auto c = hn::InterleaveUpper(kQuad, p[0], p[2]), e = hn::InterleaveUpper(kQuad, p[1], p[3]);
+  return hn::Add(hn::Add(hn::InterleaveLower(kQuad, a, b), hn::InterleaveUpper(kQuad, a, b)),
+                 hn::InterleaveLower(kQuad, c, e));
+}
+
+// kLanes Gaussians from `begin`; the lanes behind n repeat the last one.
+struct Block {
+  HWY_ALIGN float basis[kMaxShBands * kLanes];
+  int64_t row[kLanes];
+  Lanes x, y, z, inverse_length;
+
+  HWY_INLINE void evaluate(const ShInput<float>& in, int64_t begin, int n) {
+    HWY_ALIGN float direction[3 * kLanes];
+    const int64_t width = 3 * (in.bands - 1);
+    for (int l = 0; l < kLanes; ++l) {
+      const int64_t m = begin + (l < n ? l : n - 1);
+      row[l] = in.ids ? in.ids[m] : m;
+      for (int k = 0; k < 3; ++k) direction[k * kLanes + l] = in.directions[3 * m + k];
+      const float* above = in.shN + row[l] * width;
+      for (int64_t k = 0; k < width; k += 16) hwy::Prefetch(above + k);
+      hwy::Prefetch(in.sh0 + 3 * row[l]);
+    }
+    x = Lanes::load(direction);
+    y = Lanes::load(direction + kLanes);
+    z = Lanes::load(direction + 2 * kLanes);
+    inverse_length = Lanes(1.0f) / lane_sqrt(x * x + y * y + z * z);
+    x *= inverse_length;
+    y *= inverse_length;
+    z *= inverse_length;
+    Lanes b[kMaxShBands];
+    sh_basis_of(in.degree, x, y, z, b);
+    const int used = (in.degree + 1) * (in.degree + 1);
+    for (int k = 0; k < used; ++k) b[k].store(basis + k * kLanes);
+  }
+
+  HWY_INLINE float weight(int k, int l) const { return basis[k * kLanes + l]; }
+
+  // The three channels of lane l before the clamp; color holds 4.
+  HWY_INLINE void raw(const ShInput<float>& in, int l, float* color) const {
+    const int above = (in.degree + 1) * (in.degree + 1) - 1, count = in.bands - 1;
+    const float* sh0 = in.sh0 + 3 * row[l];
+    const float* shN = in.shN + row[l] * 3 * count;
+    auto even = hn::Zero(kQuad), odd = hn::Zero(kQuad);
+    int j = 0;
+    for (; j + 2 <= above; j += 2) {
+      even = hn::MulAdd(hn::Set(kQuad, weight(j + 1, l)), coefficient(shN, j, count), even);
+      odd = hn::MulAdd(hn::Set(kQuad, weight(j + 2, l)), coefficient(shN, j + 1, count), odd);
+    }
+    if (j < above) {
+      even = hn::MulAdd(hn::Set(kQuad, weight(j + 1, l)), coefficient(shN, j, count), even);
+    }
+    hn::StoreU(hn::Add(even, odd), kQuad, color);
+    for (int c = 0; c < 3; ++c) color[c] += 0.5f + weight(0, l) * sh0[c];
+  }
+};
+
+void sh_color_lanes(const ShInput<float>& in, float* colors, int64_t first, int64_t last) {
+  Block block;
+  for (int64_t begin = first; begin < last; begin += kLanes) {
+    const int n = static_cast<int>(std::min<int64_t>(kLanes, last - begin));
+    block.evaluate(in, begin, n);
+    for (int l = 0; l < n; ++l) {
+      float color[4];
+      block.raw(in, l, color);
+      for (int c = 0; c < 3; ++c) colors[3 * (begin + l) + c] = std::max(color[c], 0.0f);
+    }
+  }
+}
+
 void sh_color_vjp_lanes(const ShInput<float>& in, const float* v_colors,
-                        const ShGradients<float>& out) {
-  sh_colors_vjp<Lanes, float, kLanes>(in, v_colors, out);
+                        const ShGradients<float>& out, int64_t first, int64_t last) {
+  constexpr int kGroups = (kMaxShBands + 3) / 4;
+  const int above = (in.degree + 1) * (in.degree + 1) - 1, count = in.bands - 1;
+  Block block;
+  // dot[l][j]: coefficient j of lane l times the colour's gradient.
+  HWY_ALIGN float dot[kLanes][4 * kGroups];
+  for (int64_t begin = first; begin < last; begin += kLanes) {
+    const int n = static_cast<int>(std::min<int64_t>(kLanes, last - begin));
+    block.evaluate(in, begin, n);
+    for (int l = 0; l < n; ++l) {
+      float v[4], color[4];
+      block.raw(in, l, color);
+      for (int c = 0; c < 3; ++c) v[c] = color[c] > 0 ? v_colors[3 * (begin + l) + c] : 0.0f;
+      v[3] = 0;
+      const int64_t row = block.row[l];
+      for (int c = 0; out.sh0 && c < 3; ++c) out.sh0[3 * row + c] = block.weight(0, l) * v[c];
+      const auto v4 = hn::LoadU(kQuad, v);
+      if (out.shN && above > 0) {
+        float* to = out.shN + row * 3 * count;
+        // The fourth lane falls on the next coefficient, which is written after; the last has none.
+        for (int j = 0; j + 1 < above; ++j) {
+          hn::StoreU(hn::Mul(v4, hn::Set(kQuad, block.weight(j + 1, l))), kQuad, to + 3 * j);
+        }
+        for (int c = 0; c < 3; ++c) to[3 * (above - 1) + c] = block.weight(above, l) * v[c];
+      }
+      if (!out.directions) continue;
+      const float* shN = in.shN + row * 3 * count;
+      for (int j = 0; j < above; j += 4) {
+        QuadVec p[4];
+        for (int k = 0; k < 4; ++k) {
+          p[k] = j + k < above ? hn::Mul(v4, coefficient(shN, j + k, count)) : hn::Zero(kQuad);
+        }
+        hn::StoreU(sums_of_three(p), kQuad, dot[l] + j);
+      }
+    }
+    if (!out.directions) continue;
+    Lanes w[kMaxShBands], g[3];
+    for (int k = 1; k <= above; ++k) {
+      HWY_ALIGN float lane[kLanes] = {};
+      for (int l = 0; l < n; ++l) lane[l] = dot[l][k - 1];
+      w[k] = Lanes::load(lane);
+    }
+    sh_basis_gradient(in.degree, block.x, block.y, block.z, w, g[0], g[1], g[2]);
+    const Lanes along = g[0] * block.x + g[1] * block.y + g[2] * block.z;
+    const Lanes unit[3] = {block.x, block.y, block.z};
+    for (int k = 0; k < 3; ++k) {
+      HWY_ALIGN float lane[kLanes];
+      ((g[k] - along * unit[k]) * block.inverse_length).store(lane);
+      for (int l = 0; l < n; ++l) out.directions[3 * (begin + l) + k] = lane[l];
+    }
+  }
 }
 
 }  // namespace
@@ -45,10 +172,15 @@ HWY_EXPORT(sh_color_lanes);
 HWY_EXPORT(sh_color_vjp_lanes);
 
 void sh_color(const ShInput<float>& in, float* colors) {
-  HWY_DYNAMIC_DISPATCH(sh_color_lanes)(in, colors);
+  parallel_for(in.count, 1024, [&](int64_t begin, int64_t end) {
+    HWY_DYNAMIC_DISPATCH(sh_color_lanes)(in, colors, begin, end);
+  });
 }
+
 void sh_color_vjp(const ShInput<float>& in, const float* v_colors, const ShGradients<float>& out) {
-  HWY_DYNAMIC_DISPATCH(sh_color_vjp_lanes)(in, v_colors, out);
+  parallel_for(in.count, 1024, [&](int64_t begin, int64_t end) {
+    HWY_DYNAMIC_DISPATCH(sh_color_vjp_lanes)(in, v_colors, out, begin, end);
+  });
 }
 
 }  // namespace covary::compute

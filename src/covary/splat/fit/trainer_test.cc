@@ -1,0 +1,373 @@
+#include "covary/splat/fit/trainer.h"
+
+#include <unistd.h>
+
+#include <csignal>
+#include <filesystem>
+
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "covary/core/base/error.h"
+#include "covary/core/base/file.h"
+#include "covary/core/base/interrupt.h"
+#include "covary/core/base/threads.h"
+#include "covary/splat/fit/evaluate.h"
+#include "covary/splat/fit/load.h"
+#include "covary/splat/fit/run_log.h"
+#include "covary/splat/fit/small_capture.h"
+#include "covary/splat/scene/cameras_json.h"
+#include "covary/splat/scene/ply.h"
+
+namespace covary::fit {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+class TrainerTest : public testing::Test {
+ protected:
+  TrainerTest() : folder_(fs::temp_directory_path() / ("covary_fit_" + std::to_string(getpid()))) {
+    fs::remove_all(folder_);
+    fs::create_directories(folder_);
+  }
+  ~TrainerTest() override {
+    set_threads(0);
+    fs::remove_all(folder_);
+  }
+  fs::path folder_;
+};
+
+TrainOptions short_options(const std::string& strategy = "default", int64_t steps = 120) {
+  TrainOptions o;
+  o.steps = steps;
+  o.strategy = strategy;
+  o.sh_degree = 1;
+  o.sh_every = 20;
+  o.max_gaussians = 150;
+  o.checkpoint_every = 50;
+  o.eval_every = 60;
+  o.default_strategy.start = 20;
+  o.default_strategy.every = 10;
+  o.default_strategy.grad_threshold = 1e-5;
+  o.default_strategy.reset_every = 45;
+  o.mcmc.start = 20;
+  o.mcmc.every = 10;
+  return o;
+}
+
+bool same_bits(const scene::Cloud& a, const scene::Cloud& b) {
+  return a.means.equal(b.means) && a.quats.equal(b.quats) && a.scales.equal(b.scales) &&
+         a.opacities.equal(b.opacities) && a.sh0.equal(b.sh0) && a.shN.equal(b.shN);
+}
+
+TEST_F(TrainerTest, LearnsASmallScene) {
+  TrainOptions o = short_options("none", 250);
+  o.max_gaussians = 0;
+  Trainer trainer(small_capture(), o);
+  trainer.start(1);
+  const double before = trainer.quick_psnr();
+  double first = 0, last = 0;
+  for (int i = 0; i < 250; ++i) {
+    const double loss = trainer.step().loss;
+    if (i < 10) first += loss;
+    if (i >= 240) last += loss;
+  }
+  EXPECT_LT(last, 0.4 * first);
+  EXPECT_GT(trainer.quick_psnr(), before + 6);
+  EXPECT_EQ(trainer.count(), 60);
+}
+
+TEST_F(TrainerTest, ResumedRunEndsInTheSameBitsAsAnUninterruptedOne) {
+  for (const char* strategy : {"default", "mcmc"}) {
+    SCOPED_TRACE(strategy);
+    const TrainOptions o = short_options(strategy);
+    const fs::path whole = folder_ / strategy / "whole", cut = folder_ / strategy / "cut";
+    const RunResult one = Trainer(small_capture(), o).run({.out = whole, .config = {}, .seed = 3});
+    {
+      // as a killed process leaves it: checkpoint of step 50, a log that goes on to step 70
+      Trainer killed(small_capture(), o);
+      killed.start(3);
+      fs::create_directories(cut / "checkpoint");
+      RunLog log(cut / "log.jsonl", -1);
+      for (int64_t s = 1; s <= 70; ++s) {
+        killed.step();
+        log.write({{"step", s}});
+        if (s == 50) killed.save_checkpoint(cut / "checkpoint" / "state.cov");
+      }
+    }
+    const RunResult two =
+        Trainer(small_capture(), o).run({.out = cut, .resume = true, .config = {}, .seed = 99});
+    EXPECT_TRUE(same_bits(one.scene, two.scene));
+    EXPECT_EQ(read_file(whole / "scene.ply"), read_file(cut / "scene.ply"));
+    int64_t before = 0;
+    for (const auto& record : read_log(cut / "log.jsonl")) {
+      EXPECT_GE(record["step"].get<int64_t>(), before);
+      before = record["step"].get<int64_t>();
+    }
+    EXPECT_EQ(before, 120);
+    EXPECT_NE(one.scene.size(), 60);
+  }
+}
+
+TEST_F(TrainerTest, SameBitsOnOneAndTwoThreads) {
+  for (const char* strategy : {"default", "mcmc"}) {
+    SCOPED_TRACE(strategy);
+    scene::Cloud clouds[2];
+    for (const int n : {1, 2}) {
+      set_threads(n);
+      Trainer trainer(small_capture(), short_options(strategy));
+      trainer.start(5);
+      for (int i = 0; i < 80; ++i) trainer.step();
+      clouds[n - 1] = trainer.exported();
+    }
+    EXPECT_TRUE(same_bits(clouds[0], clouds[1]));
+  }
+}
+
+TEST_F(TrainerTest, NeverExceedsTheCap) {
+  for (const char* strategy : {"default", "mcmc"}) {
+    TrainOptions o = short_options(strategy);
+    o.max_gaussians = 70;
+    Trainer trainer(small_capture(), o);
+    trainer.start(1);
+    int64_t most = 0;
+    for (int i = 0; i < 120; ++i) {
+      trainer.step();
+      most = std::max(most, trainer.count());
+    }
+    EXPECT_EQ(most, 70) << strategy;
+  }
+  TrainOptions o = short_options();
+  o.max_gaussians = 40;  // fewer than there are points
+  Trainer trainer(small_capture(), o);
+  trainer.start(1);
+  EXPECT_EQ(trainer.count(), 40);
+}
+
+TEST_F(TrainerTest, WhatLiesUnderAnIgnoringMaskHasNoInfluence) {
+  scene::Cloud clouds[2];
+  for (const int garbage : {0, 1}) {
+    scene::Capture capture = small_capture();
+    for (auto& view : capture.views) {
+      view.mask = data::Image8(view.image.height, view.image.width, 1);
+      for (int y = 0; y < view.image.height; ++y)
+        for (int x = 0; x < view.image.width; ++x) {
+          const bool used = x < 20 || y < 10;
+          *view.mask.at(y, x) = used ? 255 : 0;
+          if (!used && garbage) view.image.at(y, x)[1] = static_cast<uint8_t>(7 * x + 3 * y);
+        }
+    }
+    Trainer trainer(std::move(capture), short_options());
+    trainer.start(5);
+    for (int i = 0; i < 60; ++i) trainer.step();
+    clouds[garbage] = trainer.exported();
+  }
+  EXPECT_TRUE(same_bits(clouds[0], clouds[1]));
+}
+
+TEST_F(TrainerTest, TransparencyShowsWhateverBackgroundIsDrawn) {
+  // half transparent white, composited on black as the loader does
+  scene::Capture capture = small_capture();
+  scene::View& view = capture.views[0];
+  view.image = data::Image8(36, 48, 3);
+  view.alpha = data::Image8(36, 48, 1);
+  std::fill(view.image.pixels.begin(), view.image.pixels.end(), 102);
+  std::fill(view.alpha.pixels.begin(), view.alpha.pixels.end(), 102);
+  const at::Tensor background = at::tensor({0.5f, 0.0f, 1.0f});
+  const Target t = make_target(view, capture, "ignore", background);
+  EXPECT_NEAR(t.image[3][4][0].item<double>(), 0.4 + 0.6 * 0.5, 1e-6);
+  EXPECT_NEAR(t.image[3][4][1].item<double>(), 0.4, 1e-6);
+  EXPECT_NEAR(t.image[3][4][2].item<double>(), 1.0, 1e-6);
+  // straight colours, when the loader knows that backgrounds are random
+  capture.random_background = true;
+  EXPECT_NEAR(make_target(view, capture, "ignore", background).image[3][4][0].item<double>(),
+              0.4 * 0.4 + 0.6 * 0.5, 1e-6);
+}
+
+TEST_F(TrainerTest, SceneIsWrittenInTheFrameOfTheCapture) {
+  scene::Capture capture = small_capture();
+  Eigen::Matrix4d scene_from_capture = Eigen::Matrix4d::Identity();
+  scene_from_capture.topLeftCorner<3, 3>() =
+      2.5 * Eigen::AngleAxisd(1.1, Eigen::Vector3d(1, 2, -0.5).normalized()).toRotationMatrix();
+  scene_from_capture.topRightCorner<3, 1>() = Eigen::Vector3d(0.3, -1, 2);
+  const scene::Capture as_captured = capture;
+  for (auto& view : capture.views)
+    view.camera = scene::transformed(view.camera, scene_from_capture);
+  for (auto& p : capture.points.positions)
+    p = (scene_from_capture.topLeftCorner<3, 3>() * p.cast<double>() +
+         scene_from_capture.topRightCorner<3, 1>())
+            .cast<float>();
+  capture.scene_from_capture = scene_from_capture;
+  capture.extent *= 2.5;
+
+  Trainer trainer(capture, short_options("none", 60));
+  trainer.run({.out = folder_ / "run", .config = {}});
+  const LoadedScene loaded = load_scene(folder_ / "run");
+  const auto cameras = scene::read_cameras(folder_ / "run" / "cameras.json");
+  for (const size_t i : {0u, 3u}) {
+    const at::Tensor inside = drawn_by(trainer.cloud(), capture.views[i].camera);
+    const at::Tensor outside = drawn_by(loaded.cloud, as_captured.views[i].camera);
+    EXPECT_LT((inside - outside).abs().max().item<double>(), 2e-3) << i;
+    EXPECT_GT(inside.max().item<double>(), 0.2);
+    EXPECT_TRUE(cameras.cameras[i].camera.cam_from_world.isApprox(
+        as_captured.views[i].camera.cam_from_world, 1e-9));
+  }
+  // the state alone gives the same scene
+  fs::remove(folder_ / "run" / "scene.ply");
+  const LoadedScene from_state = load_scene(folder_ / "run");
+  EXPECT_TRUE(from_state.cloud.means.equal(loaded.cloud.means));
+  EXPECT_THAT(from_state.note, HasSubstr("step 60 of 60"));
+}
+
+TEST_F(TrainerTest, RunFolderIsComplete) {
+  const fs::path out = folder_ / "run";
+  const RunResult run = Trainer(small_capture(), short_options()).run({.out = out, .config = {}});
+  for (const char* name : {"config.json", "log.jsonl", "metrics.json", "scene.ply", "cameras.json",
+                           "report.html", "checkpoint/state.cov", "eval/view0_render.png"})
+    EXPECT_TRUE(fs::exists(out / name)) << name;
+  const auto config = nlohmann::json::parse(read_file(out / "config.json"));
+  EXPECT_EQ(config["verb"], "train");
+  EXPECT_EQ(config["options"]["steps"], 120);
+  EXPECT_EQ(config["options"]["seed"], 42);
+  const auto metrics = nlohmann::json::parse(read_file(out / "metrics.json"));
+  EXPECT_EQ(metrics["count"], run.scene.size());
+  EXPECT_GT(metrics["eval"]["test"]["psnr"]["value"].get<double>(), 10);
+  EXPECT_EQ(metrics["eval"]["test"]["lpips"], "absent");
+  EXPECT_EQ(scene::read_ply(out / "scene.ply").size(), run.scene.size());
+  const std::string report = read_file(out / "report.html");
+  EXPECT_THAT(report, HasSubstr("data:image/jpeg;base64,"));
+  EXPECT_THAT(report, HasSubstr("<polyline"));
+  EXPECT_THAT(report, testing::Not(HasSubstr("http")));
+}
+
+TEST_F(TrainerTest, UsedFolderNeedsAWord) {
+  const fs::path out = folder_ / "run";
+  const TrainOptions o = short_options("none", 10);
+  Trainer(small_capture(), o).run({.out = out, .config = {}});
+  try {
+    Trainer(small_capture(), o).run({.out = out, .config = {}});
+    FAIL() << "wrote over a run";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ExitCode::kData);
+    EXPECT_THAT(e.hint(), HasSubstr("--overwrite"));
+  }
+  EXPECT_EQ(Trainer(small_capture(), o).run({.out = out, .overwrite = true, .config = {}}).steps,
+            10);
+}
+
+TEST_F(TrainerTest, ResumingWithOtherOptionsNamesTheField) {
+  const fs::path out = folder_ / "run";
+  TrainOptions o = short_options("none", 10);
+  Trainer(small_capture(), o).run({.out = out, .config = {}});
+  o.optimizer.lr_scales = 1;
+  try {
+    Trainer(small_capture(), o).run({.out = out, .resume = true, .config = {}});
+    FAIL() << "resumed";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ExitCode::kUsage);
+    EXPECT_EQ(e.where(), "optimizer.lr_scales");
+  }
+}
+
+TEST_F(TrainerTest, InterruptWritesACheckpointAndResumesToTheSameBits) {
+  const fs::path out = folder_ / "run";
+  const TrainOptions o = short_options();
+  const RunResult whole = Trainer(small_capture(), o).run({.out = folder_ / "whole", .config = {}});
+  Trainer trainer(small_capture(), o);
+  trainer.terms().push_back(
+      {.name = "key", .weight = nn::constant(1), .value = [](const LossContext& c) {
+         if (c.step == 33) std::raise(SIGINT);
+         return TermValue{at::zeros({})};
+       }});
+  bool thrown = false;
+  try {
+    trainer.run({.out = out, .config = {}});
+  } catch (const Interrupted& i) {
+    thrown = true;
+    EXPECT_EQ(i.exit_code, 130);
+  }
+  ASSERT_TRUE(thrown);
+  EXPECT_THAT(load_scene(out).note, HasSubstr("step 33 of 120"));
+  const RunResult resumed =
+      Trainer(small_capture(), o).run({.out = out, .resume = true, .config = {}});
+  EXPECT_TRUE(same_bits(whole.scene, resumed.scene));
+}
+
+TEST_F(TrainerTest, LossThatIsNoNumberStopsAndKeepsTheCheckpoint) {
+  const fs::path out = folder_ / "run";
+  Trainer trainer(small_capture(), short_options());
+  trainer.terms().push_back(
+      {.name = "bad", .weight = nn::constant(1), .value = [](const LossContext& c) {
+         return TermValue{at::full({}, c.step == 60 ? NAN : 0.0f)};
+       }});
+  try {
+    trainer.run({.out = out, .config = {}});
+    FAIL() << "went on";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ExitCode::kFailed);
+    EXPECT_THAT(e.message(), HasSubstr("step 60"));
+  }
+  EXPECT_THAT(load_scene(out).note, HasSubstr("step 50 of 120"));
+}
+
+TEST_F(TrainerTest, EveryEpochShowsEachViewOnceAndIsAFunctionOfSeedAndStep) {
+  TrainOptions o = short_options();
+  o.views_per_step = 2;
+  const Trainer trainer(small_capture(), o);
+  std::vector<int64_t> epoch;
+  for (int64_t step = 1; step <= 3; ++step)
+    for (int64_t v : trainer.views_of_step(step)) epoch.push_back(v);
+  EXPECT_THAT(epoch, testing::UnorderedElementsAreArray(trainer.capture().train));
+  EXPECT_EQ(trainer.views_of_step(2), trainer.views_of_step(2));
+}
+
+TEST_F(TrainerTest, GradientsOfSeveralViewsAddUp) {
+  // two views a step and one term: the same as one view a step in which the other's loss is added
+  TrainOptions o = short_options("none");
+  o.optimizer.visible_only = false;
+  Trainer both(small_capture(), o), twice(small_capture(), o);
+  both.start(1);
+  twice.start(1);
+  const StepResult a = both.step({1, 2});
+  const StepResult b = twice.step({2, 1});
+  EXPECT_NEAR(a.loss, b.loss, 1e-9);
+  EXPECT_LT((both.cloud().means - twice.cloud().means).abs().max().item<double>(), 1e-6);
+}
+
+TEST(TrainOptionsTest, WindowsFollowTheStepsUnlessSet) {
+  TrainOptions o;
+  EXPECT_EQ(o.sh_every_of(), 1000);
+  o.steps = 800;
+  EXPECT_EQ(o.sh_every_of(), 100);
+  EXPECT_EQ(o.checkpoint_every_of(), 80);
+  o.sh_every = 7;
+  EXPECT_EQ(o.sh_every_of(), 7);
+  o.strategy = "mcmc";
+  EXPECT_EQ(o.max_gaussians_of(), 1000000);
+  EXPECT_EQ(o.opacity_reg_of(), 0.01);
+}
+
+TEST(TrainOptionsTest, AStrategysOptionsNeedTheStrategy) {
+  TrainOptions o;
+  OptionList list(o);
+  list.set("mcmc.noise_lr", "1e5", "test");
+  EXPECT_THROW(list.finish(), Error);
+  list.set("strategy", "mcmc", "test");
+  EXPECT_NO_THROW(list.finish());
+}
+
+TEST(Psnr, CountsOnlyPixelsOfTheMaskAndClamps) {
+  const at::Tensor truth = at::full({2, 2, 3}, 0.5f);
+  at::Tensor image = truth.clone();
+  image[0][0].fill_(2.0f);  // clamped to 1: error 1/2
+  EXPECT_NEAR(psnr(image, truth), -10 * std::log10(0.25 / 4), 1e-9);
+  at::Tensor mask = at::ones({2, 2});
+  mask[1][1].fill_(0.0f);
+  mask[1][0].fill_(0.0f);
+  EXPECT_NEAR(psnr(image, truth, mask), -10 * std::log10(0.25 / 2), 1e-9);
+}
+
+}  // namespace
+}  // namespace covary::fit
