@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <tuple>
 
 #include "covary/core/base/error.h"
@@ -311,10 +312,11 @@ void find_masks(CaptureSource& source, std::vector<PhotoSource>& photos,
   }
   fs::path folder = options.masks;
   if (options.masks == "auto") {
-    // images_4 stands beside masks as images does.
-    const fs::path full = fs::absolute(source.photo_folder);
-    folder = fs::is_directory(source.photo_folder / "masks") ? source.photo_folder / "masks"
-                                                             : full.parent_path() / "masks";
+    // Beside images/, or among the photos where these lie in the capture's folder itself.
+    const fs::path photos_in = source.photo_folder.filename() == "images"
+                                   ? source.photo_folder.parent_path()
+                                   : source.photo_folder;
+    folder = photos_in / "masks";
     if (!fs::is_directory(folder)) return;
   } else if (!fs::is_directory(folder)) {
     throw Error(ExitCode::kData, "there is no such folder of masks", folder.string(),
@@ -364,48 +366,20 @@ double extent_of(const std::vector<Camera>& cameras, const Eigen::Matrix4d& scen
   return 1.1 * most;
 }
 
-}  // namespace
-
-fs::path find_photo_folder(const fs::path& root, int64_t downscale, CaptureSource& source) {
-  const fs::path images = root / "images";
-  source.photo_folder = fs::is_directory(images) ? images : root;
-  if (downscale <= 1) return source.photo_folder;
-  const std::string small = "images_" + std::to_string(downscale);
-  if (!fs::is_directory(root / small)) return source.photo_folder;
-  source.downscaled_folder = true;
-  source.notes.push_back("photos are taken from " + small + "/, shrunk by another program");
-  return root / small;
-}
-
-fs::path find_photo(const fs::path& folder, const std::string& name) {
-  for (const fs::path& p : {folder / name, folder / fs::path(name).filename()}) {
-    if (name.empty()) break;
-    if (fs::is_regular_file(p)) return p;
-    for (const char* extension : {".png", ".jpg", ".jpeg", ".PNG", ".JPG", ".JPEG"})
-      if (fs::path other = p; fs::is_regular_file(other.replace_extension(extension))) return other;
-  }
-  return {};
-}
-
-std::string list_some(const std::vector<std::string>& names) {
-  constexpr size_t kMost = 5;
-  std::string out;
-  for (size_t i = 0; i < std::min(kMost, names.size()); ++i) out += (i ? ", " : "") + names[i];
-  if (names.size() > kMost) out += " and " + std::to_string(names.size() - kMost) + " more";
-  return out;
-}
-
-Capture load_capture(const std::string& where, const CaptureOptions& options) {
-  options.check();
-  if (where.starts_with(kSamplePrefix)) return make_sample(where, options);
-
+Capture load_folder(const std::string& where, const CaptureOptions& options) {
   CaptureSource source = read_source(where, options);
   std::sort(source.photos.begin(), source.photos.end(),
             [](const PhotoSource& a, const PhotoSource& b) { return a.name < b.name; });
-  for (size_t i = 1; i < source.photos.size(); ++i)
-    if (source.photos[i].name == source.photos[i - 1].name)
-      throw Error(ExitCode::kData, "the photo is there twice",
-                  source.photos[i].where + ": " + source.photos[i].name, "a photo has one camera");
+  std::set<fs::path> seen;
+  for (size_t i = 0; i < source.photos.size(); ++i) {
+    const PhotoSource& p = source.photos[i];
+    const bool fresh = seen.insert(p.path).second;
+    if (!fresh || (i > 0 && p.name == source.photos[i - 1].name))
+      throw Error(
+          ExitCode::kData, "the photo " + p.path.string() + " has two cameras",
+          p.where + ": " + p.name,
+          "a photo has one camera: photos of one name lie in folders as the model spells them");
+  }
 
   Capture capture;
   fs::path name = fs::absolute(where).lexically_normal();
@@ -473,6 +447,48 @@ Capture load_capture(const std::string& where, const CaptureOptions& options) {
         std::to_string(loading.with_alpha) +
         " photos have alpha: they are composited on black (--background chooses)");
   return capture;
+}
+
+}  // namespace
+
+fs::path find_photo_folder(const fs::path& root, int64_t downscale, CaptureSource& source) {
+  const fs::path images = root / "images";
+  source.photo_folder = fs::is_directory(images) ? images : root;
+  if (downscale <= 1) return source.photo_folder;
+  const std::string small = "images_" + std::to_string(downscale);
+  if (!fs::is_directory(root / small)) return source.photo_folder;
+  source.downscaled_folder = true;
+  source.notes.push_back("photos are taken from " + small + "/, shrunk by another program");
+  return root / small;
+}
+
+fs::path find_photo(const fs::path& folder, const std::string& name) {
+  for (const fs::path& p : {folder / name, folder / fs::path(name).filename()}) {
+    if (name.empty()) break;
+    if (fs::is_regular_file(p)) return p;
+    for (const char* extension : {".png", ".jpg", ".jpeg", ".PNG", ".JPG", ".JPEG"})
+      if (fs::path other = p; fs::is_regular_file(other.replace_extension(extension))) return other;
+  }
+  return {};
+}
+
+std::string list_some(const std::vector<std::string>& names) {
+  constexpr size_t kMost = 5;
+  std::string out;
+  for (size_t i = 0; i < std::min(kMost, names.size()); ++i) out += (i ? ", " : "") + names[i];
+  if (names.size() > kMost) out += " and " + std::to_string(names.size() - kMost) + " more";
+  return out;
+}
+
+Capture load_capture(const std::string& where, const CaptureOptions& options) {
+  options.check();
+  if (where.starts_with(kSamplePrefix)) return make_sample(where, options);
+  try {
+    return load_folder(where, options);
+  } catch (const fs::filesystem_error& e) {
+    throw Error(ExitCode::kData, e.code().message(), e.path1().empty() ? where : e.path1().string(),
+                "check who may read it");
+  }
 }
 
 }  // namespace covary::scene

@@ -647,6 +647,12 @@ TEST(BrokenCaptures, AreRefusedWithPlaceAndHint) {
          });
        },
        "", "no photo of the file"},
+      {"one photo, two cameras",
+       [&](const fs::path& r) {
+         with_transforms(
+             r, [](auto& d) { d["frames"][2]["file_path"] = d["frames"][1]["file_path"]; });
+       },
+       "file_path: images/photo 11.png", "two cameras"},
       {"folded lens",
        [&](const fs::path& r) { with_transforms(r, [](auto& d) { d["k1"] = -30; }); },
        "frames[0]: file_path: distortion", "folds"},

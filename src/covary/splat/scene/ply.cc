@@ -167,22 +167,39 @@ Cloud read_ply(const std::filesystem::path& path) {
         *quats = cloud.quats.data_ptr<float>(), *shN = cloud.shN.data_ptr<float>();
   std::atomic<int64_t> bad{
       n};  // the first row whose position is no number, so that the message is the same each time
+  // Where each value of a row stands, in the order of the writes below; nearly all files hold floats only.
+  std::vector<int> order = need;
+  for (int64_t k = 0; k < per; ++k)
+    for (int64_t c = 0; c < 3; ++c) order.push_back(rest_at[static_cast<size_t>(c * per + k)]);
+  std::vector<size_t> offsets;
+  bool all_float = true;
+  for (const int k : order) {
+    const PlyProperty& p = file.properties()[static_cast<size_t>(k)];
+    offsets.push_back(p.offset);
+    all_float = all_float && p.type == PlyType::kFloat32;
+  }
+  const int64_t values = static_cast<int64_t>(order.size());
   file.read([&](int64_t first, int64_t count, const PlyRows& rows) {
     for (int64_t i = 0; i < count; ++i) {
       const int64_t r = first + i;
-      const auto get = [&](size_t k) { return rows.single(i, need[k]); };
-      for (size_t c = 0; c < 3; ++c) {
-        means[3 * r + static_cast<int64_t>(c)] = get(c);
-        sh0[3 * r + static_cast<int64_t>(c)] = get(3 + c);
-        scales[3 * r + static_cast<int64_t>(c)] = get(7 + c);
+      const uint8_t* from = rows.data + static_cast<size_t>(i) * rows.stride;
+      const auto get = [&](int64_t k) {
+        const auto at = static_cast<size_t>(k);
+        if (!all_float) return rows.single(i, order[at]);
+        float v;
+        std::memcpy(&v, from + offsets[at], sizeof v);
+        return v;
+      };
+      for (int64_t c = 0; c < 3; ++c) {
+        means[3 * r + c] = get(c);
+        sh0[3 * r + c] = get(3 + c);
+        scales[3 * r + c] = get(7 + c);
       }
       opacities[r] = get(6);
-      for (size_t c = 0; c < 4; ++c) quats[4 * r + static_cast<int64_t>(c)] = get(10 + c);
+      for (int64_t c = 0; c < 4; ++c) quats[4 * r + c] = get(10 + c);
       // Channel-major in files, coefficient-major in memory.
       float* to = shN + 3 * per * r;
-      for (int64_t k = 0; k < per; ++k)
-        for (int64_t c = 0; c < 3; ++c)
-          to[3 * k + c] = rows.single(i, rest_at[static_cast<size_t>(c * per + k)]);
+      for (int64_t k = 14; k < values; ++k) to[k - 14] = get(k);
       for (const Extra& e : extras) put(e.type, e.base, r, rows.number(i, e.property));
       if (!std::isfinite(means[3 * r]) || !std::isfinite(means[3 * r + 1]) ||
           !std::isfinite(means[3 * r + 2])) {

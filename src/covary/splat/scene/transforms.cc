@@ -215,6 +215,7 @@ CaptureSource read_transforms_capture(const fs::path& root, const fs::path& path
       if (n.is_string()) names->insert(plain_name(n.get<std::string>()));
   }
   bool timed = false, depths = false;
+  size_t in_no_split = 0;
   for (size_t i = 0; i < frames.size(); ++i) {
     const JsonFields frame(frames[i], file.where("frames[" + std::to_string(i) + "]"));
     PhotoSource photo;
@@ -236,7 +237,10 @@ CaptureSource read_transforms_capture(const fs::path& root, const fs::path& path
     }
     if (source.own_split) {
       photo.test = test.contains(photo.name);
-      if (!photo.test && !train.contains(photo.name)) continue;
+      if (!photo.test && !train.contains(photo.name)) {
+        ++in_no_split;
+        continue;
+      }
     }
     if (const std::string mask = frame.text("mask_path", ""); !mask.empty()) {
       photo.mask = root / mask;
@@ -263,6 +267,9 @@ CaptureSource read_transforms_capture(const fs::path& root, const fs::path& path
     source.notes.push_back(
         std::to_string(missing.size()) +
         " photos of the file are missing and were skipped: " + list_some(missing));
+  if (in_no_split > 0)
+    source.notes.push_back(std::to_string(in_no_split) +
+                           " frames are in neither split of the file and were skipped");
   if (timed) source.notes.push_back("frames have times: they are taken as one moment");
   if (depths) source.notes.push_back("depth_file_path is not read");
 
