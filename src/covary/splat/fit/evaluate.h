@@ -28,8 +28,9 @@ namespace covary::fit {
 struct EvaluateOptions {
   std::string split = "test";        // test | train | all
   std::string mask_mode = "ignore";  // off: masks of the views are not looked at
-  std::string lpips;  // TorchScript file: f(a, b) of [1,3,H,W] in [-1,1] -> scalar; empty: absent
-  render::RasterizeOptions rasterize;  // antialiased is taken from the cloud as well
+  std::string lpips =
+      "";  // TorchScript file: f(a, b) of [1,3,H,W] in [-1,1] -> scalar; empty: absent
+  render::RasterizeOptions rasterize = {};  // antialiased is taken from the cloud as well
   std::filesystem::path
       pictures;  // folder for NAME_truth.png, NAME_render.png, NAME_error.png; empty: none
   int64_t max_pictures = 1 << 30;  // of so many views, evenly spaced

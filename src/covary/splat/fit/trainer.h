@@ -31,16 +31,16 @@
 namespace covary::fit {
 
 struct RunContext {
-  std::filesystem::path out;  // run folder; empty: nothing is written and no checkpoint kept
-  bool resume = false;        // continue from out/checkpoint; a folder without one starts anew
-  bool overwrite = false;     // clear what a former run left in `out`
-  nlohmann::json
-      config;  // verb, inputs, options, seed as typed and resolved; null: from the options. Goes
-               // into config.json beside the capture's checksums, the version and the machine
+  std::filesystem::path out = "";  // run folder; empty: nothing is written and no checkpoint kept
+  bool resume = false;             // continue from out/checkpoint; a folder without one starts anew
+  bool overwrite = false;          // clear what a former run left in `out`
+  nlohmann::json config =
+      nullptr;  // verb, inputs, options, seed as typed and resolved; null: from the options. Goes
+                // into config.json beside the capture's checksums, the version and the machine
   uint64_t seed = 42;
   double time_budget_s = 0;  // wall clock; 0 = none. When it is spent, training ends where it is
   bool report = true;        // write report.html
-  std::string lpips;         // TorchScript file for the final evaluation; empty: LPIPS is absent
+  std::string lpips = "";    // TorchScript file for the final evaluation; empty: LPIPS is absent
 };
 
 struct RunResult {
