@@ -56,7 +56,7 @@ function(covary_room_test room library)
     target_compile_definitions(covary_${name}_test PRIVATE COVARY_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
       COVARY_BINARY_DIR="${CMAKE_BINARY_DIR}")
     add_test(NAME ${name} COMMAND covary_${name}_test)
-    set_tests_properties(${name} PROPERTIES TIMEOUT 900)
+    set_tests_properties(${name} PROPERTIES TIMEOUT 900 ENVIRONMENT GOMP_SPINCOUNT=0)
   endif()
   if(COVARY_BENCH AND s_benches)
     add_executable(covary_${name}_bench ${s_benches})
