@@ -18,6 +18,7 @@
 #include "covary/core/base/machine.h"
 #include "covary/core/base/progress.h"
 #include "covary/core/base/threads.h"
+#include "covary/splat/render/truth.h"
 
 namespace covary::cli {
 namespace {
@@ -29,6 +30,7 @@ void prepare(const Job& job) {
     set_progress_style(c.tty ? ProgressStyle::kTerminal : ProgressStyle::kPlain);
   set_threads(static_cast<int>(c.threads));
   at::set_num_threads(threads());
+  render::register_samples();
   set_machine_field("torch", TORCH_VERSION);
   const int64_t targets = hwy::SupportedTargets();
   set_machine_field("simd", hwy::TargetName(targets & -targets));  // the lowest bit is the best
