@@ -17,3 +17,9 @@ foreach(file ${study_files})
     set_tests_properties(study_${name}_smoke PROPERTIES TIMEOUT 600 RUN_SERIAL TRUE)
   endif()
 endforeach()
+
+# The program as a user meets it: broken input, Ctrl-C, kill -9, resumption.
+if(TARGET covary AND TARGET covary_verbs)
+  add_test(NAME command_line COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/command_line.py ${CMAKE_BINARY_DIR})
+  set_tests_properties(command_line PROPERTIES TIMEOUT 600)
+endif()

@@ -1,0 +1,274 @@
+#!/usr/bin/env python3
+"""The program as a user meets it: broken input, interruption, kill -9, resumption.
+
+    tests/command_line.py BUILD_FOLDER [--kills N] [-k WORD]
+
+Runs the built `covary` on captures that it writes itself. --kills N: how often a run is killed at a random moment (2 in the
+tests; 10 for the published figure). -k WORD: only the tests whose name holds the word. Standard library only.
+"""
+import argparse
+import hashlib
+import json
+import os
+import pathlib
+import random
+import resource
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+import zlib
+
+COVARY = None
+KILLS = 2
+
+
+def png(path, width, height, pixel):
+    rows = b"".join(b"\0" + bytes(c for x in range(width) for c in pixel(x, y)) for y in range(height))
+    def chunk(kind, data):
+        body = kind + data
+        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+
+
+def colmap(folder, size=(48, 32), model_size=None, camera="PINHOLE", params="50 50 24 16", points=None, names=None, views=6):
+    """A COLMAP text model: cameras beside one another that look along z."""
+    width, height = size
+    model_width, model_height = model_size or size
+    sparse = folder / "sparse" / "0"
+    sparse.mkdir(parents=True)
+    (folder / "images").mkdir()
+    (sparse / "cameras.txt").write_text(f"1 {camera} {model_width} {model_height} {params}\n")
+    lines = []
+    for i in range(views):
+        name = (names or "{:02d}.png").format(i)
+        lines.append(f"{i + 1} 1 0 0 0 {0.2 * i - 0.5} {0.05 * (i % 3)} 0 1 {name}\n\n")
+        png(folder / "images" / f"{i:02d}.png", width, height, lambda x, y: (5 * x % 256, 7 * y % 256, 40 * i % 256))
+    (sparse / "images.txt").write_text("".join(lines))
+    if points is None:
+        rng = random.Random(1)
+        points = [(rng.uniform(-2, 2), rng.uniform(-1, 1), rng.uniform(3, 6)) for _ in range(60)]
+    (sparse / "points3D.txt").write_text(
+        "".join(f"{i + 1} {x} {y} {z} 128 {i % 256} 90 0.5\n" for i, (x, y, z) in enumerate(points)))
+    return folder
+
+
+def run(*args, **kwargs):
+    return subprocess.run([str(COVARY), *map(str, args)], capture_output=True, text=True, timeout=300, **kwargs)
+
+
+def sha(path):
+    return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="covary-test-"))
+        self.addCleanup(shutil.rmtree, self.folder, True)
+        self.out = self.folder / "out"
+
+    def refused(self, code, *args, says=(), **kwargs):
+        """One error line that holds the words, one hint line, the exit code, and nothing written."""
+        before = sorted(p for p in self.folder.rglob("*"))
+        r = run(*args, **kwargs)
+        lines = r.stderr.strip().splitlines()
+        errors = [line for line in lines if line.startswith("error: ")]
+        hints = [line for line in lines if line.startswith("hint: ")]
+        self.assertEqual(r.returncode, code, r.stderr)
+        self.assertEqual(len(errors), 1, r.stderr)
+        self.assertEqual(len(hints), 1, r.stderr)
+        for word in says:
+            self.assertIn(word, errors[0])
+        self.assertEqual(r.stdout, "")
+        self.assertEqual(sorted(p for p in self.folder.rglob("*")), before, "something was left behind")
+        return errors[0], hints[0]
+
+
+class BrokenInput(Case):
+    def train(self, capture, *more):
+        return ("train", capture, "-o", self.out, "--steps", 3, *more)
+
+    def test_missing_folder(self):
+        self.refused(3, *self.train(self.folder / "nowhere"), says=["nowhere"])
+
+    def test_empty_folder(self):
+        (self.folder / "empty").mkdir()
+        self.refused(3, *self.train(self.folder / "empty"), says=["empty"])
+
+    def test_no_matching_images(self):
+        c = colmap(self.folder / "c", names="other_{}.jpg")
+        self.refused(3, *self.train(c), says=["other_0.jpg"])
+
+    def test_unknown_camera_model(self):
+        c = colmap(self.folder / "c", camera="THIN_PRISM_FISHEYE", params="50 50 24 16 0 0 0 0 0 0 0 0")
+        self.refused(3, *self.train(c), says=["THIN_PRISM_FISHEYE", "cameras.txt"])
+
+    def test_wrong_image_size(self):
+        c = colmap(self.folder / "c", model_size=(48, 64))
+        self.refused(3, *self.train(c), says=["00.png"])
+
+    def test_no_points_is_said_and_not_fatal(self):
+        c = colmap(self.folder / "c", points=[])
+        r = run(*self.train(c, "--init-count", 50))
+        self.assertEqual(r.returncode, 0, r.stderr)
+        self.assertIn("random", r.stderr)
+
+    def test_nan_points_are_dropped_and_said(self):
+        c = colmap(self.folder / "c", points=[(0, 0, 4), (float("nan"), 0, 4), (1, 0, 4), (0, 1, 5)])
+        r = run(*self.train(c))
+        self.assertEqual(r.returncode, 0, r.stderr)
+        self.assertIn("not finite", r.stderr)
+
+    def test_truncated_model(self):
+        c = colmap(self.folder / "c")
+        sparse = c / "sparse" / "0"
+        for f in sparse.glob("*.txt"):
+            f.unlink()
+        (sparse / "cameras.bin").write_bytes(struct.pack("<QIiQQ4d", 1, 1, 1, 48, 32, 50, 50, 24, 16)[:-9])
+        (sparse / "images.bin").write_bytes(struct.pack("<Q", 0))
+        (sparse / "points3D.bin").write_bytes(struct.pack("<Q", 0))
+        self.refused(3, *self.train(c), says=["cameras.bin"])
+
+    def test_absurd_counts_in_headers(self):
+        c = colmap(self.folder / "c")
+        sparse = c / "sparse" / "0"
+        for f in sparse.glob("*.txt"):
+            f.unlink()
+        (sparse / "cameras.bin").write_bytes(struct.pack("<Q", 1 << 60))
+        (sparse / "images.bin").write_bytes(struct.pack("<Q", 1 << 61))
+        (sparse / "points3D.bin").write_bytes(struct.pack("<Q", 1 << 62))
+        self.refused(3, *self.train(c), says=["cameras.bin"])
+        ply = self.folder / "huge.ply"
+        ply.write_bytes(b"ply\nformat binary_little_endian 1.0\nelement vertex 99999999999999\nproperty float x\nend_header\n")
+        self.refused(3, "info", ply, says=["huge.ply"])
+
+    def test_truncated_ply(self):
+        c = colmap(self.folder / "c")
+        self.assertEqual(run(*self.train(c)).returncode, 0)
+        ply = self.folder / "cut.ply"
+        ply.write_bytes((self.out / "scene.ply").read_bytes()[:-100])
+        self.refused(3, "info", ply, says=["cut.ply"])
+        self.refused(3, "render", ply, "-o", self.folder / "pictures", "--cameras", self.out / "cameras.json", says=["cut.ply"])
+
+    def test_unwritable_output(self):
+        c = colmap(self.folder / "c")
+        (self.folder / "file").write_text("in the way")
+        self.refused(3, "train", c, "-o", self.folder / "file" / "out", "--steps", 3, says=["file"])
+
+    def test_full_disk(self):
+        c = colmap(self.folder / "c")
+        self.out.mkdir()
+
+        def little_room():  # the kernel's answer to a write beyond the limit is an error, as that of a full disk
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+
+        r = run(*self.train(c, "--overwrite"), preexec_fn=little_room)
+        self.assertEqual(r.returncode, 3, r.stderr)
+        self.assertEqual(len([line for line in r.stderr.splitlines() if line.startswith("hint: ")]), 1, r.stderr)
+        left = [p.name for p in self.out.rglob("*") if p.is_file()]
+        self.assertNotIn("scene.ply", left)
+        self.assertEqual([n for n in left if "tmp" in n], [], "a half-written file was left")
+
+    def test_contradictory_flags(self):
+        c = colmap(self.folder / "c")
+        self.refused(2, *self.train(c, "--strategy", "default", "--set", "mcmc.growth=1.1"), says=["growth"])
+        self.refused(2, *self.train(c, "--resume", "--overwrite"), says=["resume"])
+
+    def test_words_that_are_nearly_right(self):
+        _, hint = self.refused(2, "trian", self.folder)
+        self.assertIn("train", hint)
+        _, hint = self.refused(2, "train", self.folder, "--stesp", 3)
+        self.assertIn("--steps", hint)
+        _, hint = self.refused(2, "train", self.folder, "--strategy", "mcmcc")
+        self.assertIn("mcmc", hint)
+
+    def test_errors_as_json(self):
+        r = run("info", self.folder / "nowhere", "--json")
+        self.assertEqual(r.returncode, 3)
+        error = json.loads(r.stdout)["error"]
+        self.assertEqual(error["code"], 3)
+        self.assertTrue(error["what"] and error["where"] and error["hint"])
+
+
+class Safety(Case):
+    STEPS = 400
+
+    def command(self, out, *more):
+        return [str(COVARY), "train", str(self.capture), "-o", str(out), "--steps", str(self.STEPS), "--checkpoint-every", "40",
+                "--set", "default.start=50", "--set", "default.every=50", *more]
+
+    def setUp(self):
+        super().setUp()
+        self.capture = colmap(self.folder / "c", size=(96, 64), params="100 100 48 32")
+
+    def whole(self):
+        out = self.folder / "whole"
+        r = subprocess.run(self.command(out), capture_output=True, text=True)
+        self.assertEqual(r.returncode, 0, r.stderr)
+        return out
+
+    def started(self, process, out, steps):
+        """Waits until the log shows a step beyond `steps`."""
+        log = out / "log.jsonl"
+        end = time.time() + 120
+        while time.time() < end and process.poll() is None:
+            if (out / "checkpoint" / "state.cov").exists() and steps == 0:
+                return
+            time.sleep(0.005)
+
+    def test_interrupted_run_goes_on_to_the_same_bits(self):
+        whole = self.whole()
+        p = subprocess.Popen(self.command(self.out), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.started(p, self.out, 0)
+        p.send_signal(signal.SIGINT)
+        _, stderr = p.communicate(timeout=120)
+        self.assertEqual(p.returncode, 130, stderr)
+        self.assertFalse((self.out / "scene.ply").exists())
+        r = subprocess.run(self.command(self.out, "--resume"), capture_output=True, text=True)
+        self.assertEqual(r.returncode, 0, r.stderr)
+        self.assertEqual(sha(self.out / "scene.ply"), sha(whole / "scene.ply"))
+
+    def test_killed_run_resumes_and_loses_at_most_one_interval(self):
+        whole = self.whole()
+        rng = random.Random(7)
+        began = time.time()
+        subprocess.run(self.command(self.folder / "timed"), capture_output=True)
+        length = time.time() - began
+        for kill in range(KILLS):
+            out = self.folder / f"killed{kill}"
+            p = subprocess.Popen(self.command(out), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+            time.sleep(rng.uniform(0.1, 0.95) * length)
+            p.kill()
+            p.wait()
+            reached = 0
+            if (out / "log.jsonl").exists():
+                for line in (out / "log.jsonl").read_text().splitlines():
+                    try:
+                        reached = max(reached, json.loads(line).get("step", 0))
+                    except ValueError:
+                        pass  # the line that was being written
+            r = subprocess.run(self.command(out, "--resume", "--verbose"), capture_output=True, text=True)
+            self.assertEqual(r.returncode, 0, r.stderr)
+            self.assertEqual(sha(out / "scene.ply"), sha(whole / "scene.ply"), f"kill {kill}")
+            for line in r.stderr.splitlines():
+                if "resum" in line:
+                    digits = [int(w.replace(",", "")) for w in line.replace(".", " ").split() if w.replace(",", "").isdigit()]
+                    if digits:
+                        self.assertLessEqual(reached - digits[0], 40, line)
+            print(f"  killed after step {reached}: resumed, same bits", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("build", type=pathlib.Path)
+    parser.add_argument("--kills", type=int, default=KILLS)
+    parser.add_argument("-k", default=None)
+    options = parser.parse_args()
+    COVARY, KILLS = options.build.resolve() / "covary", options.kills
+    unittest.main(argv=[sys.argv[0], "-v"] + (["-k", options.k] if options.k else []))
