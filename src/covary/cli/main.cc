@@ -48,7 +48,8 @@ RunFunction open_verbs() {
 void wait_without_spinning(char** argv) {
   if (std::getenv("OMP_WAIT_POLICY") || std::getenv("GOMP_SPINCOUNT")) return;
   setenv("GOMP_SPINCOUNT", "0", 1);
-  execv("/proc/self/exe", argv);  // when that fails, things work, only slower
+  std::error_code ignored;  // when this fails, things work, only slower
+  execv(std::filesystem::read_symlink("/proc/self/exe", ignored).c_str(), argv);
 }
 
 }  // namespace
