@@ -32,7 +32,7 @@ void prepare(const Job& job) {
   at::set_num_threads(threads());
   render::register_samples();
   set_machine_field("torch", TORCH_VERSION);
-  const int64_t targets = hwy::SupportedTargets();
+  const int64_t targets = hwy::SupportedTargets() & HWY_TARGETS;
   set_machine_field("simd", hwy::TargetName(targets & -targets));  // the lowest bit is the best
 }
 
