@@ -125,7 +125,7 @@ std::vector<double> ticks(double low, double high) {
     }
   std::vector<double> all;
   for (double t = std::ceil(low / step - 1e-9) * step; t <= high + 1e-9 * step; t += step)
-    all.push_back(t);
+    all.push_back(std::abs(t) < 1e-9 * step ? 0 : t);
   return all;
 }
 
@@ -137,7 +137,7 @@ std::string short_number(double v) {
   else if (a >= 1e4)
     std::snprintf(text, sizeof text, "%.4gk", v / 1e3);
   else
-    std::snprintf(text, sizeof text, "%.3g", v);
+    std::snprintf(text, sizeof text, a >= 100 ? "%.0f" : "%.3g", v);
   return text;
 }
 
@@ -168,8 +168,8 @@ std::string drawn(const Curve& curve) {
            short_number(curve.log_scale ? std::pow(10, t) : t) + "</text>";
   }
   for (const double t : ticks(0, last))
-    svg += "<text x=\"" + number(px(t), 1) + "\" y=\"184\" text-anchor=\"middle\">" +
-           short_number(t) + "</text>";
+    svg += "<text x=\"" + number(px(t), 1) + "\" y=\"184\" text-anchor=\"" +
+           (px(t) > kWide - 2 * kRight ? "end" : "middle") + "\">" + short_number(t) + "</text>";
   std::string points, dots;
   for (size_t i = 0; i < curve.y.size(); ++i) {
     if (curve.log_scale && !(curve.y[i] > 0)) continue;
