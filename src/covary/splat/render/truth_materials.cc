@@ -6,6 +6,9 @@
 #include <cstdint>
 #include <numbers>
 #include <utility>
+#include <vector>
+
+#include "covary/core/base/random.h"
 
 namespace covary::render {
 namespace {
@@ -93,25 +96,38 @@ Vector3f rgb(int r, int g, int b) {
 }
 
 float gradient_noise(const Vector3f& p) {
+  // Numbers 0 .. 255 in disorder, twice over: slopes repeat after 256 cells, farther than anyone sees.
+  static const std::array<uint8_t, 512> kTable = [] {
+    std::array<uint8_t, 512> table;
+    const std::vector<int64_t> order = Random(1, stream_of("studio.noise")).permutation(256);
+    for (size_t i = 0; i < 512; ++i) table[i] = static_cast<uint8_t>(order[i & 255]);
+    return table;
+  }();
   const float fx = std::floor(p.x()), fy = std::floor(p.y()), fz = std::floor(p.z());
-  const int ix = static_cast<int>(fx), iy = static_cast<int>(fy), iz = static_cast<int>(fz);
   const float x = p.x() - fx, y = p.y() - fy, z = p.z() - fz;
-  const auto slope = [&](int dx, int dy, int dz) {
-    // One of 16 directions along the edges of a cube.
-    const uint32_t h = hash(ix + dx, iy + dy, iz + dz) & 15u;
-    const float a = x - static_cast<float>(dx), b = y - static_cast<float>(dy),
-                c = z - static_cast<float>(dz);
+  const unsigned ix = static_cast<unsigned>(static_cast<int>(fx)) & 255u;
+  const unsigned iy = static_cast<unsigned>(static_cast<int>(fy)) & 255u;
+  const unsigned iz = static_cast<unsigned>(static_cast<int>(fz)) & 255u;
+  const auto slope = [](unsigned h, float a, float b, float c) {
+    // One of 12 directions along the edges of a cube, four of them twice.
+    h &= 15u;
     const float u = h < 8 ? a : b, v = h < 4 ? b : (h == 12 || h == 14 ? a : c);
     return ((h & 1u) ? -u : u) + ((h & 2u) ? -v : v);
   };
   const auto ease = [](float t) { return t * t * t * (t * (t * 6 - 15) + 10); };
-  const float sx = ease(x), sy = ease(y), sz = ease(z);
   const auto lerp = [](float a, float b, float t) { return a + (b - a) * t; };
-  const float a =
-      lerp(lerp(slope(0, 0, 0), slope(1, 0, 0), sx), lerp(slope(0, 1, 0), slope(1, 1, 0), sx), sy);
-  const float b =
-      lerp(lerp(slope(0, 0, 1), slope(1, 0, 1), sx), lerp(slope(0, 1, 1), slope(1, 1, 1), sx), sy);
-  return lerp(a, b, sz);
+  const float sx = ease(x), sy = ease(y), sz = ease(z);
+  const unsigned a = kTable[ix] + iy, b = kTable[ix + 1] + iy;
+  const unsigned aa = kTable[a & 255u] + iz, ab = kTable[(a + 1) & 255u] + iz;
+  const unsigned ba = kTable[b & 255u] + iz, bb = kTable[(b + 1) & 255u] + iz;
+  const float low =
+      lerp(lerp(slope(kTable[aa], x, y, z), slope(kTable[ba], x - 1, y, z), sx),
+           lerp(slope(kTable[ab], x, y - 1, z), slope(kTable[bb], x - 1, y - 1, z), sx), sy);
+  const float high = lerp(
+      lerp(slope(kTable[aa + 1], x, y, z - 1), slope(kTable[ba + 1], x - 1, y, z - 1), sx),
+      lerp(slope(kTable[ab + 1], x, y - 1, z - 1), slope(kTable[bb + 1], x - 1, y - 1, z - 1), sx),
+      sy);
+  return lerp(low, high, sz);
 }
 
 float fractal_noise(const Vector3f& p, float frequency, int octaves, float width) {

@@ -21,7 +21,7 @@ struct SampleViewOptions {
   int64_t width = 320;    // px
   int64_t height = 240;   // px
   double fov = 45;        // horizontal field of view, degrees
-  double distance = 3.3;  // of the cameras from the middle, world
+  double distance = 3.4;  // of the cameras from the middle, world
   double jitter = 0.08;   // random share by which distance, direction and aim vary, 1
   int64_t seed = 42;      // of everything random in the sample
   int64_t points = 4000;  // sparse points on the surfaces

@@ -204,7 +204,7 @@ TEST(Studio, TheFrameIsACommonOne) {
   EXPECT_EQ(raw.capture.scene_from_capture, Eigen::Matrix4d::Identity());
   EXPECT_EQ(raw.capture.views[2].image.pixels, t.capture.views[2].image.pixels);
   const double unit = geometry::similarity_scale(t.capture.scene_from_capture);
-  EXPECT_NEAR(unit, 1 / 3.3, 0.05);
+  EXPECT_NEAR(unit, 1 / 3.4, 0.05);
   for (size_t i = 0; i < 6; ++i) {
     EXPECT_LT((geometry::apply(t.capture.scene_from_capture, raw.capture.views[i].camera.centre()) -
                t.capture.views[i].camera.centre())

@@ -54,7 +54,7 @@ std::vector<scene::Camera> dome_cameras(const SampleViewOptions& options) {
       const double elevation = std::max(0.1, kRings[r].elevation * kPi / 180 + 0.5 * vary(z[1]));
       const double distance = options.distance * (1 + 0.6 * vary(z[2]));
       const Eigen::Vector3d target =
-          middle + Eigen::Vector3d(vary(y[0]), vary(y[1]), 0.5 * vary(y[2]));
+          middle + 0.6 * Eigen::Vector3d(vary(y[0]), vary(y[1]), vary(y[2]));
       const Eigen::Vector3d away(std::cos(elevation) * std::cos(azimuth),
                                  std::cos(elevation) * std::sin(azimuth), std::sin(elevation));
       scene::Camera c;
