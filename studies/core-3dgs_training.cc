@@ -121,7 +121,7 @@ const scene::Capture& fox(StudyContext& c, int64_t downscale) {
 
 fit::TrainOptions chair_options(StudyContext& c, const std::string& strategy) {
   fit::TrainOptions o;
-  o.steps = c.smoke() ? 120 : 3000;
+  o.steps = c.smoke() ? 400 : 3000;
   o.strategy = strategy;
   o.max_gaussians = 30000;
   o.init_count = c.smoke() ? 0 : 10000;  // random start: the capture has no points
@@ -144,7 +144,7 @@ const FitFigures& fox_fit(StudyContext& c, const std::string& init, uint64_t see
   return c.shared<FitFigures>("fox fit " + init + std::to_string(seed), [&] {
     const scene::Capture& capture = fox(c, 8);
     fit::TrainOptions o;
-    o.steps = c.smoke() ? 120 : 3000;
+    o.steps = c.smoke() ? 400 : 3000;
     o.init = init;
     // As many random Gaussians as there are points, so that the start alone differs.
     o.init_count = init == "random" ? static_cast<int64_t>(capture.points.positions.size()) : 0;

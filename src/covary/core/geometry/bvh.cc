@@ -35,8 +35,7 @@ Bvh::Bvh() : impl_(std::make_unique<Impl>()) {
   if (!impl_->device)
     throw Error(ExitCode::kFailed, "Embree does not start on this machine", "bvh");
   impl_->scene = rtcNewScene(impl_->device);
-//ROB
-  rtcSetSceneBuildQuality(impl_->scene, RTC_BUILD_QUALITY_HIGH);
+  rtcSetSceneFlags(impl_->scene, RTC_SCENE_FLAG_ROBUST);
 }
 
 Bvh::~Bvh() = default;

@@ -118,7 +118,7 @@ TEST(Studio, DepthPutsTheTurntablesTopAtZero) {
         if (id == floor) {
           EXPECT_NEAR(p.z(), -0.28, 1e-4);
           ++on_floor;
-        } else if (p.head<2>().norm() < 1.2) {
+        } else if (p.head<2>().norm() < 1.1) {  // the foot is wider
           EXPECT_NEAR(p.z(), 0, 1e-4);
           ++on_top;
         }
@@ -141,7 +141,7 @@ TEST(Studio, NormalsAreUnitAndFaceTheCamera) {
                                   static_cast<float>((y + 0.5 - c.cy) / c.fy), 1);
         ASSERT_NEAR(n.norm(), 1, 1e-4);
         ASSERT_LT(n.dot(ray), 1e-4f);
-        if (t.ids[v].at(y, x)[0] == table && unproject(t, v, x, y).head<2>().norm() < 1.2) {
+        if (t.ids[v].at(y, x)[0] == table && unproject(t, v, x, y).head<2>().norm() < 1.1) {
           const Eigen::Vector3d up =
               (t.capture.scene_from_capture * Eigen::Vector4d(0, 0, 1, 0)).head<3>().normalized();
           EXPECT_LT((n.cast<double>() - c.cam_from_world.topLeftCorner<3, 3>() * up).norm(), 1e-3);
