@@ -4,9 +4,9 @@
 //
 //   auto strategy = make_strategy("default", options);
 //   strategy->init(table, scene);
-//   for each step: for each view: strategy->before_backward(view), loss.backward(),
-//   strategy->after_backward(view);
-//                  adam.step(...); Edits e = strategy->after_step(step);
+//   for each step:
+//     for each view: strategy->before_backward(view); loss.backward(); strategy->after_backward(view);
+//     adam.step(...); Edits e = strategy->after_step(step);
 //
 // A strategy keeps per-Gaussian statistics in the table (add_statistic), so that checkpoints and
 // edits carry them, and anything else in state()/restore(). All draws come from base/random.h by

@@ -1,9 +1,8 @@
 // The trainer: a capture in, a scene of Gaussians out, with every intermediate state safe on disk.
 //
 //   Trainer trainer(load_capture("data/fox", options.capture), options);
-//   RunResult run = trainer.run({.out = "out/fox"});            // 30,000 steps, or fewer by
-//   options.steps run.scene                                                    // in the capture's
-//   frame
+//   RunResult run = trainer.run({.out = "out/fox"});   // 30,000 steps, or options.steps
+//   run.scene                                          // in the capture's frame
 //
 // The run folder holds config.json, log.jsonl, checkpoint/state.cov, and at the end scene.ply,
 // cameras.json, metrics.json and report.html. Training happens in the scene's (normalised) frame;

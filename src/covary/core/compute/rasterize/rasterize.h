@@ -1,9 +1,10 @@
 // Compositing: projected primitives to pixels, front to back, and the gradient back.
 //
 // A pixel at p visits the primitives of its tile nearest first:
-//   alpha = min(0.99, o * value(p - centre)), skipped below 1/255; stop BEFORE a blend that brings
-//   T to 1e-4 or less color += T * alpha * feature;  T *= 1 - alpha;    at the end  color += T *
-//   background
+//   alpha = min(0.99, o * value(p - centre))     skipped below 1/255
+//   stop BEFORE a blend that brings T to 1e-4 or less
+//   color += T * alpha * feature;  T *= 1 - alpha
+//   at the end  color += T * background
 //
 // The backward pass walks the same order again with the prefix known from the forward result, so T
 // is the forward's T bit for bit. Tiles write their part of a primitive's gradient into the pair's

@@ -1,10 +1,10 @@
 // Adam over the parameters of a RowTable, in one fused sweep a tensor.
 //
 //   AdamOptions options;                       // betas 0.9, 0.999; eps 1e-15
-//   Adam adam(table, options);                 // keeps a reference to the table; the table holds
-//   all state loss.backward(); adam.step(gradients(table), step);                        // every
-//   row moves; step counts from 1 adam.step({{"means", g}, {"shN", c}}, step, visible);     //
-//   visible: int64 [M], ascending and distinct
+//   Adam adam(table, options);                 // the table holds all state
+//   loss.backward();
+//   adam.step(gradients(table), step);         // every row moves; step counts from 1
+//   adam.step({{"means", g}, {"shN", c}}, step, visible);  // int64 [M], ascending and distinct
 //
 // A gradient is dense ([N,...], the parameter's shape) or, when `visible` is given, may be compact
 // ([M,...]: row i belongs to parameter row visible[i]). A parameter without a gradient does not

@@ -4,13 +4,11 @@
 //
 //   RowTable table;
 //   table.add("means", means, exponential(1.6e-4, 1.6e-6, 30000));     // [N,3]
-//   table.add("shN", shN, constant(1.25e-4));                          // [N,K,3]: any shape behind
-//   the rows table.add_statistic("grad2d", at::zeros({n}, at::kDouble));        // carried along,
-//   not trained, any dtype
+//   table.add("shN", shN, constant(1.25e-4));                          // [N,K,3]: any shape
+//   table.add_statistic("grad2d", at::zeros({n}, at::kDouble));        // carried, not trained
 //   ...
 //   table.drop(keep);                                       // bool [N]
-//   table.replace(ids, 2, {{"means", m}, {"scales", s}});   // split: both children of ids[i] stand
-//   together
+//   table.replace(ids, 2, {{"means", m}, {"scales", s}});   // children stand together
 //
 // Moments go with their rows; new rows get zero moments. After an edit `parameter(name)` is another
 // tensor (a leaf that requires a gradient and has none yet): ask again instead of keeping it.
