@@ -108,7 +108,7 @@ std::string histogram_text(const Histogram& h) {
   std::string out = number_text("%.3g ", h.low);
   for (const int64_t n : h.counts)
     out += kBars[n == 0 ? 0 : std::clamp<int64_t>((8 * n + most - 1) / most, 1, 8)];
-  return out + number_text(" %.3g", h.high) + number_text(", median %.3g", h.median);
+  return out + number_text(" %.3g", h.high + 0.0) + number_text(", median %.3g", h.median);
 }
 
 }  // namespace covary::cli

@@ -69,14 +69,14 @@ std::vector<scene::NamedCamera> split_of(const scene::CameraFile& file, const st
   return out;
 }
 
-// Where most of the scene is: median centre and the radius that holds 90% of the Gaussians.
-void ball_of(const scene::Cloud& cloud, Eigen::Vector3d* centre, double* radius) {
+// Where most of the scene is: median centre, and the radius that holds this share of the Gaussians.
+void ball_of(const scene::Cloud& cloud, double share, Eigen::Vector3d* centre, double* radius) {
   const at::Tensor means = cloud.means.to(at::kDouble);
   const at::Tensor middle = std::get<0>(means.median(0));
   const at::Tensor distance = (means - middle).norm(2, {1});
   const at::Tensor sorted = std::get<0>(distance.sort());
   for (int k = 0; k < 3; ++k) (*centre)[k] = middle[k].item<double>();
-  *radius = sorted[(sorted.size(0) - 1) * 9 / 10].item<double>();
+  *radius = sorted[std::lround(share * static_cast<double>(sorted.size(0) - 1))].item<double>();
 }
 
 std::vector<scene::NamedCamera> numbered(const std::vector<scene::Camera>& cameras) {
@@ -125,7 +125,7 @@ std::vector<scene::NamedCamera> frames_of(const RenderOptions& o, const scene::C
                   "name some: --cameras CAPTURE; or go round it: --path orbit");
     Eigen::Vector3d centre;
     double radius;
-    ball_of(cloud, &centre, &radius);
+    ball_of(cloud, 0.6, &centre, &radius);
     cameras = {scene::camera_of_ball(centre, radius, {0, 0, 1}, 640, 480)};
     // One camera alone does not say what it looks at: the same from the other side does.
     scene::Camera other = scene::looking_at(
@@ -300,7 +300,7 @@ Result run_render(const Job& job) {
   // Depth pictures share one scale: the farthest point of the middle 90% from any camera.
   Eigen::Vector3d centre;
   double radius;
-  ball_of(scene.cloud, &centre, &radius);
+  ball_of(scene.cloud, 0.9, &centre, &radius);
   double depth_far = 1e-9;
   for (const auto& f : frames)
     depth_far = std::max(depth_far, (f.camera.centre() - centre).norm() + 1.5 * radius);

@@ -94,7 +94,7 @@ int run(const char* text) {
     return report(e);
   } catch (const Interrupted& i) {
     status_line("");
-    log(LogLevel::kError, "interrupted: the same command with --resume goes on");
+    log(LogLevel::kError, "interrupted");
     return i.exit_code;
   } catch (const std::bad_alloc&) {
     return report(

@@ -7,6 +7,7 @@
 #include "covary/cli/verbs/verb.h"
 #include "covary/core/base/error.h"
 #include "covary/core/base/file.h"
+#include "covary/core/base/interrupt.h"
 #include "covary/core/base/log.h"
 
 namespace covary::cli {
@@ -80,7 +81,14 @@ Result run_train(const Job& job) {
   for (const fs::path& file : out.files)
     AtomicFile probe(file);  // a place that cannot be written is said first
 
-  const fit::RunResult run = train_once(job.invocation, options, job.common, out.run);
+  fit::RunResult run;
+  try {
+    run = train_once(job.invocation, options, job.common, out.run);
+  } catch (const Interrupted&) {
+    const std::string where = out.temporary ? out.files[0].string() : out.run.string();
+    log(LogLevel::kError, "to go on: covary train -o " + where + " --resume");
+    throw;
+  }
   for (const fs::path& file : out.files) write_file(file, read_file(out.run / "scene.ply"));
 
   Result result;
