@@ -8,9 +8,9 @@
 #include <string>
 #include <utility>
 
-#include "covary/core/base/error.h"
 #include "covary/core/base/random.h"
 #include "covary/core/geometry/rigid.h"
+#include "covary/splat/scene/split.h"
 
 namespace covary::render {
 namespace {
@@ -101,48 +101,20 @@ std::vector<int64_t> lay_out_sample(scene::Capture& capture,
       options.background == "auto" ? "black" : options.background, &capture.random_background);
   capture.background = {color[0], color[1], color[2]};
 
-  std::vector<int64_t> train, test;
-  for (int64_t i = 0; i < static_cast<int64_t>(cameras.size()); ++i) {
-    (options.test_every > 0 && i % options.test_every == 0 ? test : train).push_back(i);
-  }
-  if (train.empty()) {
-    capture.notes.push_back(
-        "holding out every view would leave none to train on: none is held out");
-    std::swap(train, test);
-  }
-  if (options.max_views > 0 && static_cast<int64_t>(train.size()) > options.max_views) {
-    std::vector<int64_t> some;
-    for (int64_t k = 0; k < options.max_views; ++k) {
-      some.push_back(
-          train[static_cast<size_t>(k * static_cast<int64_t>(train.size()) / options.max_views)]);
-    }
-    train = std::move(some);
-  }
-
-  std::vector<Eigen::Vector3d> centres;
-  Eigen::Vector3d mean = Eigen::Vector3d::Zero();
-  for (const int64_t i : train) {
-    centres.push_back(geometry::apply(frame, cameras[static_cast<size_t>(i)].centre()));
-    mean += centres.back() / static_cast<double>(train.size());
-  }
-  double most = 0;
-  for (const Eigen::Vector3d& c : centres) most = std::max(most, (c - mean).norm());
-  capture.extent = most > 1e-9 ? 1.1 * most : 1;
+  const scene::ViewChoice choice =
+      scene::choose_views(static_cast<int64_t>(cameras.size()), {}, options, capture.notes);
+  std::vector<scene::Camera> training;
+  for (const int64_t i : choice.training) training.push_back(cameras[static_cast<size_t>(i)]);
+  const double extent = scene::extent_of(training, frame);
+  capture.extent = extent > 1e-9 ? extent : 1;
 
   std::vector<int64_t> chosen;
-  if (options.split != "test") chosen.insert(chosen.end(), train.begin(), train.end());
-  if (options.split != "train") chosen.insert(chosen.end(), test.begin(), test.end());
-  if (chosen.empty()) {
-    throw Error(ExitCode::kData, "there is no view in the split '" + options.split + "'", "split",
-                "use --split all, or --test-every 8");
-  }
-  std::sort(chosen.begin(), chosen.end());
-  for (size_t k = 0; k < chosen.size(); ++k) {
-    const bool held = std::binary_search(test.begin(), test.end(), chosen[k]);
-    (held ? capture.test : capture.train).push_back(static_cast<int64_t>(k));
+  for (const scene::ChosenView& v : choice.loaded) {
+    (v.held_out ? capture.test : capture.train).push_back(static_cast<int64_t>(chosen.size()));
+    chosen.push_back(v.index);
     scene::View view;
-    view.name = view_name(chosen[k]);
-    scene::Camera camera = cameras[static_cast<size_t>(chosen[k])];
+    view.name = view_name(v.index);
+    scene::Camera camera = cameras[static_cast<size_t>(v.index)];
     if (options.downscale > 1) {
       const auto divided = [&](int n) {
         return std::max(1, static_cast<int>(std::lround(static_cast<double>(n) /

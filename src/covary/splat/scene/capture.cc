@@ -15,6 +15,7 @@
 #include "covary/splat/scene/capture_source.h"
 #include "covary/splat/scene/colmap.h"
 #include "covary/splat/scene/samples.h"
+#include "covary/splat/scene/split.h"
 #include "covary/splat/scene/undistort.h"
 
 namespace covary::scene {
@@ -91,46 +92,21 @@ struct Selection {
 
 Selection select_photos(std::vector<PhotoSource> photos, bool own_split,
                         const CaptureOptions& options, std::vector<std::string>& notes) {
-  std::vector<size_t> train, test;
-  for (size_t i = 0; i < photos.size(); ++i) {
-    const bool held =
-        own_split ? photos[i].test
-                  : options.test_every > 0 && i % static_cast<size_t>(options.test_every) == 0;
-    (held ? test : train).push_back(i);
-  }
-  if (train.empty() && !own_split) {
-    // One photo, or test_every 1: nothing would be left to train on.
-    notes.push_back("holding out every view would leave none to train on: none is held out");
-    std::swap(train, test);
-  }
-  if (train.empty()) notes.push_back("the capture's own split has no training views");
-  if (options.max_views > 0 && train.size() > static_cast<size_t>(options.max_views)) {
-    const auto keep = static_cast<size_t>(options.max_views);
-    notes.push_back("took " + std::to_string(keep) + " of " + std::to_string(train.size()) +
-                    " training views, evenly spaced");
-    std::vector<size_t> some;
-    for (size_t i = 0; i < keep; ++i) some.push_back(train[i * train.size() / keep]);
-    train = std::move(some);
-  }
+  std::vector<bool> own_test;
+  if (own_split)
+    for (const PhotoSource& p : photos) own_test.push_back(p.test);
+  const ViewChoice chosen =
+      choose_views(static_cast<int64_t>(photos.size()), own_test, options, notes);
   Selection out;
-  for (const size_t i : train) {
+  for (const int64_t i : chosen.training) {
     Camera c;
-    c.cam_from_world = photos[i].cam_from_world;
+    c.cam_from_world = photos[static_cast<size_t>(i)].cam_from_world;
     out.training_cameras.push_back(c);
   }
-  std::vector<std::pair<size_t, bool>> chosen;
-  if (options.split != "test")
-    for (const size_t i : train) chosen.emplace_back(i, false);
-  if (options.split != "train")
-    for (const size_t i : test) chosen.emplace_back(i, true);
-  std::sort(chosen.begin(), chosen.end());
-  for (const auto& [i, held] : chosen) {
-    (held ? out.test : out.train).push_back(static_cast<int64_t>(out.photos.size()));
-    out.photos.push_back(std::move(photos[i]));
+  for (const ChosenView& v : chosen.loaded) {
+    (v.held_out ? out.test : out.train).push_back(static_cast<int64_t>(out.photos.size()));
+    out.photos.push_back(std::move(photos[static_cast<size_t>(v.index)]));
   }
-  if (out.photos.empty())
-    throw Error(ExitCode::kData, "there is no view in the split '" + options.split + "'", "split",
-                "use --split all, or --test-every 8");
   return out;
 }
 
@@ -349,21 +325,6 @@ Points finite_points(Points points, std::vector<std::string>& notes) {
   if (bad > 0) notes.push_back(std::to_string(bad) + " points are not finite and were dropped");
   if (out.positions.empty()) notes.push_back("there are no points: random initialisation");
   return out;
-}
-
-// 1.1 * the largest distance of a training camera from their mean, scene units; 0 when they stand
-// at one place.
-double extent_of(const std::vector<Camera>& cameras, const Eigen::Matrix4d& scene_from_capture) {
-  std::vector<Eigen::Vector3d> centres;
-  Eigen::Vector3d mean = Eigen::Vector3d::Zero();
-  for (const Camera& c : cameras) {
-    centres.push_back((scene_from_capture * c.centre().homogeneous()).head<3>());
-    mean += centres.back();
-  }
-  mean /= static_cast<double>(std::max<size_t>(1, centres.size()));
-  double most = 0;
-  for (const auto& c : centres) most = std::max(most, (c - mean).norm());
-  return 1.1 * most;
 }
 
 Capture load_folder(const std::string& where, const CaptureOptions& options) {
