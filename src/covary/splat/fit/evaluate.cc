@@ -11,6 +11,7 @@
 #include "covary/core/base/progress.h"
 #include "covary/core/base/threads.h"
 #include "covary/core/compute/ssim/op.h"
+#include "covary/core/eval/image.h"
 #include "covary/splat/fit/activate.h"
 #include "covary/splat/fit/loss.h"
 #include "covary/splat/fit/lpips.h"
@@ -18,7 +19,6 @@
 namespace covary::fit {
 namespace {
 
-constexpr double kPerfect = 100;  // dB: what equal images score, so that means stay finite
 constexpr double kErrorRange = 0.25;
 
 at::Tensor as_float(const at::Tensor& image) {
@@ -26,29 +26,9 @@ at::Tensor as_float(const at::Tensor& image) {
   return image.to(at::kFloat).div_(255);
 }
 
-template <class F>
-double decibels(const at::Tensor& image, const at::Tensor& truth, const at::Tensor& mask,
-                F&& value) {
-  const at::Tensor a = as_float(image), b = as_float(truth);
-  if (a.sizes() != b.sizes() || a.dim() != 3)
-    throw Error(ExitCode::kFailed, "images of two sizes are compared", "psnr");
-  const int64_t pixels = a.size(0) * a.size(1), channels = a.size(2);
-  const float* x = a.const_data_ptr<float>();
-  const float* y = b.const_data_ptr<float>();
-  const float* m = mask.defined() ? mask.const_data_ptr<float>() : nullptr;
-  const double sum = ordered_sum(pixels, [&](int64_t i) {
-    if (m && !(m[i] > 0)) return 0.0;
-    double s = 0;
-    for (int64_t k = i * channels; k < (i + 1) * channels; ++k) {
-      const double d = value(x[k]) - value(y[k]);
-      s += d * d;
-    }
-    return s;
-  });
-  const double counted =
-      m ? ordered_sum(pixels, [&](int64_t i) { return m[i] > 0 ? 1.0 : 0.0; }) : double(pixels);
-  const double mse = sum / (std::max(1.0, counted) * static_cast<double>(channels));
-  return mse > 0 ? std::min(kPerfect, -10 * std::log10(mse)) : kPerfect;
+// A view whose every pixel is masked says nothing; it scores as equal, so that means stay finite.
+bool nothing_counts(const at::Tensor& mask) {
+  return mask.defined() && !mask.gt(0).any().item<bool>();
 }
 
 double clamped(float v) { return std::clamp(static_cast<double>(v), 0.0, 1.0); }
@@ -75,7 +55,7 @@ double mean_over(const std::vector<ViewScore>& views, F&& figure) {
 }  // namespace
 
 double psnr(const at::Tensor& image, const at::Tensor& truth, const at::Tensor& mask) {
-  return decibels(image, truth, mask, clamped);
+  return nothing_counts(mask) ? eval::kPsnrCap : eval::psnr(as_float(image), as_float(truth), mask);
 }
 
 data::Image8 picture(const at::Tensor& image) {
@@ -150,8 +130,9 @@ Evaluation evaluate(const scene::Cloud& scene, const scene::Capture& capture,
     score.seconds = wall_seconds() - began;
     score.name = view.name;
     score.psnr = psnr(image, target.image, target.mask);
-    score.psnr_8bit = decibels(image, target.image, target.mask,
-                               [](float v) { return std::round(clamped(v) * 255) / 255; });
+    score.psnr_8bit = nothing_counts(target.mask)
+                          ? eval::kPsnrCap
+                          : eval::psnr_8bit(image, as_float(target.image), target.mask);
     score.ssim = compute::ssim(image, target.image, compute::SsimPadding::kZero, target.mask);
     if (lpips) score.lpips = (*lpips)(image, as_float(target.image));
     if (i == 0) {
