@@ -10,13 +10,13 @@
 #include "covary/core/base/log.h"
 #include "covary/core/base/random.h"
 #include "covary/core/compute/knn/op.h"
+#include "covary/core/compute/sh/sh.h"
 #include "covary/splat/fit/frame.h"
 #include "covary/splat/scene/ply.h"
 
 namespace covary::fit {
 namespace {
 
-constexpr double kC0 = 0.28209479177387814;  // the degree-0 harmonic
 constexpr int64_t kRandomCount = 100'000;
 constexpr double kSmallestSquare = 1e-7;  // of a distance to neighbours, scene units^2
 
@@ -152,7 +152,7 @@ scene::Cloud starting_cloud(const scene::Capture& capture, const TrainOptions& o
   }
   const double opacity = mcmc ? 0.5 : 0.1;
   cloud.opacities = at::full({n}, std::log(opacity / (1 - opacity)), at::kFloat);
-  cloud.sh0 = ((seeds.colors - 0.5) / kC0).unsqueeze(1).contiguous();
+  cloud.sh0 = ((seeds.colors - 0.5) / compute::kShC0).unsqueeze(1).contiguous();
   cloud.shN = at::zeros({n, (options.sh_degree + 1) * (options.sh_degree + 1) - 1, 3}, at::kFloat);
   return cloud;
 }

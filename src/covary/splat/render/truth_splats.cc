@@ -10,14 +10,13 @@
 #include <vector>
 
 #include "covary/core/base/random.h"
+#include "covary/core/compute/sh/sh.h"
 #include "covary/core/geometry/rigid.h"
 #include "covary/splat/render/rasterize.h"
 #include "covary/splat/render/truth_views.h"
 
 namespace covary::render {
 namespace {
-
-constexpr double kC0 = 0.28209479177387814;  // the constant spherical harmonic
 
 at::Tensor tensor_of(const std::vector<float>& values, at::IntArrayRef shape) {
   at::Tensor t = at::empty(shape, at::kFloat);
@@ -97,7 +96,7 @@ SplatsTruth make_splats(const SplatsOptions& options,
       mean_values.push_back(static_cast<float>(p[k]));
       scales.push_back(
           static_cast<float>(std::log(options.scale * unit) + 0.4 * std::clamp(s[c], -2.5, 2.5)));
-      sh0.push_back(static_cast<float>((base[static_cast<size_t>(i)][c] - 0.5) / kC0));
+      sh0.push_back(static_cast<float>((base[static_cast<size_t>(i)][c] - 0.5) / compute::kShC0));
     }
     opacities.push_back(static_cast<float>(1.2 + s[3]));
     for (int64_t b = 1; b < bands; ++b) {
