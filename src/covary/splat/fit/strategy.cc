@@ -14,6 +14,7 @@ class NoStrategy final : public Strategy {
  public:
   void init(nn::RowTable&, const SceneFacts&) override {}
   void resume(nn::RowTable&, const SceneFacts&, const nlohmann::json&) override {}
+  bool reads_absolute_gradients() const override { return false; }
   Edits after_step(const StepFacts&) override { return {}; }
 };
 

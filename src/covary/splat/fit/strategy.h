@@ -67,6 +67,8 @@ class Strategy {
   virtual void resume(nn::RowTable& table, const SceneFacts& scene,
                       const nlohmann::json& state) = 0;
 
+  // Whether after_backward looks at the absolute parts of Footprints::screen_gradients, which the backward pass then sums.
+  virtual bool reads_absolute_gradients() const { return true; }
   virtual void before_backward(const ViewFacts&) {}
   virtual void after_backward(const ViewFacts&) {}
   virtual Edits after_step(const StepFacts& step) = 0;

@@ -35,6 +35,8 @@ class DefaultStrategy final : public Strategy {
     scene_ = scene;
   }
 
+  bool reads_absolute_gradients() const override { return options_.absgrad; }
+
   void after_backward(const ViewFacts& view) override {
     if (view.step > stop_) return;
     const render::Footprints& f = view.footprints;

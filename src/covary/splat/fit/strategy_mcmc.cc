@@ -25,6 +25,8 @@ class McmcStrategy final : public Strategy {
     scene_ = scene;
   }
 
+  bool reads_absolute_gradients() const override { return false; }
+
   Edits after_step(const StepFacts& facts) override {
     Edits edits;
     if (facts.step > start_ && facts.step < stop_ && facts.step % options_.every == 0) {

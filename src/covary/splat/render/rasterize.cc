@@ -99,8 +99,9 @@ ViewResult render_view(const Primitives& g, const Views& views, int64_t v,
   r.footprints.radii = splats.halves.amax(1);
   r.footprints.depths = splats.depths.detach();
   r.footprints.screen_gradients = at::zeros({splats.ids.size(0), 4}, type);
-  const auto out = compute::composite(splats, features, behind, project_options.footprint, grid,
-                                      lists, r.footprints.screen_gradients);
+  const auto out =
+      compute::composite(splats, features, behind, project_options.footprint, grid, lists,
+                         r.footprints.screen_gradients.narrow(1, 0, o.absolute_gradients ? 4 : 2));
   r.alpha = (1 - out.transmittance).unsqueeze(2);
   r.color = out.image.size(2) == colors ? out.image : out.image.narrow(2, 0, colors);
   if (o.depth) {

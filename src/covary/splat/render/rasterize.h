@@ -50,6 +50,7 @@ struct RasterizeOptions {
   double dilation = 0.3;               // added to the screen covariance, px^2
   double near = 0.01, far = 1e10;      // camera z, scene units
   double radius_clip = 0;              // drop what is not larger on screen, px
+  bool absolute_gradients = true;      // Footprints::screen_gradients with its absolute sums
   bool exact_tiles = true;             // only tiles that the ellipse truly crosses
   int stride = 1, offset_x = 0,
       offset_y =
@@ -69,9 +70,10 @@ struct Footprints {
   at::Tensor radii;             // [M] px, the larger half-size of the extent
   at::Tensor depths;            // [M] camera z
   at::Tensor screen_gradients;  // [M,4]: d loss / d centre (signed x, y; px), then the sums of its
-                                // absolute per-pixel parts; filled by backward
-  at::Tensor weight_sums;       // [M] double, with options.weights
-  at::Tensor hits;              // [M] int64 pixels with non-zero weight, with options.weights
+      // absolute per-pixel parts (0 without absolute_gradients); filled by
+      // backward
+  at::Tensor weight_sums;  // [M] double, with options.weights
+  at::Tensor hits;         // [M] int64 pixels with non-zero weight, with options.weights
 };
 
 struct Rendered {

@@ -161,6 +161,24 @@ TEST(Render, ScreenGradientsAreThoseOfTheCentres) {
   EXPECT_TRUE((s.narrow(1, 2, 2) >= s.narrow(1, 0, 2).abs() * 0.999).all().item<bool>());
 }
 
+TEST(Render, WithoutAbsoluteGradientsTheOthersAreTheSameBits) {
+  std::vector<at::Tensor> screen, means;
+  for (const bool absolute : {true, false}) {
+    Primitives g = make_primitives(30, at::kFloat);
+    g.means.requires_grad_(true);
+    RasterizeOptions o;
+    o.absolute_gradients = absolute;
+    const Rendered r = rasterize(g, views_of({camera_at(0)}), o);
+    (r.color * normal(20, r.color.sizes()).to(at::kFloat)).sum().backward();
+    screen.push_back(r.footprints[0].screen_gradients);
+    means.push_back(g.means.grad());
+  }
+  EXPECT_TRUE(at::equal(means[0], means[1]));
+  EXPECT_TRUE(at::equal(screen[0].narrow(1, 0, 2), screen[1].narrow(1, 0, 2)));
+  EXPECT_GT(screen[0].narrow(1, 2, 2).sum().item<double>(), 0);
+  EXPECT_EQ(screen[1].narrow(1, 2, 2).abs().sum().item<double>(), 0);
+}
+
 TEST(Render, FlatDiscSeenHeadOnHasItsDepthAndNormal) {
   Primitives g;
   g.means = at::tensor({0.0, 0.0, 0.0}, at::kFloat).view({1, 3});

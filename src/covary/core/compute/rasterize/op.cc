@@ -13,8 +13,8 @@ namespace {
 enum Input { kCentres, kParams, kOpacities, kFeatures, kBackground };
 
 template <class T>
-RasterInput<T> input_of(const Tensors& in, const at::Tensor& halves, int footprint, const TileGrid& grid,
-                        const TileLists& lists) {
+RasterInput<T> input_of(const Tensors& in, const at::Tensor& halves, int footprint,
+                        const TileGrid& grid, const TileLists& lists) {
   return {.count = in[kCentres].size(0),
           .footprint = footprint,
           .channels = static_cast<int>(in[kFeatures].size(1)),
@@ -31,7 +31,8 @@ RasterInput<T> input_of(const Tensors& in, const at::Tensor& halves, int footpri
 template <class T>
 Tensors forward(const RasterInput<T>& in, const at::TensorOptions& options) {
   const int64_t h = in.grid.height, w = in.grid.width;
-  at::Tensor image = at::empty({h, w, in.channels}, options), transmittance = at::empty({h, w}, options);
+  at::Tensor image = at::empty({h, w, in.channels}, options),
+             transmittance = at::empty({h, w}, options);
   const RasterOutput<T> out{image.data_ptr<T>(), transmittance.data_ptr<T>()};
   if constexpr (std::is_same_v<T, float>) {
     rasterize(in, out);
@@ -42,12 +43,14 @@ Tensors forward(const RasterInput<T>& in, const at::TensorOptions& options) {
 }
 
 template <class T>
-Tensors backward(const RasterInput<T>& in, const Saved& saved, const Tensors& gradients, at::Tensor screen_gradients) {
+Tensors backward(const RasterInput<T>& in, const Saved& saved, const Tensors& gradients,
+                 at::Tensor screen_gradients) {
   const at::Tensor v_image = gradients[0].contiguous(), v_alpha = gradients[1].neg().contiguous();
   Tensors out(saved.inputs.size());
   for (size_t i = 0; i < kBackground; ++i) out[i] = at::empty_like(saved.inputs[i]);
   at::Tensor absolute, background;
-  if (screen_gradients.defined()) absolute = at::empty_like(saved.inputs[kCentres]);
+  const bool wants_absolute = screen_gradients.defined() && screen_gradients.size(1) == 4;
+  if (wants_absolute) absolute = at::empty_like(saved.inputs[kCentres]);
   if (saved.needs[kBackground]) background = at::empty({in.channels}, at::kDouble);
   // the image and transmittance are this node's outputs, saved as the forward pass left them
   const RasterOutput<T> result{const_cast<T*>(saved.outputs[0].const_data_ptr<T>()),
@@ -64,17 +67,18 @@ Tensors backward(const RasterInput<T>& in, const Saved& saved, const Tensors& gr
   } else {
     rasterize_vjp_reference(in, result, v, to);
   }
-  if (background.defined()) out[kBackground] = background.to(saved.inputs[kBackground].scalar_type());
+  if (background.defined())
+    out[kBackground] = background.to(saved.inputs[kBackground].scalar_type());
   if (screen_gradients.defined()) {
     screen_gradients.narrow(1, 0, 2).copy_(out[kCentres]);
-    screen_gradients.narrow(1, 2, 2).copy_(absolute);
+    if (wants_absolute) screen_gradients.narrow(1, 2, 2).copy_(absolute);
   }
   return out;
 }
 
 template <class T>
-Inspected inspect_as(const RasterInput<T>& in, const ProjectedTensors& splats, int top_k, bool median_depth,
-                     bool weights) {
+Inspected inspect_as(const RasterInput<T>& in, const ProjectedTensors& splats, int top_k,
+                     bool median_depth, bool weights) {
   const int64_t h = in.grid.height, w = in.grid.width;
   const auto options = splats.centres.options();
   Inspected r;
@@ -116,45 +120,56 @@ TileLists lists_of(const ProjectedTensors& s, int footprint, const TileGrid& gri
 
 }  // namespace
 
-std::shared_ptr<const TileLists> tile_lists(const ProjectedTensors& s, int footprint, const TileGrid& grid, bool exact) {
+std::shared_ptr<const TileLists> tile_lists(const ProjectedTensors& s, int footprint,
+                                            const TileGrid& grid, bool exact) {
   return std::make_shared<const TileLists>(s.centres.scalar_type() == at::kFloat
                                                ? lists_of<float>(s, footprint, grid, exact)
                                                : lists_of<double>(s, footprint, grid, exact));
 }
 
-Composited composite(const ProjectedTensors& splats, const at::Tensor& features, const at::Tensor& background,
-                     int footprint, const TileGrid& grid, const std::shared_ptr<const TileLists>& lists,
+Composited composite(const ProjectedTensors& splats, const at::Tensor& features,
+                     const at::Tensor& background, int footprint, const TileGrid& grid,
+                     const std::shared_ptr<const TileLists>& lists,
                      const at::Tensor& screen_gradients) {
   const auto type = splats.centres.scalar_type();
-  if (features.dim() != 2 || features.size(0) != splats.centres.size(0) || features.scalar_type() != type)
-    throw Error(ExitCode::kUsage, "has the wrong shape or type", "features", "it must be [M,C] of the type of the splats");
-  if (background.defined() && (background.dim() != 1 || background.size(0) != features.size(1) || background.scalar_type() != type))
-    throw Error(ExitCode::kUsage, "has the wrong shape or type", "background", "it must be [C] of the type of the features");
+  if (features.dim() != 2 || features.size(0) != splats.centres.size(0) ||
+      features.scalar_type() != type)
+    throw Error(ExitCode::kUsage, "has the wrong shape or type", "features",
+                "it must be [M,C] of the type of the splats");
+  if (background.defined() && (background.dim() != 1 || background.size(0) != features.size(1) ||
+                               background.scalar_type() != type))
+    throw Error(ExitCode::kUsage, "has the wrong shape or type", "background",
+                "it must be [C] of the type of the features");
   Tensors inputs = {splats.centres, splats.params, splats.opacities, features.contiguous(),
                     background.defined() ? background.contiguous() : background};
   const at::Tensor halves = splats.halves;
   const Tensors out = differentiable(
       "composite", inputs,
       [&](const Tensors& in) {
-        return type == at::kFloat ? forward(input_of<float>(in, halves, footprint, grid, *lists), features.options())
-                                  : forward(input_of<double>(in, halves, footprint, grid, *lists), features.options());
+        return type == at::kFloat ? forward(input_of<float>(in, halves, footprint, grid, *lists),
+                                            features.options())
+                                  : forward(input_of<double>(in, halves, footprint, grid, *lists),
+                                            features.options());
       },
       [=](const Saved& saved, const Tensors& gradients) {
-        return type == at::kFloat ? backward(input_of<float>(saved.inputs, halves, footprint, grid, *lists), saved,
-                                             gradients, screen_gradients)
-                                  : backward(input_of<double>(saved.inputs, halves, footprint, grid, *lists), saved,
-                                             gradients, screen_gradients);
+        return type == at::kFloat
+                   ? backward(input_of<float>(saved.inputs, halves, footprint, grid, *lists), saved,
+                              gradients, screen_gradients)
+                   : backward(input_of<double>(saved.inputs, halves, footprint, grid, *lists),
+                              saved, gradients, screen_gradients);
       });
   return {out[0], out[1]};
 }
 
-Inspected inspect(const ProjectedTensors& splats, int footprint, const TileGrid& grid, const TileLists& lists, int top_k,
-                  bool median_depth, bool weights) {
+Inspected inspect(const ProjectedTensors& splats, int footprint, const TileGrid& grid,
+                  const TileLists& lists, int top_k, bool median_depth, bool weights) {
   const at::Tensor no_features = at::empty({splats.centres.size(0), 0}, splats.centres.options());
   const Tensors in = {splats.centres, splats.params, splats.opacities, no_features, {}};
   return splats.centres.scalar_type() == at::kFloat
-             ? inspect_as(input_of<float>(in, splats.halves, footprint, grid, lists), splats, top_k, median_depth, weights)
-             : inspect_as(input_of<double>(in, splats.halves, footprint, grid, lists), splats, top_k, median_depth, weights);
+             ? inspect_as(input_of<float>(in, splats.halves, footprint, grid, lists), splats, top_k,
+                          median_depth, weights)
+             : inspect_as(input_of<double>(in, splats.halves, footprint, grid, lists), splats,
+                          top_k, median_depth, weights);
 }
 
 }  // namespace covary::compute

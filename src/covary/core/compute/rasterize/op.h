@@ -11,17 +11,20 @@
 
 namespace covary::compute {
 
-std::shared_ptr<const TileLists> tile_lists(const ProjectedTensors& splats, int footprint, const TileGrid& grid, bool exact);
+std::shared_ptr<const TileLists> tile_lists(const ProjectedTensors& splats, int footprint,
+                                            const TileGrid& grid, bool exact);
 
 struct Composited {
   at::Tensor image;          // [H,W,C]
   at::Tensor transmittance;  // [H,W]
 };
 
-// features [M,C] and background [C] (undefined = 0) of the type of the splats. screen_gradients, if given, is [M,4] and is
-// filled by the backward pass: the gradient by the centre (signed), then the sums of its absolute per-pixel parts.
-Composited composite(const ProjectedTensors& splats, const at::Tensor& features, const at::Tensor& background,
-                     int footprint, const TileGrid& grid, const std::shared_ptr<const TileLists>& lists,
+// features [M,C] and background [C] (undefined = 0) of the type of the splats. screen_gradients, if given, is filled by
+// the backward pass: [M,2] with the gradient by the centre (signed); [M,4] with the sums of its absolute per-pixel parts
+// behind it, which cost the backward pass two sums more a pair.
+Composited composite(const ProjectedTensors& splats, const at::Tensor& features,
+                     const at::Tensor& background, int footprint, const TileGrid& grid,
+                     const std::shared_ptr<const TileLists>& lists,
                      const at::Tensor& screen_gradients = {});
 
 struct Inspected {
@@ -31,7 +34,7 @@ struct Inspected {
   at::Tensor weight_sums;   // [M] double
   at::Tensor hits;          // [M] int64
 };
-Inspected inspect(const ProjectedTensors& splats, int footprint, const TileGrid& grid, const TileLists& lists, int top_k,
-                  bool median_depth, bool weights);
+Inspected inspect(const ProjectedTensors& splats, int footprint, const TileGrid& grid,
+                  const TileLists& lists, int top_k, bool median_depth, bool weights);
 
 }  // namespace covary::compute

@@ -96,7 +96,6 @@ struct TileFrame {
   }
 };
 
-// kSkip: leave at once when no pixel is touched; it pays where much work follows, as in the backward pass.
 // One blend of a vector of pixels: t > 0 is the transmittance of a live pixel, t < 0 minus that of
 // a finished one.
 struct Blend {
@@ -104,6 +103,7 @@ struct Blend {
   Lanes value, alpha;
   LaneMask blended;
 };
+// False when no pixel is touched and kSkip is set: leaving at once pays where much work follows, as in the backward pass.
 template <class F, bool kSkip = true>
 HWY_INLINE bool blend(const float* record, const Lanes* params, Lanes px, Lanes dy, Lanes& t,
                       Blend& b, bool& stopped) {
