@@ -5,6 +5,7 @@
 //   double s = ordered_sum(n, [&](int64_t i) { return x[i]; });   // same bits on 1 and on 64 threads
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <vector>
@@ -16,11 +17,12 @@ int threads();
 void set_threads(int n);
 
 // Calls body(begin, end) for chunks that cover [0, n). Serial when n <= grain, with one thread, or inside another
-// parallel loop. The first exception is rethrown on the calling thread. Chunk borders depend on the number of
-// threads, so a body must not sum across its chunk: use ordered_sum or blocks of fixed size for that.
+// parallel loop. The exception that a serial loop would meet first is rethrown on the calling thread. Chunk borders
+// depend on the number of threads, so a body must not sum across its chunk: use ordered_sum or blocks of fixed size.
 void parallel_for(int64_t n, int64_t grain, const std::function<void(int64_t, int64_t)>& body);
 
 // Calls body(i) for i in [0, n); items are handed out one by one (dynamic), for uneven costs such as tiles.
+// Exceptions as in parallel_for; after one, no further item is begun.
 void parallel_tasks(int64_t n, const std::function<void(int64_t)>& body);
 
 // Calls body(i, worker) likewise; worker in [0, threads()) names scratch memory of the calling thread.

@@ -3,8 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <cmath>
 #include <stdexcept>
+#include <string>
+#include <thread>
 
 namespace covary {
 namespace {
@@ -54,6 +57,28 @@ TEST_F(ThreadsTest, AnExceptionReachesTheCaller) {
                std::runtime_error);
   EXPECT_THROW(parallel_for(10, 1, [](int64_t, int64_t) { throw std::runtime_error("all"); }),
                std::runtime_error);
+}
+
+TEST_F(ThreadsTest, TheExceptionIsTheOneThatASerialLoopMeetsFirst) {
+  set_threads(4);
+  const auto caught = [](auto&& loop) -> std::string {
+    try {
+      loop();
+    } catch (const std::runtime_error& e) {
+      return e.what();
+    }
+    return "nothing";
+  };
+  const auto fail = [](int64_t i) {
+    // the first to fail is the last to be done
+    if (i == 0) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    throw std::runtime_error(std::to_string(i));
+  };
+  for (int repeat = 0; repeat < 5; ++repeat) {
+    EXPECT_EQ(caught([&] { parallel_tasks(64, fail); }), "0");
+    EXPECT_EQ(caught([&] { parallel_for(64, 1, [&](int64_t begin, int64_t) { fail(begin); }); }),
+              "0");
+  }
 }
 
 TEST_F(ThreadsTest, NestedLoopsRunInside) {
