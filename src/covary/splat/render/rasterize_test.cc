@@ -7,19 +7,15 @@
 #include <gtest/gtest.h>
 
 #include "covary/core/base/error.h"
-#include "covary/core/base/random.h"
 #include "covary/core/compute/sh/op.h"
 #include "covary/core/compute/sh/sh.h"
+#include "covary/core/compute/test_tensors.h"
 
 namespace covary::render {
 namespace {
 
 at::Tensor normal(uint64_t stream, at::IntArrayRef shape) {
-  at::Tensor t = at::empty(shape, at::kDouble);
-  const Random rng(5, stream);
-  for (int64_t i = 0; i < t.numel(); ++i)
-    t.data_ptr<double>()[i] = rng.normal(static_cast<uint64_t>(i));
-  return t;
+  return compute::test_normal(5, stream, shape);
 }
 
 Primitives make_primitives(int64_t n, at::ScalarType type, int64_t bands = 16) {

@@ -11,16 +11,13 @@
 #include "covary/core/base/random.h"
 #include "covary/core/base/threads.h"
 #include "covary/core/compute/every_target.h"
+#include "covary/core/compute/test_tensors.h"
 
 namespace covary::compute {
 namespace {
 
 at::Tensor normal(uint64_t stream, at::IntArrayRef shape) {
-  at::Tensor t = at::empty(shape, at::kDouble);
-  const Random rng(7, stream);
-  for (int64_t i = 0; i < t.numel(); ++i)
-    t.data_ptr<double>()[i] = rng.normal(static_cast<uint64_t>(i));
-  return t;
+  return compute::test_normal(7, stream, shape);
 }
 
 struct Scene {

@@ -6,19 +6,15 @@
 #include <gtest/gtest.h>
 
 #include "covary/core/base/error.h"
-#include "covary/core/base/random.h"
 #include "covary/core/compute/every_target.h"
 #include "covary/core/compute/sh/sh.h"
+#include "covary/core/compute/test_tensors.h"
 
 namespace covary::compute {
 namespace {
 
 at::Tensor normal(uint64_t stream, at::IntArrayRef shape) {
-  at::Tensor t = at::empty(shape, at::kDouble);
-  const Random rng(3, stream);
-  for (int64_t i = 0; i < t.numel(); ++i)
-    t.data_ptr<double>()[i] = rng.normal(static_cast<uint64_t>(i));
-  return t;
+  return compute::test_normal(3, stream, shape);
 }
 
 TEST(SphericalHarmonics, BasisIsOrthonormalOnTheSphere) {
