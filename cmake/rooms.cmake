@@ -101,8 +101,9 @@ foreach(room scene render fit)
   covary_room_test(splat/${room} covary_splat)
 endforeach()
 
-# The roof. cli/*.cc is the launcher; cli/verbs/*.cc and studies/*.cc make the library that it opens.
-file(GLOB verb_files CONFIGURE_DEPENDS ${COVARY_SOURCE}/cli/verbs/*.cc ${CMAKE_SOURCE_DIR}/studies/*.cc)
+# The roof. cli/*.cc is the launcher; cli/verbs/*.cc and studies/ make the library that it opens.
+file(GLOB verb_files CONFIGURE_DEPENDS ${COVARY_SOURCE}/cli/verbs/*.cc ${CMAKE_SOURCE_DIR}/studies/*.cc
+     ${CMAKE_SOURCE_DIR}/studies/*/*.cc)
 if(verb_files)
   add_library(covary_verbs SHARED ${verb_files})
   target_link_libraries(covary_verbs PRIVATE covary_splat)

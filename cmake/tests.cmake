@@ -6,9 +6,8 @@ find_package(Python3 COMPONENTS Interpreter REQUIRED)
 add_test(NAME layers COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/layers.py ${CMAKE_SOURCE_DIR})
 add_test(NAME layers_self_test COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/layers.py --self-test)
 
-# study_SLUG_smoke runs the program as a user would. Files SLUG_PART.cc are parts of a study.
+# study_SLUG_smoke runs the program as a user would. Parts of a study lie in studies/SLUG/.
 file(GLOB study_files CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/studies/*.cc)
-list(FILTER study_files EXCLUDE REGEX "_[a-z0-9]+\\.cc$")
 foreach(file ${study_files})
   if(TARGET covary AND TARGET covary_verbs)
     get_filename_component(slug ${file} NAME_WE)

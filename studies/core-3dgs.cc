@@ -1,5 +1,5 @@
 // core-3dgs: posed photos in, a Gaussian scene out. Kerbl et al. 2023, measured on two CPU cores.
-#include "studies/core-3dgs.h"
+#include "studies/core-3dgs/bars.h"
 
 #include <iterator>
 #include <utility>

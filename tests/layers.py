@@ -60,7 +60,7 @@ def breaches(root):
 
     ours = {}   # path relative to src/ -> headers of ours that it includes
     direct = {}  # ... -> a torch header that it includes itself
-    for file in files + sorted((root / "studies").glob("*.cc")):
+    for file in files + sorted((root / "studies").rglob("*.cc")):
         in_source = file.is_relative_to(source)
         path = file.relative_to(source).as_posix() if in_source else ""
         key = file.relative_to(root / "src").as_posix() if in_source else file.relative_to(root).as_posix()

@@ -15,7 +15,7 @@
 #include "covary/splat/fit/trainer.h"
 #include "covary/splat/render/rasterize.h"
 #include "covary/splat/scene/ply.h"
-#include "studies/core-3dgs.h"
+#include "studies/core-3dgs/bars.h"
 
 namespace covary::studies {
 namespace {

@@ -1,5 +1,5 @@
 // The bars of core-3dgs that train: quality (2), recovery of a known scene (4), small renderings (5), a real capture (F).
-#include "studies/core-3dgs_training.h"
+#include "studies/core-3dgs/training.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -19,7 +19,7 @@
 #include "covary/splat/fit/trainer.h"
 #include "covary/splat/render/rasterize.h"
 #include "covary/splat/scene/ply.h"
-#include "studies/core-3dgs.h"
+#include "studies/core-3dgs/bars.h"
 
 namespace covary::studies {
 

@@ -6,7 +6,7 @@
 
 #include "covary/core/base/random.h"
 #include "covary/splat/render/rasterize.h"
-#include "studies/core-3dgs.h"
+#include "studies/core-3dgs/bars.h"
 
 namespace covary::studies {
 namespace {

@@ -16,7 +16,7 @@
 #include "covary/core/compute/rasterize/rasterize.h"
 #include "covary/core/data/archive.h"
 #include "covary/core/eval/ceilings.h"
-#include "studies/core-3dgs.h"
+#include "studies/core-3dgs/bars.h"
 
 namespace covary::studies {
 namespace {
