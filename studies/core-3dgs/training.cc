@@ -306,15 +306,20 @@ BarResult recovery(StudyContext& c) {
   scene::write_ply(folder / "truth.ply", known_cloud(count, 1, 7));
   const scene::Cloud truth = scene::read_ply(folder / "truth.ply");
   const scene::Capture capture = photographed(
-      truth, c.smoke() ? ring_of_cameras(16, 64, 48, 3.5) : ring_of_cameras(32, 160, 120, 3.5));
+      truth, c.smoke() ? ring_of_cameras(16, 64, 48, 3.5) : ring_of_cameras(128, 160, 120, 3.5));
   const scene::Cloud start = disturbed(truth, c.seed());
   scene::write_ply(folder / "start.ply", start);
 
   fit::TrainOptions o;
-  o.steps = c.smoke() ? 250 : 3000;
+  o.steps = c.smoke() ? 250 : 6000;
   o.strategy = "none";
   o.sh_degree = 1;
   o.sh_every = 1;
+  // The noise is in every parameter alike, so directions of colour and turns may move as fast as the rest; and at
+  // constant rates Adam jitters about the truth.
+  o.optimizer.lr_quats = 5e-3;
+  o.optimizer.lr_shN = 2.5e-3;
+  o.optimizer.lr_final_factor = 0.01;
   o.init = (folder / "start.ply").string();
   BarResult r;
   r.baseline = Quantity{

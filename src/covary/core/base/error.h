@@ -14,10 +14,10 @@ namespace covary {
 // Exit codes of the command line; every error knows its own.
 enum class ExitCode : int {
   kDone = 0,
-  kFailed = 1,        // failed while working: out of memory, diverged, a child program failed, internal
-  kUsage = 2,         // wrong from the command line and its config alone
-  kData = 3,          // an input is missing or unusable, an output cannot be written
-  kClaim = 4,         // a study's bar failed, a certificate was rejected
+  kFailed = 1,  // failed while working: out of memory, diverged, a child program failed, internal
+  kUsage = 2,   // wrong from the command line and its config alone
+  kData = 3,    // an input is missing or unusable, an output cannot be written
+  kClaim = 4,   // a study's bar failed, a certificate was rejected
   kInterrupted = 130  // Ctrl-C: checkpoint written, resumable
 };
 
@@ -26,7 +26,10 @@ class Error : public std::runtime_error {
   // what: the fault in one clause; where: the file and field, may be empty; hint: the mend, may be empty.
   Error(ExitCode code, std::string what, std::string where = "", std::string hint = "")
       : std::runtime_error(where.empty() ? what : where + ": " + what),
-        code_(code), message_(std::move(what)), where_(std::move(where)), hint_(std::move(hint)) {}
+        code_(code),
+        message_(std::move(what)),
+        where_(std::move(where)),
+        hint_(std::move(hint)) {}
 
   ExitCode code() const { return code_; }
   const std::string& message() const { return message_; }

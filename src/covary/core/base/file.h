@@ -25,8 +25,10 @@ class AtomicFile {
   void write(const void* data, size_t bytes);
   void write(std::string_view text) { write(text.data(), text.size()); }
   void commit();
-  const std::filesystem::path& temporary() const { return temporary_; }  // for libraries that write by name
-  std::FILE* stream() { return file_; }                                  // for libraries that write to a FILE*
+  const std::filesystem::path& temporary() const {
+    return temporary_;
+  }  // for libraries that write by name
+  std::FILE* stream() { return file_; }  // for libraries that write to a FILE*
 
  private:
   std::filesystem::path target_, temporary_;
@@ -34,7 +36,7 @@ class AtomicFile {
 };
 
 void write_file(const std::filesystem::path& path, std::string_view bytes);  // atomic
-std::string read_file(const std::filesystem::path& path);                    // whole; kData when unreadable
+std::string read_file(const std::filesystem::path& path);  // whole; kData when unreadable
 
 // Creates the folder and its parents; kData with a hint when it cannot be written.
 void make_folder(const std::filesystem::path& path);

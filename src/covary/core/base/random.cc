@@ -16,9 +16,11 @@ uint64_t stream_of(std::string_view name, uint64_t index) {
 }
 
 std::array<uint32_t, 4> Random::words(uint64_t element) const {
-  r123::Philox4x32::ctr_type counter{{static_cast<uint32_t>(element), static_cast<uint32_t>(element >> 32),
-                                      static_cast<uint32_t>(stream_), static_cast<uint32_t>(stream_ >> 32)}};
-  r123::Philox4x32::key_type key{{static_cast<uint32_t>(seed_), static_cast<uint32_t>(seed_ >> 32)}};
+  r123::Philox4x32::ctr_type counter{
+      {static_cast<uint32_t>(element), static_cast<uint32_t>(element >> 32),
+       static_cast<uint32_t>(stream_), static_cast<uint32_t>(stream_ >> 32)}};
+  r123::Philox4x32::key_type key{
+      {static_cast<uint32_t>(seed_), static_cast<uint32_t>(seed_ >> 32)}};
   const auto r = r123::Philox4x32{}(counter, key);
   return {r[0], r[1], r[2], r[3]};
 }
@@ -52,7 +54,8 @@ std::vector<int64_t> Random::permutation(int64_t n) const {
   std::vector<int64_t> p(static_cast<size_t>(n));
   std::iota(p.begin(), p.end(), int64_t{0});
   for (int64_t i = n - 1; i > 0; --i)
-    std::swap(p[static_cast<size_t>(i)], p[below(static_cast<uint64_t>(i) + 1, static_cast<uint64_t>(i))]);
+    std::swap(p[static_cast<size_t>(i)],
+              p[below(static_cast<uint64_t>(i) + 1, static_cast<uint64_t>(i))]);
   return p;
 }
 

@@ -22,11 +22,13 @@ class Random {
   // Four independent 32-bit words for an element.
   std::array<uint32_t, 4> words(uint64_t element) const;
 
-  double uniform(uint64_t element) const;                    // in [0, 1), 53 bits
-  double normal(uint64_t element) const;                     // standard normal (Box-Muller)
-  std::array<double, 4> normal4(uint64_t element) const;     // four independent standard normals, 32-bit uniforms
-  uint64_t below(uint64_t n, uint64_t element) const;        // in [0, n), unbiased enough for n < 2^32 (multiply-shift)
-  std::vector<int64_t> permutation(int64_t n) const;         // of 0 .. n-1 (Fisher-Yates)
+  double uniform(uint64_t element) const;  // in [0, 1), 53 bits
+  double normal(uint64_t element) const;   // standard normal (Box-Muller)
+  std::array<double, 4> normal4(
+      uint64_t element) const;  // four independent standard normals, 32-bit uniforms
+  uint64_t below(uint64_t n, uint64_t element)
+      const;  // in [0, n), unbiased enough for n < 2^32 (multiply-shift)
+  std::vector<int64_t> permutation(int64_t n) const;  // of 0 .. n-1 (Fisher-Yates)
 
  private:
   uint64_t seed_, stream_;

@@ -1,8 +1,8 @@
 // The one autograd node of the project: a forward and a backward as functions over tensors.
 //
-//   auto y = differentiable("square", {x}, [](auto& in) { return TensorList{in[0] * in[0]}; },
-//                           [](auto& saved, auto& grad) { return TensorList{2 * saved[0] *
-//                           grad[0]}; });
+//   auto y = differentiable(
+//       "square", {x}, [](auto& in) { return TensorList{in[0] * in[0]}; },
+//       [](auto& saved, auto& grad) { return TensorList{2 * saved[0] * grad[0]}; });
 //
 // Rules: outputs must not alias inputs; an undefined incoming gradient arrives as zeros; backward
 // returns one tensor an input (undefined = no gradient). Integer outputs carry no gradient. Second

@@ -28,13 +28,20 @@ struct Array {
   std::vector<int64_t> shape;
   std::vector<uint8_t> bytes;
   int64_t count() const;
-  template <class T> const T* as() const { return reinterpret_cast<const T*>(bytes.data()); }
-  template <class T> T* as() { return reinterpret_cast<T*>(bytes.data()); }
+  template <class T>
+  const T* as() const {
+    return reinterpret_cast<const T*>(bytes.data());
+  }
+  template <class T>
+  T* as() {
+    return reinterpret_cast<T*>(bytes.data());
+  }
 };
 
 // NumPy's types that are missing here are widened: float16 to float32, int8 and int16 to int32, uint32 to int64.
 // Big-endian and column-major arrays are read too.
-Array parse_npy(std::vector<uint8_t> bytes, const std::string& where);  // where: the file's name in errors
+Array parse_npy(std::vector<uint8_t> bytes,
+                const std::string& where);  // where: the file's name in errors
 Array read_npy(const std::filesystem::path& path);
 void write_npy(const std::filesystem::path& path, const Array& array);
 std::map<std::string, Array> read_npz(const std::filesystem::path& path);  // stored or deflated
@@ -44,7 +51,8 @@ class CovWriter {
   explicit CovWriter(std::filesystem::path path);
   ~CovWriter();
   void json(const nlohmann::json& document);  // becomes model.json
-  void array(const std::string& name, DType dtype, const std::vector<int64_t>& shape, const void* data);
+  void array(const std::string& name, DType dtype, const std::vector<int64_t>& shape,
+             const void* data);
   void commit();  // complete and rename
 
  private:

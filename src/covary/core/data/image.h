@@ -21,10 +21,13 @@ struct ImageOf {
   std::vector<T> pixels;  // height * width * channels
 
   ImageOf() = default;
-  ImageOf(int h, int w, int c) : height(h), width(w), channels(c), pixels(static_cast<size_t>(h) * w * c) {}
+  ImageOf(int h, int w, int c)
+      : height(h), width(w), channels(c), pixels(static_cast<size_t>(h) * w * c) {}
   bool empty() const { return pixels.empty(); }
   T* at(int y, int x) { return pixels.data() + (static_cast<size_t>(y) * width + x) * channels; }
-  const T* at(int y, int x) const { return pixels.data() + (static_cast<size_t>(y) * width + x) * channels; }
+  const T* at(int y, int x) const {
+    return pixels.data() + (static_cast<size_t>(y) * width + x) * channels;
+  }
 };
 using Image8 = ImageOf<uint8_t>;    // 0..255
 using Image16 = ImageOf<uint16_t>;  // PNG 16-bit: depth in file units
@@ -34,18 +37,19 @@ struct ImageInfo {
   int height = 0, width = 0, channels = 0, bits = 8;
 };
 ImageInfo image_info(const std::filesystem::path& path);  // from the header alone
-Image8 read_image(const std::filesystem::path& path);     // 16-bit is reduced to 8; palette expanded; 1, 3 or 4 channels
-Image16 read_image16(const std::filesystem::path& path);   // PNG; 8-bit values come as v * 257
+Image8 read_image(const std::filesystem::path&
+                      path);  // 16-bit is reduced to 8; palette expanded; 1, 3 or 4 channels
+Image16 read_image16(const std::filesystem::path& path);  // PNG; 8-bit values come as v * 257
 // The same from bytes in memory; `where` stands for the file's name in errors.
 ImageInfo image_info(std::span<const uint8_t> bytes, const std::string& where);
 Image8 decode_image(std::span<const uint8_t> bytes, const std::string& where);
 void write_image(const std::filesystem::path& path, const Image8& image);
 void write_image16(const std::filesystem::path& path, const Image16& image);  // PNG
-std::vector<uint8_t> encode_png(const Image8& image);   // for self-contained reports
+std::vector<uint8_t> encode_png(const Image8& image);  // for self-contained reports
 std::vector<uint8_t> encode_jpeg(const Image8& image, int quality);
 
-ImageF to_float(const Image8& image);                   // v / 255
-Image8 to_bytes(const ImageF& image);                   // round(clamp(v, 0, 1) * 255)
+ImageF to_float(const Image8& image);  // v / 255
+Image8 to_bytes(const ImageF& image);  // round(clamp(v, 0, 1) * 255)
 
 // Alpha is always straight (not premultiplied), as in PNG.
 

@@ -3,8 +3,7 @@
 // one core's siblings, so the gain of threads is measured too.
 //
 //   const Ceilings c = measure_ceilings();              // about a second
-//   c.two.fma / c.one.fma                               // what a second thread gives to pure
-//   arithmetic
+//   c.two.fma / c.one.fma                   // what a second thread gives to pure arithmetic
 //
 // SIMD by Highway's run-time dispatch (the widest target of the machine); float; each figure is the
 // best of several.

@@ -3,8 +3,7 @@
 //
 //   psnr(render, truth)                  // clamped to [0,1], float
 //   psnr_8bit(render, truth)             // both rounded to 8 bit first, as files would be
-//   psnr(colour_corrected(render, truth), truth)       // least-squares 3x4 colour map first: label
-//   it so
+//   psnr(colour_corrected(render, truth), truth)   // least-squares 3x4 colour map: label it so
 //
 // Pictures are [..., H, W, C] of any floating type in [0,1]; one number for all of them together
 // (call once a view and average for the mean of a test set). mask: [H, W] or [..., H, W, 1],

@@ -2,16 +2,19 @@
 // ours in the same run and holds one comparison. `covary study SLUG` runs it and writes a document
 // ("covary-study/1").
 //
-//   const Study kStudy{.slug = "ges", .title = "...", .bars = {
-//       {.id = "2", .part = "a", .title = "size at equal quality", .metric = "bytes ratio", .unit =
-//       "1",
-//        .paper = Paper{0.51, "table 1", "9 scenes"}, .desk = true, .measure = [](StudyContext& c)
-//        {
-//          const auto path = c.data("chair");             // absent: the bar is skipped, the data
-//          set named BarResult r; r.baseline = Quantity{.name = "3dgs", .value = bytes0, .unit =
-//          "bytes"}; r.ours = Quantity{.value = bytes1, .unit = "bytes"}; r.bound = {"ours <= 0.55
-//          * baseline", bytes1, "<=", 0.55 * bytes0}; return r;
-//        }}}};
+//   const Study kStudy{
+//       .slug = "ges", .title = "...",
+//       .bars = {{.id = "2", .part = "a", .title = "size at equal quality",
+//                 .metric = "bytes ratio", .unit = "1",
+//                 .paper = Paper{0.51, "table 1", "9 scenes"}, .desk = true,
+//                 .measure = [](StudyContext& c) {
+//                   const auto path = c.data("chair");  // absent: the bar is skipped, and says so
+//                   BarResult r;
+//                   r.baseline = Quantity{.name = "3dgs", .value = bytes0, .unit = "bytes"};
+//                   r.ours = Quantity{.value = bytes1, .unit = "bytes"};
+//                   r.bound = {"ours <= 0.55 * baseline", bytes1, "<=", 0.55 * bytes0};
+//                   return r;
+//                 }}}};
 //   const bool kRegistered = register_study(kStudy);
 //
 // A bar that throws fails, with the message as its note; one that calls skip() is skipped and

@@ -3,8 +3,9 @@
 //   Bvh bvh;
 //   const int id = bvh.add(mesh);            // ids count from 0
 //   bvh.build();
-//   if (const auto hit = bvh.first_hit(origin, direction)) use(hit->distance, hit->mesh,
-//   hit->normal); const bool dark = bvh.occluded(point, to_light, 1e-4f, distance_to_light);
+//   if (const auto hit = bvh.first_hit(origin, direction))
+//     use(hit->distance, hit->mesh, hit->normal);
+//   const bool dark = bvh.occluded(point, to_light, 1e-4f, distance_to_light);
 //
 // Queries are const and safe from many threads at once; they give the same bits on any number of
 // them. Directions need not be unit: distances are in multiples of their length. The meshes are

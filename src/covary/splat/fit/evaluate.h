@@ -1,9 +1,8 @@
 // How good a scene is on a capture's views: PSNR, SSIM, LPIPS, seconds an image, count and bytes.
 //
 //   Evaluation e = evaluate(scene, capture, {.split = "test"});
-//   e.psnr                                 // dB: of each image, then the mean; float images
-//   clamped to [0,1] e.psnr_8bit                            // the same after rounding both to 8
-//   bits
+//   e.psnr        // dB: of each image, then the mean; float images clamped to [0,1]
+//   e.psnr_8bit   // the same after rounding both to 8 bits
 //
 // The cloud and the capture are in one frame (a run's scene.ply goes with a capture loaded with
 // normalize = false). Masked pixels count in no figure. SSIM: window 11,

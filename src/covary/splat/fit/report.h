@@ -1,7 +1,6 @@
 // report.html of a run: one self-contained file with curves, held-out views and timings.
 //
-//   write_report("out/fox");     // from config.json, log.jsonl, metrics.json and eval/ of the run
-//   folder
+//   write_report("out/fox");   // reads the run's config.json, log.jsonl, metrics.json and eval/
 #pragma once
 
 #include <filesystem>

@@ -135,7 +135,6 @@ scene::Cloud starting_cloud(const scene::Capture& capture, const TrainOptions& o
   const Seeds seeds = random ? at_random(capture, capture.extent, count, seed)
                              : from_points(capture.points, cap, seed);
 
-  const bool mcmc = options.strategy == "mcmc";
   const int64_t n = seeds.positions.size(0);
   const at::Tensor squares = compute::mean_square_distance_of_neighbours(seeds.positions, 3);
   const float* square_of = squares.const_data_ptr<float>();
@@ -148,9 +147,10 @@ scene::Cloud starting_cloud(const scene::Capture& capture, const TrainOptions& o
   for (int64_t i = 0; i < n; ++i) {
     const double square = std::max(kSmallestSquare, static_cast<double>(square_of[i]));
     for (int k = 0; k < 3; ++k)
-      scale[3 * i + k] = static_cast<float>(0.5 * std::log(square) + (mcmc ? std::log(0.1) : 0.0));
+      scale[3 * i + k] =
+          static_cast<float>(0.5 * std::log(square) + std::log(options.init_scale_of()));
   }
-  const double opacity = mcmc ? 0.5 : 0.1;
+  const double opacity = options.init_opacity_of();
   cloud.opacities = at::full({n}, std::log(opacity / (1 - opacity)), at::kFloat);
   cloud.sh0 = ((seeds.colors - 0.5) / compute::kShC0).unsqueeze(1).contiguous();
   cloud.shN = at::zeros({n, (options.sh_degree + 1) * (options.sh_degree + 1) - 1, 3}, at::kFloat);

@@ -15,6 +15,7 @@ class McmcStrategy final : public Strategy {
   explicit McmcStrategy(const TrainOptions& options)
       : options_(options.mcmc),
         cap_(options.max_gaussians_of()),
+        growth_(options.mcmc_growth_of()),
         start_(resolved_steps(options_.start, 500, 0.1, options.steps)),
         stop_(resolved_steps(options_.stop, 25000, 5.0 / 6, options.steps)) {}
 
@@ -89,8 +90,7 @@ class McmcStrategy final : public Strategy {
 
   int64_t add(int64_t step) {
     const int64_t n = table_->rows();
-    const int64_t target =
-        std::min(cap_, static_cast<int64_t>(options_.growth * static_cast<double>(n)));
+    const int64_t target = std::min(cap_, static_cast<int64_t>(growth_ * static_cast<double>(n)));
     if (target <= n) return 0;
     const std::vector<double> opacity = opacities();
     const std::vector<int64_t> drawn =
@@ -131,7 +131,9 @@ class McmcStrategy final : public Strategy {
   static constexpr double kNoNoise = 1e-12;  // the gate of an opacity of 0.28: nothing moves there
 
   McmcOptions options_;
-  int64_t cap_, start_, stop_;
+  int64_t cap_;
+  double growth_;
+  int64_t start_, stop_;
   nn::RowTable* table_ = nullptr;
   SceneFacts scene_;
 };

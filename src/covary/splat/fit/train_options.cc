@@ -56,6 +56,9 @@ void OptimizerOptions::describe(OptionList& o) {
   o.add("lr_opacities", &lr_opacities, "rate of the opacity logits").range(0, 10);
   o.add("lr_sh0", &lr_sh0, "rate of the degree-0 colour").range(0, 10);
   o.add("lr_shN", &lr_shN, "rate of the higher SH coefficients").range(0, 10);
+  o.add("lr_final_factor", &lr_final_factor,
+        "last rate of all but the means over the first; 1: constant")
+      .range(1e-9, 1);
   o.add("beta1", &beta1, "decay of the first moment").range(0, 0.999999999);
   o.add("beta2", &beta2, "decay of the second moment").range(0, 0.999999999);
   o.add("eps", &eps, "added to the root of the second moment").range(0, 1);
@@ -107,7 +110,11 @@ void McmcOptions::describe(OptionList& o) {
   o.add("every", &every, "steps between refinements").range(1, kNoLimit).unit("steps");
   o.add("noise_lr", &noise_lr, "noise of transparent Gaussians over the rate of the means")
       .range(0, 1e12);
-  o.add("growth", &growth, "factor of the count a refinement, up to max_gaussians").range(1, 10);
+  o.add(
+       "growth", &growth,
+       "factor of the count a refinement, up to max_gaussians; none: 1.05^(30000/steps), from 1.05 "
+       "to 1.5")
+      .range(1, 10);
   o.add("min_opacity", &min_opacity, "a Gaussian not more opaque is dead and moves")
       .range(1e-6, 0.5);
 }
@@ -153,6 +160,11 @@ void TrainOptions::describe(OptionList& o) {
   o.add("init_count", &init_count,
         "Gaussians of a random start; 0: 100,000, or max_gaussians when that is less")
       .range(0, 1e9);
+  o.add("init_opacity", &init_opacity, "opacity at the start; none: 0.1, and 0.5 under mcmc")
+      .range(1e-6, 1 - 1e-6);
+  o.add("init_scale", &init_scale,
+        "size at the start over the distance to the 3 nearest; none: 1, and 0.1 under mcmc")
+      .range(1e-3, 1e3);
   o.add("views_per_step", &views_per_step, "views whose gradients one step sums").range(1, 1024);
   o.add("checkpoint_every", &checkpoint_every,
         "steps between checkpoints; none: 1000, or steps/10 when that is less; 0: only at the end")
@@ -200,6 +212,19 @@ int64_t TrainOptions::eval_every_of() const {
 int64_t TrainOptions::max_gaussians_of() const {
   if (max_gaussians > 0) return max_gaussians;
   return strategy == "mcmc" ? 1'000'000 : std::numeric_limits<int64_t>::max();
+}
+
+double TrainOptions::init_opacity_of() const {
+  return init_opacity.value_or(strategy == "mcmc" ? 0.5 : 0.1);
+}
+
+double TrainOptions::init_scale_of() const {
+  return init_scale.value_or(strategy == "mcmc" ? 0.1 : 1.0);
+}
+
+double TrainOptions::mcmc_growth_of() const {
+  return mcmc.growth.value_or(
+      std::clamp(std::pow(1.05, 30000.0 / static_cast<double>(steps)), 1.05, 1.5));
 }
 
 double TrainOptions::opacity_reg_of() const {

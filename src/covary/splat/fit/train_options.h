@@ -43,6 +43,7 @@ struct OptimizerOptions {
   double lr_opacities = 5e-2;  // of logits
   double lr_sh0 = 2.5e-3;
   double lr_shN = 1.25e-4;
+  double lr_final_factor = 1;  // the last step's rate of all but the means over the first's
   double beta1 = 0.9, beta2 = 0.999;
   double eps = 1e-15;
   bool visible_only = true;  // rows that no view of the step sees are left alone, moments too
@@ -77,8 +78,10 @@ struct McmcOptions {
   std::optional<double> stop;   // steps; none: 25000, or 5/6 of steps when that is less
   int64_t every = 100;          // steps
   double noise_lr = 5e5;        // noise over the current rate of the means
-  double growth = 1.05;         // factor of the count a refinement, up to max_gaussians
-  double min_opacity = 0.005;   // not above: dead
+  // Factor of the count a refinement, up to max_gaussians; none: 1.05, and in runs of fewer than 30000
+  // steps 1.05^(30000 / steps), at most 1.5, so that the budget is filled at the same share of the run.
+  std::optional<double> growth;
+  double min_opacity = 0.005;  // not above: dead
 
   void describe(OptionList& o);
   void check() const;
@@ -94,6 +97,10 @@ struct TrainOptions {
   std::string antialias = "none";    // none, mip
   std::string init = "auto";         // auto | points | random | FILE.ply
   int64_t init_count = 0;            // of a random start; 0: 100,000 or max_gaussians
+  // Of a start from points or at random; none: 0.1, and 0.5 under mcmc.
+  std::optional<double> init_opacity;
+  // Standard deviation over the distance to the 3 nearest neighbours; none: 1, and 0.1 under mcmc.
+  std::optional<double> init_scale;
   int64_t views_per_step = 1;
   std::optional<double>
       checkpoint_every;  // steps; none: 1000, or steps/10 when that is less; 0: only at the end
@@ -113,6 +120,9 @@ struct TrainOptions {
   int64_t checkpoint_every_of() const;
   int64_t eval_every_of() const;
   int64_t max_gaussians_of() const;  // INT64_MAX without a cap
+  double init_opacity_of() const;
+  double init_scale_of() const;
+  double mcmc_growth_of() const;
   double opacity_reg_of() const;
   double scale_reg_of() const;
 };

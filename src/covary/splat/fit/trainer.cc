@@ -102,14 +102,17 @@ void Trainer::start(uint64_t seed) {
   step_ = 0;
   const scene::Cloud cloud = starting_cloud(capture_, options_, seed);
   const OptimizerOptions& o = options_.optimizer;
+  const auto decaying = [&](double first, double factor) {
+    return factor == 1 ? nn::constant(first)
+                       : nn::exponential(first, first * factor, options_.steps);
+  };
   const std::map<std::string, nn::Schedule> rates = {
-      {"means", nn::exponential(o.lr_means * extent_,
-                                o.lr_means * extent_ * o.lr_means_final_factor, options_.steps)},
-      {"quats", nn::constant(o.lr_quats)},
-      {"scales", nn::constant(o.lr_scales)},
-      {"opacities", nn::constant(o.lr_opacities)},
-      {"sh0", nn::constant(o.lr_sh0)},
-      {"shN", nn::constant(o.lr_shN)}};
+      {"means", decaying(o.lr_means * extent_, o.lr_means_final_factor)},
+      {"quats", decaying(o.lr_quats, o.lr_final_factor)},
+      {"scales", decaying(o.lr_scales, o.lr_final_factor)},
+      {"opacities", decaying(o.lr_opacities, o.lr_final_factor)},
+      {"sh0", decaying(o.lr_sh0, o.lr_final_factor)},
+      {"shN", decaying(o.lr_shN, o.lr_final_factor)}};
   table_ = nn::RowTable();
   for (const auto& [name, value] : rows_of(cloud)) table_.add(name, value, rates.at(name));
   strategy_->init(table_, {.extent = extent_, .seed = seed_});

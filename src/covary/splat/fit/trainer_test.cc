@@ -1,6 +1,7 @@
 #include "covary/splat/fit/trainer.h"
 
 #include <unistd.h>
+#include <cmath>
 
 #include <csignal>
 #include <filesystem>
@@ -77,6 +78,41 @@ TEST_F(TrainerTest, LearnsASmallScene) {
   EXPECT_LT(last, 0.4 * first);
   EXPECT_GT(trainer.quick_psnr(), before + 4);
   EXPECT_EQ(trainer.count(), 60);
+}
+
+TEST_F(TrainerTest, StartHasTheOpacityAndSizeAskedFor) {
+  const auto started = [](const TrainOptions& options) {
+    Trainer trainer(small_capture(), options);
+    trainer.start(1);
+    return trainer.cloud();
+  };
+  TrainOptions o = short_options();
+  const scene::Cloud usual = started(o);
+  EXPECT_NEAR(at::sigmoid(usual.opacities).mean().item<double>(), 0.1, 1e-6);
+  o.init_opacity = 0.25;
+  o.init_scale = 0.5;
+  const scene::Cloud asked = started(o);
+  EXPECT_NEAR(at::sigmoid(asked.opacities).mean().item<double>(), 0.25, 1e-6);
+  EXPECT_NEAR((asked.scales - usual.scales).mean().item<double>(), std::log(0.5), 1e-5);
+  const scene::Cloud mcmc = started(short_options("mcmc"));
+  EXPECT_NEAR(at::sigmoid(mcmc.opacities).mean().item<double>(), 0.5, 1e-6);
+  EXPECT_NEAR((mcmc.scales - usual.scales).mean().item<double>(), std::log(0.1), 1e-5);
+}
+
+TEST_F(TrainerTest, RatesFallToTheirFinalFactors) {
+  TrainOptions o = short_options();
+  const auto last_over_first = [](const TrainOptions& options, const char* name) {
+    Trainer trainer(small_capture(), options);
+    trainer.start(1);
+    const nn::Schedule& rate = trainer.table().entry(name).rate;
+    return rate.at(options.steps) / rate.at(0);
+  };
+  EXPECT_NEAR(last_over_first(o, "means"), 0.01, 1e-9);
+  EXPECT_EQ(last_over_first(o, "sh0"), 1);
+  o.optimizer.lr_final_factor = 0.1;
+  EXPECT_NEAR(last_over_first(o, "means"), 0.01, 1e-9);
+  for (const char* name : {"quats", "scales", "opacities", "sh0", "shN"})
+    EXPECT_NEAR(last_over_first(o, name), 0.1, 1e-9) << name;
 }
 
 TEST_F(TrainerTest, ResumedRunEndsInTheSameBitsAsAnUninterruptedOne) {
@@ -344,6 +380,11 @@ TEST(TrainOptionsTest, WindowsFollowTheStepsUnlessSet) {
   o.strategy = "mcmc";
   EXPECT_EQ(o.max_gaussians_of(), 1000000);
   EXPECT_EQ(o.opacity_reg_of(), 0.01);
+  EXPECT_EQ(o.mcmc_growth_of(), 1.5);
+  o.steps = 15000;
+  EXPECT_NEAR(o.mcmc_growth_of(), 1.05 * 1.05, 1e-12);
+  o.steps = 40000;
+  EXPECT_EQ(o.mcmc_growth_of(), 1.05);
 }
 
 TEST(TrainOptionsTest, AStrategysOptionsNeedTheStrategy) {

@@ -1,7 +1,7 @@
 // The studio: a turntable with things on it in a lit room, as a picture function of rays.
 //
-//   const Studio studio(true);                              // builds and bakes its light: about a
-//   second const Studio::Seen s = studio.look(origin, direction, 0.001f);
+//   const Studio studio(true);   // builds and bakes its light: about a second
+//   const Studio::Seen s = studio.look(origin, direction, 0.001f);
 //
 // Light does not depend on the camera but for highlights and reflections: soft shadows and light
 // from all around, once reflected from neighbours, are computed at the vertices when the studio is

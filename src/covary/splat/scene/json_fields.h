@@ -2,8 +2,7 @@
 // and field. Within scene only.
 //
 //   const JsonFields f(document, "fox/transforms.json");
-//   double fx = f.number("fl_x");                  // Error(kData): "fox/transforms.json: fl_x: is
-//   missing"
+//   double fx = f.number("fl_x");   // Error(kData): "fox/transforms.json: fl_x: is missing"
 #pragma once
 
 #include <filesystem>

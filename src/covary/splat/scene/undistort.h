@@ -1,10 +1,9 @@
 // Photos and masks through a lens, made as if an ideal pinhole had taken them.
 //
-//   Undistorter flat(lens);                      // the map is computed once, for all photos of the
-//   lens Image8 photo = flat.photo(read_image("a.jpg"));   // bilinear; alpha weights the colours
+//   Undistorter flat(lens);           // the map is computed once, for all photos of the lens
+//   Image8 photo = flat.photo(read_image("a.jpg"));   // bilinear; alpha weights the colours
 //   Image8 mask = flat.mask(read_image("m.png"));     // nearest
-//   Camera c = flat.camera();                    // intrinsics of the result; the pose is the
-//   caller's
+//   Camera c = flat.camera();         // intrinsics of the result; the pose is the caller's
 //
 // Pictures have the lens's size, before and after. Rows run in parallel.
 #pragma once

@@ -2,13 +2,13 @@
 // writes all but the gradient.
 //
 //   AdamRows<float> rows{p, m, v, nullptr, n, 3};
-//   adam({.rate = 1e-3, .update = 1}, rows, {.values = g}, UnseenRows::kDecay); // dense adam(rule,
-//   rows, {.values = g, .ids = ids, .count = k, .compact = true}, UnseenRows::kKeep);      //
-//   selective
+//   // Dense, then of the k rows named by ids alone:
+//   adam({.rate = 1e-3, .update = 1}, rows, {.values = g}, UnseenRows::kDecay);
+//   adam(rule, rows, {.values = g, .ids = ids, .count = k, .compact = true}, UnseenRows::kKeep);
 //
 // An element moves by  m' = b1 m + (1 - b1) g,  v' = b2 v + (1 - b2) g^2,
-//   p' = p - rate f / (1 - b1^t) * m' / (sqrt(v') / sqrt(1 - b2^t) + eps),   f = multiplier or 1, t
-//   = update.
+//   p' = p - rate f / (1 - b1^t) * m' / (sqrt(v') / sqrt(1 - b2^t) + eps),
+// with f = multiplier or 1, and t = update.
 // The sweep is bound by memory: 28 bytes an element (32 with a multiplier) for about 12 operations.
 // Results do not depend on the number of threads, nor on whether a gradient came dense or compact.
 // Source: Kingma and Ba 2015; selective rows: Mallick et al. 2024.

@@ -8,12 +8,12 @@
 namespace covary::compute {
 
 struct ProjectTensors {
-  at::Tensor means;        // [N,3]
-  at::Tensor quats;        // [N,4], with scales
-  at::Tensor scales;       // [N,3]
-  at::Tensor covariances;  // [N,6] instead of both
-  at::Tensor opacities;    // [N]
-  at::Tensor extras;       // [N,E] where the footprint asks for them
+  at::Tensor means;           // [N,3]
+  at::Tensor quats;           // [N,4], with scales
+  at::Tensor scales;          // [N,3]
+  at::Tensor covariances;     // [N,6] instead of both
+  at::Tensor opacities;       // [N]
+  at::Tensor extras;          // [N,E] where the footprint asks for them
   at::Tensor cam_from_world;  // [4,4]
   at::Tensor intrinsics;      // [4] fx fy cx cy, px
 };
@@ -29,6 +29,7 @@ struct ProjectedTensors {
 };
 
 // Gradients reach every input, the camera included. Error(kUsage) names a tensor of the wrong shape or type.
-ProjectedTensors project(const ProjectTensors& in, int width, int height, int kind, const ProjectOptions& options);
+ProjectedTensors project(const ProjectTensors& in, int width, int height, int kind,
+                         const ProjectOptions& options);
 
 }  // namespace covary::compute

@@ -1,8 +1,9 @@
 // Projection: Gaussians in the world to footprints on one camera's screen, and the gradient back.
 //
-//   Projection<float> p = project(camera, input, options);          // SIMD; the visible ones, in
-//   ascending id project_vjp(camera, input, options, p, gradients, out);         // adds nothing:
-//   sets dense gradients
+//   // SIMD; the visible ones, in ascending id.
+//   Projection<float> p = project(camera, input, options);
+//   // Adds nothing: sets dense gradients.
+//   project_vjp(camera, input, options, p, gradients, out);
 //
 // A Gaussian is culled when its camera z is outside [near, far], its opacity (after the footprint's
 // factor) is below 1/255, its extent is at most radius_clip, its box misses the image, or a number

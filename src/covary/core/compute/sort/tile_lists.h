@@ -1,8 +1,8 @@
 // Which primitives touch which 16x16 tile of the screen, front to back.
 //
 //   TileLists lists = build_tile_lists(grid, splats, /*exact=*/true);
-//   for (int64_t e = lists.begin[t]; e < lists.begin[t + 1]; ++e) use(lists.splat[e]);   // nearest
-//   first
+//   for (int64_t e = lists.begin[t]; e < lists.begin[t + 1]; ++e)
+//     use(lists.splat[e]);   // nearest first
 //
 // Every (primitive, tile) pair has a slot; the slots of a primitive are neighbours (first_slot), so
 // that what tiles write into slots can be added up by primitive in a fixed order. Equal depths keep

@@ -1,8 +1,7 @@
 // The photometric loss on tensors; see ssim.h for its meaning.
 //
 //   PhotometricLoss loss = photometric_loss(rendered, truth, 0.2);
-//   loss.value.backward();                       // gradient to rendered; loss.l1 and loss.ssim for
-//   the log
+//   loss.value.backward();   // gradient to rendered; loss.l1 and loss.ssim are for the log
 //
 // float tensors take the SIMD kernel, double tensors the reference. The gradient is computed with
 // the value and kept, so backward is one scaling.

@@ -3,16 +3,15 @@
 //
 //   ImagePair<float> pair{.rendered = x, .truth = y, .height = h, .width = w, .channels = 3};
 //   std::vector<float> gradient(h * w * 3);
-//   PhotometricParts parts = photometric(pair, {.ssim_weight = 0.2}, gradient.data());   // null:
-//   no gradient
+//   // A null pointer in place of the last: no gradient.
+//   PhotometricParts parts = photometric(pair, {.ssim_weight = 0.2}, gradient.data());
 //
 // Images are H x W x C, row by row, about [0,1]; channels are averaged. SSIM is that of Wang et al.
 // 2004: Gaussian window 11 x 11 of sigma 1.5 (weights sum to 1, biased variances), C1 = 0.01^2, C2
 // = 0.03^2. Beyond the border both images are 0.
 //   padding zero:  the map is averaged over every pixel (Kerbl et al. 2023)
 //   padding valid: over those whose window lies inside the image, 5 pixels from the border
-//   (gsplat's training loss);
-//                  H and W must be at least 11
+//                  (gsplat's training loss); H and W must be at least 11
 // Mask m, a weight >= 0 a pixel: a masked pixel is treated like the world beyond the border. That
 // is, both images are multiplied by m, L1 is sum |m x - m y| / (C sum m), and the map is averaged
 // with weights m (over the pixels that the padding counts). The gradient is exactly that of this

@@ -1,9 +1,8 @@
 // A rate that depends on the step: constant, or falling exponentially, with an optional warm-up.
 //
-//   Schedule rate = exponential(1.6e-4, 1.6e-6, 30000);   // straight line in log(rate), then
-//   constant rate.warm_up(0.01, 500);                              // times sin-ramp from 0.01 to 1
-//   over the first 500 steps double now = rate.at(step);                           // steps count
-//   from 1 in a training loop; at(0) is the start
+//   Schedule rate = exponential(1.6e-4, 1.6e-6, 30000);   // straight line in log(rate), then flat
+//   rate.warm_up(0.01, 500);       // times a sine ramp from 0.01 to 1 over the first 500 steps
+//   double now = rate.at(step);    // steps count from 1 in a training loop; at(0) is the start
 //
 // Source: the exponential with a delayed start is that of Kerbl et al. 2023 (after Mip-NeRF's
 // learning rates).
