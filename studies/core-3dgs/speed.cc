@@ -1,5 +1,5 @@
 // Bar 3 of core-3dgs: the SIMD kernels against scalar float code of the same algorithm, threads against what the machine
-// gives, exact tiles against boxes; on the garden's 138,766 sparse points.
+// gives, exact tiles against squares and boxes; on the garden's 138,766 sparse points.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>

@@ -25,10 +25,9 @@ class AtomicFile {
   void write(const void* data, size_t bytes);
   void write(std::string_view text) { write(text.data(), text.size()); }
   void commit();
-  const std::filesystem::path& temporary() const {
-    return temporary_;
-  }  // for libraries that write by name
-  std::FILE* stream() { return file_; }  // for libraries that write to a FILE*
+  // For libraries that write by name, and to a FILE*.
+  const std::filesystem::path& temporary() const { return temporary_; }
+  std::FILE* stream() { return file_; }
 
  private:
   std::filesystem::path target_, temporary_;

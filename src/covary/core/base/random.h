@@ -24,10 +24,10 @@ class Random {
 
   double uniform(uint64_t element) const;  // in [0, 1), 53 bits
   double normal(uint64_t element) const;   // standard normal (Box-Muller)
-  std::array<double, 4> normal4(
-      uint64_t element) const;  // four independent standard normals, 32-bit uniforms
-  uint64_t below(uint64_t n, uint64_t element)
-      const;  // in [0, n), unbiased enough for n < 2^32 (multiply-shift)
+  // Four independent standard normals, from 32-bit uniforms.
+  std::array<double, 4> normal4(uint64_t element) const;
+  // In [0, n), unbiased enough for n < 2^32 (multiply-shift).
+  uint64_t below(uint64_t n, uint64_t element) const;
   std::vector<int64_t> permutation(int64_t n) const;  // of 0 .. n-1 (Fisher-Yates)
 
  private:

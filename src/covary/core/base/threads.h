@@ -28,8 +28,8 @@ void parallel_tasks(int64_t n, const std::function<void(int64_t)>& body);
 // Calls body(i, worker) likewise; worker in [0, threads()) names scratch memory of the calling thread.
 void parallel_tasks(int64_t n, const std::function<void(int64_t, int)>& body);
 
-constexpr int64_t kReductionBlock =
-    4096;  // items a block; the order of a sum depends on this alone
+// Items a block; the order of a sum depends on this alone.
+constexpr int64_t kReductionBlock = 4096;
 
 // sum of f(i), in blocks of kReductionBlock added in index order.
 template <class F>

@@ -39,9 +39,8 @@ struct Array {
 };
 
 // NumPy's types that are missing here are widened: float16 to float32, int8 and int16 to int32, uint32 to int64.
-// Big-endian and column-major arrays are read too.
-Array parse_npy(std::vector<uint8_t> bytes,
-                const std::string& where);  // where: the file's name in errors
+// Big-endian and column-major arrays are read too. `where` stands for the file's name in errors.
+Array parse_npy(std::vector<uint8_t> bytes, const std::string& where);
 Array read_npy(const std::filesystem::path& path);
 void write_npy(const std::filesystem::path& path, const Array& array);
 std::map<std::string, Array> read_npz(const std::filesystem::path& path);  // stored or deflated

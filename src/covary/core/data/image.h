@@ -37,8 +37,8 @@ struct ImageInfo {
   int height = 0, width = 0, channels = 0, bits = 8;
 };
 ImageInfo image_info(const std::filesystem::path& path);  // from the header alone
-Image8 read_image(const std::filesystem::path&
-                      path);  // 16-bit is reduced to 8; palette expanded; 1, 3 or 4 channels
+// 16-bit is reduced to 8; palette expanded; 1, 3 or 4 channels.
+Image8 read_image(const std::filesystem::path& path);
 Image16 read_image16(const std::filesystem::path& path);  // PNG; 8-bit values come as v * 257
 // The same from bytes in memory; `where` stands for the file's name in errors.
 ImageInfo image_info(std::span<const uint8_t> bytes, const std::string& where);

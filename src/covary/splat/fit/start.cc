@@ -12,6 +12,7 @@
 #include "covary/core/compute/knn/op.h"
 #include "covary/core/compute/sh/sh.h"
 #include "covary/splat/fit/frame.h"
+#include "covary/splat/fit/strategy_parts.h"
 #include "covary/splat/scene/ply.h"
 
 namespace covary::fit {
@@ -144,14 +145,12 @@ scene::Cloud starting_cloud(const scene::Capture& capture, const TrainOptions& o
   cloud.quats.select(1, 0).fill_(1);
   cloud.scales = at::empty({n, 3}, at::kFloat);
   float* scale = cloud.scales.data_ptr<float>();
+  const double log_factor = std::log(options.init_scale_of());
   for (int64_t i = 0; i < n; ++i) {
     const double square = std::max(kSmallestSquare, static_cast<double>(square_of[i]));
-    for (int k = 0; k < 3; ++k)
-      scale[3 * i + k] =
-          static_cast<float>(0.5 * std::log(square) + std::log(options.init_scale_of()));
+    std::fill_n(scale + 3 * i, 3, static_cast<float>(0.5 * std::log(square) + log_factor));
   }
-  const double opacity = options.init_opacity_of();
-  cloud.opacities = at::full({n}, std::log(opacity / (1 - opacity)), at::kFloat);
+  cloud.opacities = at::full({n}, logit(options.init_opacity_of()), at::kFloat);
   cloud.sh0 = ((seeds.colors - 0.5) / compute::kShC0).unsqueeze(1).contiguous();
   cloud.shN = at::zeros({n, (options.sh_degree + 1) * (options.sh_degree + 1) - 1, 3}, at::kFloat);
   return cloud;

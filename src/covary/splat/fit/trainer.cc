@@ -103,8 +103,7 @@ void Trainer::start(uint64_t seed) {
   const scene::Cloud cloud = starting_cloud(capture_, options_, seed);
   const OptimizerOptions& o = options_.optimizer;
   const auto decaying = [&](double first, double factor) {
-    return factor == 1 ? nn::constant(first)
-                       : nn::exponential(first, first * factor, options_.steps);
+    return nn::exponential(first, first * factor, options_.steps);
   };
   const std::map<std::string, nn::Schedule> rates = {
       {"means", decaying(o.lr_means * extent_, o.lr_means_final_factor)},

@@ -1,8 +1,8 @@
 #include "covary/splat/fit/trainer.h"
 
 #include <unistd.h>
-#include <cmath>
 
+#include <cmath>
 #include <csignal>
 #include <filesystem>
 

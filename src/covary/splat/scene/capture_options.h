@@ -22,8 +22,8 @@ struct CaptureOptions {
   std::string background =
       "auto";  // auto (white for NeRF-synthetic, else black) | black | white | random | r,g,b
   bool normalize = true;  // similarity to a common frame; the transform is stored
-  std::string cameras =
-      {};  // model folder or file, when not in the capture's folder; empty = there
+  // Model folder or file, when not in the capture's folder; empty = there.
+  std::string cameras = {};
   std::string split = "all";  // views to load: all | train | test  (a saving, for eval)
   int64_t max_views = 0;      // at most this many training views, evenly spaced; 0 = all
 

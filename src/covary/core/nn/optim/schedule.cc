@@ -11,7 +11,7 @@ namespace covary::nn {
 
 double Schedule::at(int64_t step) const {
   double rate = from;
-  if (steps > 0 && from > 0) {
+  if (steps > 0 && from > 0 && to != from) {  // equal ends: constant to the bit
     const double t = std::clamp(static_cast<double>(step) / static_cast<double>(steps), 0.0, 1.0);
     rate = std::exp((1 - t) * std::log(from) + t * std::log(to));
   }

@@ -19,6 +19,11 @@ TEST(Schedule, ExponentialIsAStraightLineInTheLogarithm) {
   EXPECT_EQ(s.at(100), s.at(100000));
 }
 
+TEST(Schedule, ExponentialOfEqualEndsIsConstantToTheBit) {
+  const Schedule s = exponential(2.5e-3, 2.5e-3, 1000);
+  for (const int64_t i : {0, 1, 333, 1000, 2000}) EXPECT_EQ(s.at(i), 2.5e-3);
+}
+
 TEST(Schedule, WarmUpRisesFromItsFactorToOne) {
   Schedule s = constant(2);
   s.warm_up(0.1, 10);
