@@ -5,6 +5,7 @@
 #include <limits>
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include "covary/core/base/error.h"
 #include "covary/core/base/random.h"
@@ -58,7 +59,9 @@ nlohmann::json matrix_json(const Eigen::Matrix4d& m) {
 std::string first_difference(const nlohmann::json& a, const nlohmann::json& b,
                              const std::string& path = "") {
   for (const auto& [key, value] : a.items()) {
-    const std::string here = path.empty() ? key : path + "." + key;
+    std::string here = path;
+    if (!here.empty()) here += '.';
+    here += key;
     if (std::find(std::begin(kFreeFields), std::end(kFreeFields), here) != std::end(kFreeFields))
       continue;
     const auto other = b.find(key);
