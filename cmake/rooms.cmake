@@ -73,6 +73,7 @@ if(COVARY_BENCH)
 endif()
 
 covary_library(covary_base STATIC core/base)
+covary_commit_source(covary_base)
 target_include_directories(covary_base SYSTEM PUBLIC ${RANDOM123_INCLUDE})
 target_link_libraries(covary_base PUBLIC nlohmann_json::nlohmann_json covary_ext_gomp)
 target_compile_definitions(covary_base PRIVATE COVARY_VERSION="${PROJECT_VERSION}")
