@@ -2,7 +2,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <sstream>
@@ -12,6 +11,7 @@
 #include "covary/cli/verb_table.h"
 #include "covary/core/base/error.h"
 #include "covary/core/base/file.h"
+#include "covary/core/base/temporary_folder.h"
 
 namespace covary::cli {
 namespace {
@@ -56,17 +56,13 @@ Error refused(const std::string& line) {
 
 class ConfigTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    folder = fs::temp_directory_path() / ("covary_grammar_test_" + std::to_string(getpid()));
-    fs::create_directories(folder);
-  }
-  void TearDown() override { fs::remove_all(folder); }
   std::string file(const std::string& name, const std::string& content) {
     fs::create_directories((folder / name).parent_path());
     write_file(folder / name, content);
     return (folder / name).string();
   }
-  fs::path folder;
+  const TemporaryFolder temporary{"grammar"};
+  const fs::path folder = temporary.path();
 };
 
 TEST(Grammar, InputsOutputsAndOptionsMayStandAnywhere) {

@@ -11,6 +11,7 @@
 #include "covary/core/base/error.h"
 #include "covary/core/base/file.h"
 #include "covary/core/base/random.h"
+#include "covary/core/base/temporary_folder.h"
 
 namespace covary::data {
 namespace {
@@ -48,12 +49,8 @@ Error error_of(F&& f) {
 
 class Pictures : public testing::Test {
  protected:
-  void SetUp() override {
-    folder_ = fs::temp_directory_path() / ("covary-image-" + std::to_string(::getpid()));
-    fs::create_directories(folder_);
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-  fs::path folder_;
+  const TemporaryFolder temporary_{"image"};
+  const fs::path folder_ = temporary_.path();
 };
 
 TEST_F(Pictures, PngKeepsEveryByteOfEachChannelCount) {

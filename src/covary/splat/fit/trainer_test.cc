@@ -1,6 +1,5 @@
 #include "covary/splat/fit/trainer.h"
 
-#include <unistd.h>
 
 #include <cmath>
 #include <csignal>
@@ -13,6 +12,7 @@
 #include "covary/core/base/error.h"
 #include "covary/core/base/file.h"
 #include "covary/core/base/interrupt.h"
+#include "covary/core/base/temporary_folder.h"
 #include "covary/core/base/threads.h"
 #include "covary/splat/fit/evaluate.h"
 #include "covary/splat/fit/load.h"
@@ -29,15 +29,9 @@ using testing::HasSubstr;
 
 class TrainerTest : public testing::Test {
  protected:
-  TrainerTest() : folder_(fs::temp_directory_path() / ("covary_fit_" + std::to_string(getpid()))) {
-    fs::remove_all(folder_);
-    fs::create_directories(folder_);
-  }
-  ~TrainerTest() override {
-    set_threads(0);
-    fs::remove_all(folder_);
-  }
-  fs::path folder_;
+  ~TrainerTest() override { set_threads(0); }
+  const TemporaryFolder temporary_{"fit"};
+  const fs::path folder_ = temporary_.path();
 };
 
 TrainOptions short_options(const std::string& strategy = "default", int64_t steps = 120) {

@@ -2,7 +2,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <Eigen/Geometry>
 #include <cmath>
@@ -10,6 +9,7 @@
 #include <set>
 
 #include "covary/core/base/error.h"
+#include "covary/core/base/temporary_folder.h"
 #include "covary/core/base/threads.h"
 #include "covary/core/data/archive.h"
 #include "covary/core/geometry/rigid.h"
@@ -379,11 +379,8 @@ TEST(Splats, PointsAreTheCentresALittleOff) {
 
 class Exported : public ::testing::Test {
  protected:
-  Exported()
-      : folder_(std::filesystem::temp_directory_path() /
-                ("covary_export_" + std::to_string(::getpid()))) {}
-  ~Exported() override { std::filesystem::remove_all(folder_); }
-  std::filesystem::path folder_;
+  const TemporaryFolder temporary_{"export"};
+  const std::filesystem::path folder_ = temporary_.path() / "capture";
 };
 
 TEST_F(Exported, FolderLoadsAsTheSameCapture) {
