@@ -279,7 +279,7 @@ class Stages(Case):
         moved = self.folder / "moved.json"
         moved.write_text(json.dumps(cameras))
         self.assertNotAlmostEqual(psnr("--reference-cameras", moved), own, places=3)
-        model = colmap(self.folder / "other", params="60 60 24 16") / "sparse" / "0"
+        model = colmap(self.folder / "other", params="60 60 24 16")
         self.assertNotAlmostEqual(psnr("--reference-cameras", model), own, places=3)
         self.assertEqual((self.out / "metrics.json").read_bytes(), metrics)
         cameras["cameras"][0]["name"] = "another.png"

@@ -15,6 +15,8 @@
 #include "covary/splat/fit/load.h"
 #include "covary/splat/fit/report.h"
 #include "covary/splat/scene/cameras_json.h"
+#include "covary/splat/scene/capture_source.h"
+#include "covary/splat/scene/colmap.h"
 
 namespace covary::cli {
 namespace {
@@ -107,7 +109,14 @@ scene::Capture load_views(const std::string& source, scene::CaptureOptions how,
     if (source.rfind("sample:", 0) == 0)
       throw Error(ExitCode::kUsage, "a sample has no photos that a model could name",
                   "--reference-cameras " + reference, "name a cameras.json, or a run");
-    how.cameras = fs::absolute(reference).string();
+    std::vector<std::string> notes;
+    fs::path model = reference;
+    if (fs::is_directory(model) && !scene::is_colmap_model(model))
+      model = scene::find_colmap_model(reference, notes);  // of a capture
+    if (model.empty())
+      throw Error(ExitCode::kData, "holds no cameras", "--reference-cameras " + reference,
+                  "name a cameras.json, a run, a COLMAP model or a transforms.json");
+    how.cameras = fs::absolute(model).string();
     return load_and_tell(source, how);
   }
   const fs::path file =
