@@ -307,7 +307,8 @@ std::string timings_of(const json& metrics) {
   add("Training, CPU time of all threads", figure(train, "cpu_s"), 1, "s");
   add("Rate", figure(train, "steps_per_s"), 1, "steps/s");
   add("Peak memory", figure(train, "peak_memory_mb"), 0, "MB");
-  for (const auto& [split, e] : metrics.value("eval", json::object()).items()) {
+  const json evals = metrics.value("eval", json::object());
+  for (const auto& [split, e] : evals.items()) {
     const std::string label = "Rendering an image, " + escaped(split) + " views, " +
                               number(figure(e, "width"), 0) + " x " +
                               number(figure(e, "height"), 0);
@@ -319,7 +320,8 @@ std::string timings_of(const json& metrics) {
 
 std::string views_of(const json& metrics) {
   std::string out;
-  for (const auto& [split, e] : metrics.value("eval", json::object()).items()) {
+  const json evals = metrics.value("eval", json::object());
+  for (const auto& [split, e] : evals.items()) {
     if (!e.is_object() || !e.contains("views")) continue;
     const bool lpips = std::isfinite(figure(e, "lpips"));
     out += "<h2>Every " + escaped(split) +
