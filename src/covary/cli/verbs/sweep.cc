@@ -107,7 +107,7 @@ Result run_sweep(const Job& job, const fs::path& out) {
       log_info("sweep " + std::to_string(index + 1) + "/" + std::to_string(total) + ":" + told);
       metrics = train_once(one, options, common, run).metrics;
     }
-    for (const auto& [key, value] : flattened(metrics).items()) row[key] = value;
+    row.update(flattened(metrics));
     table.add(row);
 
     // After every run: an interrupted sweep leaves the table of what is there.

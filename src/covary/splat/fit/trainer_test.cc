@@ -1,6 +1,5 @@
 #include "covary/splat/fit/trainer.h"
 
-
 #include <cmath>
 #include <csignal>
 #include <filesystem>
