@@ -55,7 +55,7 @@ json parse_json_file(const std::string& path, const std::string& flag) {
   if (document.is_discarded()) {
     std::string why;
     try {
-      (void)json::parse(read_file(path), nullptr, true, true);
+      const json told = json::parse(read_file(path), nullptr, true, true);  // throws
     } catch (const json::exception& e) {
       why = e.what();
       why = why.substr(why.find("] ") == std::string::npos ? 0 : why.find("] ") + 2);
