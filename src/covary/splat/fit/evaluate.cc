@@ -46,6 +46,12 @@ int64_t ply_bytes(const scene::Cloud& cloud) {
   return cloud.size() * 4 * (17 + rest);
 }
 
+// k of n evenly spaced: the middle of each share. All when k is not below n.
+bool is_chosen(int64_t i, int64_t k, int64_t n) {
+  k = std::min(k, n);
+  return (i + 1) * k / n > i * k / n;
+}
+
 template <class F>
 double mean_over(const std::vector<ViewScore>& views, F&& figure) {
   double sum = 0;
@@ -101,20 +107,31 @@ Evaluation evaluate(const scene::Cloud& scene, const scene::Capture& capture,
   if (indices.empty())
     throw Error(ExitCode::kData, "has no views of the split " + options.split, capture.name,
                 "use --split train, or load it with --test-every 8");
+  if (options.max_views > 0) {
+    const auto all = static_cast<int64_t>(indices.size());
+    std::vector<int64_t> chosen;
+    for (int64_t i = 0; i < all; ++i)
+      if (is_chosen(i, options.max_views, all)) chosen.push_back(indices[static_cast<size_t>(i)]);
+    indices = chosen;
+  }
 
   const std::unique_ptr<Lpips> lpips =
       options.lpips.empty() ? nullptr : std::make_unique<Lpips>(options.lpips);
   Evaluation result;
   result.split = options.split;
+  result.precision = options.precision;
   result.count = scene.size();
   result.bytes = ply_bytes(scene);
   render::RasterizeOptions rasterize = options.rasterize;
   rasterize.antialiased = rasterize.antialiased || scene.antialiased;
-  const render::Primitives splats = activated(scene);
+  const bool in_doubles = options.precision == "double";
+  const at::ScalarType type = in_doubles ? at::kDouble : at::kFloat;
+  const render::Primitives splats =
+      in_doubles ? render::primitives_of(scene::in_double(scene)) : activated(scene);
   const at::Tensor background =
       at::tensor({capture.background[0], capture.background[1], capture.background[2]});
   const auto n = static_cast<int64_t>(indices.size());
-  const int64_t pictures = options.pictures.empty() ? 0 : std::min(n, options.max_pictures);
+  const int64_t pictures = options.pictures.empty() ? 0 : options.max_pictures;
   if (pictures > 0) make_folder(options.pictures);
   std::unique_ptr<Progress> progress;
   if (options.progress) progress = std::make_unique<Progress>("eval", n, "views");
@@ -124,9 +141,10 @@ Evaluation evaluate(const scene::Cloud& scene, const scene::Capture& capture,
     const Target target = make_target(view, capture, options.mask_mode, background);
     const double began = wall_seconds();
     const at::Tensor image =
-        render::rasterize(splats, render::views_of({view.camera}), rasterize, background)
+        render::rasterize(splats, render::views_of({view.camera}, type), rasterize, background)
             .color.squeeze(0)
-            .clamp(0, 1);
+            .clamp(0, 1)
+            .to(at::kFloat);
     ViewScore score;
     score.seconds = wall_seconds() - began;
     score.name = view.name;
@@ -140,12 +158,17 @@ Evaluation evaluate(const scene::Cloud& scene, const scene::Capture& capture,
       result.width = view.camera.width;
       result.height = view.camera.height;
     }
-    // evenly spaced: picture j is that of the middle of its share of the views
-    if (pictures > 0 && (i + 1) * pictures / n > i * pictures / n) {
-      const std::filesystem::path base = options.pictures / stem_of(view.name);
-      data::write_image(base.string() + "_truth.png", picture(target.image));
-      data::write_image(base.string() + "_render.png", picture(image));
-      data::write_image(base.string() + "_error.png", error_picture(image, target.image));
+    const bool written = is_chosen(i, pictures, n), kept = is_chosen(i, options.kept_pictures, n);
+    if (written || kept) {
+      ViewPictures three{view.name, picture(target.image), picture(image),
+                         error_picture(image, target.image)};
+      if (written) {
+        const std::filesystem::path base = options.pictures / stem_of(view.name);
+        data::write_image(base.string() + "_truth.png", three.truth);
+        data::write_image(base.string() + "_render.png", three.render);
+        data::write_image(base.string() + "_error.png", three.error);
+      }
+      if (kept) result.pictures.push_back(std::move(three));
     }
     result.views.push_back(std::move(score));
     if (progress) progress->update(i + 1, {{"PSNR", result.views.back().psnr, "dB"}});
@@ -169,7 +192,8 @@ nlohmann::json Evaluation::to_json() const {
       {"count", {{"value", count}, {"unit", "Gaussians"}}},
       {"bytes", {{"value", bytes}, {"unit", "B"}, {"of", "scene.ply"}}},
       {"width", width},
-      {"height", height}};
+      {"height", height},
+      {"precision", precision}};
   if (lpips) j["lpips"] = {{"value", *lpips}, {"unit", "1"}};
   j["views"] = nlohmann::json::array();
   for (const auto& v : views) {
