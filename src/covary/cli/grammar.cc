@@ -354,7 +354,7 @@ class Reader {
     } else if (list.takes_value(*field, at_ + 1 < args_.size() ? &args_[at_ + 1] : nullptr)) {
       value = value_of(f, "a value");
     } else {
-      value = *field->bare_value();
+      value = field->bare_value().value_or("");
     }
     record(common, field->path(), value, f.typed);
     return {};

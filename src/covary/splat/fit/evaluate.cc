@@ -8,6 +8,7 @@
 
 #include "covary/core/base/error.h"
 #include "covary/core/base/file.h"
+#include "covary/core/base/log.h"
 #include "covary/core/base/machine.h"
 #include "covary/core/base/progress.h"
 #include "covary/core/base/threads.h"
@@ -25,11 +26,6 @@ constexpr double kErrorRange = 0.25;
 at::Tensor as_float(const at::Tensor& image) {
   if (image.scalar_type() != at::kByte) return image.detach().to(at::kFloat).contiguous();
   return image.to(at::kFloat).div_(255);
-}
-
-// A view whose every pixel is masked says nothing; it scores as equal, so that means stay finite.
-bool nothing_counts(const at::Tensor& mask) {
-  return mask.defined() && !mask.gt(0).any().item<bool>();
 }
 
 double clamped(float v) { return std::clamp(static_cast<double>(v), 0.0, 1.0); }
@@ -61,8 +57,12 @@ double mean_over(const std::vector<ViewScore>& views, F&& figure) {
 
 }  // namespace
 
+bool nothing_counts(const at::Tensor& mask) {
+  return mask.defined() && !mask.gt(0).any().item<bool>();
+}
+
 double psnr(const at::Tensor& image, const at::Tensor& truth, const at::Tensor& mask) {
-  return nothing_counts(mask) ? eval::kPsnrCap : eval::psnr(as_float(image), as_float(truth), mask);
+  return eval::psnr(as_float(image), as_float(truth), mask);
 }
 
 data::Image8 picture(const at::Tensor& image) {
@@ -139,6 +139,10 @@ Evaluation evaluate(const scene::Cloud& scene, const scene::Capture& capture,
   for (int64_t i = 0; i < n; ++i) {
     const scene::View& view = capture.views[static_cast<size_t>(indices[static_cast<size_t>(i)])];
     const Target target = make_target(view, capture, options.mask_mode, background);
+    if (nothing_counts(target.mask)) {
+      result.unscored.push_back(view.name);
+      continue;
+    }
     const double began = wall_seconds();
     const at::Tensor image =
         render::rasterize(splats, render::views_of({view.camera}, type), rasterize, background)
@@ -149,12 +153,10 @@ Evaluation evaluate(const scene::Cloud& scene, const scene::Capture& capture,
     score.seconds = wall_seconds() - began;
     score.name = view.name;
     score.psnr = psnr(image, target.image, target.mask);
-    score.psnr_8bit = nothing_counts(target.mask)
-                          ? eval::kPsnrCap
-                          : eval::psnr_8bit(image, as_float(target.image), target.mask);
+    score.psnr_8bit = eval::psnr_8bit(image, as_float(target.image), target.mask);
     score.ssim = compute::ssim(image, target.image, compute::SsimPadding::kZero, target.mask);
     if (lpips) score.lpips = (*lpips)(image, as_float(target.image));
-    if (i == 0) {
+    if (result.views.empty()) {
       result.width = view.camera.width;
       result.height = view.camera.height;
     }
@@ -173,6 +175,11 @@ Evaluation evaluate(const scene::Cloud& scene, const scene::Capture& capture,
     result.views.push_back(std::move(score));
     if (progress) progress->update(i + 1, {{"PSNR", result.views.back().psnr, "dB"}});
   }
+  if (result.views.empty())
+    throw Error(ExitCode::kData, "masks leave no pixel of any view", capture.name,
+                "check the masks, or use --mask-mode off");
+  for (const std::string& name : result.unscored)
+    log_info("note: " + name + ": its mask leaves no pixel; it counts in no figure");
   result.psnr = mean_over(result.views, [](const ViewScore& v) { return v.psnr; });
   result.psnr_8bit = mean_over(result.views, [](const ViewScore& v) { return v.psnr_8bit; });
   result.ssim = mean_over(result.views, [](const ViewScore& v) { return v.ssim; });
@@ -187,6 +194,7 @@ nlohmann::json Evaluation::to_json() const {
       {"psnr", {{"value", psnr}, {"unit", "dB"}, {"of", "float images in [0,1], mean over views"}}},
       {"psnr_8bit", {{"value", psnr_8bit}, {"unit", "dB"}, {"of", "images rounded to 8 bits"}}},
       {"ssim", {{"value", ssim}, {"unit", "1"}, {"of", "window 11, sigma 1.5, zero padding"}}},
+      {"unscored", unscored},
       {"lpips", "absent"},
       {"seconds_per_image", {{"value", seconds_per_image}, {"unit", "s"}}},
       {"count", {{"value", count}, {"unit", "Gaussians"}}},

@@ -56,6 +56,7 @@ struct Evaluation {
   std::string split;
   std::string precision = "float";
   std::vector<ViewScore> views;
+  std::vector<std::string> unscored;  // names of views whose mask leaves no pixel: in no figure
   double psnr = 0, psnr_8bit = 0, ssim = 0, seconds_per_image = 0;
   std::optional<double> lpips;
   int64_t count = 0;          // Gaussians
@@ -66,13 +67,14 @@ struct Evaluation {
   nlohmann::json to_json() const;  // figures with units, per view under "views"
 };
 
-// Error(kData) when the split has no views.
+// Error(kData) when the split has no views, or masks leave no pixel of any.
 Evaluation evaluate(const scene::Cloud& scene, const scene::Capture& capture,
                     const EvaluateOptions& options);
 
 // 10 log10(1 / mean squared error) of images [H,W,3], clamped to [0,1], over the pixels that count
 // (mask [H,W] float, may be undefined). Float or uint8.
 double psnr(const at::Tensor& image, const at::Tensor& truth, const at::Tensor& mask = {});
+bool nothing_counts(const at::Tensor& mask);  // psnr of such a view is an Error
 
 // |render - truth| as a picture: channel mean, blue over green and yellow to white at 0.25.
 data::Image8 error_picture(const at::Tensor& image, const at::Tensor& truth);

@@ -217,7 +217,7 @@ RunResult Trainer::run(const RunContext& context) {
       const double figure = quick_psnr();
       figures.push_back({"PSNR", figure, "dB"});
       if (record.is_null()) record = {{"step", step_}, {"wall_s", seconds()}, {"cpu_s", cpu()}};
-      record[psnr_name] = figure;
+      if (std::isfinite(figure)) record[psnr_name] = figure;
     }
     if (log && !record.is_null()) log->write(record);
     if (log && result.edits.any()) log->write(edits_json(step_, result.edits, count()));

@@ -196,6 +196,25 @@ TEST_F(TrainerTest, WhatLiesUnderAnIgnoringMaskHasNoInfluence) {
   EXPECT_TRUE(same_bits(clouds[0], clouds[1]));
 }
 
+TEST_F(TrainerTest, AViewWithoutAPixelCountsInNoFigure) {
+  const scene::Cloud cloud = small_cloud();
+  scene::Capture capture = small_capture();
+  ASSERT_EQ(capture.test.size(), 2U);
+  const double second = [&] {
+    scene::Capture one = capture;
+    one.test = {capture.test[1]};
+    return evaluate(cloud, one, {.progress = false}).psnr;
+  }();
+  scene::View& masked = capture.views[static_cast<size_t>(capture.test[0])];
+  masked.mask = data::Image8(masked.image.height, masked.image.width, 1);
+  const Evaluation e = evaluate(cloud, capture, {.progress = false});
+  EXPECT_EQ(e.psnr, second);
+  ASSERT_EQ(e.views.size(), 1U);
+  EXPECT_THAT(e.unscored, testing::ElementsAre(masked.name));
+  capture.test = {capture.test[0]};
+  EXPECT_THROW(evaluate(cloud, capture, {.progress = false}), Error);
+}
+
 TEST_F(TrainerTest, TransparencyShowsWhateverBackgroundIsDrawn) {
   // half transparent white, composited on black as the loader does
   scene::Capture capture = small_capture();
