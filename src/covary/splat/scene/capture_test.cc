@@ -64,7 +64,9 @@ TEST(Colmap, BinaryAndTextModelsAreTheSame) {
     EXPECT_EQ(b.images[i].name, scene.names[i]);
     EXPECT_TRUE(a.images[i].cam_from_world.isApprox(scene.cam_from_world[i], 1e-12));
     EXPECT_TRUE(b.images[i].cam_from_world.isApprox(scene.cam_from_world[i], 1e-12));
-    if (i != 1) EXPECT_EQ(a.images[i].point_ids, b.images[i].point_ids);
+    if (i != 1) {
+      EXPECT_EQ(a.images[i].point_ids, b.images[i].point_ids);
+    }
   }
   EXPECT_THAT(a.images[0].point_ids, ElementsAre(0, -1));
   EXPECT_THAT(b.images[1].point_ids, IsEmpty());
