@@ -75,7 +75,12 @@ TEST_P(GaussianSimd, AgreesWithTheReference) {
 INSTANTIATE_TEST_SUITE_P(Cases, GaussianSimd,
                          testing::Combine(testing::ValuesIn(kTypes), testing::Values(1, 3),
                                           testing::Values(1, 2, 5, 16, 33),
-                                          testing::Values(1, 300, 5000)));
+                                          testing::Values(1, 300)));
+
+// More rows than a block, and more than a queue holds.
+INSTANTIATE_TEST_SUITE_P(Blocks, GaussianSimd,
+                         testing::Combine(testing::ValuesIn(kTypes), testing::Values(3),
+                                          testing::Values(5), testing::Values(5000)));
 
 TEST(GaussianSimdProperty, SameBitsAtAnyNumberOfThreadsAndInChunksOfWholeBlocks) {
   const RandomMixture mixture(CovarianceType::kFull, 4, 6, 1.0);
