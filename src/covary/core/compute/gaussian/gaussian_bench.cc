@@ -9,7 +9,6 @@
 #include "covary/core/base/threads.h"
 #include "covary/core/compute/gaussian/gaussian.h"
 #include "covary/core/compute/gaussian/gaussian_test_data.h"
-#include "covary/core/eval/ceilings.h"
 
 namespace covary::compute {
 namespace {
@@ -20,7 +19,6 @@ void em_step(benchmark::State& state, CovarianceType type, double spread) {
   const RandomMixture mixture(type, k, d, spread);
   const std::vector<double> x = mixture.points(n);
   MixtureSums sums(type, k, d);
-  const double ceiling = eval::measure_rates(thread_count, 0.2).fma / 2;
   set_threads(thread_count);
   for (auto _ : state) {
     sums.clear();
@@ -34,7 +32,6 @@ void em_step(benchmark::State& state, CovarianceType type, double spread) {
                                                      : 4 * static_cast<double>(d);
   const double total = static_cast<double>(state.iterations() * n * k) * fma;
   state.counters["fma"] = benchmark::Counter(total, benchmark::Counter::kIsRate);
-  state.counters["of_ceiling"] = benchmark::Counter(total / ceiling, benchmark::Counter::kIsRate);
 }
 void full_overlapping(benchmark::State& state) { em_step(state, CovarianceType::kFull, 0.3); }
 void full_separated(benchmark::State& state) { em_step(state, CovarianceType::kFull, 6); }

@@ -6,7 +6,6 @@
 
 #include "covary/core/base/random.h"
 #include "covary/core/base/threads.h"
-#include "covary/core/eval/ceilings.h"
 #include "covary/core/linalg/cluster/kmeans.h"
 
 namespace covary::linalg {
@@ -22,7 +21,6 @@ void lloyd(benchmark::State& state, bool bounds) {
     x[static_cast<size_t>(i)] = static_cast<float>(state.range(2) * places.normal(place) +
                                                    random.normal(static_cast<uint64_t>(i)));
   }
-  const double ceiling = eval::measure_rates(thread_count, 0.2).fma;
   set_threads(thread_count);
   for (auto _ : state) {
     const auto r = kmeans<float>(
@@ -34,7 +32,6 @@ void lloyd(benchmark::State& state, bool bounds) {
   // The labels that are returned take an eleventh search.
   const double fma = static_cast<double>(state.iterations() * n * k * d * 11);
   state.counters["fma"] = benchmark::Counter(fma, benchmark::Counter::kIsRate);
-  state.counters["of_ceiling"] = benchmark::Counter(fma / ceiling, benchmark::Counter::kIsRate);
 }
 void lloyd_plain(benchmark::State& state) { lloyd(state, false); }
 void lloyd_bounds(benchmark::State& state) { lloyd(state, true); }
