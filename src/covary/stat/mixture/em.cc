@@ -177,11 +177,11 @@ MixtureState start_from(const Sample& sample, const VarianceFloor& floor,
   MixtureSums sums(s.type, k, d);
   sums_of_labels(sample, clusters.labels, s, sums);
   // Clusters without a point begin wide, with the weight of one row.
-  const double one = 1 / static_cast<double>(sample.n);
   const MStep step = maximise(sums, floor, 0, s);
-  for (const int64_t c : step.starved) {
-    s.log_weights[static_cast<size_t>(c)] = std::log(one);
-  }
+  const double rows = static_cast<double>(sample.n);
+  const double all = rows + static_cast<double>(step.starved.size());
+  for (double& w : s.log_weights) w += std::log(rows / all);
+  for (const int64_t c : step.starved) s.log_weights[static_cast<size_t>(c)] = -std::log(all);
   return s;
 }
 
