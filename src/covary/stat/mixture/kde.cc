@@ -54,15 +54,16 @@ void KernelDensity::build(const std::vector<double>& widths) {
   log_scale_ = -std::log(std::accumulate(weights_.begin(), weights_.end(), 0.0)) -
                kernel_log_volume(kernel_, d);
   for (const double h : widths_) log_scale_ -= std::log(h);
-  std::vector<double> scaled(static_cast<size_t>(n * d));
+  scaled_.resize(static_cast<size_t>(n * d));
   for (int64_t i = 0; i < n * d; ++i) {
-    scaled[static_cast<size_t>(i)] = x_.data_ptr<double>()[i] / widths_[static_cast<size_t>(i % d)];
+    scaled_[static_cast<size_t>(i)] =
+        x_.data_ptr<double>()[i] / widths_[static_cast<size_t>(i % d)];
   }
-  tree_ = std::make_unique<KdeTree>(scaled, weights_, n, d);
+  tree_ = std::make_unique<LazyTree>();
   moments_.reset();
   if (d == 1 && kernel_ == Kernel::kGaussian && options_.engine != "exact" &&
       options_.engine != "tree") {
-    moments_ = std::make_unique<LineMoments>(scaled, weights_);
+    moments_ = std::make_unique<LineMoments>(scaled_, weights_);
     if (!moments_->usable()) {
       moments_.reset();
       if (options_.engine == "moments")
@@ -70,6 +71,13 @@ void KernelDensity::build(const std::vector<double>& widths) {
                     "use auto or tree");
     }
   }
+}
+
+const KdeTree& KernelDensity::tree() const {
+  std::call_once(tree_->once, [&] {
+    tree_->tree = std::make_unique<KdeTree>(scaled_, weights_, x_.size(0), x_.size(1));
+  });
+  return *tree_->tree;
 }
 
 std::string KernelDensity::engine() const {
@@ -109,19 +117,19 @@ at::Tensor KernelDensity::score_samples(const at::Tensor& q) const {
       for (int64_t a = begin; a < end; ++a) {
         // Where cells do not serve, the far tails, every point is asked.
         if (!moments_->sum(scaled[static_cast<size_t>(a)], sums[a])) {
-          sums[a] = std::exp(tree_->log_sum(kernel_, &scaled[static_cast<size_t>(a)]));
+          sums[a] = std::exp(tree().log_sum(kernel_, &scaled[static_cast<size_t>(a)]));
         }
       }
     });
   } else {
     const bool exact = engine == "exact";
-    tree_->sums(kernel_, scaled.data(), m, exact ? 0 : options_.rtol,
+    tree().sums(kernel_, scaled.data(), m, exact ? 0 : options_.rtol,
                 exact ? 0 : options_.atol / std::exp(log_scale_), sums);
   }
   parallel_for(m, 256, [&](int64_t begin, int64_t end) {
     for (int64_t a = begin; a < end; ++a) {
       const double log_sum =
-          sums[a] > kTiny ? std::log(sums[a]) : tree_->log_sum(kernel_, scaled.data() + a * d);
+          sums[a] > kTiny ? std::log(sums[a]) : tree().log_sum(kernel_, scaled.data() + a * d);
       sums[a] = log_sum + log_scale_;
     }
   });
@@ -144,7 +152,7 @@ at::Tensor KernelDensity::gradient(const at::Tensor& q) const {
       const double* at = scaled.data() + a * d;
       // Terms are divided by the largest, so that far tails have a gradient too.
       const double far = kernel_ == Kernel::kGaussian || kernel_ == Kernel::kExponential
-                             ? tree_->nearest_squared(at)
+                             ? tree().nearest_squared(at)
                              : 0;
       double sum = 0;
       std::fill(slope.begin(), slope.end(), 0.0);
@@ -236,7 +244,7 @@ double KernelDensity::leave_one_out(const std::vector<double>& widths,
     }
   }
   std::vector<double> sums(rows.size());
-  tree_->sums(kernel_, queries.data(), static_cast<int64_t>(rows.size()), 0, 0, sums.data());
+  tree().sums(kernel_, queries.data(), static_cast<int64_t>(rows.size()), 0, 0, sums.data());
   double total = 0, log_likelihood = 0;
   const double all = std::accumulate(weights_.begin(), weights_.end(), 0.0);
   for (size_t i = 0; i < rows.size(); ++i) {

@@ -24,6 +24,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -64,7 +65,15 @@ class KernelDensity {
   std::vector<double> weights_;  // [n]
   std::vector<double> widths_;   // [d]
   double log_scale_ = 0;         // -log(W c_d prod h)
-  std::unique_ptr<KdeTree> tree_;
+  // Built when first asked for: moments seldom need it.
+  struct LazyTree {
+    std::once_flag once;
+    std::unique_ptr<KdeTree> tree;
+  };
+  const KdeTree& tree() const;
+
+  std::vector<double> scaled_;  // x in bandwidths
+  std::unique_ptr<LazyTree> tree_;
   std::unique_ptr<LineMoments> moments_;
   std::vector<std::string> notes_;
 };
