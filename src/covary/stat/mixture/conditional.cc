@@ -121,10 +121,10 @@ GaussianMixture GaussianMixture::merged(int64_t components) const {
   if (components < 1 || components > state_.k)
     throw Error(ExitCode::kUsage, "must be at least 1 and at most what there are", "components");
   struct Part {
-    double weight;
+    double weight = 0;
     Vector mean;
     Matrix covariance;
-    double log_determinant;
+    double log_determinant = 0;
   };
   std::vector<Part> parts;
   for (int64_t c = 0; c < state_.k; ++c) {
