@@ -12,7 +12,7 @@
 namespace covary::linalg {
 namespace {
 
-constexpr int64_t kTile = 256;
+constexpr int64_t kTile = 192;
 constexpr int64_t kRows = 64;  // right-hand sides a task
 
 int64_t tiles_of(int64_t n) { return (n + kTile - 1) / kTile; }
