@@ -35,6 +35,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <span>
 #include <string>
 #include <string_view>
@@ -59,7 +60,8 @@ struct KernelParameter {
   std::string name;  // "matern52.lengthscale[0]"
   ParameterRole role = ParameterRole::kVariance;
   double value = 1;
-  double lower = 1e-12, upper = 1e12;  // for the fit
+  // For the fit; 0 and infinity: chosen by the data.
+  double lower = 0, upper = std::numeric_limits<double>::infinity();
   int64_t dimension = -1;              // the column that a parameter of one dimension belongs to
   bool given = false;                  // stated in the text: a fit starts there
   bool fixed = false;

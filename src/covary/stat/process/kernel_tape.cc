@@ -42,7 +42,12 @@ double tile_sum(const double* w, int64_t count) {
 
 KernelTape::KernelTape(const Kernel& kernel, const double* x, int64_t n, const double* y, int64_t m,
                        bool same, bool slopes)
-    : kernel_(kernel), n_(n), m_(same ? n : m), same_(same), slopes_(slopes) {
+    : kernel_(kernel),
+      n_(n),
+      m_(same ? n : m),
+      tile_size_(static_cast<size_t>(std::min(kRows, n_) * std::min(kColumns, m_))),
+      same_(same),
+      slopes_(slopes) {
   const int64_t d = kernel.dims();
   const double* first = n_ > 0 ? x : y;
   origin_.assign(static_cast<size_t>(d), 0.0);
@@ -119,7 +124,7 @@ std::vector<double> KernelTape::features(const Leaf& leaf, const double* x, int6
 }
 
 KernelTape::Scratch KernelTape::scratch() const {
-  return {std::vector<double>(kernel_.nodes_.size() * kBuffers * kRows * kColumns),
+  return {std::vector<double>(kernel_.nodes_.size() * kBuffers * tile_size_),
           std::vector<char>(kernel_.nodes_.size())};
 }
 

@@ -26,6 +26,8 @@ class Prior {
   // value > 0. slope may be null.
   double log_density(double value, double* slope_of_log) const;
   std::string text() const;  // "gamma(3,6)"; "flat"
+  // What text() writes. Throws Error(kUsage) for anything else.
+  static Prior parse(const std::string& text);
 
  private:
   enum class Kind { kFlat, kGamma, kLogNormal, kNormal, kHalfCauchy, kSmoothedBox };

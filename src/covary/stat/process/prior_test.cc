@@ -50,6 +50,18 @@ TEST(Prior, DensitiesIntegrateToOne) {
   }
 }
 
+TEST(Prior, TextReadsBack) {
+  for (const Prior& p : all_priors()) {
+    const Prior again = Prior::parse(p.text());
+    EXPECT_EQ(again.text(), p.text());
+    EXPECT_EQ(again.log_density(0.7, nullptr), p.log_density(0.7, nullptr));
+  }
+  for (const char* text : {"", "gamma", "gamma()", "gamma(1)", "gamma(1,2", "gamma(1,2,3)",
+                           "flat(1)", "gamma(-1,2)", "beta(1,2)"}) {
+    EXPECT_THROW(Prior::parse(text), Error) << text;
+  }
+}
+
 TEST(Prior, RefusesArgumentsOutOfRange) {
   EXPECT_THROW(Prior::gamma(0, 1), Error);
   EXPECT_THROW(Prior::log_normal(0, -1), Error);
