@@ -162,8 +162,7 @@ Prediction GaussianProcess::predict(const at::Tensor& points, const PredictOptio
     const int64_t block = options.covariance ? std::max<int64_t>(s, 1) : kPoints;
     for (int64_t begin = 0; begin < s; begin += block) {
       const int64_t count = std::min(block, s - begin);
-      const Projection q =
-          project(kernel_, data_, group, f, x + begin * data_.dims, count);
+      const Projection q = project(kernel_, data_, group, f, x + begin * data_.dims, count);
       for (int64_t i = 0; i < count; ++i) {
         const double* v = q.cross.data() + i * n;
         const double* r = q.leftover.data() + i * p;
@@ -183,9 +182,9 @@ Prediction GaussianProcess::predict(const at::Tensor& points, const PredictOptio
       linalg::gemm(false, true, s, s, p, 1, q.leftover.data(), std::max<int64_t>(p, 1),
                    q.leftover.data(), std::max<int64_t>(p, 1), 1, c.data(), s);
       for (int64_t i = 0; i < s; ++i) {
-        for (int64_t j = 0; j < i; ++j) c[static_cast<size_t>(j * s + i)] = c[static_cast<size_t>(i * s + j)];
-        c[static_cast<size_t>(i * s + i)] =
-            variance[static_cast<size_t>(i * m + group.outputs[0])];
+        for (int64_t j = 0; j < i; ++j)
+          c[static_cast<size_t>(j * s + i)] = c[static_cast<size_t>(i * s + j)];
+        c[static_cast<size_t>(i * s + i)] = variance[static_cast<size_t>(i * m + group.outputs[0])];
       }
       covariances.push_back(std::move(c));
     }
@@ -320,8 +319,8 @@ Prediction GaussianProcess::leave_one_out() const {
                     "leave one out", "use the mean const or zero");
       }
       for (int64_t o = 0; o < group.width(); ++o) {
-        const int64_t at = group.rows[static_cast<size_t>(i)] * m +
-                           group.outputs[static_cast<size_t>(o)];
+        const int64_t at =
+            group.rows[static_cast<size_t>(i)] * m + group.outputs[static_cast<size_t>(o)];
         const size_t cell = static_cast<size_t>(o * n + i);
         mean.data_ptr<double>()[at] = group.y[cell] - f.alpha[cell] / precision;
         variance.data_ptr<double>()[at] = 1 / precision;
@@ -362,9 +361,8 @@ void GaussianProcess::append(const at::Tensor& x, const at::Tensor& y, double no
   for (size_t index = 0; index < factors_.size(); ++index) {
     GpGroup& group = data_.groups[index];
     PosteriorFactor& f = factors_[index];
-    const int64_t present =
-        std::count_if(group.outputs.begin(), group.outputs.end(),
-                      [&](int64_t o) { return !std::isnan(known[o]); });
+    const int64_t present = std::count_if(group.outputs.begin(), group.outputs.end(),
+                                          [&](int64_t o) { return !std::isnan(known[o]); });
     if (present == 0) continue;
     const int64_t n = group.count();
     std::vector<double> k(static_cast<size_t>(n));
@@ -382,8 +380,7 @@ void GaussianProcess::append(const at::Tensor& x, const at::Tensor& y, double no
       f.factor = {wider.data_ptr<double>(), n, stride};
     }
     const bool split = present < group.width();
-    if (split ||
-        !(linalg::append_row(f.factor, k.data(), diagonal + f.report.jitter) > 0)) {
+    if (split || !(linalg::append_row(f.factor, k.data(), diagonal + f.report.jitter) > 0)) {
       // Outputs part company, or the point is a copy without noise: all factors anew.
       data_.form_groups();
       condition();
@@ -420,7 +417,10 @@ std::string GpReport::text() const {
   std::string s = "kernel             " + kernel + "\n";
   for (const KernelParameter& p : parameters) {
     s += "  " + p.name + std::string(p.name.size() < 27 ? 27 - p.name.size() : 1, ' ') +
-         line("%.6g", p.value) + (p.fixed ? "  fixed" : p.tied_to >= 0 ? "  tied" : "") +
+         line("%.6g", p.value) +
+         (p.fixed          ? "  fixed"
+          : p.tied_to >= 0 ? "  tied"
+                           : "") +
          (std::find(at_bound.begin(), at_bound.end(), p.name) != at_bound.end() ? "  at bound"
                                                                                 : "") +
          "\n";

@@ -53,7 +53,7 @@ struct GpReport {
   double log_prior = 0;
   bool fitted = false;
   numeric::Ending ending = numeric::Ending::kConverged;  // of the fit
-  double gradient_norm = 0;  // nats per unit of a logarithm
+  double gradient_norm = 0;                              // nats per unit of a logarithm
   int64_t iterations = 0, evaluations = 0;
   std::vector<std::string> at_bound;  // parameters that a bound holds back
   double jitter = 0;                  // added to the diagonal, units of y^2

@@ -51,8 +51,9 @@ at::Tensor checked_points(const at::Tensor& x, int64_t dims, const std::string& 
   const double* p = out.const_data_ptr<double>();
   for (int64_t i = 0; i < out.numel(); ++i) {
     if (!std::isfinite(p[i])) {
-      throw Error(ExitCode::kData, std::string(std::isnan(p[i]) ? "NaN" : "infinity") + " at " +
-                                       cell(i / out.size(1), i % out.size(1)),
+      throw Error(ExitCode::kData,
+                  std::string(std::isnan(p[i]) ? "NaN" : "infinity") + " at " +
+                      cell(i / out.size(1), i % out.size(1)),
                   what, "drop the row or fill the cell");
     }
   }

@@ -31,7 +31,7 @@ struct GpGroup {
 
 struct GpData {
   int64_t n = 0, dims = 0, outputs = 0;
-  bool vector_y = false;              // y came as [n]
+  bool vector_y = false;  // y came as [n]
   Mean mean = Mean::kZero;
   std::vector<double> centre, scale;  // of the columns: the basis sees (x - centre) / scale
   at::Tensor x, y, noise;             // [n,d], [n,m], [n] or undefined; double, contiguous

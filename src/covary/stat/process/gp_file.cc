@@ -79,12 +79,11 @@ GaussianProcess GaussianProcess::load(const std::filesystem::path& path) {
       throw Error(ExitCode::kData, "is no process of version " + std::to_string(kVersion), where);
     }
     const at::Tensor y = read(file, "y", where);
-    gp.data_ = GpData::from(read(file, "X", where),
-                            j.at("vector_y").get<bool>() && y.dim() == 2 && y.size(1) == 1
-                                ? y.squeeze(1)
-                                : y,
-                            file.has("noise") ? read(file, "noise", where) : at::Tensor(),
-                            mean_of(j.at("mean").get<std::string>()));
+    gp.data_ = GpData::from(
+        read(file, "X", where),
+        j.at("vector_y").get<bool>() && y.dim() == 2 && y.size(1) == 1 ? y.squeeze(1) : y,
+        file.has("noise") ? read(file, "noise", where) : at::Tensor(),
+        mean_of(j.at("mean").get<std::string>()));
     const at::Tensor centre = checked_points(read(file, "centre", where).reshape({1, -1}),
                                              gp.data_.dims, where + ": centre"),
                      scale = checked_points(read(file, "scale", where).reshape({1, -1}),
@@ -131,7 +130,8 @@ GaussianProcess GaussianProcess::load(const std::filesystem::path& path) {
     gp.report_.evaluations = j.at("evaluations").get<int64_t>();
     gp.report_.at_bound = j.at("at_bound").get<std::vector<std::string>>();
   } catch (const nlohmann::json::exception& e) {
-    throw Error(ExitCode::kData, std::string("its model.json is not a process: ") + e.what(), where);
+    throw Error(ExitCode::kData, std::string("its model.json is not a process: ") + e.what(),
+                where);
   }
   gp.condition();
   return gp;

@@ -67,20 +67,25 @@ Guess guess(const KernelParameter& p, const GpData& data, double variance, uint6
   }
   const bool one_of_many = p.dimension >= 0 && data.dims > 1;
   switch (p.role) {
-    case ParameterRole::kVariance: return {variance, 1e-8, 1e4};
-    case ParameterRole::kNoise: return {0.1 * variance, 1e-8, 1e2};
+    case ParameterRole::kVariance:
+      return {variance, 1e-8, 1e4};
+    case ParameterRole::kNoise:
+      return {0.1 * variance, 1e-8, 1e2};
     case ParameterRole::kLengthscale:
       // Columns add up their squares: each gets a share such that the sum is about 1.
       return {median_distance(data, columns, seed) *
                   (one_of_many ? std::sqrt(static_cast<double>(data.dims)) : 1),
               1e-3, 1e4};
-    case ParameterRole::kPeriod: return {median_distance(data, columns, seed), 1e-3, 1e2};
-    case ParameterRole::kShape: return {1, 1e-3, 1e4};
+    case ParameterRole::kPeriod:
+      return {median_distance(data, columns, seed), 1e-3, 1e2};
+    case ParameterRole::kShape:
+      return {1, 1e-3, 1e4};
     case ParameterRole::kLinear: {
       const double span = median_distance(data, columns, seed);
       return {variance / (span * span), 1e-8, 1e4};
     }
-    case ParameterRole::kOffset: return {1, 1e-6, 1e6};
+    case ParameterRole::kOffset:
+      return {1, 1e-6, 1e6};
   }
   return {1, 1e-6, 1e6};
 }
@@ -134,10 +139,9 @@ void GaussianProcess::fit(const GpOptions& options) {
   // The first guess by the data, then shorter and longer scales, then others at random.
   std::vector<double> start = first;
   if (options.starts > 1) {
-    const GpData sample =
-        data_.n > options.sample
-            ? data_.sample(options.sample, static_cast<uint64_t>(options.seed))
-            : data_;
+    const GpData sample = data_.n > options.sample
+                              ? data_.sample(options.sample, static_cast<uint64_t>(options.seed))
+                              : data_;
     numeric::LbfgsOptions brief = options.search;
     brief.iterations = std::min<int64_t>(brief.iterations, 20);
     const Random random(static_cast<uint64_t>(options.seed), stream_of("process.starts"));
@@ -147,13 +151,12 @@ void GaussianProcess::fit(const GpOptions& options) {
       size_t i = 0;
       for (const KernelParameter& p : kernel_.parameters()) {
         if (p.fixed || p.tied_to >= 0) continue;
-        const bool scale = p.role == ParameterRole::kLengthscale ||
-                           p.role == ParameterRole::kPeriod;
-        const double shift =
-            s == 0   ? 0
-            : s == 1 ? (scale ? -1.5 : 0)
-            : s == 2 ? (scale ? 1.0 : 0)
-                     : 1.5 * random.normal(static_cast<uint64_t>(s) * 10007 + i);
+        const bool scale =
+            p.role == ParameterRole::kLengthscale || p.role == ParameterRole::kPeriod;
+        const double shift = s == 0   ? 0
+                             : s == 1 ? (scale ? -1.5 : 0)
+                             : s == 2 ? (scale ? 1.0 : 0)
+                                      : 1.5 * random.normal(static_cast<uint64_t>(s) * 10007 + i);
         trial[i] = std::clamp(trial[i] + shift, lower[i], upper[i]);
         ++i;
       }

@@ -14,14 +14,15 @@ struct GpOptions {
   // See kernel.h. A kernel without const or linear part is multiplied by one, and one without
   // white gets one added unless the noise of each point is given.
   std::string kernel = "matern52(ard)";
-  std::string mean = "const";    // zero, const, linear: coefficients by generalised least squares
-  bool fit = true;               // false: parameters stay as the kernel's text states them, others
-                                 // at their start by the data
-  int64_t starts = 4;            // first guesses that compete on a sample of the rows, 1
-  int64_t sample = 300;          // rows of that sample, 1
-  int64_t seed = 0;              // of the sample and the guesses
+  std::string mean = "const";  // zero, const, linear: coefficients by generalised least squares
+  bool fit = true;             // false: parameters stay as the kernel's text states them, others
+                               // at their start by the data
+  int64_t starts = 4;          // first guesses that compete on a sample of the rows, 1
+  int64_t sample = 300;        // rows of that sample, 1
+  int64_t seed = 0;            // of the sample and the guesses
   int64_t memory_limit = 32'000'000'000;  // bytes for the kernel matrix
-  numeric::LbfgsOptions search{.iterations = 200, .gradient_tolerance = 1e-4,
+  numeric::LbfgsOptions search{.iterations = 200,
+                               .gradient_tolerance = 1e-4,
                                .value_tolerance = 1e-12};  // gradient: nats per unit of a logarithm
 
   void describe(OptionList& o) {

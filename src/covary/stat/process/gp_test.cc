@@ -74,8 +74,8 @@ Dense dense(const Kernel& kernel, const at::Tensor& x, const at::Tensor& y, cons
   if (h.defined()) {
     const at::Tensor left = hs - ks.matmul(inverse).matmul(h);
     out.mean = out.mean + hs.matmul(beta);
-    out.covariance = out.covariance + left.matmul(at::inverse(h.t().matmul(inverse).matmul(h)))
-                                          .matmul(left.t());
+    out.covariance =
+        out.covariance + left.matmul(at::inverse(h.t().matmul(inverse).matmul(h))).matmul(left.t());
   }
   const at::Tensor d = q.diagonal();
   out.loo_mean = y - q.matmul(y) / d;
@@ -99,7 +99,8 @@ TEST(Gp, AgreesWithPlainFormulas) {
       const GaussianProcess gp(
           x, y, unfitted("const(1.3)*rbf(ard,lengthscale=[1,2,0.7]) + white(0.05)", mean), noise);
       at::Tensor h, hs;
-      if (std::string(mean) == "const") h = at::ones({60, 1}, at::kDouble), hs = at::ones({9, 1}, at::kDouble);
+      if (std::string(mean) == "const")
+        h = at::ones({60, 1}, at::kDouble), hs = at::ones({9, 1}, at::kDouble);
       if (std::string(mean) == "linear") {
         h = at::cat({at::ones({60, 1}, at::kDouble), x}, 1);
         hs = at::cat({at::ones({9, 1}, at::kDouble), xs}, 1);
@@ -185,8 +186,7 @@ TEST(Gp, GradientOfTheLikelihoodAgreesWithDifferences) {
 
 TEST(Gp, FitsWhatItWasDrawnFrom) {
   const at::Tensor x = normals(21, {300, 2}) * at::tensor({1.0, 3.0}, at::kDouble);
-  const Kernel truth =
-      Kernel::parse("const(4)*matern52(ard,lengthscale=[1,6]) + white(0.09)", 2);
+  const Kernel truth = Kernel::parse("const(4)*matern52(ard,lengthscale=[1,6]) + white(0.09)", 2);
   const at::Tensor y = at::linalg_cholesky(matrix_of(truth, x)).matmul(normals(22, {300})) + 10;
   const GaussianProcess gp = fit_gp(x, y, {.kernel = "matern52(ard)"});
   const GpReport& r = gp.report();
@@ -294,8 +294,7 @@ TEST(Gp, GradientOfTheMeanAgreesWithDifferences) {
   for (int64_t k = 0; k < 3; ++k) {
     at::Tensor step = at::zeros({3}, at::kDouble);
     step[k] = 1e-5;
-    const at::Tensor difference =
-        (gp.predict(xs + step).mean - gp.predict(xs - step).mean) / 2e-5;
+    const at::Tensor difference = (gp.predict(xs + step).mean - gp.predict(xs - step).mean) / 2e-5;
     EXPECT_LT(worst(gradient.select(1, k), difference), 1e-7);
   }
 }
@@ -320,8 +319,8 @@ TEST(Gp, ScoresAreLogDensities) {
   const Prediction p = gp.predict(xs, {.noise = true});
   const double v = p.variance[0].item<double>(), z = 0.3 - p.mean[0].item<double>();
   const at::Tensor scores = gp.score_samples(xs, held);
-  EXPECT_NEAR(scores[0].item<double>(),
-              -0.5 * std::log(2 * std::numbers::pi * v) - 0.5 * z * z / v, 1e-13);
+  EXPECT_NEAR(scores[0].item<double>(), -0.5 * std::log(2 * std::numbers::pi * v) - 0.5 * z * z / v,
+              1e-13);
   EXPECT_EQ(scores[1].item<double>(), 0);
 }
 
@@ -386,8 +385,7 @@ TEST(Gp, NamesWhatIsWrongWithData) {
   EXPECT_THAT(refusal([&] { fit_gp(x, y, {}, -at::ones({10}, at::kDouble)); }),
               testing::HasSubstr("not negative"));
   EXPECT_THAT(refusal([&] { fit_gp(x, y, {.mean = "cubic"}); }), testing::HasSubstr("mean"));
-  EXPECT_THAT(refusal([&] { fit_gp(x, y, {.memory_limit = 100}); }),
-              testing::HasSubstr("limit"));
+  EXPECT_THAT(refusal([&] { fit_gp(x, y, {.memory_limit = 100}); }), testing::HasSubstr("limit"));
   const GaussianProcess gp(x, y, unfitted("rbf", "zero"));
   EXPECT_THAT(refusal([&] { gp.predict(normals(3, {4, 3})); }), testing::HasSubstr("[4,3]"));
   EXPECT_THAT(refusal([&] { gp.predict(at::full({1, 2}, std::nan(""), at::kDouble)); }),
@@ -419,9 +417,9 @@ TEST(Gp, HostileDataGiveAnAnswerOrAnError) {
     if (seed % 2 == 0 && n > 2) x[1] = x[0];
     if (seed % 5 == 0) y.fill_(seed % 10 == 0 ? 0 : sy);
     if (seed % 11 == 0) x = x + 1e6 * sx;
-    static constexpr const char* kKernels[] = {"matern52(ard)", "rbf",
-                                               "const*rbf + linear", "periodic(dims=0)*rbf",
-                                               "matern12 + polynomial", "rq(ard)", "cosine(dims=0)"};
+    static constexpr const char* kKernels[] = {
+        "matern52(ard)",         "rbf",     "const*rbf + linear", "periodic(dims=0)*rbf",
+        "matern12 + polynomial", "rq(ard)", "cosine(dims=0)"};
     GpOptions o;
     o.kernel = kKernels[seed % 7];
     o.mean = seed % 3 == 0 ? "zero" : "const";

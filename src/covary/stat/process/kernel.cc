@@ -13,6 +13,8 @@ namespace {
 
 using compute::PairBlock;
 
+// Fewer pairs are done before a second thread has woken up.
+constexpr int64_t kPairsAlone = 1 << 16;
 constexpr int64_t kRows = KernelTape::kRows, kColumns = KernelTape::kColumns;
 
 // Calls body(tile, scratch, strip) for the tiles of all strips of rows, `columns(strip)` wide; the
@@ -22,7 +24,7 @@ void over_strips(const KernelTape& tape, int64_t rows, const Widths& widths, con
   const int64_t strips = (rows + kRows - 1) / kRows;
   std::vector<KernelTape::Scratch> scratch(
       static_cast<size_t>(std::min<int64_t>(threads(), std::max<int64_t>(strips, 1))));
-  parallel_tasks(strips, [&](int64_t task, int worker) {
+  const auto work = [&](int64_t task, int worker) {
     auto& mine = scratch[static_cast<size_t>(worker)];
     if (mine.buffers.empty()) mine = tape.scratch();
     const int64_t strip = strips - 1 - task, row = strip * kRows;
@@ -30,7 +32,12 @@ void over_strips(const KernelTape& tape, int64_t rows, const Widths& widths, con
     for (int64_t column = 0; column < width; column += kColumns) {
       body(PairBlock{row, height, column, std::min(kColumns, width - column)}, mine, strip);
     }
-  });
+  };
+  if (rows * widths(rows) < kPairsAlone) {
+    for (int64_t task = 0; task < strips; ++task) work(task, 0);
+  } else {
+    parallel_tasks(strips, work);
+  }
 }
 
 }  // namespace

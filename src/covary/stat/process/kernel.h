@@ -47,13 +47,13 @@
 namespace covary::stat {
 
 enum class ParameterRole {
-  kVariance,      // units of y^2, or 1 beside another one in a product
-  kNoise,         // variance of white, units of y^2
-  kLengthscale,   // units of x
-  kPeriod,        // units of x
-  kShape,         // 1: alpha; the length scale of a periodic kernel
-  kLinear,        // variance of a slope, units of 1 / x^2
-  kOffset         // 1
+  kVariance,     // units of y^2, or 1 beside another one in a product
+  kNoise,        // variance of white, units of y^2
+  kLengthscale,  // units of x
+  kPeriod,       // units of x
+  kShape,        // 1: alpha; the length scale of a periodic kernel
+  kLinear,       // variance of a slope, units of 1 / x^2
+  kOffset        // 1
 };
 
 struct KernelParameter {
@@ -62,8 +62,8 @@ struct KernelParameter {
   double value = 1;
   // For the fit; 0 and infinity: chosen by the data.
   double lower = 0, upper = std::numeric_limits<double>::infinity();
-  int64_t dimension = -1;              // the column that a parameter of one dimension belongs to
-  bool given = false;                  // stated in the text: a fit starts there
+  int64_t dimension = -1;  // the column that a parameter of one dimension belongs to
+  bool given = false;      // stated in the text: a fit starts there
   bool fixed = false;
   int64_t tied_to = -1;  // index of the parameter whose value this one shares
   Prior prior;

@@ -74,9 +74,9 @@ class KernelTape {
   int64_t n_, m_;
   size_t tile_size_;  // of the largest tile of these sets
   bool same_, slopes_;
-  std::vector<double> origin_;            // the first point of x
-  std::vector<double> x_, y_;             // coordinates relative to it, [dims, n] and [dims, m]
-  std::vector<Features> features_;        // a leaf
+  std::vector<double> origin_;      // the first point of x
+  std::vector<double> x_, y_;       // coordinates relative to it, [dims, n] and [dims, m]
+  std::vector<Features> features_;  // a leaf
 };
 
 }  // namespace covary::stat

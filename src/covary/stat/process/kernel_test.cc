@@ -35,11 +35,13 @@ class Composer {
     if (kind == 2) return leaf();
     const Composition a = make(depth - 1), b = make(depth - 1);
     if (kind == 0) {
-      return {"(" + a.text + " + " + b.text + ")",
-              [=](Point x, Point y, bool same) { return a.formula(x, y, same) + b.formula(x, y, same); }};
+      return {"(" + a.text + " + " + b.text + ")", [=](Point x, Point y, bool same) {
+                return a.formula(x, y, same) + b.formula(x, y, same);
+              }};
     }
-    return {a.text + "*" + b.text,
-            [=](Point x, Point y, bool same) { return a.formula(x, y, same) * b.formula(x, y, same); }};
+    return {a.text + "*" + b.text, [=](Point x, Point y, bool same) {
+              return a.formula(x, y, same) * b.formula(x, y, same);
+            }};
   }
 
  private:
@@ -51,8 +53,8 @@ class Composer {
   }
 
   Composition leaf() {
-    static constexpr const char* kNames[] = {"const",    "white",    "rbf", "matern12",
-                                             "matern32", "matern52", "rq",  "periodic",
+    static constexpr const char* kNames[] = {"const",    "white",    "rbf",       "matern12",
+                                             "matern32", "matern52", "rq",        "periodic",
                                              "cosine",   "linear",   "polynomial"};
     const uint64_t kind = random_.below(11, next_++);
     const std::string name = kNames[kind];
@@ -104,9 +106,7 @@ class Composer {
                 }};
       case 6:
         return {text + ",lengthscale=" + values(a) + ",alpha=" + std::to_string(c) + ")",
-                [=](Point x, Point y, bool) {
-                  return std::pow(1 + squares(x, y) / (2 * c), -c);
-                }};
+                [=](Point x, Point y, bool) { return std::pow(1 + squares(x, y) / (2 * c), -c); }};
       case 7:
         return {text + ",period=" + values(b) + ",lengthscale=" + values(a) + ")",
                 [=](Point x, Point y, bool) {

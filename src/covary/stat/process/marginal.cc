@@ -108,12 +108,13 @@ PosteriorFactor factorise(const Kernel& kernel, const GpData& data, const GpGrou
 MarginalLikelihood::MarginalLikelihood(const GpData& data, int64_t memory_limit) : data_(data) {
   int64_t largest = 0;
   for (const GpGroup& g : data.groups) largest = std::max(largest, g.count());
-  const double bytes = 8.0 * static_cast<double>(largest) * static_cast<double>(padded_stride(largest));
+  const double bytes =
+      8.0 * static_cast<double>(largest) * static_cast<double>(padded_stride(largest));
   if (bytes > static_cast<double>(memory_limit)) {
     throw Error(ExitCode::kFailed,
                 "the kernel matrix of " + std::to_string(largest) + " rows takes " +
-                    std::to_string(static_cast<int64_t>(bytes / 1e6)) + " MB, more than the limit of " +
-                    std::to_string(memory_limit / 1000000) + " MB",
+                    std::to_string(static_cast<int64_t>(bytes / 1e6)) +
+                    " MB, more than the limit of " + std::to_string(memory_limit / 1000000) + " MB",
                 "process", "raise memory_limit, or fit fewer rows");
   }
   buffer_ = at::empty({largest, padded_stride(largest)}, at::kDouble);

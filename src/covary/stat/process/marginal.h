@@ -27,14 +27,14 @@ namespace covary::stat {
 
 // K = L L' of one group, and the solutions with it.
 struct PosteriorFactor {
-  at::Tensor buffer;                // rows of `stride`; lower half L, strict upper half K
-  linalg::Matrix factor;            // a view of it
+  at::Tensor buffer;      // rows of `stride`; lower half L, strict upper half K
+  linalg::Matrix factor;  // a view of it
   linalg::CholeskyReport report;
-  std::vector<double> alpha;        // [outputs, rows]
-  std::vector<double> coefficients; // of the mean, [outputs, p]
-  std::vector<double> basis;        // L^-1 H, [p, rows]
-  std::vector<double> gram;         // Cholesky factor of H' K^-1 H, [p, p]
-  double log_likelihood = 0;        // of all outputs of the group
+  std::vector<double> alpha;         // [outputs, rows]
+  std::vector<double> coefficients;  // of the mean, [outputs, p]
+  std::vector<double> basis;         // L^-1 H, [p, rows]
+  std::vector<double> gram;          // Cholesky factor of H' K^-1 H, [p, p]
+  double log_likelihood = 0;         // of all outputs of the group
 };
 
 // Elements between rows: whole cache lines, and no power of two that would crowd one cache set.
@@ -48,7 +48,7 @@ PosteriorFactor factorise(const Kernel& kernel, const GpData& data, const GpGrou
 void solve_group(const GpGroup& group, int64_t coefficients, PosteriorFactor* f);
 
 struct MarginalValue {
-  double log_likelihood = 0;  // -infinity when the factorisation failed
+  double log_likelihood = 0;      // -infinity when the factorisation failed
   linalg::CholeskyReport report;  // of the group that failed, or with the most jitter
 };
 

@@ -47,7 +47,8 @@ Prior Prior::smoothed_box(double low, double high, double sd) {
 double Prior::log_density(double value, double* slope_of_log) const {
   double density = 0, slope = 0;  // slope: to the value
   switch (kind_) {
-    case Kind::kFlat: break;
+    case Kind::kFlat:
+      break;
     case Kind::kGamma:
       density = a_ * std::log(b_) - std::lgamma(a_) + (a_ - 1) * std::log(value) - b_ * value;
       slope = (a_ - 1) / value - b_;
@@ -108,12 +109,18 @@ Prior Prior::parse(const std::string& text) {
     }
     if (text.substr(at) != (kArguments[k] > 0 ? ")" : "")) break;
     switch (static_cast<Kind>(k)) {
-      case Kind::kFlat: return {};
-      case Kind::kGamma: return gamma(v[0], v[1]);
-      case Kind::kLogNormal: return log_normal(v[0], v[1]);
-      case Kind::kNormal: return normal(v[0], v[1]);
-      case Kind::kHalfCauchy: return half_cauchy(v[0]);
-      case Kind::kSmoothedBox: return smoothed_box(v[0], v[1], v[2]);
+      case Kind::kFlat:
+        return {};
+      case Kind::kGamma:
+        return gamma(v[0], v[1]);
+      case Kind::kLogNormal:
+        return log_normal(v[0], v[1]);
+      case Kind::kNormal:
+        return normal(v[0], v[1]);
+      case Kind::kHalfCauchy:
+        return half_cauchy(v[0]);
+      case Kind::kSmoothedBox:
+        return smoothed_box(v[0], v[1], v[2]);
     }
   }
   throw Error(ExitCode::kUsage, "is no prior", "\"" + text + "\"");

@@ -161,14 +161,14 @@ class Search {
   double evaluate(const Vector& x, Vector& gradient) {
     ++result_.evaluations;
     const double value = objective_(x, gradient);
-    const bool finite = std::isfinite(value) &&
-                        std::all_of(gradient.begin(), gradient.end(),
-                                    [](double g) { return std::isfinite(g); });
+    const bool finite =
+        std::isfinite(value) &&
+        std::all_of(gradient.begin(), gradient.end(), [](double g) { return std::isfinite(g); });
     return finite ? value : kInfinity;
   }
 
   void descend() {
-    bool rounding = false;     // the last step lowered f by no more than rounding
+    bool rounding = false;       // the last step lowered f by no more than rounding
     double promise = kInfinity;  // decrease that the last model with memory promised
     for (;;) {
       if (projected_norm() <= options_.gradient_tolerance) {
@@ -222,9 +222,7 @@ class Search {
     std::vector<size_t> order;
     for (size_t i = 0; i < n; ++i) {
       const double g = gradient_[i];
-      breaks[i] = g < 0   ? (x_[i] - upper_[i]) / g
-                  : g > 0 ? (x_[i] - lower_[i]) / g
-                          : kInfinity;
+      breaks[i] = g < 0 ? (x_[i] - upper_[i]) / g : g > 0 ? (x_[i] - lower_[i]) / g : kInfinity;
       if (breaks[i] > 0) {
         d[i] = -g;
         if (breaks[i] < kInfinity) order.push_back(i);
@@ -346,7 +344,8 @@ class Search {
     double at = low + 0.5 * width;
     if (root >= 0) {
       const double d2 = std::copysign(std::sqrt(root), b.at - a.at);
-      const double cubic = b.at - (b.at - a.at) * (b.slope + d2 - d1) / (b.slope - a.slope + 2 * d2);
+      const double cubic =
+          b.at - (b.at - a.at) * (b.slope + d2 - d1) / (b.slope - a.slope + 2 * d2);
       if (std::isfinite(cubic)) at = cubic;
     }
     return std::clamp(at, low + 0.1 * width, high - 0.1 * width);
@@ -453,10 +452,14 @@ class Search {
 
 std::string_view name_of(Ending ending) {
   switch (ending) {
-    case Ending::kConverged: return "converged";
-    case Ending::kAtBound: return "at bound";
-    case Ending::kLineSearch: return "line search";
-    case Ending::kIterations: return "iterations";
+    case Ending::kConverged:
+      return "converged";
+    case Ending::kAtBound:
+      return "at bound";
+    case Ending::kLineSearch:
+      return "line search";
+    case Ending::kIterations:
+      return "iterations";
   }
   return "";
 }

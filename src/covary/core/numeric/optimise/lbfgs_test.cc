@@ -151,8 +151,8 @@ TEST(Lbfgs, IsIndifferentToScale) {
       for (double& v : g) v *= scale;
       return scale * f;
     };
-    const Optimum o =
-        minimise(scaled, {-1.2, 1}, {}, {}, {.iterations = 500, .gradient_tolerance = 1e-7 * scale});
+    const Optimum o = minimise(scaled, {-1.2, 1}, {}, {},
+                               {.iterations = 500, .gradient_tolerance = 1e-7 * scale});
     EXPECT_NEAR(o.x[0], 1, 1e-5) << scale;
   }
 }
