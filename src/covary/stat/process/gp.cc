@@ -13,6 +13,7 @@
 #include "covary/core/base/random.h"
 #include "covary/core/base/threads.h"
 #include "covary/core/linalg/blas.h"
+#include "covary/stat/process/start.h"
 
 namespace covary::stat {
 namespace {
@@ -91,7 +92,7 @@ GaussianProcess::GaussianProcess(const at::Tensor& x, const at::Tensor& y, const
   options.check();
   data_ = GpData::from(x, y, noise, mean_of(options.mean));
   kernel_ = Kernel::parse(complete_kernel(options.kernel, noise.defined(), data_.dims), data_.dims);
-  prepare(options);
+  start_by_data(&kernel_, data_, static_cast<uint64_t>(options.seed));
   if (options.fit) fit(options);
   condition();
 }
@@ -107,7 +108,7 @@ GaussianProcess::GaussianProcess(const at::Tensor& x, const at::Tensor& y, Kerne
                 "kernel");
   }
   kernel_ = std::move(kernel);
-  prepare(options);
+  start_by_data(&kernel_, data_, static_cast<uint64_t>(options.seed));
   if (options.fit) fit(options);
   condition();
 }

@@ -95,7 +95,6 @@ class GaussianProcess {
 
  private:
   GaussianProcess() = default;
-  void prepare(const GpOptions& options);
   void fit(const GpOptions& options);
   void condition();  // factors every group, completes the report
   void complete_report();

@@ -106,6 +106,11 @@ class Kernel {
   // gradient [parameters] = sum_ij W_ij dK_ij / dlog(parameter), W symmetric.
   void contract(const double* x, int64_t n, const TileWeights& weights,
                 std::span<double> gradient) const;
+  // The same over two sets, W [n, m] with rows `stride` apart, and over a diagonal, w [n]; white is 0.
+  void contract_cross(const double* x, int64_t n, const double* y, int64_t m, const double* weights,
+                      int64_t stride, std::span<double> gradient) const;
+  void contract_diagonal(const double* x, int64_t n, const double* weights,
+                         std::span<double> gradient) const;
   // gradient [n, dims] = sum_j W_ij dk(x_i, y_j) / dx_i, W [n, m]. Where a derivative does not
   // exist (Matern 1/2 at distance 0) the term is 0.
   void contract_inputs(const double* x, int64_t n, const double* y, int64_t m,
