@@ -21,9 +21,10 @@ struct GpOptions {
   int64_t sample = 300;        // rows of that sample, 1
   int64_t seed = 0;            // of the sample and the guesses
   int64_t memory_limit = 32'000'000'000;  // bytes for the kernel matrix
-  numeric::LbfgsOptions search{.iterations = 200,
-                               .gradient_tolerance = 1e-4,
-                               .value_tolerance = 1e-12};  // gradient: nats per unit of a logarithm
+  // Gradient in nats per unit of a logarithm. A likelihood carries the rounding of a factorisation
+  // with condition numbers up to 1e10.
+  numeric::LbfgsOptions search{
+      .iterations = 200, .gradient_tolerance = 1e-4, .value_tolerance = 1e-10};
 
   void describe(OptionList& o) {
     o.add("kernel", &kernel, "covariance function, e.g. const*matern52(ard) + white").common();

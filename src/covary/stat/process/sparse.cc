@@ -18,7 +18,7 @@ namespace {
 
 using Vector = std::vector<double>;
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr int64_t kBand = 64;     // columns of a product a task
+constexpr int64_t kBand = 64;  // columns of a product a task
 constexpr int64_t kRowsAtOnce = 1024;
 
 size_t size_of(int64_t a, int64_t b) { return static_cast<size_t>(a * b); }
@@ -91,9 +91,8 @@ SparseBound sparse_bound(const Kernel& kernel, double noise, std::span<const dou
   linalg::forward(factor, v.data(), n);
   kernel.diagonal(x.data(), n, false, prior.data());
   const double total = ordered_sum(n, [&](int64_t i) { return prior[static_cast<size_t>(i)]; });
-  const double explained = ordered_sum(n, [&](int64_t i) {
-    return dot(v.data() + i * m, v.data() + i * m, m);
-  });
+  const double explained =
+      ordered_sum(n, [&](int64_t i) { return dot(v.data() + i * m, v.data() + i * m, m); });
   const double left = std::max(total - explained, 0.0);  // tr(K - Q)
   const Vector b = inner_matrix(v, n, m, noise);
   out.inner = b;
@@ -111,8 +110,8 @@ SparseBound sparse_bound(const Kernel& kernel, double noise, std::span<const dou
   linalg::backward(inner, out.weights.data(), 1);
   const double squares = ordered_sum(n, [&](int64_t i) { return y[i] * y[i]; });
   const double count = static_cast<double>(n);
-  const double constant = -0.5 * count * std::log(2 * std::numbers::pi * noise) -
-                          0.5 * linalg::log_determinant(inner);
+  const double constant =
+      -0.5 * count * std::log(2 * std::numbers::pi * noise) - 0.5 * linalg::log_determinant(inner);
   out.value = constant - 0.5 * (squares - reduced / noise) / noise - 0.5 * left / noise;
   {
     const double wider = noise + left;
@@ -262,8 +261,9 @@ SparseProcess::SparseProcess(const at::Tensor& x, const at::Tensor& y,
   if (options.fit) fit(data, options);
   bound_ = sparse_bound(kernel_, noise_, x_, y_, z_, nullptr);
   if (bound_.value == -kInfinity) {
-    throw Error(ExitCode::kFailed, "the bound is not finite: the kernel of the inducing points has "
-                                   "no factor",
+    throw Error(ExitCode::kFailed,
+                "the bound is not finite: the kernel of the inducing points has "
+                "no factor",
                 "process", "use fewer inducing points");
   }
   report_.kernel = kernel_.text();
@@ -342,8 +342,7 @@ SparsePrediction SparseProcess::predict(const at::Tensor& points, bool noise) co
     linalg::forward(inner, u.data(), count);
     for (int64_t i = 0; i < count; ++i) {
       const double *vi = v.data() + i * m, *ui = u.data() + i * m;
-      out.mean.data_ptr<double>()[begin + i] =
-          mean_ + dot(vi, bound_.weights.data(), m) / noise_;
+      out.mean.data_ptr<double>()[begin + i] = mean_ + dot(vi, bound_.weights.data(), m) / noise_;
       const double left = prior[static_cast<size_t>(i)] - dot(vi, vi, m) + dot(ui, ui, m);
       out.variance.data_ptr<double>()[begin + i] = std::max(left, 0.0) + (noise ? noise_ : 0);
     }

@@ -38,10 +38,10 @@ struct SparseGradient {
 struct SparseBound {
   double value = 0;  // -infinity when K_mm has no factor
   double upper = 0;
-  std::vector<double> factor;  // L of K_mm, [m, m]
-  std::vector<double> inner;   // L_B of B = I + V V' / s, V = L^-1 K_mn
-  std::vector<double> weights; // w = B^-1 V y; the mean at x is v(x).w / s
-  double jitter = 0;           // added to the diagonal of K_mm
+  std::vector<double> factor;   // L of K_mm, [m, m]
+  std::vector<double> inner;    // L_B of B = I + V V' / s, V = L^-1 K_mn
+  std::vector<double> weights;  // w = B^-1 V y; the mean at x is v(x).w / s
+  double jitter = 0;            // added to the diagonal of K_mm
 };
 // gradient may be null.
 SparseBound sparse_bound(const Kernel& kernel, double noise, std::span<const double> x,
@@ -54,12 +54,12 @@ std::vector<int64_t> greedy_inducing(const Kernel& kernel, std::span<const doubl
 
 struct SparseReport {
   std::string kernel;
-  double noise = 0;         // variance, units of y^2
-  double bound = 0;         // of the log marginal likelihood, nats
-  double upper = 0;         // likewise
+  double noise = 0;  // variance, units of y^2
+  double bound = 0;  // of the log marginal likelihood, nats
+  double upper = 0;  // likewise
   double gap() const { return upper - bound; }
   int64_t inducing = 0;
-  double jitter = 0;        // added to the diagonal of K_mm, units of y^2
+  double jitter = 0;  // added to the diagonal of K_mm, units of y^2
   bool fitted = false;
   numeric::Ending ending = numeric::Ending::kConverged;
   double gradient_norm = 0;  // nats per unit of a logarithm or share of a column's range

@@ -13,11 +13,12 @@ namespace covary::stat {
 struct SparseOptions {
   std::string kernel = "matern52(ard)";  // without white: the noise is a parameter of its own
   int64_t inducing = 100;                // points that stand for the data, 1
-  double noise = 0;           // variance of a value, units of y^2; 0: start by the data
+  double noise = 0;                      // variance of a value, units of y^2; 0: start by the data
   bool fit = true;            // false: parameters as they are, or their starts by the data
   bool move_inducing = true;  // fit the inducing points too
   int64_t seed = 0;           // of the starts by the data
-  numeric::LbfgsOptions search{.iterations = 200, .gradient_tolerance = 1e-3,
+  numeric::LbfgsOptions search{.iterations = 200,
+                               .gradient_tolerance = 1e-3,
                                .value_tolerance = 1e-10};  // gradient: nats per unit of a logarithm
 
   void describe(OptionList& o) {

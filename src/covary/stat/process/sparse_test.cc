@@ -112,7 +112,8 @@ TEST(Sparse, GradientAgreesWithDifferences) {
 }
 
 TEST(Sparse, FitComesCloseToTheExactOne) {
-  const at::Tensor x = normals(11, {400, 1}), xs = at::linspace(-2, 2, 40, at::kDouble).unsqueeze(1);
+  const at::Tensor x = normals(11, {400, 1}),
+                   xs = at::linspace(-2, 2, 40, at::kDouble).unsqueeze(1);
   const at::Tensor y = (2 * x.squeeze(1)).sin() + 3 + 0.1 * normals(12, {400});
   const SparseProcess sparse = fit_sparse(x, y, {.kernel = "rbf", .inducing = 25});
   const GaussianProcess exact = fit_gp(x, y, {.kernel = "rbf"});

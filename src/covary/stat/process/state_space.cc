@@ -40,7 +40,7 @@ struct TransitionBlock {
   Transition<D> step[kBlock];
 
   void fill(double rate, std::span<const double> t, size_t begin, size_t count, bool derivatives) {
-    double e[kBlock];
+    double e[kBlock] = {};
     for (size_t i = 0; i < count; ++i) {
       const double gap = begin + i == 0 ? kInfinity : t[begin + i] - t[begin + i - 1];
       x[i] = std::min(rate * gap, kFarGap);

@@ -187,7 +187,7 @@ class Search {
       if (!model_.empty()) promise = -slope;
       if (!(slope < 0) || !line_search(direction)) {
         if (model_.empty()) {
-          const bool spent = promise <= 100 * std::numeric_limits<double>::epsilon() * scale;
+          const bool spent = promise <= 25 * noise_of(scale);
           result_.ending = spent ? Ending::kConverged : Ending::kLineSearch;
           return;
         }
@@ -315,6 +315,11 @@ class Search {
     }
   }
 
+  // Differences of f that are rounding.
+  double noise_of(double scale) const {
+    return std::max(4 * std::numeric_limits<double>::epsilon(), options_.value_tolerance) * scale;
+  }
+
   // One point of the line search.
   struct Probe {
     double at = 0, value = 0, slope = 0;
@@ -365,7 +370,7 @@ class Search {
       return std::abs(p.slope) <= -kCurvature * start.slope;
     };
     // Values that differ by less than this tell nothing; then the slope alone decides.
-    const double noise = 4 * std::numeric_limits<double>::epsilon() * std::abs(value_);
+    const double noise = noise_of(std::abs(value_));
     const auto low_enough = [&](const Probe& p) {
       return (p.value < value_ && p.value <= value_ + kDecrease * p.at * start.slope) ||
              (p.value <= value_ + noise && flat_enough(p));

@@ -30,7 +30,7 @@ namespace covary::numeric {
 using Objective = std::function<double(std::span<const double> x, std::span<double> gradient)>;
 
 enum class Ending {
-  kConverged,   // projected gradient below the tolerance, or f decreases by rounding only
+  kConverged,   // projected gradient below the tolerance, or f can decrease by its rounding only
   kAtBound,     // converged with a variable on a bound that holds it back
   kLineSearch,  // no step lowers f, though the gradient is above the tolerance; also when f is not
                 // finite at the start

@@ -90,8 +90,12 @@ TEST(Lbfgs, SolvesBoxedQuadratics) {
     for (size_t i = 0; i < n; ++i) {
       EXPECT_GE(o.x[i], lower[i]);
       EXPECT_LE(o.x[i], upper[i]);
-      if (o.x[i] > lower[i]) EXPECT_LE(o.gradient[i], 1e-5) << seed;
-      if (o.x[i] < upper[i]) EXPECT_GE(o.gradient[i], -1e-5) << seed;
+      if (o.x[i] > lower[i]) {
+        EXPECT_LE(o.gradient[i], 1e-5) << seed;
+      }
+      if (o.x[i] < upper[i]) {
+        EXPECT_GE(o.gradient[i], -1e-5) << seed;
+      }
     }
     expect_monotone(o);
   }
