@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include <Eigen/LU>
+
 #include "covary/core/base/error.h"
 #include "covary/core/base/file.h"
 #include "covary/core/base/interrupt.h"

@@ -6,6 +6,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
+#include <Eigen/LU>
 
 #include "covary/core/base/error.h"
 #include "covary/core/base/random.h"
