@@ -51,6 +51,7 @@ HWY_INLINE bool lane_any(DoublesMask m) { return !hn::AllFalse(kDoubles, m.m); }
 HWY_INLINE Doubles lane_sqrt(Doubles x) { return Doubles(hn::Sqrt(x.v)); }
 HWY_INLINE Doubles lane_abs(Doubles x) { return Doubles(hn::Abs(x.v)); }
 HWY_INLINE Doubles lane_max(Doubles a, Doubles b) { return Doubles(hn::Max(a.v, b.v)); }
+HWY_INLINE Doubles lane_min(Doubles a, Doubles b) { return Doubles(hn::Min(a.v, b.v)); }
 HWY_INLINE Doubles lane_round(Doubles x) { return Doubles(hn::Round(x.v)); }
 HWY_INLINE Doubles lane_select(DoublesMask c, Doubles a, Doubles b) {
   return Doubles(hn::IfThenElse(c.m, a.v, b.v));
