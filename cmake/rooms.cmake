@@ -5,6 +5,7 @@
 #   covary_options every *_options.cc          no torch: what the launcher needs to check a command line
 #   covary_core    compute geometry data nn eval
 #   covary_splat   scene render fit
+#   covary_stat    mixture
 #   covary_verbs   cli/verbs, studies          the shared library that the launcher opens when a verb works
 #   covary         cli                         the launcher: grammar and help, no torch
 
@@ -93,6 +94,9 @@ target_compile_definitions(covary_core PUBLIC "HWY_DISABLED_TARGETS=(HWY_SSSE3|H
 covary_library(covary_splat STATIC splat/scene splat/render splat/fit)
 target_link_libraries(covary_splat PUBLIC covary_core)
 
+covary_library(covary_stat STATIC stat/mixture)
+target_link_libraries(covary_stat PUBLIC covary_core)
+
 covary_room_test(core/base covary_base)
 foreach(room compute geometry data nn eval)
   covary_room_test(core/${room} covary_core)
@@ -100,6 +104,7 @@ endforeach()
 foreach(room scene render fit)
   covary_room_test(splat/${room} covary_splat)
 endforeach()
+covary_room_test(stat/mixture covary_stat)
 
 # The roof. cli/*.cc is the launcher; cli/verbs/*.cc and studies/ make the library that it opens.
 file(GLOB verb_files CONFIGURE_DEPENDS ${COVARY_SOURCE}/cli/verbs/*.cc ${CMAKE_SOURCE_DIR}/studies/*.cc
