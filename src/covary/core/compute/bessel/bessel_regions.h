@@ -10,31 +10,32 @@
 
 namespace covary::compute {
 
-// Large regions are named by the terms of Debye's expansion that leave 2e-16 of its sum from the given h = sqrt(v^2+x^2) on.
+// Large regions are named by the terms of Debye's expansion that leave 2e-16 of its sum from the given
+// h = sqrt(v^2+x^2) on. Each of kBesselSquares that h^2 stays below takes an element one region on.
 enum BesselRegion : uint8_t {
-  kLarge21,  // h >= 20
-  kLarge13,  // h >= 32
-  kLarge9,   // h >= 64
-  kLarge6,   // h >= 200
   kLarge4,   // h >= 1024
+  kLarge6,   // h >= 200
+  kLarge9,   // h >= 64
+  kLarge13,  // h >= 32
+  kLarge21,  // h >= 20
   kMiddle,   // x > 1
   kSmall,    // x <= 1
   kEdge,     // see bessel_edge
   kBesselRegions
 };
 
-constexpr int kBesselTerms[] = {21, 13, 9, 6, 4};  // of the large regions
+constexpr double kBesselSquares[] = {1024 * 1024, 200 * 200, 64 * 64, 32 * 32, 20 * 20};
+constexpr int kBesselTerms[] = {4, 6, 9, 13, 21};  // of the large regions
 
 constexpr double kBesselLimit = 1e100;  // of orders and arguments
 
 inline BesselRegion bessel_region(double v, double x) {
   if (!(v >= 0 && v <= kBesselLimit && x > 0 && x <= kBesselLimit)) return kEdge;
   const double h2 = v * v + x * x;
-  if (h2 < 400) return x > 1 ? kMiddle : kSmall;
-  if (h2 < 32 * 32) return kLarge21;
-  if (h2 < 64 * 64) return kLarge13;
-  if (h2 < 200 * 200) return kLarge9;
-  return h2 < 1024 * 1024 ? kLarge6 : kLarge4;
+  int region = kLarge4;
+  for (const double square : kBesselSquares) region += h2 < square;
+  region += region == kMiddle && !(x > 1);
+  return static_cast<BesselRegion>(region);
 }
 
 // The order that the formulas see; negative where it is outside the domain.

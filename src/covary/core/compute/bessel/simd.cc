@@ -22,14 +22,16 @@ namespace covary::compute {
 namespace {
 
 constexpr int kMaxParts = 6;
-constexpr int64_t kSlack =
-    16 * kBesselRegions;  // each region's share is filled up to whole vectors
+constexpr int64_t kWidest = 16;  // each region's share is filled up to this
+constexpr int64_t kSlack = kWidest * kBesselRegions;
 
-// A block of elements sorted by region, and its results.
+// A block of elements, the same sorted by region, and their results.
 struct Sorted {
+  alignas(64) double order[kBesselBlock], argument[kBesselBlock];  // as they came
+  uint8_t region[kBesselBlock + kWidest];
+  uint16_t place[kBesselBlock];  // of element i
   alignas(64) double v[kBesselBlock + kSlack], x[kBesselBlock + kSlack];
   alignas(64) double parts[kMaxParts][kBesselBlock + kSlack];
-  uint16_t place[kBesselBlock];  // of element i
   int64_t begin[kBesselRegions], end[kBesselRegions];
 };
 
@@ -40,36 +42,48 @@ struct Request {
   bool ratio = false;
 };
 
-template <class T>
-void sort_by_region(const Request& request, const T* order, const T* argument, int64_t n,
-                    Sorted& s) {
-  uint8_t region[kBesselBlock];
-  int64_t count[kBesselRegions] = {};
-  for (int64_t i = 0; i < n; ++i) {
-    const double v = order[i];
-    region[i] =
-        bessel_region(request.ratio ? v : bessel_order(request.options.kind, v), argument[i]);
+// s.place, and v and x at their places, from s.region.
+void sort_by_region(int64_t n, Sorted& s) {
+  // Four runs of elements are counted and placed side by side: one alone would wait, at each element, for the count that the
+  // one before has just written.
+  constexpr int64_t kRuns = 4;
+  const int64_t run = (n + kRuns - 1) / kRuns;
+  uint16_t next[kRuns][kBesselRegions] = {};
+  const auto for_each = [&](const auto& body) {
+    const int64_t full = n - (kRuns - 1) * run;  // of the last run, the shortest
+    for (int64_t i = 0; i < full; ++i) {
+      for (int64_t r = 0; r < kRuns; ++r) body(next[r], r * run + i);
+    }
+    for (int64_t r = 0; r < kRuns - 1; ++r) {
+      for (int64_t i = std::max<int64_t>(full, 0); i < run; ++i) {
+        if (r * run + i < n) body(next[r], r * run + i);
+      }
+    }
+  };
+  for_each([&](uint16_t* count, int64_t i) { ++count[s.region[i]]; });
+  int64_t at = 0;
+  for (int k = 0; k < kBesselRegions; ++k) {
+    s.begin[k] = at;
+    for (auto& row : next) {
+      const int64_t count = row[k];
+      row[k] = static_cast<uint16_t>(at);
+      at += count;
+    }
+    s.end[k] = at;
+    at = (at + kWidest - 1) / kWidest * kWidest;
   }
-  for (int64_t i = 0; i < n; ++i) ++count[region[i]];
-  int64_t next[kBesselRegions], at = 0;
-  for (int r = 0; r < kBesselRegions; ++r) {
-    s.begin[r] = next[r] = at;
-    s.end[r] = at + count[r];
-    at = (s.end[r] + 15) / 16 * 16;
-  }
-  for (int64_t i = 0; i < n; ++i) {
-    const int64_t p = next[region[i]]++;
-    const double v = order[i];
-    s.v[p] = request.ratio ? v : bessel_order(request.options.kind, v);
-    s.x[p] = argument[i];
-    s.place[i] = static_cast<uint16_t>(p);
-  }
+  for_each([&](uint16_t* to, int64_t i) {
+    const uint16_t p = to[s.region[i]]++;
+    s.place[i] = p;
+    s.v[p] = s.order[i];
+    s.x[p] = s.argument[i];
+  });
   // Behind each region's elements stands the last of them again.
-  for (int r = 0; r < kEdge; ++r) {
-    if (count[r] == 0) continue;
-    for (int64_t p = s.end[r]; p < (s.end[r] + 15) / 16 * 16; ++p) {
-      s.v[p] = s.v[s.end[r] - 1];
-      s.x[p] = s.x[s.end[r] - 1];
+  for (int k = 0; k < kEdge; ++k) {
+    if (s.begin[k] == s.end[k]) continue;
+    for (int64_t p = s.end[k]; p % kWidest != 0; ++p) {
+      s.v[p] = s.v[s.end[k] - 1];
+      s.x[p] = s.x[s.end[k] - 1];
     }
   }
 }
@@ -96,6 +110,40 @@ namespace HWY_NAMESPACE {
 namespace {
 
 #include "covary/core/compute/bessel/bessel_math.inc"
+
+// bessel_order and bessel_region of a block; s.order becomes the former.
+HWY_NOINLINE void find_regions(bool ratio, bool k, int64_t n, Sorted& s) {
+  const auto zero = hn::Zero(kDoubles), limit = hn::Set(kDoubles, kBesselLimit);
+  const LongTag longs;
+  const auto one = hn::Set(longs, 1);
+  HWY_ALIGN int64_t lane[kDoubleLanes];
+  for (int64_t i = 0; i < n; i += kDoubleLanes) {
+    auto v = hn::Load(kDoubles, s.order + i);
+    const auto x = hn::Load(kDoubles, s.argument + i);
+    if (!ratio) {
+      const auto even = hn::And(hn::Lt(v, zero), hn::Eq(v, hn::Floor(v)));
+      v = k ? hn::Abs(v) : hn::IfThenElse(even, hn::Abs(v), v);
+      hn::Store(v, kDoubles, s.order + i);
+    }
+    const auto h2 = hn::Add(hn::Mul(v, v), hn::Mul(x, x));
+    const auto step = [&](auto mask) HWY_ATTR {
+      return hn::And(hn::VecFromMask(longs, hn::RebindMask(longs, mask)), one);
+    };
+    auto region = hn::Zero(longs);
+    for (const double square : kBesselSquares) {
+      region = hn::Add(region, step(hn::Lt(h2, hn::Set(kDoubles, square))));
+    }
+    const auto low = hn::And(hn::Lt(h2, hn::Set(kDoubles, kBesselSquares[4])),
+                             hn::Le(x, hn::Set(kDoubles, 1.0)));
+    region = hn::Add(region, step(low));
+    const auto inside = hn::And(hn::And(hn::Ge(v, zero), hn::Le(v, limit)),
+                                hn::And(hn::Gt(x, zero), hn::Le(x, limit)));
+    region = hn::IfThenElse(hn::RebindMask(longs, inside), region,
+                            hn::Set(longs, static_cast<int64_t>(kEdge)));
+    hn::Store(region, longs, lane);
+    for (int l = 0; l < kDoubleLanes; ++l) s.region[i + l] = static_cast<uint8_t>(lane[l]);
+  }
+}
 
 template <int N>
 HWY_NOINLINE void large_lanes(BesselRegion region, bool k, bool scaled, Sorted& s) {
@@ -143,8 +191,11 @@ HWY_NOINLINE void large_ratio_lanes(bool k, Sorted& s) {
   }
 }
 
-void bessel_lanes(const Request& request, Sorted& s) {
+// The first n elements of a block.
+void bessel_lanes(const Request& request, int64_t n, Sorted& s) {
   const bool k = request.options.kind == BesselKind::kK, scaled = request.options.scaled;
+  find_regions(request.ratio, k, n, s);
+  sort_by_region(n, s);
   if (request.order == 0) other_lanes<0>(request, k, s);
   if (request.order == 1) other_lanes<1>(request, k, s);
   if (request.order == 2) other_lanes<2>(request, k, s);
@@ -180,8 +231,13 @@ int64_t all_blocks(const Request& request, const BesselInput<T>& in, const Besse
     int64_t missing = 0;
     for (int64_t block = first; block < last; ++block) {
       const int64_t begin = block * kBesselBlock, n = std::min(kBesselBlock, in.count - begin);
-      sort_by_region(request, in.order + begin, in.argument + begin, n, *s);
-      HWY_DYNAMIC_DISPATCH(bessel_lanes)(request, *s);
+      for (int64_t i = 0; i < n; ++i) {
+        s->order[i] = in.order[begin + i];
+        s->argument[i] = in.argument[begin + i];
+      }
+      // Whole vectors are read.
+      for (int64_t i = n; i % kWidest != 0; ++i) s->order[i] = s->argument[i] = 0;
+      HWY_DYNAMIC_DISPATCH(bessel_lanes)(request, n, *s);
       edges(request, *s);
       for (int64_t p = s->begin[kEdge]; p < s->end[kEdge]; ++p)
         missing += std::isnan(s->parts[0][p]);
