@@ -83,7 +83,7 @@ TEST_F(Archives, ForeignByteOrderColumnOrderAndNarrowTypesAreRead) {
 }
 
 TEST_F(Archives, BadNpyHeadersAreNamed) {
-  const auto message = [&](const std::string& dict) {
+  const auto message = [&](const std::string& dict) -> std::string {
     return error_of([&] { parse_npy(npy(dict, "12345678"), "f.npy"); }).what();
   };
   EXPECT_THAT(message("{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000000,), }"),
