@@ -3,6 +3,7 @@
 #include <numbers>
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include "covary/core/base/random.h"
 #include "covary/splat/render/rasterize.h"

@@ -7,6 +7,7 @@
 #include <string>
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include "covary/core/base/error.h"
 #include "covary/core/base/interrupt.h"
@@ -306,12 +307,12 @@ BarResult recovery(StudyContext& c) {
   scene::write_ply(folder / "truth.ply", known_cloud(count, 1, 7));
   const scene::Cloud truth = scene::read_ply(folder / "truth.ply");
   const scene::Capture capture = photographed(
-      truth, c.smoke() ? ring_of_cameras(16, 64, 48, 3.5) : ring_of_cameras(128, 160, 120, 3.5));
+      truth, c.smoke() ? ring_of_cameras(16, 64, 48, 3.5) : ring_of_cameras(512, 160, 120, 3.5));
   const scene::Cloud start = disturbed(truth, c.seed());
   scene::write_ply(folder / "start.ply", start);
 
   fit::TrainOptions o;
-  o.steps = c.smoke() ? 250 : 6000;
+  o.steps = c.smoke() ? 250 : 12000;
   o.strategy = "none";
   o.sh_degree = 1;
   o.sh_every = 1;

@@ -11,6 +11,7 @@
 #include <functional>
 
 #include "covary/core/base/error.h"
+#include "covary/core/base/temporary_folder.h"
 
 namespace covary {
 namespace {
@@ -20,12 +21,6 @@ using ::testing::HasSubstr;
 
 class FileTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    folder = fs::temp_directory_path() / ("covary_file_test_" + std::to_string(getpid()));
-    fs::remove_all(folder);
-    fs::create_directories(folder);
-  }
-  void TearDown() override { fs::remove_all(folder); }
   int64_t entries() const {
     return std::distance(fs::directory_iterator(folder), fs::directory_iterator());
   }
@@ -39,7 +34,8 @@ class FileTest : public ::testing::Test {
     ADD_FAILURE() << "no error";
     return Error(ExitCode::kFailed, "none");
   }
-  fs::path folder;
+  const TemporaryFolder temporary{"file"};
+  const fs::path folder = temporary.path();
 };
 
 TEST_F(FileTest, AFileAppearsOnlyWhenCommitted) {

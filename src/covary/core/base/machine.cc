@@ -104,6 +104,7 @@ nlohmann::json machine_description() {
                       {"torch", nullptr},
                       {"covary", version()},
                       {"commit", nullptr}};
+  if (*commit()) j["commit"] = commit();
   const std::lock_guard<std::mutex> lock(g_mutex);
   for (const auto& [key, value] : named_fields()) j[key] = value;
   return j;

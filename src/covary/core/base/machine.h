@@ -20,5 +20,7 @@ nlohmann::json machine_description();
 void set_machine_field(const std::string& key, const std::string& value);
 
 const char* version();  // of Covary, "0.1.0"
+const char*
+commit();  // of the build, "3d068b531121" or "3d068b531121-dirty"; empty outside a git checkout
 
 }  // namespace covary

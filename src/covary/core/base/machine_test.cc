@@ -17,6 +17,7 @@ TEST(Machine, DescriptionHasEveryFieldOfStudyDocuments) {
   EXPECT_GE(j["cores"].get<int>(), 1);
   EXPECT_TRUE(j["torch"].is_null());
   EXPECT_EQ(j["covary"], version());
+  EXPECT_EQ(j["commit"].is_null(), std::string(commit()).empty());
 }
 
 TEST(Machine, NamedFieldsAppear) {

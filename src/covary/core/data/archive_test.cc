@@ -1,6 +1,5 @@
 #include "covary/core/data/archive.h"
 
-#include <unistd.h>
 #include <zlib.h>
 
 #include <cstring>
@@ -10,6 +9,7 @@
 
 #include "covary/core/base/error.h"
 #include "covary/core/base/file.h"
+#include "covary/core/base/temporary_folder.h"
 #include "covary/core/data/zip.h"
 
 namespace covary::data {
@@ -39,12 +39,8 @@ std::vector<uint8_t> npy(const std::string& dict, const std::string& body) {
 
 class Archives : public testing::Test {
  protected:
-  void SetUp() override {
-    folder_ = fs::temp_directory_path() / ("covary-archive-" + std::to_string(::getpid()));
-    fs::create_directories(folder_);
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-  fs::path folder_;
+  const TemporaryFolder temporary_{"archive"};
+  const fs::path folder_ = temporary_.path();
 };
 
 TEST_F(Archives, NpyRoundTripKeepsTypeShapeAndBytes) {

@@ -11,6 +11,7 @@
 #include "covary/core/base/error.h"
 #include "covary/core/base/file.h"
 #include "covary/core/base/random.h"
+#include "covary/core/base/temporary_folder.h"
 
 namespace covary::data {
 namespace {
@@ -48,12 +49,8 @@ Error error_of(F&& f) {
 
 class Pictures : public testing::Test {
  protected:
-  void SetUp() override {
-    folder_ = fs::temp_directory_path() / ("covary-image-" + std::to_string(::getpid()));
-    fs::create_directories(folder_);
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-  fs::path folder_;
+  const TemporaryFolder temporary_{"image"};
+  const fs::path folder_ = temporary_.path();
 };
 
 TEST_F(Pictures, PngKeepsEveryByteOfEachChannelCount) {
@@ -162,7 +159,7 @@ TEST(Resize, TransparentPixelsDoNotBleedTheirColour) {
 TEST(Resize, FiltersKeepAConstantPicture) {
   Image8 image(37, 53, 3);
   std::fill(image.pixels.begin(), image.pixels.end(), uint8_t{77});
-  for (const auto [w, h] : {std::pair{10, 7}, {53, 7}, {100, 90}}) {
+  for (const auto& [w, h] : {std::pair{10, 7}, {53, 7}, {100, 90}}) {
     EXPECT_THAT(resize_area(image, w, h).pixels, testing::Each(77));
     EXPECT_THAT(resize_lanczos(image, w, h).pixels, testing::Each(77));
     EXPECT_EQ(resize_nearest(image, w, h).pixels.size(), static_cast<size_t>(w * h * 3));

@@ -2,11 +2,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cstdlib>
 
 #include "covary/core/base/error.h"
+#include "covary/core/base/temporary_folder.h"
 
 namespace covary::data {
 namespace {
@@ -16,15 +16,11 @@ using ::testing::HasSubstr;
 
 class VideoTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    folder = fs::temp_directory_path() / ("covary_video_test_" + std::to_string(getpid()));
-    fs::create_directories(folder);
-  }
-  void TearDown() override { fs::remove_all(folder); }
   int64_t entries() const {
     return std::distance(fs::directory_iterator(folder), fs::directory_iterator());
   }
-  fs::path folder;
+  const TemporaryFolder temporary{"video"};
+  const fs::path folder = temporary.path();
 };
 
 TEST(IsVideo, KnowsExtensions) {

@@ -285,19 +285,8 @@ fs::path StudyContext::data(const std::string& name, bool stand_in) {
 fs::path StudyContext::folder(const std::string& name) {
   fs::path base = options_.output;
   if (base.empty()) {
-    if (!temporary_) {
-      std::string pattern = (fs::temp_directory_path() / "covary-study-XXXXXX").string();
-      if (mkdtemp(pattern.data()) == nullptr) {
-        throw Error(ExitCode::kData, "cannot create a temporary folder", pattern,
-                    "set TMPDIR to a folder that can be written, or give -o DIR");
-      }
-      temporary_ = std::shared_ptr<const fs::path>(new fs::path(pattern), [](const fs::path* p) {
-        std::error_code ignored;
-        fs::remove_all(*p, ignored);
-        delete p;
-      });
-    }
-    base = *temporary_;
+    if (!temporary_) temporary_ = std::make_shared<TemporaryFolder>("study");
+    base = temporary_->path();
   }
   make_folder(base / name);
   return base / name;

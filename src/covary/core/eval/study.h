@@ -34,6 +34,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "covary/core/base/temporary_folder.h"
 #include "covary/core/eval/study_options.h"
 
 namespace covary::eval {
@@ -132,7 +133,7 @@ class StudyContext {
   std::vector<nlohmann::json> data_;
   std::vector<Table> tables_;
   std::vector<std::string> plots_;
-  std::shared_ptr<const std::filesystem::path> temporary_;  // removed with the last context
+  std::shared_ptr<const TemporaryFolder> temporary_;  // removed with the last context
 };
 
 struct Bar {

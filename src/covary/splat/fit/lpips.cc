@@ -1,6 +1,7 @@
 #include "covary/splat/fit/lpips.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <torch/csrc/jit/serialization/import.h>
 
 #include "covary/core/base/error.h"

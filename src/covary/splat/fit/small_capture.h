@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include "covary/core/base/random.h"
 #include "covary/splat/fit/activate.h"

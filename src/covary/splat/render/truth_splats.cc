@@ -1,6 +1,7 @@
 #include "covary/splat/render/truth_splats.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 #include <array>

@@ -1,8 +1,8 @@
 #include "covary/splat/render/truth.h"
 
+#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <Eigen/Geometry>
 #include <cmath>
@@ -10,6 +10,7 @@
 #include <set>
 
 #include "covary/core/base/error.h"
+#include "covary/core/base/temporary_folder.h"
 #include "covary/core/base/threads.h"
 #include "covary/core/data/archive.h"
 #include "covary/core/geometry/rigid.h"
@@ -379,11 +380,8 @@ TEST(Splats, PointsAreTheCentresALittleOff) {
 
 class Exported : public ::testing::Test {
  protected:
-  Exported()
-      : folder_(std::filesystem::temp_directory_path() /
-                ("covary_export_" + std::to_string(::getpid()))) {}
-  ~Exported() override { std::filesystem::remove_all(folder_); }
-  std::filesystem::path folder_;
+  const TemporaryFolder temporary_{"export"};
+  const std::filesystem::path folder_ = temporary_.path() / "capture";
 };
 
 TEST_F(Exported, FolderLoadsAsTheSameCapture) {

@@ -1,7 +1,5 @@
 #include "covary/splat/scene/ply.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -13,6 +11,7 @@
 #include "covary/core/base/error.h"
 #include "covary/core/base/file.h"
 #include "covary/core/base/random.h"
+#include "covary/core/base/temporary_folder.h"
 #include "covary/core/base/threads.h"
 
 namespace covary::scene {
@@ -70,16 +69,12 @@ std::string splat_file(const std::vector<std::string>& names, int64_t n,
 
 class Ply : public testing::Test {
  protected:
-  void SetUp() override {
-    folder_ = fs::temp_directory_path() / ("covary-ply-" + std::to_string(::getpid()));
-    fs::create_directories(folder_);
-  }
-  void TearDown() override { fs::remove_all(folder_); }
   Cloud parse(const std::string& bytes) {
     write_file(folder_ / "a.ply", bytes);
     return read_ply(folder_ / "a.ply");
   }
-  fs::path folder_;
+  const TemporaryFolder temporary_{"ply"};
+  const fs::path folder_ = temporary_.path();
 };
 
 TEST_F(Ply, EachColumnLandsInItsPlace) {

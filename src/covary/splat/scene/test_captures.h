@@ -2,8 +2,6 @@
 // colour each.
 #pragma once
 
-#include <unistd.h>
-
 #include <cmath>
 #include <cstring>
 #include <filesystem>
@@ -16,27 +14,13 @@
 
 #include "covary/core/base/file.h"
 #include "covary/core/base/random.h"
+#include "covary/core/base/temporary_folder.h"
 #include "covary/core/data/image.h"
 #include "covary/splat/scene/camera.h"
 
 namespace covary::scene::testing_captures {
 
 namespace fs = std::filesystem;
-
-// A folder under the system's temporary one, removed at the end.
-class TemporaryFolder {
- public:
-  explicit TemporaryFolder(const std::string& name)
-      : path_(fs::temp_directory_path() / ("covary-" + name + "-" + std::to_string(::getpid()))) {
-    fs::remove_all(path_);
-    fs::create_directories(path_);
-  }
-  ~TemporaryFolder() { fs::remove_all(path_); }
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
 
 struct TestScene {
   Lens lens = {LensModel::kOpenCV, 64, 48, {60, 61, 31, 25, -0.1, 0.02, 0.001, -0.002}};

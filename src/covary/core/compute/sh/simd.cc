@@ -23,23 +23,55 @@ namespace {
 
 #include "covary/core/compute/sh/sh_math.inc"
 
+// Four floats, whatever the width of a target's vectors.
+#if HWY_TARGET == HWY_SCALAR  // vectors of one float
+struct QuadVec {
+  float f[4];
+};
+HWY_INLINE QuadVec quad_load(const float* p) { return {{p[0], p[1], p[2], p[3]}}; }
+HWY_INLINE QuadVec quad_set(float x) { return {{x, x, x, x}}; }
+HWY_INLINE void quad_store(const QuadVec& a, float* p) { std::copy_n(a.f, 4, p); }
+HWY_INLINE QuadVec quad_mul(const QuadVec& a, const QuadVec& b) {
+  return {{a.f[0] * b.f[0], a.f[1] * b.f[1], a.f[2] * b.f[2], a.f[3] * b.f[3]}};
+}
+HWY_INLINE QuadVec quad_add(const QuadVec& a, const QuadVec& b) {
+  return {{a.f[0] + b.f[0], a.f[1] + b.f[1], a.f[2] + b.f[2], a.f[3] + b.f[3]}};
+}
+HWY_INLINE QuadVec quad_mul_add(const QuadVec& a, const QuadVec& b, const QuadVec& c) {
+  return quad_add(quad_mul(a, b), c);
+}
+HWY_INLINE QuadVec quad_from_one_before(const float* p) { return {{p[0], p[1], p[2], 0}}; }
+HWY_INLINE QuadVec sums_of_three(const QuadVec* p) {
+  QuadVec sums;
+  for (int k = 0; k < 4; ++k) sums.f[k] = (p[k].f[0] + p[k].f[1]) + p[k].f[2];
+  return sums;
+}
+#else
 using Quad = hn::CappedTag<float, 4>;
 constexpr Quad kQuad;
 using QuadVec = hn::Vec<Quad>;
-
-// Coefficient j of a row of `count`. Behind the last one the row, and perhaps the array, ends: it is
-// read from one float before.
-HWY_INLINE QuadVec coefficient(const float* row, int j, int count) {
-  if (j + 1 < count) return hn::LoadU(kQuad, row + 3 * j);
-  return hn::ShiftRightLanes<1>(kQuad, hn::LoadU(kQuad, row + 3 * j - 1));
+HWY_INLINE QuadVec quad_load(const float* p) { return hn::LoadU(kQuad, p); }
+HWY_INLINE QuadVec quad_set(float x) { return hn::Set(kQuad, x); }
+HWY_INLINE void quad_store(QuadVec a, float* p) { hn::StoreU(a, kQuad, p); }
+HWY_INLINE QuadVec quad_mul(QuadVec a, QuadVec b) { return hn::Mul(a, b); }
+HWY_INLINE QuadVec quad_add(QuadVec a, QuadVec b) { return hn::Add(a, b); }
+HWY_INLINE QuadVec quad_mul_add(QuadVec a, QuadVec b, QuadVec c) { return hn::MulAdd(a, b, c); }
+HWY_INLINE QuadVec quad_from_one_before(const float* p) {
+  return hn::ShiftRightLanes<1>(kQuad, hn::LoadU(kQuad, p - 1));
 }
-
 // The sums over the first three lanes of each of four vectors.
 HWY_INLINE QuadVec sums_of_three(const QuadVec* p) {
   const auto a = hn::InterleaveLower(kQuad, p[0], p[2]), b = hn::InterleaveLower(kQuad, p[1], p[3]);
   const auto c = hn::InterleaveUpper(kQuad, p[0], p[2]), e = hn::InterleaveUpper(kQuad, p[1], p[3]);
   return hn::Add(hn::Add(hn::InterleaveLower(kQuad, a, b), hn::InterleaveUpper(kQuad, a, b)),
                  hn::InterleaveLower(kQuad, c, e));
+}
+#endif
+
+// Coefficient j of a row of `count`. Behind the last one the row, and perhaps the array, ends: it is
+// read from one float before.
+HWY_INLINE QuadVec coefficient(const float* row, int j, int count) {
+  return j + 1 < count ? quad_load(row + 3 * j) : quad_from_one_before(row + 3 * j);
 }
 
 // kLanes Gaussians from `begin`; the lanes behind n repeat the last one.
@@ -79,16 +111,16 @@ struct Block {
     const int above = (in.degree + 1) * (in.degree + 1) - 1, count = in.bands - 1;
     const float* sh0 = in.sh0 + 3 * row[l];
     const float* shN = in.shN + row[l] * 3 * count;
-    auto even = hn::Zero(kQuad), odd = hn::Zero(kQuad);
+    QuadVec even = quad_set(0), odd = quad_set(0);
     int j = 0;
     for (; j + 2 <= above; j += 2) {
-      even = hn::MulAdd(hn::Set(kQuad, weight(j + 1, l)), coefficient(shN, j, count), even);
-      odd = hn::MulAdd(hn::Set(kQuad, weight(j + 2, l)), coefficient(shN, j + 1, count), odd);
+      even = quad_mul_add(quad_set(weight(j + 1, l)), coefficient(shN, j, count), even);
+      odd = quad_mul_add(quad_set(weight(j + 2, l)), coefficient(shN, j + 1, count), odd);
     }
     if (j < above) {
-      even = hn::MulAdd(hn::Set(kQuad, weight(j + 1, l)), coefficient(shN, j, count), even);
+      even = quad_mul_add(quad_set(weight(j + 1, l)), coefficient(shN, j, count), even);
     }
-    hn::StoreU(hn::Add(even, odd), kQuad, color);
+    quad_store(quad_add(even, odd), color);
     for (int c = 0; c < 3; ++c) color[c] += 0.5f + weight(0, l) * sh0[c];
   }
 };
@@ -123,12 +155,12 @@ void sh_color_vjp_lanes(const ShInput<float>& in, const float* v_colors,
       v[3] = 0;
       const int64_t row = block.row[l];
       for (int c = 0; out.sh0 && c < 3; ++c) out.sh0[3 * row + c] = block.weight(0, l) * v[c];
-      const auto v4 = hn::LoadU(kQuad, v);
+      const QuadVec v4 = quad_load(v);
       if (out.shN && above > 0) {
         float* to = out.shN + row * 3 * count;
         // The fourth lane falls on the next coefficient, which is written after; the last has none.
         for (int j = 0; j + 1 < above; ++j) {
-          hn::StoreU(hn::Mul(v4, hn::Set(kQuad, block.weight(j + 1, l))), kQuad, to + 3 * j);
+          quad_store(quad_mul(v4, quad_set(block.weight(j + 1, l))), to + 3 * j);
         }
         for (int c = 0; c < 3; ++c) to[3 * (above - 1) + c] = block.weight(above, l) * v[c];
       }
@@ -137,9 +169,9 @@ void sh_color_vjp_lanes(const ShInput<float>& in, const float* v_colors,
       for (int j = 0; j < above; j += 4) {
         QuadVec p[4];
         for (int k = 0; k < 4; ++k) {
-          p[k] = j + k < above ? hn::Mul(v4, coefficient(shN, j + k, count)) : hn::Zero(kQuad);
+          p[k] = j + k < above ? quad_mul(v4, coefficient(shN, j + k, count)) : quad_set(0);
         }
-        hn::StoreU(sums_of_three(p), kQuad, dot[l] + j);
+        quad_store(sums_of_three(p), dot[l] + j);
       }
     }
     if (!out.directions) continue;
