@@ -1,10 +1,11 @@
 # The libraries, by room. A room's sources are all its .cc files; *_test.cc beside them make one test binary a
 # room, named covary_<room>_test. A new file needs no line here.
 #
-#   covary_base    base                        no torch
+#   covary_base    base numeric                no torch
 #   covary_options every *_options.cc          no torch: what the launcher needs to check a command line
-#   covary_core    compute geometry data nn eval
+#   covary_core    compute linalg geometry data nn eval
 #   covary_splat   scene render fit
+#   covary_stat    process
 #   covary_verbs   cli/verbs, studies          the shared library that the launcher opens when a verb works
 #   covary         cli                         the launcher: grammar and help, no torch
 
@@ -72,7 +73,7 @@ if(COVARY_BENCH)
   find_package(benchmark REQUIRED)
 endif()
 
-covary_library(covary_base STATIC core/base)
+covary_library(covary_base STATIC core/base core/numeric)
 covary_commit_source(covary_base)
 target_include_directories(covary_base SYSTEM PUBLIC ${RANDOM123_INCLUDE})
 target_link_libraries(covary_base PUBLIC nlohmann_json::nlohmann_json covary_ext_gomp)
@@ -82,7 +83,7 @@ file(GLOB_RECURSE option_files CONFIGURE_DEPENDS ${COVARY_SOURCE}/*_options.cc)
 add_library(covary_options STATIC ${option_files})
 target_link_libraries(covary_options PUBLIC covary_base)
 
-covary_library(covary_core STATIC core/compute core/geometry core/data core/nn core/eval)
+covary_library(covary_core STATIC core/compute core/linalg core/geometry core/data core/nn core/eval)
 target_include_directories(covary_core SYSTEM PUBLIC ${NANOFLANN_INCLUDE})
 target_link_libraries(covary_core PUBLIC covary_options covary_torch Eigen3::Eigen hwy::hwy
   PRIVATE PNG::PNG JPEG::JPEG ZLIB::ZLIB embree)
@@ -94,12 +95,19 @@ target_compile_definitions(covary_core PUBLIC "HWY_DISABLED_TARGETS=(HWY_SSSE3|H
 covary_library(covary_splat STATIC splat/scene splat/render splat/fit)
 target_link_libraries(covary_splat PUBLIC covary_core)
 
+covary_library(covary_stat STATIC stat/process)
+target_link_libraries(covary_stat PUBLIC covary_core)
+
 covary_room_test(core/base covary_base)
-foreach(room compute geometry data nn eval)
+covary_room_test(core/numeric covary_base)
+foreach(room compute linalg geometry data nn eval)
   covary_room_test(core/${room} covary_core)
 endforeach()
 foreach(room scene render fit)
   covary_room_test(splat/${room} covary_splat)
+endforeach()
+foreach(room process)
+  covary_room_test(stat/${room} covary_stat)
 endforeach()
 
 # The roof. cli/*.cc is the launcher; cli/verbs/*.cc and studies/ make the library that it opens.

@@ -1,0 +1,42 @@
+// When the bounded quasi-Newton search of lbfgs.h stops; see there.
+#pragma once
+
+#include <cstdint>
+
+#include "covary/core/base/error.h"
+#include "covary/core/base/options.h"
+
+namespace covary::numeric {
+
+struct LbfgsOptions {
+  int64_t history = 10;              // pairs of steps and gradient changes that are kept, 1
+  int64_t iterations = 200;          // at most, 1
+  int64_t line_evaluations = 30;     // of the objective in one line search, at most, 1
+  double gradient_tolerance = 1e-6;  // largest entry of the projected gradient, units of f / x
+  double value_tolerance = 1e-14;    // relative decrease below which a step is only rounding, 1
+
+  void describe(OptionList& o) {
+    o.add("history", &history, "pairs of steps and gradient changes that are kept").range(1, 1000);
+    o.add("iterations", &iterations, "at most so many steps").range(0, 1e9);
+    o.add("line_evaluations", &line_evaluations, "objective evaluations of one line search")
+        .range(1, 1000);
+    o.add("gradient_tolerance", &gradient_tolerance, "largest entry of the projected gradient")
+        .range(0, 1e300);
+    o.add("value_tolerance", &value_tolerance, "relative decrease that is only rounding")
+        .range(0, 1);
+  }
+
+  // Throws Error(kUsage) naming the field.
+  void check() const {
+    const auto refuse = [](const char* field, const char* rule) {
+      throw Error(ExitCode::kUsage, std::string(field) + " " + rule, "search options");
+    };
+    if (history < 1 || history > 1000) refuse("history", "must lie in [1, 1000]");
+    if (iterations < 0) refuse("iterations", "must not be negative");
+    if (line_evaluations < 1) refuse("line_evaluations", "must be at least 1");
+    if (!(gradient_tolerance >= 0)) refuse("gradient_tolerance", "must not be negative");
+    if (!(value_tolerance >= 0)) refuse("value_tolerance", "must not be negative");
+  }
+};
+
+}  // namespace covary::numeric

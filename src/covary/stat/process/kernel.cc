@@ -1,0 +1,230 @@
+#include "covary/stat/process/kernel.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "covary/core/base/error.h"
+#include "covary/core/base/options.h"
+#include "covary/core/base/threads.h"
+#include "covary/stat/process/kernel_tape.h"
+
+namespace covary::stat {
+namespace {
+
+using compute::PairBlock;
+
+constexpr int64_t kRows = KernelTape::kRows, kColumns = KernelTape::kColumns;
+
+// Calls body(tile, scratch, strip) for the tiles of all strips of rows, `columns(strip)` wide; the
+// last strips first, which are the longest of a triangle.
+template <class Widths, class F>
+void over_strips(const KernelTape& tape, int64_t rows, const Widths& widths, const F& body) {
+  const int64_t strips = (rows + kRows - 1) / kRows;
+  std::vector<KernelTape::Scratch> scratch(
+      static_cast<size_t>(std::min<int64_t>(threads(), std::max<int64_t>(strips, 1))));
+  parallel_tasks(strips, [&](int64_t task, int worker) {
+    auto& mine = scratch[static_cast<size_t>(worker)];
+    if (mine.buffers.empty()) mine = tape.scratch();
+    const int64_t strip = strips - 1 - task, row = strip * kRows;
+    const int64_t height = std::min(kRows, rows - row), width = widths(row);
+    for (int64_t column = 0; column < width; column += kColumns) {
+      body(PairBlock{row, height, column, std::min(kColumns, width - column)}, mine, strip);
+    }
+  });
+}
+
+}  // namespace
+
+KernelParameter& Kernel::parameter(std::string_view name) {
+  std::vector<std::string> names;
+  for (KernelParameter& p : parameters_) {
+    if (p.name == name) return p;
+    names.push_back(p.name);
+  }
+  const std::string near = nearest_word(name, names);
+  throw Error(ExitCode::kUsage, "has no parameter \"" + std::string(name) + "\"", "kernel",
+              near.empty() ? "" : "did you mean \"" + near + "\"?");
+}
+
+void Kernel::tie(std::string_view name, std::string_view to) {
+  KernelParameter &p = parameter(name), &target = parameter(to);
+  if (&p == &target || target.tied_to >= 0) {
+    throw Error(ExitCode::kUsage, "can be tied to a free parameter only", p.name);
+  }
+  for (const KernelParameter& other : parameters_) {
+    if (other.tied_to == &p - parameters_.data()) {
+      throw Error(ExitCode::kUsage, "has parameters tied to it", p.name);
+    }
+  }
+  p.tied_to = &target - parameters_.data();
+  p.value = target.value;
+}
+
+bool Kernel::has(ParameterRole role) const {
+  return std::any_of(parameters_.begin(), parameters_.end(),
+                     [&](const KernelParameter& p) { return p.role == role; });
+}
+
+std::vector<double> Kernel::pack() const {
+  std::vector<double> logs;
+  for (const KernelParameter& p : parameters_) {
+    if (!p.fixed && p.tied_to < 0) logs.push_back(std::log(p.value));
+  }
+  return logs;
+}
+
+void Kernel::unpack(std::span<const double> logs) {
+  size_t next = 0;
+  for (KernelParameter& p : parameters_) {
+    if (!p.fixed && p.tied_to < 0) p.value = std::exp(logs[next++]);
+  }
+  for (KernelParameter& p : parameters_) {
+    if (p.tied_to >= 0) p.value = parameters_[static_cast<size_t>(p.tied_to)].value;
+  }
+}
+
+void Kernel::bounds(std::vector<double>* lower, std::vector<double>* upper) const {
+  lower->clear();
+  upper->clear();
+  for (const KernelParameter& p : parameters_) {
+    if (p.fixed || p.tied_to >= 0) continue;
+    lower->push_back(std::log(p.lower));
+    upper->push_back(std::log(p.upper));
+  }
+}
+
+std::vector<double> Kernel::pack_gradient(std::span<const double> gradient) const {
+  std::vector<double> all(gradient.begin(), gradient.end()), packed;
+  for (size_t i = 0; i < all.size(); ++i) {
+    const int64_t to = parameters_[i].tied_to;
+    if (to >= 0) all[static_cast<size_t>(to)] += gradient[i];
+  }
+  for (size_t i = 0; i < all.size(); ++i) {
+    if (!parameters_[i].fixed && parameters_[i].tied_to < 0) packed.push_back(all[i]);
+  }
+  return packed;
+}
+
+double Kernel::log_prior(std::span<double> gradient) const {
+  double sum = 0;
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    const KernelParameter& p = parameters_[i];
+    if (p.fixed || p.tied_to >= 0 || p.prior.flat()) continue;
+    double slope = 0;
+    sum += p.prior.log_density(p.value, &slope);
+    if (!gradient.empty()) gradient[i] += slope;
+  }
+  return sum;
+}
+
+void Kernel::matrix(const double* x, int64_t n, double* out, int64_t stride) const {
+  const KernelTape tape(*this, x, n, nullptr, 0, true, false);
+  over_strips(
+      tape, n, [&](int64_t row) { return std::min(row + kRows, n); },
+      [&](const PairBlock& t, KernelTape::Scratch& scratch, int64_t) {
+        const double* k = tape.forward(t, scratch);
+        for (int64_t i = 0; i < t.rows; ++i) {
+          std::copy_n(k + i * t.columns, t.columns, out + (t.row + i) * stride + t.column);
+        }
+        const int64_t above = std::min(t.columns, t.row - t.column);  // beside the diagonal square
+        for (int64_t j = 0; j < above; ++j) {
+          double* mirrored = out + (t.column + j) * stride + t.row;
+          for (int64_t i = 0; i < t.rows; ++i) mirrored[i] = k[i * t.columns + j];
+        }
+      });
+}
+
+void Kernel::cross(const double* x, int64_t n, const double* y, int64_t m, double* out,
+                   int64_t stride) const {
+  const KernelTape tape(*this, x, n, y, m, false, false);
+  over_strips(
+      tape, n, [&](int64_t) { return m; },
+      [&](const PairBlock& t, KernelTape::Scratch& scratch, int64_t) {
+        const double* k = tape.forward(t, scratch);
+        for (int64_t i = 0; i < t.rows; ++i) {
+          std::copy_n(k + i * t.columns, t.columns, out + (t.row + i) * stride + t.column);
+        }
+      });
+}
+
+void Kernel::diagonal(const double* x, int64_t n, bool with_white, double* out) const {
+  const auto value = [&](int64_t p) { return parameters_[static_cast<size_t>(p)].value; };
+  parallel_for(n, 256, [&](int64_t begin, int64_t end) {
+    std::vector<double> stack(nodes_.size());
+    for (int64_t i = begin; i < end; ++i) {
+      for (size_t node = 0; node < nodes_.size(); ++node) {
+        const Node& now = nodes_[node];
+        if (now.op != Node::Op::kLeaf) {
+          const double a = stack[static_cast<size_t>(now.left)],
+                       b = stack[static_cast<size_t>(now.right)];
+          stack[node] = now.op == Node::Op::kSum ? a + b : a * b;
+          continue;
+        }
+        const Leaf& leaf = leaves_[static_cast<size_t>(now.leaf)];
+        double k = 1;
+        if (leaf.kind == Kind::kConst) k = value(leaf.scale);
+        if (leaf.kind == Kind::kWhite) k = with_white ? value(leaf.scale) : 0;
+        if (leaf.kind == Kind::kLinear || leaf.kind == Kind::kPolynomial) {
+          k = leaf.kind == Kind::kPolynomial ? value(leaf.shape) : 0;
+          for (size_t c = 0; c < leaf.dims.size(); ++c) {
+            const double z = x[i * dims_ + leaf.dims[c]];
+            k += value(leaf.scale + (leaf.scales > 1 ? static_cast<int64_t>(c) : 0)) * z * z;
+          }
+          double power = k;
+          for (int64_t e = 1; leaf.kind == Kind::kPolynomial && e < leaf.degree; ++e) power *= k;
+          k = power;
+        }
+        stack[node] = k;
+      }
+      out[i] = stack.back();
+    }
+  });
+}
+
+void Kernel::contract(const double* x, int64_t n, const TileWeights& weights,
+                      std::span<double> gradient) const {
+  std::fill(gradient.begin(), gradient.end(), 0.0);
+  const KernelTape tape(*this, x, n, nullptr, 0, true, true);
+  const int64_t strips = (n + kRows - 1) / kRows;
+  const size_t count = parameters_.size();
+  std::vector<double> partial(static_cast<size_t>(strips) * count);
+  // Tiles left of the diagonal square count twice; the square is taken whole.
+  const auto add = [&](const PairBlock& t, KernelTape::Scratch& scratch, int64_t strip) {
+    double w[kRows * kColumns];
+    weights(t, w);
+    if (t.column < t.row) {
+      for (int64_t i = 0; i < t.size(); ++i) w[i] *= 2;
+    }
+    tape.forward(t, scratch);
+    tape.backward(t, w, scratch, partial.data() + static_cast<size_t>(strip) * count);
+  };
+  over_strips(
+      tape, n, [&](int64_t row) { return std::max<int64_t>(row, 1); },
+      [&](const PairBlock& t, KernelTape::Scratch& scratch, int64_t strip) {
+        if (t.row > 0) add(t, scratch, strip);
+        if (t.column + t.columns >= t.row) {
+          add({t.row, t.rows, t.row, t.rows}, scratch, strip);
+        }
+      });
+  for (int64_t s = 0; s < strips; ++s) {
+    for (size_t p = 0; p < count; ++p) gradient[p] += partial[static_cast<size_t>(s) * count + p];
+  }
+}
+
+void Kernel::contract_inputs(const double* x, int64_t n, const double* y, int64_t m,
+                             const double* weights, double* gradient) const {
+  std::fill_n(gradient, n * dims_, 0.0);
+  const KernelTape tape(*this, x, n, y, m, false, true);
+  over_strips(
+      tape, n, [&](int64_t) { return m; },
+      [&](const PairBlock& t, KernelTape::Scratch& scratch, int64_t) {
+        double w[kRows * kColumns];
+        for (int64_t i = 0; i < t.rows; ++i) {
+          std::copy_n(weights + (t.row + i) * m + t.column, t.columns, w + i * t.columns);
+        }
+        tape.forward(t, scratch);
+        tape.backward_inputs(t, w, scratch, gradient + t.row * dims_);
+      });
+}
+
+}  // namespace covary::stat

@@ -1,0 +1,154 @@
+// Covariance functions made of parts, from text: values, diagonals, and gradients contracted with a
+// weight matrix, tile by tile.
+//
+//   Kernel k = Kernel::parse("const(2)*matern52(ard,dims=0:3) + periodic(1.0)*rbf + white", 5);
+//   k.parameter("rbf.lengthscale").value = 0.7;
+//   k.matrix(x, n, buffer, n);                    // x [n, 5] row by row; both halves filled
+//   k.contract(x, n, weights, gradient);          // gradient[p] = sum_ij W_ij dK_ij / dlog(p)
+//
+// Text: sums and products of leaves with parentheses; a number is a const that stays as it is. A
+// leaf takes a value for its first parameter, `name=value` for any (with ard also
+// `name=[1,2,3]`), and
+//   ard          a length scale (period, variance) a dimension
+//   dims=0:3     the columns it sees, both ends included; dims=[0,2,5] a list; without it all
+//   fixed        its parameters are not fitted
+// Leaves, with r^2 = sum_k (x_k - x'_k)^2 / l_k^2:
+//   const(variance)            variance
+//   white(variance)            variance where both are the same row of one data set, else 0
+//   rbf(lengthscale)           exp(-r^2 / 2)
+//   matern12 matern32 matern52 (lengthscale)   exp(-r) times a polynomial, see compute/pairwise
+//   rq(lengthscale,alpha)      (1 + r^2 / (2 alpha))^-alpha
+//   periodic(period,lengthscale)  exp(-2 sum_k sin^2(pi (x_k - x'_k) / p_k) / l_k^2)
+//   cosine(period)             cos(2 pi sum_k (x_k - x'_k) / p_k)
+//   linear(variance)           sum_k v_k x_k x'_k
+//   polynomial(variance,offset,degree=2)  (offset + sum_k v_k x_k x'_k)^degree, degree 1..10
+// Every parameter is positive and is optimised by its logarithm. Leaves of one kind after the first
+// are named rbf2, rbf3, ...
+//
+// All leaves are evaluated in one pass over tiles of 32 x 128 pairs that stay in cache; no n x n
+// matrix is stored for a derivative. Sums are formed by strips of 32 rows in order: the same bits
+// at any number of threads. Coordinates are taken relative to the first point before they are
+// scaled, so that data far from the origin lose no digits (linear and polynomial excepted, which
+// know an origin).
+// Source: Rasmussen and Williams 2006, chapters 4 and 5 (eq. 5.9 for the contraction).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "covary/core/compute/pairwise/pairwise.h"
+#include "covary/stat/process/prior.h"
+
+namespace covary::stat {
+
+enum class ParameterRole {
+  kVariance,      // units of y^2, or 1 beside another one in a product
+  kNoise,         // variance of white, units of y^2
+  kLengthscale,   // units of x
+  kPeriod,        // units of x
+  kShape,         // 1: alpha; the length scale of a periodic kernel
+  kLinear,        // variance of a slope, units of 1 / x^2
+  kOffset         // 1
+};
+
+struct KernelParameter {
+  std::string name;  // "matern52.lengthscale[0]"
+  ParameterRole role = ParameterRole::kVariance;
+  double value = 1;
+  double lower = 1e-12, upper = 1e12;  // for the fit
+  int64_t dimension = -1;              // the column that a parameter of one dimension belongs to
+  bool given = false;                  // stated in the text: a fit starts there
+  bool fixed = false;
+  int64_t tied_to = -1;  // index of the parameter whose value this one shares
+  Prior prior;
+};
+
+// W over a tile: rows `row`.. and columns `column`.. of a symmetric matrix, on or below its
+// diagonal or one square on it; writes [rows, columns]. Called from several threads.
+using TileWeights = std::function<void(const compute::PairBlock& tile, double* weights)>;
+
+class Kernel {
+ public:
+  // Throws Error(kUsage) naming the place in the text: unknown leaf (with the nearest name) or
+  // argument, a value that is not positive, a column outside [0, dims), unbalanced parentheses.
+  static Kernel parse(std::string_view text, int64_t dims);
+
+  int64_t dims() const { return dims_; }
+  // With the present values; parses to the same kernel, but for bounds, ties and priors.
+  std::string text() const;
+
+  std::vector<KernelParameter>& parameters() { return parameters_; }
+  const std::vector<KernelParameter>& parameters() const { return parameters_; }
+  KernelParameter& parameter(std::string_view name);  // Error(kUsage) with the nearest name
+  void tie(std::string_view name, std::string_view to);
+  bool has(ParameterRole role) const;
+
+  // The parameters that a fit moves: neither fixed nor tied; as logarithms.
+  std::vector<double> pack() const;
+  void unpack(std::span<const double> logs);
+  void bounds(std::vector<double>* lower, std::vector<double>* upper) const;
+  // A gradient by all parameters to one by the packed ones.
+  std::vector<double> pack_gradient(std::span<const double> gradient) const;
+  double log_prior(std::span<double> gradient) const;  // adds to a gradient by all parameters
+
+  // Points x [n, dims], row by row. out rows are `stride` apart.
+  void matrix(const double* x, int64_t n, double* out, int64_t stride) const;
+  void cross(const double* x, int64_t n, const double* y, int64_t m, double* out,
+             int64_t stride) const;  // [n, m]; white is 0
+  void diagonal(const double* x, int64_t n, bool with_white, double* out) const;
+
+  // gradient [parameters] = sum_ij W_ij dK_ij / dlog(parameter), W symmetric.
+  void contract(const double* x, int64_t n, const TileWeights& weights,
+                std::span<double> gradient) const;
+  // gradient [n, dims] = sum_j W_ij dk(x_i, y_j) / dx_i, W [n, m]. Where a derivative does not
+  // exist (Matern 1/2 at distance 0) the term is 0.
+  void contract_inputs(const double* x, int64_t n, const double* y, int64_t m,
+                       const double* weights, double* gradient) const;
+
+ private:
+  friend class KernelParser;
+  friend class KernelTape;
+
+  enum class Kind {
+    kConst,
+    kWhite,
+    kRbf,
+    kMatern12,
+    kMatern32,
+    kMatern52,
+    kRationalQuadratic,
+    kPeriodic,
+    kCosine,
+    kLinear,
+    kPolynomial
+  };
+  struct Leaf {
+    Kind kind = Kind::kConst;
+    bool ard = false;
+    bool literal = false;       // a bare number
+    std::vector<int64_t> dims;  // empty for const and white
+    int64_t degree = 2;
+    // Index of the first parameter of each role and how many there are: scales are length scales
+    // or variances of slopes.
+    int64_t scale = -1, scales = 0, period = -1, periods = 0, shape = -1;
+    std::string name;
+  };
+  // Post-order: children before parents.
+  struct Node {
+    enum class Op { kLeaf, kSum, kProduct } op = Op::kLeaf;
+    int64_t leaf = -1, left = -1, right = -1;
+  };
+
+  std::string text_of(int64_t node, bool inside_product) const;
+
+  int64_t dims_ = 0;
+  std::vector<KernelParameter> parameters_;
+  std::vector<Leaf> leaves_;
+  std::vector<Node> nodes_;
+};
+
+}  // namespace covary::stat

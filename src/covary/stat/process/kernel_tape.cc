@@ -1,0 +1,401 @@
+#include "covary/stat/process/kernel_tape.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+namespace covary::stat {
+namespace {
+
+using compute::PairBlock;
+using compute::Points;
+using compute::Profile;
+
+constexpr double kTwoPi = 2 * std::numbers::pi;
+
+double whole_power(double base, int64_t exponent) {
+  double p = 1;
+  for (int64_t i = 0; i < exponent; ++i) p *= base;
+  return p;
+}
+
+// out = sum of products of features, a tile.
+void dot_tile(const Points& a, const Points& b, const PairBlock& t, double* out) {
+  std::fill_n(out, t.size(), 0.0);
+  for (int64_t k = 0; k < a.dims; ++k) {
+    const double* y = b.values + k * b.stride + t.column;
+    for (int64_t i = 0; i < t.rows; ++i) {
+      const double x = a.values[k * a.stride + t.row + i];
+      double* row = out + i * t.columns;
+      for (int64_t j = 0; j < t.columns; ++j) row[j] += x * y[j];
+    }
+  }
+}
+
+double tile_sum(const double* w, int64_t count) {
+  double s = 0;
+  for (int64_t i = 0; i < count; ++i) s += w[i];
+  return s;
+}
+
+}  // namespace
+
+KernelTape::KernelTape(const Kernel& kernel, const double* x, int64_t n, const double* y, int64_t m,
+                       bool same, bool slopes)
+    : kernel_(kernel), n_(n), m_(same ? n : m), same_(same), slopes_(slopes) {
+  const int64_t d = kernel.dims();
+  const double* first = n_ > 0 ? x : y;
+  origin_.assign(static_cast<size_t>(d), 0.0);
+  if (n_ > 0 || (!same && m_ > 0)) std::copy_n(first, d, origin_.begin());
+  const auto relative = [&](const double* p, int64_t count) {
+    std::vector<double> out(static_cast<size_t>(d * count));
+    for (int64_t i = 0; i < count; ++i) {
+      for (int64_t k = 0; k < d; ++k) {
+        out[static_cast<size_t>(k * count + i)] = p[i * d + k] - origin_[static_cast<size_t>(k)];
+      }
+    }
+    return out;
+  };
+  x_ = relative(x, n_);
+  if (!same_) y_ = relative(y, m_);
+  for (const Leaf& leaf : kernel.leaves_) {
+    Features f;
+    f.x = features(leaf, x_.data(), n_);
+    if (!same_) f.y = features(leaf, y_.data(), m_);
+    f.count = n_ > 0 ? static_cast<int64_t>(f.x.size()) / n_ : 0;
+    features_.push_back(std::move(f));
+  }
+}
+
+std::vector<double> KernelTape::features(const Leaf& leaf, const double* x, int64_t n) const {
+  using Kind = Kernel::Kind;
+  if (leaf.dims.empty()) return {};
+  const auto value = [&](int64_t first, int64_t count, size_t k) {
+    return kernel_.parameters_[static_cast<size_t>(first + (count > 1 ? static_cast<int64_t>(k) : 0))]
+        .value;
+  };
+  const size_t dims = leaf.dims.size(), length = static_cast<size_t>(n);
+  const bool periodic = leaf.kind == Kind::kPeriodic;
+  std::vector<double> out(leaf.kind == Kind::kCosine ? 2 * length
+                                                     : length * dims * (periodic ? 2 : 1));
+  std::vector<double> phase(leaf.kind == Kind::kCosine ? length : 0);
+  for (size_t k = 0; k < dims; ++k) {
+    const double* from = x + leaf.dims[k] * n;
+    double* to = out.data() + k * length * (periodic ? 2 : 1);
+    switch (leaf.kind) {
+      case Kind::kPeriodic: {
+        const double p = value(leaf.period, leaf.periods, k), l = value(leaf.scale, leaf.scales, k);
+        for (size_t i = 0; i < length; ++i) {
+          // Whole periods go first: they would cost the sine's argument its digits.
+          const double a = kTwoPi * (std::remainder(from[i], p) / p);
+          to[i] = std::cos(a) / l;
+          to[length + i] = std::sin(a) / l;
+        }
+        break;
+      }
+      case Kind::kCosine: {
+        const double p = value(leaf.period, leaf.periods, k);
+        for (size_t i = 0; i < length; ++i) phase[i] += std::remainder(from[i], p) / p;
+        break;
+      }
+      case Kind::kLinear:
+      case Kind::kPolynomial: {
+        const double root = std::sqrt(value(leaf.scale, leaf.scales, k));
+        const double origin = origin_[static_cast<size_t>(leaf.dims[k])];
+        for (size_t i = 0; i < length; ++i) to[i] = (from[i] + origin) * root;
+        break;
+      }
+      default: {
+        const double l = value(leaf.scale, leaf.scales, k);
+        for (size_t i = 0; i < length; ++i) to[i] = from[i] / l;
+      }
+    }
+  }
+  for (size_t i = 0; i < phase.size(); ++i) {
+    out[i] = std::cos(kTwoPi * phase[i]);
+    out[length + i] = std::sin(kTwoPi * phase[i]);
+  }
+  return out;
+}
+
+KernelTape::Scratch KernelTape::scratch() const {
+  return {std::vector<double>(kernel_.nodes_.size() * kBuffers * kRows * kColumns),
+          std::vector<char>(kernel_.nodes_.size())};
+}
+
+void KernelTape::forward_leaf(size_t node, const PairBlock& t, Scratch& s) const {
+  using Kind = Kernel::Kind;
+  const size_t index = static_cast<size_t>(kernel_.nodes_[node].leaf);
+  const Leaf& leaf = kernel_.leaves_[index];
+  const Features& f = features_[index];
+  const auto value = [&](int64_t p) { return kernel_.parameters_[static_cast<size_t>(p)].value; };
+  double* out = buffer(s, node, kValue);
+  const auto radial = [&](Profile profile, double shape) {
+    double* q = buffer(s, node, kDistance);
+    compute::pair_squares(rows_of(f), columns_of(f), t, q);
+    compute::radial_profile(profile, shape, q, t.size(), out,
+                            slopes_ ? buffer(s, node, kSlope) : nullptr,
+                            slopes_ && leaf.shape >= 0 ? buffer(s, node, kShapeSlope) : nullptr);
+  };
+  switch (leaf.kind) {
+    case Kind::kConst: std::fill_n(out, t.size(), value(leaf.scale)); return;
+    case Kind::kWhite: {
+      s.zero[node] = !same_ || t.row + t.rows <= t.column || t.column + t.columns <= t.row;
+      if (s.zero[node]) return;
+      std::fill_n(out, t.size(), 0.0);
+      for (int64_t i = 0; i < t.rows; ++i) {
+        const int64_t j = t.row + i - t.column;
+        if (j >= 0 && j < t.columns) out[i * t.columns + j] = value(leaf.scale);
+      }
+      return;
+    }
+    case Kind::kRbf:
+    case Kind::kPeriodic: radial(Profile::kRbf, 0); return;
+    case Kind::kMatern12: radial(Profile::kMatern12, 0); return;
+    case Kind::kMatern32: radial(Profile::kMatern32, 0); return;
+    case Kind::kMatern52: radial(Profile::kMatern52, 0); return;
+    case Kind::kRationalQuadratic: radial(Profile::kRationalQuadratic, value(leaf.shape)); return;
+    case Kind::kCosine:
+    case Kind::kLinear: dot_tile(rows_of(f), columns_of(f), t, out); return;
+    case Kind::kPolynomial: {
+      double* base = buffer(s, node, kDistance);
+      dot_tile(rows_of(f), columns_of(f), t, base);
+      const double offset = value(leaf.shape);
+      for (int64_t i = 0; i < t.size(); ++i) {
+        const double b = base[i] + offset;
+        out[i] = whole_power(b, leaf.degree);
+        if (slopes_) {  // by the sum inside
+          buffer(s, node, kSlope)[i] =
+              static_cast<double>(leaf.degree) * whole_power(b, leaf.degree - 1);
+        }
+      }
+      return;
+    }
+  }
+}
+
+const double* KernelTape::forward(const PairBlock& t, Scratch& s) const {
+  const auto& nodes = kernel_.nodes_;
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    s.zero[i] = 0;
+    if (nodes[i].op == Node::Op::kLeaf) {
+      forward_leaf(i, t, s);
+      continue;
+    }
+    const size_t left = static_cast<size_t>(nodes[i].left),
+                 right = static_cast<size_t>(nodes[i].right);
+    const double *a = buffer(s, left, kValue), *b = buffer(s, right, kValue);
+    double* out = buffer(s, i, kValue);
+    if (nodes[i].op == Node::Op::kProduct) {
+      s.zero[i] = s.zero[left] || s.zero[right];
+      if (!s.zero[i]) compute::pair_product(a, b, t.size(), out);
+    } else if (s.zero[left] || s.zero[right]) {
+      s.zero[i] = s.zero[left] && s.zero[right];
+      if (!s.zero[i]) std::copy_n(s.zero[left] ? b : a, t.size(), out);
+    } else {
+      for (int64_t k = 0; k < t.size(); ++k) out[k] = a[k] + b[k];
+    }
+  }
+  double* root = buffer(s, nodes.size() - 1, kValue);
+  if (s.zero.back()) std::fill_n(root, t.size(), 0.0);
+  return root;
+}
+
+template <class F>
+void KernelTape::walk_back(const PairBlock& t, const double* weights, Scratch& s, F&& visit) const {
+  const auto& nodes = kernel_.nodes_;
+  std::vector<const double*> reaching(nodes.size());  // weights of each node; null: none
+  reaching.back() = weights;
+  for (size_t i = nodes.size(); i-- > 0;) {
+    const double* w = reaching[i];
+    if (!w || s.zero[i]) continue;
+    if (nodes[i].op == Node::Op::kLeaf) {
+      visit(i, kernel_.leaves_[static_cast<size_t>(nodes[i].leaf)], w);
+      continue;
+    }
+    const size_t left = static_cast<size_t>(nodes[i].left),
+                 right = static_cast<size_t>(nodes[i].right);
+    if (nodes[i].op == Node::Op::kSum) {
+      reaching[left] = reaching[right] = w;
+      continue;
+    }
+    for (const auto& [child, other] : {std::pair{left, right}, std::pair{right, left}}) {
+      double* out = buffer(s, child, kWeight);
+      compute::pair_product(w, buffer(s, other, kValue), t.size(), out);
+      reaching[child] = out;
+    }
+  }
+}
+
+void KernelTape::leaf_gradient(size_t node, const Leaf& leaf, const PairBlock& t,
+                               const double* w, Scratch& s, double* gradient) const {
+  using Kind = Kernel::Kind;
+  const Features& f = features_[static_cast<size_t>(kernel_.nodes_[node].leaf)];
+  const Points a = rows_of(f), b = columns_of(f);
+  const auto value = [&](int64_t p) { return kernel_.parameters_[static_cast<size_t>(p)].value; };
+  double* q = buffer(s, node, kDistance);
+  double* slope = buffer(s, node, kSlope);
+  // By coordinate or, with one parameter for all, summed.
+  const auto add = [&](int64_t first, int64_t count, int64_t k, double amount) {
+    gradient[first + (count > 1 ? k : 0)] += amount;
+  };
+  switch (leaf.kind) {
+    case Kind::kConst:
+      gradient[leaf.scale] += value(leaf.scale) * tile_sum(w, t.size());
+      return;
+    case Kind::kWhite: {
+      double trace = 0;
+      for (int64_t i = 0; i < t.rows; ++i) {
+        const int64_t j = t.row + i - t.column;
+        if (j >= 0 && j < t.columns) trace += w[i * t.columns + j];
+      }
+      gradient[leaf.scale] += value(leaf.scale) * trace;
+      return;
+    }
+    case Kind::kRbf:
+    case Kind::kMatern12:
+    case Kind::kMatern32:
+    case Kind::kMatern52:
+    case Kind::kRationalQuadratic:
+    case Kind::kPeriodic: {
+      if (leaf.kind == Kind::kRationalQuadratic) {
+        gradient[leaf.shape] +=
+            value(leaf.shape) * compute::pair_dot(w, buffer(s, node, kShapeSlope), t.size());
+      }
+      compute::pair_product(w, slope, t.size(), slope);  // from here on: weights of d q
+      if (leaf.scales == 1) {
+        gradient[leaf.scale] -= 2 * compute::pair_dot(slope, q, t.size());
+      } else {
+        double sums[64];
+        for (int64_t k = 0; k < a.dims; k += 64) {
+          const int64_t some = std::min<int64_t>(64, a.dims - k);
+          std::fill_n(sums, some, 0.0);
+          compute::pair_square_moments({a.values + k * a.stride, a.stride, some},
+                                       {b.values + k * b.stride, b.stride, some}, t, slope, sums);
+          const int64_t per = leaf.kind == Kind::kPeriodic ? 2 : 1;
+          for (int64_t c = 0; c < some; ++c) gradient[leaf.scale + (k + c) / per] -= 2 * sums[c];
+        }
+      }
+      if (leaf.kind != Kind::kPeriodic) return;
+      // d q / d log p = -2 sum_k (2 pi D_k / p) sin(2 pi D_k / p) / l^2
+      for (size_t k = 0; k < leaf.dims.size(); ++k) {
+        const double p = value(leaf.period + (leaf.periods > 1 ? static_cast<int64_t>(k) : 0));
+        const double* cos_a = a.values + static_cast<int64_t>(2 * k) * a.stride + t.row;
+        const double* cos_b = b.values + static_cast<int64_t>(2 * k) * b.stride + t.column;
+        const double *sin_a = cos_a + a.stride, *sin_b = cos_b + b.stride;
+        const double* xa = x_.data() + leaf.dims[k] * n_ + t.row;
+        const double* xb =
+            (same_ ? x_.data() + leaf.dims[k] * n_ : y_.data() + leaf.dims[k] * m_) + t.column;
+        double sum = 0;
+        for (int64_t i = 0; i < t.rows; ++i) {
+          for (int64_t j = 0; j < t.columns; ++j) {
+            sum += slope[i * t.columns + j] * (xa[i] - xb[j]) *
+                   (sin_a[i] * cos_b[j] - cos_a[i] * sin_b[j]);
+          }
+        }
+        add(leaf.period, leaf.periods, static_cast<int64_t>(k), -2 * kTwoPi / p * sum);
+      }
+      return;
+    }
+    case Kind::kCosine: {
+      const double *cos_a = a.values + t.row, *sin_a = cos_a + a.stride;
+      const double *cos_b = b.values + t.column, *sin_b = cos_b + b.stride;
+      for (size_t k = 0; k < leaf.dims.size(); ++k) {
+        const double p = value(leaf.period + (leaf.periods > 1 ? static_cast<int64_t>(k) : 0));
+        const double* xa = x_.data() + leaf.dims[k] * n_ + t.row;
+        const double* xb =
+            (same_ ? x_.data() + leaf.dims[k] * n_ : y_.data() + leaf.dims[k] * m_) + t.column;
+        double sum = 0;
+        for (int64_t i = 0; i < t.rows; ++i) {
+          for (int64_t j = 0; j < t.columns; ++j) {
+            sum += w[i * t.columns + j] * (xa[i] - xb[j]) *
+                   (sin_a[i] * cos_b[j] - cos_a[i] * sin_b[j]);
+          }
+        }
+        add(leaf.period, leaf.periods, static_cast<int64_t>(k), kTwoPi / p * sum);
+      }
+      return;
+    }
+    case Kind::kLinear:
+    case Kind::kPolynomial: {
+      if (leaf.kind == Kind::kPolynomial) {
+        compute::pair_product(w, slope, t.size(), slope);
+        gradient[leaf.shape] += value(leaf.shape) * tile_sum(slope, t.size());
+        w = slope;
+      }
+      for (int64_t k = 0; k < a.dims; ++k) {
+        const double* y = b.values + k * b.stride + t.column;
+        double sum = 0;
+        for (int64_t i = 0; i < t.rows; ++i) {
+          sum += a.values[k * a.stride + t.row + i] *
+                 compute::pair_dot(w + i * t.columns, y, t.columns);
+        }
+        add(leaf.scale, leaf.scales, k, sum);
+      }
+      return;
+    }
+  }
+}
+
+void KernelTape::leaf_input_gradient(size_t node, const Leaf& leaf, const PairBlock& t,
+                                     const double* w, Scratch& s, double* gradient) const {
+  using Kind = Kernel::Kind;
+  if (leaf.dims.empty()) return;
+  const Features& f = features_[static_cast<size_t>(kernel_.nodes_[node].leaf)];
+  const Points a = rows_of(f), b = columns_of(f);
+  const auto value = [&](int64_t first, int64_t count, size_t k) {
+    return kernel_
+        .parameters_[static_cast<size_t>(first + (count > 1 ? static_cast<int64_t>(k) : 0))]
+        .value;
+  };
+  double* slope = buffer(s, node, kSlope);
+  const bool sloped = leaf.kind != Kind::kCosine && leaf.kind != Kind::kLinear;
+  if (sloped) compute::pair_product(w, slope, t.size(), slope);
+  const double* weights = sloped ? slope : w;
+  for (size_t k = 0; k < leaf.dims.size(); ++k) {
+    const int64_t pair = leaf.kind == Kind::kPeriodic ? static_cast<int64_t>(2 * k)
+                         : leaf.kind == Kind::kCosine ? 0
+                                                      : static_cast<int64_t>(k);
+    const double* xa = a.values + pair * a.stride + t.row;
+    const double* xb = b.values + pair * b.stride + t.column;
+    for (int64_t i = 0; i < t.rows; ++i) {
+      const double* row = weights + i * t.columns;
+      double sum = 0, factor = 1;
+      switch (leaf.kind) {
+        case Kind::kPeriodic:
+        case Kind::kCosine:
+          for (int64_t j = 0; j < t.columns; ++j) {
+            sum += row[j] * (xa[a.stride + i] * xb[j] - xa[i] * xb[b.stride + j]);
+          }
+          factor = leaf.kind == Kind::kPeriodic ? 2 * kTwoPi : -kTwoPi;
+          factor /= value(leaf.period, leaf.periods, k);
+          break;
+        case Kind::kLinear:
+        case Kind::kPolynomial:
+          for (int64_t j = 0; j < t.columns; ++j) sum += row[j] * xb[j];
+          factor = std::sqrt(value(leaf.scale, leaf.scales, k));
+          break;
+        default:
+          for (int64_t j = 0; j < t.columns; ++j) sum += row[j] * (xa[i] - xb[j]);
+          factor = 2 / value(leaf.scale, leaf.scales, k);
+      }
+      gradient[i * kernel_.dims() + leaf.dims[k]] += factor * sum;
+    }
+  }
+}
+
+void KernelTape::backward(const PairBlock& t, const double* weights, Scratch& s,
+                          double* gradient) const {
+  walk_back(t, weights, s, [&](size_t node, const Leaf& leaf, const double* w) {
+    leaf_gradient(node, leaf, t, w, s, gradient);
+  });
+}
+
+void KernelTape::backward_inputs(const PairBlock& t, const double* weights, Scratch& s,
+                                 double* gradient) const {
+  walk_back(t, weights, s, [&](size_t node, const Leaf& leaf, const double* w) {
+    leaf_input_gradient(node, leaf, t, w, s, gradient);
+  });
+}
+
+}  // namespace covary::stat

@@ -1,0 +1,81 @@
+// A kernel bound to two sets of points: every leaf's features once, then tiles forward and back.
+// What Kernel::matrix, cross and contract are made of.
+//
+//   KernelTape tape(kernel, x, n, y, m, /*same=*/false, /*slopes=*/true);
+//   KernelTape::Scratch scratch = tape.scratch();          // one a thread
+//   const double* k = tape.forward(tile, scratch);         // [rows, columns]
+//   tape.backward(tile, weights, scratch, gradient);       // after forward of the same tile
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "covary/core/compute/pairwise/pairwise.h"
+#include "covary/stat/process/kernel.h"
+
+namespace covary::stat {
+
+class KernelTape {
+ public:
+  static constexpr int64_t kRows = 32, kColumns = 128;  // of the largest tile
+
+  // same: x and y are one set (y is ignored), and white stands on its diagonal. slopes: backward
+  // will be called.
+  KernelTape(const Kernel& kernel, const double* x, int64_t n, const double* y, int64_t m,
+             bool same, bool slopes);
+
+  struct Scratch {
+    std::vector<double> buffers;
+    std::vector<char> zero;  // a node, of this tile
+  };
+  Scratch scratch() const;
+
+  const double* forward(const compute::PairBlock& tile, Scratch& scratch) const;
+  // gradient [parameters] += sum over the tile of weights * dK / dlog(parameter).
+  void backward(const compute::PairBlock& tile, const double* weights, Scratch& scratch,
+                double* gradient) const;
+  // gradient [rows of the tile, dims] += sum over columns of weights * dK / dx.
+  void backward_inputs(const compute::PairBlock& tile, const double* weights, Scratch& scratch,
+                       double* gradient) const;
+
+ private:
+  using Leaf = Kernel::Leaf;
+  using Node = Kernel::Node;
+  // Of both sets, coordinate by coordinate: scaled coordinates (radial), cosines and sines
+  // (periodic, cosine), coordinates times the root of their variance (linear, polynomial).
+  struct Features {
+    std::vector<double> x, y;
+    int64_t count = 0;
+  };
+  // Buffers of a tile, by node: value, weight; by leaf: distance or product, slope, shape slope.
+  enum Buffer { kValue, kWeight, kDistance, kSlope, kShapeSlope, kBuffers };
+  double* buffer(Scratch& s, size_t node, Buffer b) const {
+    return s.buffers.data() + (node * kBuffers + b) * kRows * kColumns;
+  }
+  compute::Points points(const std::vector<double>& values, int64_t n, int64_t count) const {
+    return {values.data(), n, count};
+  }
+  compute::Points rows_of(const Features& f) const { return points(f.x, n_, f.count); }
+  compute::Points columns_of(const Features& f) const {
+    return same_ ? points(f.x, n_, f.count) : points(f.y, m_, f.count);
+  }
+  std::vector<double> features(const Leaf& leaf, const double* x, int64_t n) const;
+  void forward_leaf(size_t node, const compute::PairBlock& tile, Scratch& s) const;
+  // Calls visit(node, leaf, weights) for every leaf that a weight reaches.
+  template <class F>
+  void walk_back(const compute::PairBlock& tile, const double* weights, Scratch& s,
+                 F&& visit) const;
+  void leaf_gradient(size_t node, const Leaf& leaf, const compute::PairBlock& tile,
+                     const double* weights, Scratch& s, double* gradient) const;
+  void leaf_input_gradient(size_t node, const Leaf& leaf, const compute::PairBlock& tile,
+                           const double* weights, Scratch& s, double* gradient) const;
+
+  const Kernel& kernel_;
+  int64_t n_, m_;
+  bool same_, slopes_;
+  std::vector<double> origin_;            // the first point of x
+  std::vector<double> x_, y_;             // coordinates relative to it, [dims, n] and [dims, m]
+  std::vector<Features> features_;        // a leaf
+};
+
+}  // namespace covary::stat
