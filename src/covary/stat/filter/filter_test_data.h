@@ -62,28 +62,32 @@ inline at::Tensor series_with_holes(int64_t steps, int64_t p, uint64_t seed) {
 // The states x_0 .. x_{T-1} as one Gaussian, and what observations tell about them. A diffuse start
 // is a flat prior on the coefficients of its directions, solved by generalised least squares.
 class DenseOracle {
+  using Real = long double;
+  using Matrix = Eigen::Matrix<Real, -1, -1>;
+  using Vector = Eigen::Matrix<Real, -1, 1>;
+
  public:
   DenseOracle(const LinearModel& model, const at::Tensor& y, const at::Tensor& u = {})
       : v_(model, y, u) {
     const int64_t n = v_.states(), steps = v_.steps();
     mean_.resize(n * steps);
-    cov_ = MatrixXd::Zero(n * steps, n * steps);
-    reach_ = MatrixXd::Zero(n * steps, v_.diffuse().cols());
+    cov_ = Matrix::Zero(n * steps, n * steps);
+    reach_ = Matrix::Zero(n * steps, v_.diffuse().cols());
     for (int64_t t = 0; t < steps; ++t) {
       if (t == 0) {
-        mean_.head(n) = v_.mean0();
-        cov_.topLeftCorner(n, n) = v_.cov0();
-        reach_.topRows(n) = v_.diffuse();
+        mean_.head(n) = v_.mean0().cast<Real>();
+        cov_.topLeftCorner(n, n) = v_.cov0().cast<Real>();
+        reach_.topRows(n) = v_.diffuse().cast<Real>();
         continue;
       }
-      const MatrixXd& f = v_.f(t - 1);
+      const Matrix f = v_.f(t - 1).cast<Real>();
       const int64_t now = n * t, before = n * (t - 1);
-      mean_.segment(now, n) = f * mean_.segment(before, n) + v_.input(t - 1);
+      mean_.segment(now, n) = f * mean_.segment(before, n) + v_.input(t - 1).cast<Real>();
       reach_.middleRows(now, n) = f * reach_.middleRows(before, n);
       cov_.block(now, 0, n, now) = f * cov_.block(before, 0, n, now);
       cov_.block(0, now, now, n) = cov_.block(now, 0, n, now).transpose();
       cov_.block(now, now, n, n) =
-          f * cov_.block(before, before, n, n) * f.transpose() + v_.q(t - 1);
+          f * cov_.block(before, before, n, n) * f.transpose() + v_.q(t - 1).cast<Real>();
     }
   }
 
@@ -92,46 +96,39 @@ class DenseOracle {
     MatrixXd cov;
     double log_likelihood;
   };
-  // Of all states given y_0 .. y_last.
+  // Of all states given y_0 .. y_last; in long double, so that differences are the recursion's.
   Posterior given(int64_t last) const {
     const int64_t n = v_.states();
     int64_t count = 0;
     for (int64_t t = 0; t <= last; ++t) count += int64_t(v_.present(t).size());
-    MatrixXd h = MatrixXd::Zero(count, mean_.size()), r = MatrixXd::Zero(count, count);
-    VectorXd y(count);
+    Matrix h = Matrix::Zero(count, mean_.size()), r = Matrix::Zero(count, count);
+    Vector y(count);
     for (int64_t t = 0, row = 0; t <= last; ++t) {
       const Observation o = observation_at(v_, t);
-      h.block(row, n * t, o.h.rows(), n) = o.h;
-      r.block(row, row, o.r.rows(), o.r.rows()) = o.r;
-      y.segment(row, o.y.size()) = o.y;
+      h.block(row, n * t, o.h.rows(), n) = o.h.cast<Real>();
+      r.block(row, row, o.r.rows(), o.r.rows()) = o.r.cast<Real>();
+      y.segment(row, o.y.size()) = o.y.cast<Real>();
       row += o.y.size();
     }
-    const MatrixXd cross = cov_ * h.transpose(), s = h * cross + r;
-    const Eigen::LLT<MatrixXd> llt(s);
-    const MatrixXd root = llt.matrixL();
-    const VectorXd residual = y - h * mean_;
-    VectorXd rest = llt.solve(residual);
+    const Matrix cross = cov_ * h.transpose(), s = h * cross + r;
+    const Eigen::LLT<Matrix> llt(s);
+    const Matrix root = llt.matrixL();
     const int64_t m = reach_.cols();
-    Posterior out;
-    out.log_likelihood = -0.5 * (double(count - m) * std::log(2 * std::numbers::pi) +
-                                 2 * root.diagonal().array().log().sum());
-    out.mean = mean_;
-    out.cov = cov_ - cross * llt.solve(cross.transpose());
-    if (m > 0) {
-      const MatrixXd seen = h * reach_, weighted = llt.solve(seen);
-      const MatrixXd information = seen.transpose() * weighted;
-      const VectorXd delta = information.ldlt().solve(weighted.transpose() * residual);
-      rest = llt.solve(residual - seen * delta);
-      const MatrixXd spread = reach_ - cross * weighted;
-      out.mean += reach_ * delta;
-      out.cov += spread * information.ldlt().solve(spread.transpose());
-      out.log_likelihood -= 0.5 * std::log(information.determinant());
-      out.log_likelihood -= 0.5 * (residual - seen * delta).dot(rest);
-    } else {
-      out.log_likelihood -= 0.5 * residual.dot(rest);
-    }
-    out.mean += cross * rest;
-    return out;
+    const Matrix seen = h * reach_, weighted = llt.solve(seen);
+    const Matrix information = seen.transpose() * weighted;
+    const Vector residual = y - h * mean_;
+    const Vector delta = information.ldlt().solve(weighted.transpose() * residual);
+    const Vector left = residual - seen * delta, rest = llt.solve(left);
+    const Matrix spread = reach_ - cross * weighted;
+    const Real determinant = m > 0 ? information.determinant() : Real(1);
+    const Vector mean = mean_ + reach_ * delta + cross * rest;
+    const Matrix cov = cov_ - cross * llt.solve(cross.transpose()) +
+                       spread * information.ldlt().solve(spread.transpose());
+    const Real log_likelihood =
+        Real(-0.5) * (Real(count - m) * std::log(2 * std::numbers::pi_v<Real>) +
+                      2 * root.diagonal().array().log().sum() + std::log(determinant) +
+                      left.dot(rest));
+    return {mean.cast<double>(), cov.cast<double>(), double(log_likelihood)};
   }
   VectorXd mean_at(const Posterior& p, int64_t t) const {
     return p.mean.segment(v_.states() * t, v_.states());
@@ -143,8 +140,8 @@ class DenseOracle {
 
  private:
   ModelView v_;
-  VectorXd mean_;
-  MatrixXd cov_, reach_;
+  Vector mean_;
+  Matrix cov_, reach_;
 };
 
 // The largest difference from b, relative to max(1, the largest entry of b).
