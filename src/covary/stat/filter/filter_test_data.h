@@ -9,8 +9,8 @@
 #include <vector>
 
 #include <ATen/ATen.h>
-#include <Eigen/Dense>
 #include <gtest/gtest.h>
+#include <Eigen/Dense>
 
 #include "covary/core/base/random.h"
 #include "covary/stat/filter/linear_model.h"
@@ -125,9 +125,9 @@ class DenseOracle {
     const Matrix cov = cov_ - cross * llt.solve(cross.transpose()) +
                        spread * information.ldlt().solve(spread.transpose());
     const Real log_likelihood =
-        Real(-0.5) * (Real(count - m) * std::log(2 * std::numbers::pi_v<Real>) +
-                      2 * root.diagonal().array().log().sum() + std::log(determinant) +
-                      left.dot(rest));
+        Real(-0.5) *
+        (Real(count - m) * std::log(2 * std::numbers::pi_v<Real>) +
+         2 * root.diagonal().array().log().sum() + std::log(determinant) + left.dot(rest));
     return {mean.cast<double>(), cov.cast<double>(), double(log_likelihood)};
   }
   VectorXd mean_at(const Posterior& p, int64_t t) const {

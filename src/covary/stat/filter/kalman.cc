@@ -288,8 +288,7 @@ double kalman_log_likelihood(const LinearModel& model, const at::Tensor& y, cons
                              const KalmanOptions& options) {
   const ModelView v(model, y, u);
   double total = 0;
-  run(v, options,
-      [&](int64_t, const StepView& s) { total += s.scores.log_likelihood; });
+  run(v, options, [&](int64_t, const StepView& s) { total += s.scores.log_likelihood; });
   return total;
 }
 
@@ -363,8 +362,8 @@ Smoothed bryson_frazier_smoother(const LinearModel& model, const at::Tensor& y,
         if (!ends) {
           r0 = (scaled / s->variance + l0.transpose() * r0).eval();
           r1 = (l0.transpose() * r1).eval();
-          n0 = symmetrised<double>(s->h * s->h.transpose() / s->variance +
-                                   l0.transpose() * n0 * l0);
+          n0 =
+              symmetrised<double>(s->h * s->h.transpose() / s->variance + l0.transpose() * n0 * l0);
           n1 = symmetrised<double>(l0.transpose() * n1 * l0);
           n2 = symmetrised<double>(l0.transpose() * n2 * l0);
           continue;
@@ -411,10 +410,10 @@ Smoothed fixed_lag_smoother(const LinearModel& model, const at::Tensor& y, int64
     VectorXd mean = vector_at(f.mean, last);
     MatrixXd cov = matrix_at(f.cov, last);
     for (int64_t k = last - 1; k >= t; --k) {
-      const RtsStep s = rts_step(model_matrix(model.f, k), model_matrix(model.q, k),
-                                 vector_at(f.mean, k), matrix_at(f.cov, k),
-                                 vector_at(f.predicted_mean, k + 1),
-                                 matrix_at(f.predicted_cov, k + 1), mean, cov);
+      const RtsStep s =
+          rts_step(model_matrix(model.f, k), model_matrix(model.q, k), vector_at(f.mean, k),
+                   matrix_at(f.cov, k), vector_at(f.predicted_mean, k + 1),
+                   matrix_at(f.predicted_cov, k + 1), mean, cov);
       mean = s.mean;
       cov = s.cov;
     }
@@ -467,8 +466,8 @@ SteadyState steady_state(const LinearModel& model) {
   out.predicted_cov = tensor_of(c);
   out.gain = tensor_of(gain);
   out.innovation_cov = tensor_of(s);
-  out.cov = tensor_of(
-      symmetrised<double>(keep * c * keep.transpose() + gain * r * gain.transpose()));
+  out.cov =
+      tensor_of(symmetrised<double>(keep * c * keep.transpose() + gain * r * gain.transpose()));
   return out;
 }
 

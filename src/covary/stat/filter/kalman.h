@@ -34,18 +34,18 @@ struct Filtered {
   at::Tensor predicted_mean, predicted_cov;  // of x_t given y_0 .. y_{t-1}
   at::Tensor next_mean, next_cov;            // of x_T given all: [n], [n,n]
   at::Tensor innovation;                     // y_t - H_t predicted_mean: [T,p], NaN where missing
-  at::Tensor innovation_cov;  // H_t predicted_cov H_t' + R_t, of all rows: [T,p,p]
-  at::Tensor nis;             // [T] v' S^-1 v of what is observed: chi-squared with `observed`
-                              // degrees of freedom; without the diffuse part
-  at::Tensor observed;        // [T] int64
-  at::Tensor log_likelihoods; // [T], sum log_likelihood
+  at::Tensor innovation_cov;                 // H_t predicted_cov H_t' + R_t, of all rows: [T,p,p]
+  at::Tensor nis;              // [T] v' S^-1 v of what is observed: chi-squared with `observed`
+                               // degrees of freedom; without the diffuse part
+  at::Tensor observed;         // [T] int64
+  at::Tensor log_likelihoods;  // [T], sum log_likelihood
   double log_likelihood = 0;
   // The first so many steps have a predicted state that is diffuse in part: its covariance is
   // predicted_cov + kappa A A' with A = predicted_diffuse[t] [n,m], and after y_t
   // cov + kappa A A' with A = diffuse[t] (columns beyond the directions left are 0).
   int64_t diffuse_steps = 0;
   at::Tensor predicted_diffuse, diffuse;  // [diffuse_steps,n,m]
-  bool resolved = true;  // false: the series ends before every direction is known
+  bool resolved = true;                   // false: the series ends before every direction is known
 };
 
 // u [T,k]: controls; undefined = none.
@@ -77,10 +77,10 @@ Smoothed fixed_lag_smoother(const LinearModel& model, const at::Tensor& y, int64
 
 // What a filter of constant matrices tends to.
 struct SteadyState {
-  at::Tensor predicted_cov;  // [n,n], the stabilising solution of the Riccati equation
-  at::Tensor cov;            // [n,n], after an observation
-  at::Tensor gain;           // K [n,p]: mean = predicted + K (y - H predicted)
-  at::Tensor innovation_cov; // [p,p]
+  at::Tensor predicted_cov;   // [n,n], the stabilising solution of the Riccati equation
+  at::Tensor cov;             // [n,n], after an observation
+  at::Tensor gain;            // K [n,p]: mean = predicted + K (y - H predicted)
+  at::Tensor innovation_cov;  // [p,p]
   int64_t iterations = 0;
 };
 

@@ -3,8 +3,8 @@
 #include <string>
 #include <tuple>
 
-#include <Eigen/Eigenvalues>
 #include <gmock/gmock.h>
+#include <Eigen/Eigenvalues>
 
 #include "covary/core/base/error.h"
 #include "covary/stat/filter/filter_test_data.h"
@@ -26,8 +26,7 @@ TEST_P(KalmanAgainstDense, FilterSmootherAndLikelihood) {
   const KalmanOptions options{std::get<0>(GetParam())};
   for (const auto& [n, p] : {std::pair{1, 1}, {3, 2}, {4, 6}}) {
     SCOPED_TRACE(n);
-    const LinearModel m =
-        random_model(n, p, 2, std::get<1>(GetParam()) ? kSteps : 0, uint64_t(n));
+    const LinearModel m = random_model(n, p, 2, std::get<1>(GetParam()) ? kSteps : 0, uint64_t(n));
     const at::Tensor y = series_with_holes(kSteps, p, 5), u = normal_tensor({kSteps, 2}, 8);
     const DenseOracle oracle(m, y, u);
     const Filtered f = kalman_filter(m, y, u, options);
@@ -67,8 +66,7 @@ INSTANTIATE_TEST_SUITE_P(Forms, KalmanAgainstDense,
 TEST(KalmanDiffuse, EqualsAFlatPrior) {
   for (const std::string form : {"square-root", "joseph", "sequential"}) {
     SCOPED_TRACE(form);
-    for (const auto& [n, p, directions] :
-         {std::tuple{1, 1, 1}, {3, 1, 3}, {4, 2, 3}, {3, 2, 1}}) {
+    for (const auto& [n, p, directions] : {std::tuple{1, 1, 1}, {3, 1, 3}, {4, 2, 3}, {3, 2, 1}}) {
       SCOPED_TRACE(n);
       LinearModel m = random_model(n, p, 0, 0, uint64_t(10 * n + p));
       // Random states are hardly told apart by one observation; a trend's are.
@@ -164,8 +162,7 @@ TEST(Kalman, BadSeriesAreNamed) {
 TEST(Kalman, AnExplodingStateIsAnErrorNotNan) {
   LinearModel m = random_model(2, 1, 0, 0, 6);
   m.f = 1e30 * at::eye(2, at::kDouble);
-  const at::Tensor y =
-      at::full({40, 1}, std::numeric_limits<double>::quiet_NaN(), at::kDouble);
+  const at::Tensor y = at::full({40, 1}, std::numeric_limits<double>::quiet_NaN(), at::kDouble);
   EXPECT_THROW(kalman_filter(m, y), Error);
 }
 

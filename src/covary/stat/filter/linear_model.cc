@@ -138,7 +138,8 @@ void LinearModel::check(int64_t steps) const {
   check_matrix(h, "H", p, n, steps, false);
   check_matrix(r, "R", p, p, steps, true);
   if (b.defined()) {
-    if (b.dim() < 2) refuse("has shape " + shape_of(b) + ", not [n,k]", "B", "one column a control");
+    if (b.dim() < 2)
+      refuse("has shape " + shape_of(b) + ", not [n,k]", "B", "one column a control");
     check_matrix(b, "B", n, b.size(-1), steps, false);
   }
   if (cov0.defined() && cov0.dim() != 2) {
@@ -166,8 +167,8 @@ LinearModel LinearModel::from_json(const nlohmann::json& j, const std::string& f
   if (!j.is_object()) refuse("is no JSON object", file, "a model is {\"F\": ..., \"Q\": ..., ...}");
   LinearModel m;
   const std::vector<std::pair<const char*, at::Tensor*>> fields{
-      {"F", &m.f},         {"Q", &m.q},       {"H", &m.h},      {"R", &m.r},
-      {"mean0", &m.mean0}, {"cov0", &m.cov0}, {"B", &m.b},      {"diffuse", &m.diffuse}};
+      {"F", &m.f},         {"Q", &m.q},       {"H", &m.h}, {"R", &m.r},
+      {"mean0", &m.mean0}, {"cov0", &m.cov0}, {"B", &m.b}, {"diffuse", &m.diffuse}};
   for (const auto& [key, value] : j.items()) {
     at::Tensor* target = nullptr;
     for (const auto& [name, field] : fields) {

@@ -132,8 +132,9 @@ ModelView::ModelView(const LinearModel& model, const at::Tensor& y, const at::Te
   for (int64_t t = 0; t < steps_; ++t) {
     for (int64_t i = 0; i < p_; ++i) {
       if (std::isinf(y_(i, t))) {
-        throw Error(ExitCode::kData, "is infinite", "y at step " + std::to_string(t) + ", column " +
-                    std::to_string(i), "write NaN for what is missing");
+        throw Error(ExitCode::kData, "is infinite",
+                    "y at step " + std::to_string(t) + ", column " + std::to_string(i),
+                    "write NaN for what is missing");
       }
       if (!std::isnan(y_(i, t))) present_[static_cast<size_t>(t)].push_back(static_cast<int>(i));
     }

@@ -78,8 +78,8 @@ void add_scores(const MatrixX<T>& root, const VectorX<T>& v, Scores<T>& s) {
   const VectorX<T> white = root.template triangularView<Eigen::Lower>().solve(v);
   const T nis = white.squaredNorm();
   s.nis += nis;
-  s.log_likelihood -= T(0.5) * (T(v.size()) * kLogTwoPi<T> + nis) +
-                      root.diagonal().array().abs().log().sum();
+  s.log_likelihood -=
+      T(0.5) * (T(v.size()) * kLogTwoPi<T> + nis) + root.diagonal().array().abs().log().sum();
 }
 
 // ---- Joseph
@@ -240,14 +240,13 @@ void scalar_updates(Belief<T>& b, MatrixX<T>& diffuse, const MatrixX<T>& h, cons
       step.gain = far / step.diffuse_variance;
       step.second_gain = (cross - step.gain * step.variance) / step.diffuse_variance;
       b.mean += step.gain * step.innovation;
-      b.cov += step.gain * step.gain.transpose() * step.variance -
-               cross * step.gain.transpose() - step.gain * cross.transpose();
+      b.cov += step.gain * step.gain.transpose() * step.variance - cross * step.gain.transpose() -
+               step.gain * cross.transpose();
       b.cov = symmetrised<T>(b.cov);
       // A reflection that turns w to its first axis: what stays of A is orthogonal to w.
       VectorX<T> u = w;
       u(0) += w(0) < 0 ? -reach : reach;
-      const MatrixX<T> turned =
-          diffuse - (diffuse * u) * u.transpose() * (T(2) / u.squaredNorm());
+      const MatrixX<T> turned = diffuse - (diffuse * u) * u.transpose() * (T(2) / u.squaredNorm());
       diffuse = turned.rightCols(turned.cols() - 1).eval();
       scores.log_likelihood -= std::log(reach);
     } else {

@@ -10,8 +10,8 @@
 //
 // Lanes run over series, so that each step is a few hundred independent multiply-adds; covariances
 // are lower triangles, observations are taken one scalar at a time after R was made diagonal, a
-// missing one has gain 0. Sizes d = 1..6 and 8 are compiled as such, others run a loop; d <= 16,
-// p <= 8. No memory is taken between the first step and the last. Two ways out of the covariances:
+// missing one has gain 0. Sizes d = 1, 2, 3, 4 and 6 are compiled as such, others run a loop;
+// d <= 16, p <= 8. No memory is taken between the first step and the last. Two ways out of the covariances:
 //   * every matrix shared, constant or by step: they are computed once; a group of series with a
 //     hole goes the usual way
 //   * a constant model whose predicted covariance did not change by a bit in a step: no later step
@@ -43,7 +43,7 @@ struct KalmanBatch {
   KalmanMatrix f = {}, q = {};         // F, Q [d,d]
   KalmanMatrix h = {}, r = {};         // H [p,d], R [p,p]; Q, R, cov0 symmetric
   KalmanMatrix mean0 = {}, cov0 = {};  // [d], [d,d]
-  const double* y = nullptr;  // [B,T,p]
+  const double* y = nullptr;           // [B,T,p]
 };
 
 // What is wanted; null = not wanted.

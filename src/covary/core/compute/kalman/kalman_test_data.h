@@ -14,11 +14,11 @@ namespace covary::compute {
 struct KalmanCase {
   int64_t series = 1, steps = 1;
   int states = 1, observations = 1;
-  bool own_models = false;   // every matrix, a series
-  bool own_noise = false;    // R, a series
-  bool by_step = false;      // every matrix, a step
-  bool correlated = false;   // R full
-  double missing = 0;        // share of the observations
+  bool own_models = false;  // every matrix, a series
+  bool own_noise = false;   // R, a series
+  bool by_step = false;     // every matrix, a step
+  bool correlated = false;  // R full
+  double missing = 0;       // share of the observations
 };
 
 class RandomKalmanBatch {

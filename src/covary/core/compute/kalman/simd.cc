@@ -11,6 +11,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "covary/core/compute/kalman/simd.cc"
 #include <hwy/aligned_allocator.h>
+#include <hwy/cache_control.h>
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
@@ -21,9 +22,9 @@
 namespace covary::compute {
 namespace {
 
-constexpr int kChunk = 16;   // steps that are turned from rows to lanes at once
-constexpr int kWidest = 8;   // doubles of the widest vector
-constexpr int kGroups = 4;   // vectors of series that share gains
+constexpr int kChunk = 16;  // steps that are turned from rows to lanes at once
+constexpr int kWidest = 8;  // doubles of the widest vector
+constexpr int kGroups = 4;  // vectors of series that share gains
 constexpr int kMaxLanes = kWidest * kGroups;
 
 constexpr int triangle(int d) { return d * (d + 1) / 2; }
@@ -31,28 +32,41 @@ constexpr int triangle(int d) { return d * (d + 1) / 2; }
 // Gains of every step where all series share one model, scalar by scalar of a step:
 // h [d], k [d], 1 / s, and the step's L of R = L D L'.
 struct SharedGains {
-  int64_t scalar = 0;            // doubles of one scalar: 2 d + 1
-  int64_t step = 0;              // doubles of a step
-  bool correlated = false;       // some R is not diagonal
+  int64_t scalar = 0;       // doubles of one scalar: 2 d + 1
+  int64_t step = 0;         // doubles of a step
+  bool correlated = false;  // some R is not diagonal
   bool by_step_f = false;
-  std::vector<double> values;    // [T][step]: p scalars, then L [p,p]
-  std::vector<double> cov;       // [T,d,d] of x_t given y_0 .. y_t, if wanted
-  double log_likelihood = 0;     // the part that no observation enters
+  std::vector<double> values;  // [T][step]: p scalars, then L [p,p]
+  std::vector<double> cov;     // [T,d,d] of x_t given y_0 .. y_t, if wanted
+  double log_likelihood = 0;   // the part that no observation enters
 };
 
 // Memory of one thread.
 struct Work {
   Work(int d, int p) {
-    const int64_t sizes[] = {d * d, triangle(d), p * d,  p * p, p * d, p, p * p, p * d, p,
-                             p * p, p * d,       p,      kChunk * p * kGroups, kChunk * d * kGroups,
-                             triangle(d), d * d};
+    const int64_t sizes[] = {d * d,
+                             triangle(d),
+                             p * d,
+                             p * p,
+                             p * d,
+                             p,
+                             p * p,
+                             p * d,
+                             p,
+                             p * p,
+                             p * d,
+                             p,
+                             kChunk * p * kGroups,
+                             kChunk * d * kGroups,
+                             triangle(d),
+                             d * d};
     int64_t total = 0;
     for (const int64_t s : sizes) total += s * kWidest;
     memory = hwy::AllocateAligned<double>(static_cast<size_t>(total));
     std::fill_n(memory.get(), total, 0.0);
     double* next = memory.get();
-    double** panels[] = {&f, &q, &h, &r, &white_h, &white_r, &white_l, &hole_h, &hole_r,
-                         &hole_l, &gain, &inverse, &y, &mean, &cov, &cov0};
+    double** panels[] = {&f,      &q,      &h,    &r,       &white_h, &white_r, &white_l, &hole_h,
+                         &hole_r, &hole_l, &gain, &inverse, &y,       &mean,    &cov,     &cov0};
     for (size_t i = 0; i < std::size(panels); ++i) {
       *panels[i] = next;
       next += sizes[i] * kWidest;
@@ -95,9 +109,12 @@ bool load_observations(const KalmanBatch& b, int64_t first, int64_t count, int l
   std::fill_n(w.holes, kChunk, false);
   bool any = false;
   for (int lane = 0; lane < lanes; ++lane) {
-    const double* y =
-        b.y + ((first + (lane < count ? lane : 0)) * b.steps + from) * b.observations;
+    const double* y = b.y + ((first + (lane < count ? lane : 0)) * b.steps + from) * b.observations;
     bool missing = false;
+    // The next chunk of each series is too far from this one for the hardware to foresee.
+    if (from + 2 * steps <= b.steps) {
+      for (int64_t i = 0; i < values; i += kWidest) hwy::Prefetch(y + values + i);
+    }
     for (int64_t i = 0; i < values; ++i) {
       w.y[i * lanes + lane] = y[i];
       missing |= y[i] != y[i];
@@ -152,8 +169,8 @@ class LogProduct {
     const hn::RebindToSigned<Tag> ints;
     const auto bits = hn::BitCast(ints, s);
     exponents_ = hn::Add(exponents_, hn::ShiftRight<52>(bits));
-    const auto mantissa = hn::Or(hn::And(bits, hn::Set(ints, 0x000FFFFFFFFFFFFF)),
-                                 hn::Set(ints, 0x3FF0000000000000));
+    const auto mantissa =
+        hn::Or(hn::And(bits, hn::Set(ints, 0x000FFFFFFFFFFFFF)), hn::Set(ints, 0x3FF0000000000000));
     product_ = hn::Mul(product_, hn::BitCast(kTag, mantissa));
     if (++count_ == 512) fold();
   }
@@ -248,8 +265,8 @@ void filter_group(const KalmanBatch& b, const KalmanBatchOut& out, bool correlat
                   int64_t count, Work& w, const GroupOut& result) {
   constexpr int kN = D ? D : kKalmanStates;
   const int d = D ? D : b.states, p = b.observations;
-  const bool constant = !b.f.step_stride && !b.q.step_stride && !b.h.step_stride &&
-                        !b.r.step_stride;
+  const bool constant =
+      !b.f.step_stride && !b.q.step_stride && !b.h.step_stride && !b.r.step_stride;
   V x[kN], cov[triangle(kN)];
   fill_panel(b.mean0, first, count, 0, d, w.gain);
   for (int i = 0; i < d; ++i) x[i] = load(w.gain, i);
@@ -305,7 +322,8 @@ void filter_group(const KalmanBatch& b, const KalmanBatchOut& out, bool correlat
       if (out.cov) {
         for (int64_t lane = 0; lane < count; ++lane) {
           double* target = out.cov + ((first + lane) * b.steps + from) * d * d;
-          for (int64_t s = 0; s < steps; ++s) std::copy_n(target - d * d, d * d, target + s * d * d);
+          for (int64_t s = 0; s < steps; ++s)
+            std::copy_n(target - d * d, d * d, target + s * d * d);
         }
       }
       if (out.mean) store_means(b, first, count, kLanes, from, steps, w, out.mean);
@@ -334,8 +352,8 @@ void filter_group(const KalmanBatch& b, const KalmanBatchOut& out, bool correlat
         for (int a = 0; a < d; ++a) {
           cross[a] = hn::Mul(cov[triangle(a)], load(row, 0));
           for (int c = 1; c < d; ++c) {
-            cross[a] = hn::MulAdd(cov[c <= a ? triangle(a) + c : triangle(c) + a], load(row, c),
-                                  cross[a]);
+            cross[a] =
+                hn::MulAdd(cov[c <= a ? triangle(a) + c : triangle(c) + a], load(row, c), cross[a]);
           }
         }
         const V value = load(y, i);
@@ -410,14 +428,12 @@ void filter_group(const KalmanBatch& b, const KalmanBatchOut& out, bool correlat
     if (constant && !any_hole && steps == kChunk) {
       auto moved = hn::Ne(cov[0], load(w.cov0, 0));
       for (int e = 1; e < triangle(d); ++e) moved = hn::Or(moved, hn::Ne(cov[e], load(w.cov0, e)));
-      steady = hn::AllFalse(kTag, moved) &&
-               hn::AllTrue(kTag, hn::Lt(failed, hn::Zero(kTag)));
+      steady = hn::AllFalse(kTag, moved) && hn::AllTrue(kTag, hn::Lt(failed, hn::Zero(kTag)));
     }
     if (out.mean) store_means(b, first, count, kLanes, from, steps, w, out.mean);
   }
-  const V constant_part =
-      hn::MulAdd(observed, hn::Set(kTag, std::log(2 * std::numbers::pi)),
-                 hn::Add(hn::Add(variances.log(), settled_logs), squares));
+  const V constant_part = hn::MulAdd(observed, hn::Set(kTag, std::log(2 * std::numbers::pi)),
+                                     hn::Add(hn::Add(variances.log(), settled_logs), squares));
   double lanes[kLanes];
   hn::StoreU(hn::Mul(constant_part, hn::Set(kTag, -0.5)), kTag, result.log_likelihood);
   hn::StoreU(failed, kTag, lanes);
@@ -533,14 +549,18 @@ void filter_block(const KalmanBatch& b, const KalmanBatchOut& out, const SharedG
                   bool correlated, int64_t first, int64_t count, Work& w) {
   const auto run = [&](auto f) { f(b, out, gains, correlated, first, count, w); };
   switch (b.states) {
-    case 1: return run(filter_block_of<1>);
-    case 2: return run(filter_block_of<2>);
-    case 3: return run(filter_block_of<3>);
-    case 4: return run(filter_block_of<4>);
-    case 5: return run(filter_block_of<5>);
-    case 6: return run(filter_block_of<6>);
-    case 8: return run(filter_block_of<8>);
-    default: return run(filter_block_of<0>);
+    case 1:
+      return run(filter_block_of<1>);
+    case 2:
+      return run(filter_block_of<2>);
+    case 3:
+      return run(filter_block_of<3>);
+    case 4:
+      return run(filter_block_of<4>);
+    case 6:
+      return run(filter_block_of<6>);
+    default:
+      return run(filter_block_of<0>);
   }
 }
 
