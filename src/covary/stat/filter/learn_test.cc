@@ -79,10 +79,10 @@ TEST(LearnByLikelihood, SeasonAndTrend) {
 
 TEST(LearnByEm, NeverFallsAndEndsWhereTheSearchEnds) {
   LinearModel truth = random_model(2, 3, 0, 0, 71);
+  truth.r = truth.r + 2 * at::eye(3, at::kDouble);
   at::Tensor y = simulate(truth, 300, 6).y;
   y.masked_fill_(normal_tensor({300, 3}, 72) > 1, std::numeric_limits<double>::quiet_NaN());
   LinearModel start = truth;
-  start.q = 2 * at::eye(2, at::kDouble);
   start.r = at::eye(3, at::kDouble);
   // Noise of observations alone: where EM is quick, so that both ends can be compared.
   const LearnOptions options{.q = "fixed", .r = "full", .steps = 3000, .tolerance = 1e-12};

@@ -48,7 +48,10 @@ TEST(Resample, CopiesAreProportionalToWeights) {
 
 // A linear model whose likelihood is known.
 struct Known {
+  // Noise of observations wide enough for the auxiliary filter's second weights to have a small
+  // variance.
   Known() : linear(random_model(2, 1, 0, 0, 141)) {
+    linear.r = at::full({1, 1}, 4.0, at::kDouble);
     y = simulate(linear, 12, 9).y;
     y[4][0] = std::nan("");
     model.model = nonlinear_of(linear);

@@ -1,8 +1,9 @@
 // 10,000 series of 1,000 steps, 4 states, 2 observations. Operations a series and step: 104
-// multiply-adds to predict and 84 to update ("fma", lanes a second), or 32 where covariances are
-// known; bytes: 16 read, and 32 written when means are wanted. "share" is fma over the machine's
-// ceiling for double in the same run (half of eval/ceilings.h's, which is for float); where gains
-// have settled the whole recursion is not run, and its operations are counted all the same.
+// multiply-adds to predict and 84 to update ("fma", lanes a second; the machine's ceiling for float
+// is in eval/ceilings.h, half of it for double), or 32 where covariances are known; bytes: 16 read,
+// and 32 written when means are wanted. Where gains have settled the whole recursion is not run, and
+// its operations are counted all the same. stat/filter/batch_bench.cc gives the share of the
+// ceiling in the same run.
 #include <vector>
 
 #include <benchmark/benchmark.h>
@@ -10,7 +11,6 @@
 #include "covary/core/base/threads.h"
 #include "covary/core/compute/kalman/kalman.h"
 #include "covary/core/compute/kalman/kalman_test_data.h"
-#include "covary/core/eval/ceilings.h"
 
 namespace covary::compute {
 namespace {
@@ -34,9 +34,7 @@ void run(benchmark::State& state, KalmanCase c, double fma, bool means) {
   }
   set_threads(0);
   const double items = static_cast<double>(state.iterations() * c.series * c.steps);
-  const double ceiling = eval::measure_rates(thread_count, 0.3).fma / 2;
   state.counters["fma"] = benchmark::Counter(items * fma, benchmark::Counter::kIsRate);
-  state.counters["share"] = benchmark::Counter(items * fma / ceiling, benchmark::Counter::kIsRate);
   state.SetBytesProcessed(static_cast<int64_t>(items) * (means ? 48 : 16));
 }
 
