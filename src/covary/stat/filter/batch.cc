@@ -60,9 +60,6 @@ BatchFiltered kalman_filter_batch(const LinearModel& model, const at::Tensor& y,
     throw Error(ExitCode::kData, "must be double [B,T," + std::to_string(p) + "] on the CPU", "y",
                 "one row a step, one column an observation");
   }
-  if (at::isinf(y).any().item<bool>()) {
-    throw Error(ExitCode::kData, "is infinite somewhere", "y", "write NaN for what is missing");
-  }
   const int64_t series = y.size(0), steps = y.size(1);
   std::vector<at::Tensor> hold;
   hold.reserve(7);
@@ -87,12 +84,19 @@ BatchFiltered kalman_filter_batch(const LinearModel& model, const at::Tensor& y,
                         {out.log_likelihood.mutable_data_ptr<double>(),
                          want_mean ? out.mean.mutable_data_ptr<double>() : nullptr,
                          want_cov ? out.cov.mutable_data_ptr<double>() : nullptr, failed.data()});
+  const double* likelihood = out.log_likelihood.const_data_ptr<double>();
   for (int64_t i = 0; i < series; ++i) {
     const int64_t t = failed[static_cast<size_t>(i)];
-    if (t < 0 && std::isfinite(out.log_likelihood[i].item<double>())) continue;
+    if (t < 0 && std::isfinite(likelihood[i])) continue;
+    const std::string where = "series " + std::to_string(i);
+    // An infinite observation leaves no finite likelihood: y is searched only then.
+    if (t < 0 && at::isinf(y[i]).any().item<bool>()) {
+      throw Error(ExitCode::kData, "is infinite somewhere", "y of " + where,
+                  "write NaN for what is missing");
+    }
     throw Error(ExitCode::kData,
                 t < 0 ? "the likelihood is not finite" : "an innovation has no variance",
-                "series " + std::to_string(i) + (t < 0 ? "" : ", step " + std::to_string(t)),
+                t < 0 ? where : where + ", step " + std::to_string(t),
                 "take kalman_filter for it, or give Q, R or cov0 some variance");
   }
   return out;

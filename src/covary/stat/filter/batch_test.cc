@@ -1,6 +1,9 @@
 #include "covary/stat/filter/batch.h"
 
-#include <gmock/gmock.h>
+#include <limits>
+#include <vector>
+
+#include <gtest/gtest.h>
 
 #include "covary/core/base/error.h"
 #include "covary/stat/filter/filter_test_data.h"
@@ -42,6 +45,18 @@ TEST(KalmanBatch, WhatIsWrongIsNamed) {
   const at::Tensor y = at::zeros({3, 5, 1}, at::kDouble);
   EXPECT_THROW(kalman_filter_batch(m, y[0]), Error);
   EXPECT_THROW(kalman_filter_batch(m, y, {.r = at::ones({2, 1, 1}, at::kDouble)}), Error);
+  at::Tensor infinite = y.clone();
+  infinite[2][3][0] = -std::numeric_limits<double>::infinity();
+  for (const bool own : {false, true}) {
+    SeriesMatrices matrices;
+    if (own) matrices.r = at::ones({3, 1, 1}, at::kDouble);
+    try {
+      kalman_filter_batch(m, infinite, matrices);
+      FAIL();
+    } catch (const Error& e) {
+      EXPECT_EQ(e.where(), "y of series 2");
+    }
+  }
   m.q.zero_();
   m.cov0.zero_();
   at::Tensor r = at::ones({3, 1, 1}, at::kDouble);
