@@ -196,6 +196,97 @@ class BrokenInput(Case):
         self.assertTrue(error["what"] and error["where"] and error["hint"])
 
 
+class Stages(Case):
+    def setUp(self):
+        super().setUp()
+        self.capture = colmap(self.folder / "c")
+
+    def done(self, *args):
+        r = run(*args)
+        self.assertEqual(r.returncode, 0, r.stderr)
+        return r
+
+    def rows(self, file):
+        lines = file.read_text().splitlines()
+        return lines[0].split(","), [line.split(",") for line in lines[1:]]
+
+    def test_a_run_in_parts_with_its_reports_and_plots(self):
+        self.done("train", self.capture, "-o", self.out, "--steps", 5, "--until", "load")
+        self.assertFalse(self.out.exists())
+        self.done("train", self.capture, "-o", self.out, "--steps", 5, "--until", "train")
+        self.assertTrue((self.out / "scene.ply").exists())
+        self.assertFalse((self.out / "eval").exists() or (self.out / "report.html").exists())
+        self.assertNotIn("eval", json.loads((self.out / "metrics.json").read_text()))
+        scene = sha(self.out / "scene.ply")
+
+        sheet = self.folder / "sheet.png"
+        self.done("train", "-o", self.out, "--resume", "--from", "evaluate", "--report", self.out / "curves.csv", "--plot", sheet)
+        self.assertEqual(sha(self.out / "scene.ply"), scene)
+        columns, rows = self.rows(self.out / "curves.csv")
+        self.assertEqual(columns[0], "step")
+        self.assertIn("loss", columns)
+        self.assertEqual([row[0] for row in rows], ["1", "2", "3", "4", "5"])
+        width, height = struct.unpack(">II", sheet.read_bytes()[16:24])
+        self.assertEqual((width, height), (3 * 48 + 4 * 8, 32 + 2 * 8))  # one view is held out
+
+        (self.out / "report.html").unlink()
+        page, curves = self.folder / "page.html", self.folder / "curves.html"
+        self.done("train", "-o", self.out, "--resume", "--from", "report", "--report", page, "--plot", curves)
+        self.assertEqual(page.read_text(), (self.out / "report.html").read_text())
+        self.assertIn("data:image/jpeg", page.read_text())
+        self.assertIn("<polyline", curves.read_text())
+        self.assertNotIn("data:image", curves.read_text())
+
+    def test_eval_and_render_say_more_in_files_and_keep_to_limits(self):
+        self.done("train", self.capture, "-o", self.out, "--steps", 5)
+        metrics = (self.out / "metrics.json").read_bytes()
+        for verb in (("eval", self.out), ("render", self.out, "-o", self.folder / "pictures")):
+            self.refused(1, *verb, "--max-memory", "20M", says=["would need about", "60 Gaussians"])
+            self.refused(1, *verb, "--time-budget", "1e-6", says=["would take at least"])
+        self.assertEqual((self.out / "metrics.json").read_bytes(), metrics)
+
+        frames = self.folder / "frames.csv"
+        self.done("render", self.out, "-o", self.folder / "pictures", "--cameras", "all", "--report", frames,
+                  "--precision", "double", "--time-budget", "1h", "--max-memory", "4G")
+        columns, rows = self.rows(frames)
+        self.assertEqual(columns, ["frame", "name", "width", "height", "seconds", "mean_alpha"])
+        self.assertEqual([row[1] for row in rows], [f"{i:02d}.png" for i in range(6)])
+
+        views, sheet = self.folder / "views.json", self.folder / "sheet.png"
+        self.done("eval", self.out, "--report", views, "--plot", sheet)
+        view = json.loads(views.read_text())["rows"][0]
+        kept = json.loads((self.out / "metrics.json").read_text())["eval"]["test"]["views"][0]
+        self.assertEqual((view["name"], view["psnr"]), (kept["name"], kept["psnr"]))
+        self.assertEqual(struct.unpack(">II", sheet.read_bytes()[16:24]), (3 * 48 + 4 * 8, 32 + 2 * 8))
+
+        page = self.folder / "page.html"
+        r = self.done("eval", self.out / "scene.ply", self.capture, "--report", page, "--precision", "double", "--json")
+        self.assertAlmostEqual(json.loads(r.stdout)["evaluations"][0]["psnr"]["value"], view["psnr"], delta=0.1)
+        self.assertIn("data:image/jpeg", page.read_text())
+
+        self.from_reference_cameras(view["psnr"])
+
+    def from_reference_cameras(self, own):
+        metrics = (self.out / "metrics.json").read_bytes()
+
+        def psnr(*more):
+            return json.loads(self.done("eval", self.out, "--json", *more).stdout)["evaluations"][0]["psnr"]["value"]
+
+        self.assertAlmostEqual(psnr("--reference-cameras", self.out), own, places=3)
+        cameras = json.loads((self.out / "cameras.json").read_text())
+        for camera in cameras["cameras"]:
+            camera["cam_from_world"][0][3] += 1
+        moved = self.folder / "moved.json"
+        moved.write_text(json.dumps(cameras))
+        self.assertNotAlmostEqual(psnr("--reference-cameras", moved), own, places=3)
+        model = colmap(self.folder / "other", params="60 60 24 16")
+        self.assertNotAlmostEqual(psnr("--reference-cameras", model), own, places=3)
+        self.assertEqual((self.out / "metrics.json").read_bytes(), metrics)
+        cameras["cameras"][0]["name"] = "another.png"
+        moved.write_text(json.dumps(cameras))
+        self.refused(3, "eval", self.out, "--reference-cameras", moved, says=["00.png", "no camera"])
+
+
 class Safety(Case):
     STEPS = 400
 

@@ -11,7 +11,9 @@ void CommonOptions::describe(OptionList& o) {
       .synonym("random-state");
   o.add("threads", &threads, "threads to use; 0 = all cores").range(0, 4096).common();
   o.add("device", &device, "where tensors live").suggestions({"auto", "cpu", "cuda:0"});
-  o.add("precision", &precision, "of numbers in tensors").choices({"float", "double"});
+  o.add("precision", &precision,
+        "of what eval and render draw: double is the reference, many times slower")
+      .choices({"float", "double"});
   o.add("max_memory", &max_memory, "refuse work that would need more; 0 = no limit")
       .size()
       .range(0, 0x1p60)
@@ -31,11 +33,15 @@ void CommonOptions::describe(OptionList& o) {
       .synonym("y")
       .synonym("yes");
   o.add("repeats", &repeats, "runs a point of --sweep, each with its own seed").range(1, 10000);
-  o.add("from", &from, "begin at this stage");
+  o.add("from", &from,
+        "with --resume: do again from this stage; --dry-run lists the stages (evaluate, report)");
   o.add("until", &until, "stop after this stage");
-  o.add("report", &report, "extra diagnostics to a file");
-  o.add("plot", &plot, "a picture of the result to a file");
-  o.add("parity", &parity, "do as the authors' released code does");
+  o.add("report", &report, "figures to a FILE.json or .csv, a page to a FILE.html");
+  o.add("plot", &plot, "what there is to see to a FILE.html, or a FILE.png");
+  o.add("parity", &parity,
+        "settings of the authors' released code where our defaults differ; presets, configs and "
+        "flags "
+        "win");
 }
 
 void CommonOptions::check() const {

@@ -16,6 +16,9 @@ void EvalOptions::describe(OptionList& o) {
   o.add("lpips", &lpips, "network for LPIPS: TorchScript file of (image, image) -> distance")
       .suggestions({"torchscript:FILE", "off"})
       .common();
+  o.add("reference_cameras", &reference_cameras,
+        "see the views from these cameras instead of the capture's, by name and in its frame: a "
+        "cameras.json, a run, a COLMAP model; a run's figures and pictures then stay as they are");
   o.add("images", &images, "write truth, render and error of each view into the run folder");
 }
 

@@ -55,7 +55,7 @@ json parse_json_file(const std::string& path, const std::string& flag) {
   if (document.is_discarded()) {
     std::string why;
     try {
-      (void)json::parse(read_file(path), nullptr, true, true);
+      const json told = json::parse(read_file(path), nullptr, true, true);  // throws
     } catch (const json::exception& e) {
       why = e.what();
       why = why.substr(why.find("] ") == std::string::npos ? 0 : why.find("] ") + 2);
@@ -354,7 +354,7 @@ class Reader {
     } else if (list.takes_value(*field, at_ + 1 < args_.size() ? &args_[at_ + 1] : nullptr)) {
       value = value_of(f, "a value");
     } else {
-      value = *field->bare_value();
+      value = field->bare_value().value_or("");
     }
     record(common, field->path(), value, f.typed);
     return {};
@@ -362,8 +362,8 @@ class Reader {
 
   void refuse_unsupported(const std::string& path, const std::string& where) const {
     if (takes_common(*verb_, path)) return;
-    usage("is not in this version of covary " + verb_->name, where,
-          "leave it out; covary " + verb_->name + " --help=all lists what there is");
+    const Refusal refusal = refusal_of(*verb_, path);
+    usage(refusal.what, where, refusal.hint);
   }
 
   [[noreturn]] void unknown_flag(const Flag& f) const {
@@ -487,26 +487,49 @@ class Reader {
       if (!std::filesystem::is_regular_file(file, ignored)) continue;
       configs_.push_back(read_config(file.string(), "--resume"));
       configs_.back().outputs.clear();
+      const bool parity = std::any_of(settings_.begin(), settings_.end(), [](const Setting& s) {
+        return s.common && s.path == "parity" && s.value == "true";
+      });
+      if (parity && configs_.back().options.value("parity", json()) != true)
+        usage("the run to be resumed began without it", "--parity",
+              "leave it out, or start anew with --overwrite");
       return;
+    }
+  }
+
+  void apply_all() {
+    for (const Config& c : presets_) apply(c);
+    for (const Config& c : configs_) apply(c);
+    for (const Setting& s : settings_) {
+      (s.common ? common_list_ : options_->list()).set(s.path, s.value, s.source);
+      out_.set.push_back(s.path);
     }
   }
 
   Invocation resolve() {
     take_config_of_resumed_run();
-    for (const Config& c : presets_) apply(c);
     for (const Config& c : configs_) {
-      apply(c);
       if (inputs_.empty()) inputs_ = c.inputs;
       if (out_.outputs.empty()) out_.outputs = c.outputs;
     }
-    for (const Setting& s : settings_) {
-      (s.common ? common_list_ : options_->list()).set(s.path, s.value, s.source);
-      out_.set.push_back(s.path);
+    apply_all();
+    if (common_.parity) {
+      refuse_unsupported("parity", "--parity");  // that a config may name for any verb
+      // It lies below all of them and depends on what they say, so they are applied once more.
+      const json below = verb_->parity(options_->list().to_json());
+      options_ = verb_->make();
+      options_->list().apply(below, "--parity");
+      out_.set.clear();
+      apply_all();
     }
     options_->list().finish();
     options_->check();
     common_list_.finish();
     common_.check();
+    check_precision();
+    check_stages();
+    check_file("--report", common_.report, verb_->reports);
+    check_file("--plot", common_.plot, verb_->plots);
     check_sweeps();
     check_inputs();
 
@@ -516,6 +539,65 @@ class Reader {
     out_.common = common_list_.to_json();
     if (!common_list_.was_set("tty")) out_.common["tty"] = nullptr;
     return out_;
+  }
+
+  void check_precision() const {
+    if (common_.precision != "double") return;
+    if (verb_->name == "train")
+      usage("training is in float: its loss and optimiser have no double version",
+            "--precision double",
+            "leave it out; covary eval RUN --precision double scores a scene by the reference");
+    if (verb_->name == "study")
+      usage("every bar of a study has its own precision", "--precision double", "leave it out");
+  }
+
+  void check_stages() const {
+    const auto& stages = verb_->stages;
+    const auto place_of = [&](const std::string& flag, const std::string& name) {
+      const auto found = std::find(stages.begin(), stages.end(), name);
+      if (found != stages.end()) return found - stages.begin();
+      std::string all;
+      for (const std::string& s : stages) all += (all.empty() ? "" : ", ") + s;
+      const std::string near = nearest_word(name, stages);
+      usage("there is no such stage", flag + " " + name,
+            (near.empty() ? "" : "did you mean " + near + "? ") + "the stages are " + all);
+    };
+    if (common_.from.empty() && common_.until.empty()) return;
+    const auto last = static_cast<std::ptrdiff_t>(stages.size()) - 1;
+    const auto from = common_.from.empty() ? 0 : place_of("--from", common_.from);
+    const auto until = common_.until.empty() ? last : place_of("--until", common_.until);
+    if (from > until)
+      usage("comes after --until " + common_.until, "--from " + common_.from,
+            "the stages are done in the order of --dry-run");
+    if (common_.from == "evaluate" || common_.from == "report") {
+      if (!out_.sweeps.empty())
+        usage("a sweep trains", "--from " + common_.from, "leave one of the two out");
+      if (!common_.resume)
+        usage("does again what follows a finished training", "--from " + common_.from,
+              "name its run: covary " + verb_->name + " -o RUN --resume --from " + common_.from);
+    }
+    for (const auto& [flag, file] :
+         {std::pair{"--report", common_.report}, {"--plot", common_.plot}})
+      if (until < last && !file.empty())
+        usage("is made by the stage " + stages.back() + ", which --until leaves out",
+              flag + (" " + file), "leave one of the two out");
+  }
+
+  void check_file(const std::string& flag, const std::string& file,
+                  const std::vector<std::string>& kinds) const {
+    if (file.empty()) return;
+    std::string extension = std::filesystem::path(file).extension().string();
+    if (!extension.empty()) extension.erase(0, 1);
+    if (!contains(kinds, extension)) {
+      std::string all;
+      for (const std::string& k : kinds)
+        all += (all.empty() ? "" : &k == &kinds.back() ? " or ." : ", .") + k;
+      usage("covary " + verb_->name + " cannot write this kind of file", flag + " " + file,
+            "name a file that ends in ." + all);
+    }
+    if (!out_.sweeps.empty())
+      usage("a sweep has many runs", flag + " " + file,
+            "leave it out: sweep/table.csv has the figures, each run its report.html");
   }
 
   // Each value of a sweep must be one that the option takes.
@@ -529,6 +611,10 @@ class Reader {
                 "--sweep " + sweep.key, "write the capture as sample:NAME");
         continue;
       }
+      // What --parity sets follows from these two, and is resolved once for all runs.
+      if (common_.parity && (sweep.key == "steps" || sweep.key == "strategy"))
+        usage("cannot be swept with --parity", "--sweep " + sweep.key,
+              "train with each value by itself");
       const bool common = is_common_key(sweep.key);
       for (const std::string& value : sweep.values) {
         if (common) {

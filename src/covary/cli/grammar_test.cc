@@ -216,11 +216,82 @@ TEST(Grammar, ContradictionsAreRefused) {
 TEST(Grammar, WhatABuildLacksIsSaid) {
   EXPECT_THAT(refused("train a --device cuda:0").what(), HasSubstr("no CUDA"));
   EXPECT_THAT(refused("train a --device tpu").hint(), HasSubstr("auto and cpu"));
-  EXPECT_THAT(refused("train a --from load").what(),
-              HasSubstr("not in this version of covary train"));
   EXPECT_THAT(refused("info a --resume").what(), HasSubstr("not in this version of covary info"));
-  EXPECT_THAT(refused("train a --set parity=true").what(), HasSubstr("not in this version"));
   EXPECT_THAT(refused("eval a --lpips onnx:a.onnx").hint(), HasSubstr("TorchScript"));
+}
+
+TEST(Grammar, AVerbThatCannotHonourAnOptionSaysWhyAndWhatToUse) {
+  EXPECT_THAT(refused("train a --precision double").what(), HasSubstr("training is in float"));
+  EXPECT_THAT(refused("train a --precision double").hint(), HasSubstr("covary eval RUN"));
+  EXPECT_THAT(refused("study a --precision double").what(), HasSubstr("own precision"));
+  for (const char* verb : {"train", "eval", "render", "info", "study"})
+    EXPECT_EQ(run(std::string(verb) + " a --precision float").common["precision"], "float");
+  for (const char* verb : {"eval", "render", "info"})
+    EXPECT_EQ(run(std::string(verb) + " a --precision double").common["precision"], "double");
+  for (const char* verb : {"eval", "render", "info", "study"}) {
+    const std::string line = std::string(verb) + " a ";
+    EXPECT_THAT(refused(line + "--from load").what(), HasSubstr("no stages"));
+    EXPECT_THAT(refused(line + "--until train").hint(), HasSubstr("covary train"));
+    EXPECT_THAT(refused(line + "--parity").hint(), HasSubstr("covary train CAPTURE --parity"));
+    EXPECT_THAT(refused(line + "--set parity=true").where(), HasSubstr("--set parity"));
+  }
+  EXPECT_THAT(refused("render a --plot a.png").hint(), HasSubstr("-o FILE.png"));
+  EXPECT_THAT(refused("info a --report a.json").hint(), HasSubstr("--json=FILE"));
+  EXPECT_THAT(refused("study a --plot a.png").hint(), HasSubstr("-o DIR"));
+  EXPECT_THAT(refused("study a --time-budget 5s").what(), HasSubstr("scale"));
+  EXPECT_THAT(refused("info a --max-memory 1G").what(), HasSubstr("no long work"));
+  for (const char* verb : {"train", "eval", "render"})
+    EXPECT_EQ(run(std::string(verb) + " a --max-memory 1G --time-budget 5s").common["time_budget"],
+              5);
+}
+
+TEST(Grammar, FilesOfReportAndPlotHaveAKindThatTheVerbWrites) {
+  EXPECT_EQ(run("train a --report r.csv --plot p.png").common["report"], "r.csv");
+  EXPECT_EQ(run("eval a --report r.html --plot p.html").common["plot"], "p.html");
+  EXPECT_EQ(run("render a --report r.json").common["report"], "r.json");
+  EXPECT_THAT(refused("eval a --report r.pdf").hint(), HasSubstr(".json, .csv or .html"));
+  EXPECT_THAT(refused("eval a --report r").hint(), HasSubstr(".json, .csv or .html"));
+  EXPECT_THAT(refused("render a --report r.html").hint(), HasSubstr(".json or .csv"));
+  EXPECT_THAT(refused("train a --plot p.csv").hint(), HasSubstr(".html or .png"));
+  EXPECT_THAT(refused("train a --report r.csv --sweep steps=1,2").hint(), HasSubstr("table.csv"));
+}
+
+TEST(Grammar, StagesAreNamedAndInOrder) {
+  EXPECT_EQ(run("train a --until train").common["until"], "train");
+  EXPECT_EQ(run("train a --resume --from evaluate --until evaluate").common["from"], "evaluate");
+  EXPECT_THAT(refused("train a --until trian").hint(), HasSubstr("did you mean train?"));
+  EXPECT_THAT(refused("train a --until trian").hint(), HasSubstr("load, train, evaluate, report"));
+  EXPECT_THAT(refused("train a --from nowhere").hint(), HasSubstr("load, train, evaluate, report"));
+  EXPECT_THAT(refused("train a --from train --until load").what(), HasSubstr("comes after"));
+  EXPECT_THAT(refused("train a --from evaluate").hint(), HasSubstr("--resume --from evaluate"));
+  EXPECT_THAT(refused("train a --resume --from report --sweep steps=1,2").what(),
+              HasSubstr("a sweep trains"));
+  EXPECT_THAT(refused("train a --until evaluate --plot p.png").what(), HasSubstr("stage report"));
+}
+
+TEST(Grammar, ParityLiesBelowEverythingElse) {
+  const Invocation v = run("train a --parity");
+  EXPECT_EQ(recorded_options(v)["parity"], true);
+  EXPECT_EQ(v.options["default"]["start"], 500);
+  EXPECT_EQ(v.options["default"]["stop"], 15000);
+  EXPECT_EQ(v.options["sh_every"], 1000);
+  EXPECT_EQ(v.options["optimizer"]["visible_only"], false);
+  EXPECT_EQ(v.options["optimizer"]["lr_means_final_factor"], 0.01);
+  // the rate of the means has come as far as in 30,000 steps
+  EXPECT_NEAR(run("train a --parity --steps 15000").options["optimizer"]["lr_means_final_factor"],
+              0.1, 1e-12);
+  const Invocation m = run("train a --parity --strategy mcmc --steps 700");
+  EXPECT_EQ(m.options["mcmc"]["start"], 500);
+  EXPECT_EQ(m.options["mcmc"]["stop"], 25000);
+  EXPECT_EQ(m.options["mcmc"]["growth"], 1.05);
+  EXPECT_FALSE(m.options.contains("default"));
+  EXPECT_EQ(run("train a --set sh_every=7 --parity").options["sh_every"], 7);
+  EXPECT_EQ(run("train a --parity --visible-only").options["optimizer"]["visible_only"], true);
+  EXPECT_EQ(run("train a --preset preview --parity").options["steps"], 500);
+  EXPECT_EQ(run("train a --set parity=true").options, v.options);
+  EXPECT_EQ(run("train a --no-parity").options, run("train a").options);
+  EXPECT_THAT(refused("train a --parity --sweep steps=1,2").what(),
+              HasSubstr("cannot be swept with --parity"));
 }
 
 TEST(Grammar, PositionalsAreCounted) {
@@ -331,6 +402,15 @@ TEST_F(ConfigTest, ARunsConfigRepeatsIt) {
   EXPECT_THAT(refused("eval a --config " + path).what(), HasSubstr("is for covary train"));
 }
 
+TEST_F(ConfigTest, ParityOfAConfigIsLaidBelowIt) {
+  const std::string path = file("p.json", R"({"parity": true, "sh_every": 9})");
+  const Invocation v = run("train a --config " + path);
+  EXPECT_EQ(v.options["sh_every"], 9);
+  EXPECT_EQ(v.options["default"]["start"], 500);
+  EXPECT_THAT(refused("eval a --config " + file("q.json", R"({"parity": true})")).where(),
+              HasSubstr("--parity"));
+}
+
 TEST_F(ConfigTest, AResumedRunKeepsItsOptions) {
   file(
       "out/config.json",
@@ -343,6 +423,7 @@ TEST_F(ConfigTest, AResumedRunKeepsItsOptions) {
   EXPECT_THAT(v.outputs, ElementsAre(out));
   EXPECT_EQ(run("train cap --steps 200 -o " + out + " --resume").options["steps"], 200);
   EXPECT_EQ(run("train cap -o " + out + " --overwrite").options["steps"], 30000);
+  EXPECT_THAT(refused("train -o " + out + " --resume --parity").what(), HasSubstr("began without"));
 }
 
 TEST_F(ConfigTest, WhatIsWrongInAConfigNamesFileAndField) {

@@ -102,6 +102,12 @@ const std::map<std::string, std::string, std::less<>>& commands() {
   return table;
 }
 
+nlohmann::json parity_of_training(const nlohmann::json& resolved) {
+  fit::TrainOptions options;
+  OptionList(options).apply(resolved, "options");
+  return fit::parity_options(options);
+}
+
 std::string joined_inputs(const Verb& verb) { return verb.shape.substr(0, verb.shape.find(" -o")); }
 
 }  // namespace
@@ -116,7 +122,11 @@ const std::vector<Verb>& verbs() {
        1,
        1,
        bind<fit::TrainOptions>,
-       {"max_memory", "time_budget", "dry_run", "resume", "overwrite", "repeats"}},
+       {"max_memory", "time_budget", "dry_run", "resume", "overwrite", "repeats"},
+       fit::stage_names(),
+       {"json", "csv", "html"},
+       {"html", "png"},
+       parity_of_training},
       {"eval",
        "scenes",
        "PSNR, SSIM and LPIPS of runs or scenes, side by side",
@@ -125,7 +135,10 @@ const std::vector<Verb>& verbs() {
        1,
        64,
        bind<EvalOptions>,
-       {"dry_run"}},
+       {"max_memory", "time_budget", "dry_run"},
+       {},
+       {"json", "csv", "html"},
+       {"html", "png"}},
       {"render",
        "scenes",
        "pictures or a video of a scene",
@@ -134,7 +147,9 @@ const std::vector<Verb>& verbs() {
        1,
        1,
        bind<RenderOptions>,
-       {"dry_run", "overwrite"}},
+       {"max_memory", "time_budget", "dry_run", "overwrite"},
+       {},
+       {"json", "csv"}},
       {"study",
        "studies and tools",
        "a published claim, measured again",
@@ -164,12 +179,42 @@ const Verb* find_verb(std::string_view name) {
 }
 
 bool takes_common(const Verb& verb, std::string_view option) {
-  static const std::vector<std::string> all = {"seed",    "threads", "device", "quiet",
-                                               "verbose", "tty",     "memory"};
+  static const std::vector<std::string> all = {"seed",  "threads", "device", "precision",
+                                               "quiet", "verbose", "tty",    "memory"};
   const auto has = [&](const std::vector<std::string>& names) {
     return std::find(names.begin(), names.end(), option) != names.end();
   };
+  if (option == "from" || option == "until") return !verb.stages.empty();
+  if (option == "report") return !verb.reports.empty();
+  if (option == "plot") return !verb.plots.empty();
+  if (option == "parity") return static_cast<bool>(verb.parity);
   return has(all) || has(verb.common);
+}
+
+Refusal refusal_of(const Verb& verb, const std::string& option) {
+  const std::string name = "covary " + verb.name;
+  const bool study = verb.name == "study";
+  if (option == "from" || option == "until")
+    return {name + " has no stages to begin or stop at",
+            "covary train has some: covary train CAPTURE --dry-run lists them"};
+  if (option == "parity")
+    return {"is about how a scene is trained, and " + name + " trains none of yours",
+            "train it so: covary train CAPTURE --parity"};
+  if (option == "report" || option == "plot") {
+    if (study)
+      return {"a study writes one document", "-o DIR keeps it with its plots and report.html"};
+    if (verb.name == "render")
+      return {"what covary render makes is the picture", "name it: -o FILE.png"};
+    return {name + " prints all that it finds", "--json=FILE writes it to a file"};
+  }
+  if (option == "max_memory" || option == "time_budget") {
+    if (study)
+      return {"the limits of a study are those of its scale",
+              "choose a scale, or some bars: --scale smoke, --bars 1"};
+    return {name + " does no long work that could be planned", "leave it out"};
+  }
+  return {"is not in this version of " + name,
+          "leave it out; " + name + " --help=all lists what there is"};
 }
 
 std::string verb_synonym(std::string_view word) {

@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
 #include "covary/core/base/options.h"
 
 namespace covary::cli {
@@ -39,6 +41,11 @@ struct Verb {
   std::function<std::unique_ptr<BoundOptions>()> make;
   std::vector<std::string>
       common;  // names of common options that it takes beside those that all take
+  std::vector<std::string> stages = {};   // of --from and --until
+  std::vector<std::string> reports = {};  // what --report writes, by extension
+  std::vector<std::string> plots = {};    // likewise --plot
+  // What --parity sets, given all resolved options: an object for OptionList::apply.
+  std::function<nlohmann::json(const nlohmann::json& resolved)> parity = {};
 };
 
 const std::vector<Verb>& verbs();
@@ -46,6 +53,12 @@ const Verb* find_verb(std::string_view name);
 
 // Whether the verb takes the common option.
 bool takes_common(const Verb& verb, std::string_view option);
+
+// Why the verb does not take a common option, and what to use instead.
+struct Refusal {
+  std::string what, hint;
+};
+Refusal refusal_of(const Verb& verb, const std::string& option);
 
 // Words that people type for verbs: the verb that is meant, or empty. "play" with an output is
 // render.

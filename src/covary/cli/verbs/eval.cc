@@ -2,13 +2,21 @@
 #include <map>
 
 #include "covary/cli/eval_options.h"
+#include "covary/cli/verbs/budget.h"
 #include "covary/cli/verbs/places.h"
+#include "covary/cli/verbs/tables.h"
 #include "covary/cli/verbs/train_run.h"
 #include "covary/cli/verbs/verb.h"
 #include "covary/core/base/error.h"
+#include "covary/core/base/file.h"
 #include "covary/core/base/log.h"
+#include "covary/core/base/machine.h"
 #include "covary/splat/fit/evaluate.h"
 #include "covary/splat/fit/load.h"
+#include "covary/splat/fit/report.h"
+#include "covary/splat/scene/cameras_json.h"
+#include "covary/splat/scene/capture_source.h"
+#include "covary/splat/scene/colmap.h"
 
 namespace covary::cli {
 namespace {
@@ -76,6 +84,161 @@ std::string table_of(const std::vector<Row>& rows) {
   return out;
 }
 
+// A scene with the views that it is compared on.
+struct Subject {
+  std::string name, source;  // of the scene, of the capture
+  fit::LoadedScene scene;
+  scene::CaptureOptions how;
+  const scene::Capture& capture;
+};
+
+// Reference cameras are read by the capture's reader where they are a model of their own, with their
+// lenses; a cameras.json holds ideal cameras of the photos as we load them.
+bool is_camera_file(const fs::path& path) {
+  return is_run(path) ||
+         (fs::is_regular_file(path) && path.filename().string().rfind("transforms", 0) != 0);
+}
+
+scene::Capture load_views(const std::string& source, scene::CaptureOptions how,
+                          const std::string& reference) {
+  if (reference.empty()) return load_and_tell(source, how);
+  if (!fs::exists(reference))
+    throw Error(ExitCode::kData, "there is no such file", "--reference-cameras " + reference,
+                "name a cameras.json, a run, or a COLMAP model");
+  if (!is_camera_file(reference)) {
+    if (source.rfind("sample:", 0) == 0)
+      throw Error(ExitCode::kUsage, "a sample has no photos that a model could name",
+                  "--reference-cameras " + reference, "name a cameras.json, or a run");
+    std::vector<std::string> notes;
+    fs::path model = reference;
+    if (fs::is_directory(model) && !scene::is_colmap_model(model))
+      model = scene::find_colmap_model(reference, notes);  // of a capture
+    if (model.empty())
+      throw Error(ExitCode::kData, "holds no cameras", "--reference-cameras " + reference,
+                  "name a cameras.json, a run, a COLMAP model or a transforms.json");
+    how.cameras = fs::absolute(model).string();
+    return load_and_tell(source, how);
+  }
+  const fs::path file =
+      is_run(reference) ? fs::path(reference) / "cameras.json" : fs::path(reference);
+  scene::Capture capture = load_and_tell(source, how);
+  scene::take_cameras(capture, scene::read_cameras(file), file.string());
+  return capture;
+}
+
+// Loads one scene after another with its views; f(subject).
+template <class F>
+void for_each_scene(const EvalOptions& options, const std::vector<std::string>& scenes,
+                    const std::string& capture_name, F&& f) {
+  std::map<std::string, scene::Capture>
+      captures;  // by name and options: runs of one capture share it
+  for (const std::string& name : scenes) {
+    fit::LoadedScene scene = fit::load_scene(name);
+    if (!scene.note.empty()) log_warning(name + ": " + scene.note);
+    std::string source = capture_name;
+    if (source.empty() && scene.config.is_object() && scene.config.contains("inputs") &&
+        scene.config["inputs"].is_array() && !scene.config["inputs"].empty())
+      source = scene.config["inputs"][0].get<std::string>();
+    if (source.empty())
+      throw Error(ExitCode::kUsage, "no capture to compare with", name,
+                  "name it last: covary eval " + name + " CAPTURE");
+
+    scene::CaptureOptions how = train_options_of(scene.config).capture;
+    how.normalize = false;  // a scene on disk is in the capture's frame
+    how.split = options.split;
+    how.max_views = 0;
+    if (options.downscale > 0) how.downscale = options.downscale;
+    if (options.background != "auto") how.background = options.background;
+    const std::string key = source + OptionList(how).to_json().dump() + how.split;
+    if (captures.find(key) == captures.end()) {
+      captures.clear();  // one at a time in memory
+      captures.emplace(key, load_views(source, how, options.reference_cameras));
+    }
+    f(Subject{name, source, std::move(scene), how, captures.at(key)});
+  }
+}
+
+std::vector<double> scales_of(const EvalOptions& options) {
+  std::vector<double> scales = {1};
+  for (const double s : options.scales)
+    if (s != 1) scales.push_back(s);
+  return scales;
+}
+
+fit::EvaluateOptions evaluate_options(const Job& job, const EvalOptions& options,
+                                      const Subject& subject, const std::string& lpips) {
+  fit::EvaluateOptions e;
+  e.split = options.split;
+  e.mask_mode = subject.how.mask_mode;
+  e.lpips = lpips;
+  e.precision = job.common.precision;
+  return e;
+}
+
+// --max-memory and --time-budget, before anything is written: the memory of each scene, and the
+// seconds of a few of its views times those of all.
+void check_limits(const Job& job, const EvalOptions& options,
+                  const std::vector<std::string>& scenes, const std::string& capture_name,
+                  const std::string& lpips) {
+  constexpr int64_t kTimedViews = 3;
+  double seconds = 0;
+  for_each_scene(options, scenes, capture_name, [&](const Subject& subject) {
+    double pixels = 0;
+    for (const scene::View& v : subject.capture.views)
+      pixels = std::max(pixels, static_cast<double>(v.camera.width) * v.camera.height);
+    MemoryEstimate memory =
+        drawing_memory(subject.scene.cloud, pixels, job.common.precision == "double");
+    memory.photos = photo_bytes(subject.capture);
+    check_memory(job.common, "evaluating " + subject.name, memory,
+                 "use smaller photos: --downscale 2");
+    if (job.common.time_budget <= 0) return;
+    fit::EvaluateOptions e = evaluate_options(job, options, subject, lpips);
+    e.progress = false;
+    e.max_views = 1;
+    fit::evaluate(subject.scene.cloud, subject.capture, e);  // the first one allocates
+    e.max_views = kTimedViews;
+    const double begin = wall_seconds();
+    const fit::Evaluation timed = fit::evaluate(subject.scene.cloud, subject.capture, e);
+    const double one = (wall_seconds() - begin) / static_cast<double>(timed.views.size());
+    double sizes = 0;  // pixels of all scales over those of full size
+    for (const double s : scales_of(options)) sizes += s * s;
+    seconds += one * sizes * static_cast<double>(subject.capture.views.size());
+  });
+  check_time(job.common, "evaluating", seconds, "use smaller photos: --downscale 2");
+}
+
+// --report and --plot.
+void write_extras(const CommonOptions& common, const std::vector<Row>& rows) {
+  std::vector<fit::ScoredScene> scenes;
+  std::vector<fit::ViewPictures> pictures;
+  for (const Row& r : rows)
+    if (r.scale == 1) {
+      scenes.push_back({r.scene, r.evaluation});
+      pictures.insert(pictures.end(), r.evaluation.pictures.begin(), r.evaluation.pictures.end());
+    }
+  if (const fs::path file = common.report; file.extension() == ".html") {
+    fit::write_evaluation(file, scenes, true);
+  } else if (!file.empty()) {
+    Table table;
+    for (const Row& r : rows)
+      for (const fit::ViewScore& v : r.evaluation.views)
+        table.add({{"scene", r.scene},
+                   {"split", r.evaluation.split},
+                   {"scale", r.scale},
+                   {"name", v.name},
+                   {"psnr", v.psnr},
+                   {"psnr_8bit", v.psnr_8bit},
+                   {"ssim", v.ssim},
+                   {"lpips", v.lpips ? json(*v.lpips) : json()},
+                   {"seconds", v.seconds}});
+    table.write(file);
+  }
+  if (const fs::path file = common.plot; file.extension() == ".html")
+    fit::write_evaluation(file, scenes, false);
+  else if (!file.empty())
+    data::write_image(file, fit::contact_sheet(pictures));
+}
+
 }  // namespace
 
 Result run_eval(const Job& job) {
@@ -98,55 +261,36 @@ Result run_eval(const Job& job) {
     return result;
   }
 
-  std::map<std::string, scene::Capture>
-      captures;  // by name and options: runs of one capture share it
+  for (const std::string& file : {job.common.report, job.common.plot})
+    if (!file.empty()) AtomicFile probe(file);  // a place that cannot be written is said first
+  const bool limited = job.common.max_memory > 0 || job.common.time_budget > 0;
+  if (limited) check_limits(job, options, scenes, capture_name, lpips);
+
+  const bool page = fs::path(job.common.report).extension() == ".html" || !job.common.plot.empty();
   std::vector<Row> rows;
-  result.document = {{"evaluations", json::array()}};
-  for (const std::string& name : scenes) {
-    const fit::LoadedScene scene = fit::load_scene(name);
-    if (!scene.note.empty()) log_warning(name + ": " + scene.note);
-    std::string source = capture_name;
-    if (source.empty() && scene.config.is_object() && scene.config.contains("inputs") &&
-        scene.config["inputs"].is_array() && !scene.config["inputs"].empty())
-      source = scene.config["inputs"][0].get<std::string>();
-    if (source.empty())
-      throw Error(ExitCode::kUsage, "no capture to compare with", name,
-                  "name it last: covary eval " + name + " CAPTURE");
-
-    const fit::TrainOptions trained = train_options_of(scene.config);
-    scene::CaptureOptions how = trained.capture;
-    how.normalize = false;  // a scene on disk is in the capture's frame
-    how.split = options.split;
-    how.max_views = 0;
-    if (options.downscale > 0) how.downscale = options.downscale;
-    if (options.background != "auto") how.background = options.background;
-    const std::string key = source + OptionList(how).to_json().dump() + how.split;
-    if (captures.find(key) == captures.end()) {
-      captures.clear();  // one at a time in memory
-      captures.emplace(key, load_and_tell(source, how));
-    }
-    const scene::Capture& capture = captures.at(key);
-
-    std::vector<double> scales = {1};
-    for (const double s : options.scales)
-      if (s != 1) scales.push_back(s);
-    for (const double s : scales) {
-      fit::EvaluateOptions e;
-      e.split = options.split;
-      e.mask_mode = how.mask_mode;
-      e.lpips = lpips;
-      if (s == 1 && options.images && !scene.run.empty()) e.pictures = scene.run / "eval";
-      const fit::Evaluation evaluation = s == 1 ? fit::evaluate(scene.cloud, capture, e)
-                                                : fit::evaluate(scene.cloud, scaled(capture, s), e);
-      if (s == 1 && !scene.run.empty()) fit::add_to_metrics(scene.run, evaluation);
+  result.document = {{"precision", job.common.precision}, {"evaluations", json::array()}};
+  for_each_scene(options, scenes, capture_name, [&](const Subject& subject) {
+    const fit::LoadedScene& scene = subject.scene;
+    // A run's own figures and pictures are those from its own cameras.
+    const bool own = !scene.run.empty() && options.reference_cameras.empty();
+    for (const double s : scales_of(options)) {
+      fit::EvaluateOptions e = evaluate_options(job, options, subject, lpips);
+      if (s == 1 && options.images && own) e.pictures = scene.run / "eval";
+      if (s == 1 && page) e.kept_pictures = fit::kShownPictures;
+      fit::Evaluation evaluation = s == 1
+                                       ? fit::evaluate(scene.cloud, subject.capture, e)
+                                       : fit::evaluate(scene.cloud, scaled(subject.capture, s), e);
+      if (s == 1 && own) fit::add_to_metrics(scene.run, evaluation);
       json j = evaluation.to_json();
-      j["scene"] = name;
-      j["capture"] = source;
+      j["scene"] = subject.name;
+      j["capture"] = subject.source;
       j["scale"] = s;
+      if (!options.reference_cameras.empty()) j["reference_cameras"] = options.reference_cameras;
       result.document["evaluations"].push_back(j);
-      rows.push_back({name, s, evaluation});
+      rows.push_back({subject.name, s, std::move(evaluation)});
     }
-  }
+  });
+  write_extras(job.common, rows);
   result.text = table_of(rows);
   return result;
 }

@@ -26,7 +26,7 @@ bool is_scene(const fs::path& path) {
 }
 
 std::string name_of(const std::string& input) {
-  if (input.rfind("sample:", 0) == 0) return input.substr(7, input.find_first_of(",", 7) - 7);
+  if (input.rfind("sample:", 0) == 0) return input.substr(7, input.find(',', 7) - 7);
   fs::path path = fs::path(input).lexically_normal();
   if (path.filename().empty()) path = path.parent_path();
   std::string name = path.stem().string();

@@ -3,11 +3,14 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <memory>
 
 #include "covary/cli/render_options.h"
+#include "covary/cli/verbs/budget.h"
 #include "covary/cli/verbs/places.h"
+#include "covary/cli/verbs/tables.h"
 #include "covary/cli/verbs/train_run.h"
 #include "covary/cli/verbs/verb.h"
 #include "covary/core/base/error.h"
@@ -235,6 +238,19 @@ class Sink {
   std::unique_ptr<data::VideoWriter> writer_;
 };
 
+// --time-budget, before anything is written: the seconds of a few frames times all of them.
+void check_render_time(const Job& job, const render::Primitives& primitives,
+                       const std::vector<scene::NamedCamera>& frames,
+                       const render::PictureOptions& how) {
+  render::pictures(primitives, frames.front().camera, how);  // the first one allocates
+  const std::array<size_t, 3> timed = {0, frames.size() / 2, frames.size() - 1};
+  const double begin = wall_seconds();
+  for (const size_t i : timed) render::pictures(primitives, frames[i].camera, how);
+  const double one = (wall_seconds() - begin) / static_cast<double>(timed.size());
+  check_time(job.common, "rendering", one * static_cast<double>(frames.size()),
+             "render fewer frames, or smaller ones: --scale 0.5");
+}
+
 }  // namespace
 
 Result run_render(const Job& job) {
@@ -284,11 +300,19 @@ Result run_render(const Job& job) {
     result.text = result.document.dump(2) + "\nstages: load, render\nnothing was written\n";
     return result;
   }
-  sink.open();
+  const bool in_double = job.common.precision == "double";
+  double pixels = 0;
+  for (const auto& f : frames)
+    pixels = std::max(pixels, static_cast<double>(f.camera.width) * f.camera.height);
+  pixels *= static_cast<double>(options.supersample * options.supersample);
+  check_memory(job.common, "rendering", drawing_memory(scene.cloud, pixels, in_double),
+               "make smaller pictures: --scale 0.5");
+  if (!job.common.report.empty()) AtomicFile probe(job.common.report);
 
   const InterruptGuard interrupts;
   const at::NoGradGuard no_grad;
-  const render::Primitives primitives = render::primitives_of(scene.cloud);
+  const render::Primitives primitives =
+      render::primitives_of(in_double ? scene::in_double(scene.cloud) : scene.cloud);
   render::PictureOptions how;
   how.background = background_of(options.background, file);
   how.supersample = static_cast<int>(options.supersample);
@@ -305,12 +329,17 @@ Result run_render(const Job& job) {
   for (const auto& f : frames)
     depth_far = std::max(depth_far, (f.camera.centre() - centre).norm() + 1.5 * radius);
 
+  if (job.common.time_budget > 0) check_render_time(job, primitives, frames, how);
+  sink.open();
+  Table figures;
   Progress progress("render", static_cast<int64_t>(frames.size()), "frames");
   const double begin = wall_seconds();
   json cameras = json::array();
   for (size_t i = 0; i < frames.size(); ++i) {
     if (const int code = interrupted()) throw Interrupted{code};
+    const double began = wall_seconds();
     const render::Pictures p = render::pictures(primitives, frames[i].camera, how);
+    const double drawn_s = wall_seconds() - began;
     std::vector<data::Image8> shown;
     data::Image16 depth;
     for (const std::string& mode : options.modes) {
@@ -324,6 +353,13 @@ Result run_render(const Job& job) {
     }
     sink.write(frames[i].name, shown, depth);
     cameras.push_back(frames[i].name);
+    if (!job.common.report.empty())
+      figures.add({{"frame", i},
+                   {"name", frames[i].name},
+                   {"width", frames[i].camera.width},
+                   {"height", frames[i].camera.height},
+                   {"seconds", drawn_s},
+                   {"mean_alpha", p.alpha.mean().item<double>()}});
     progress.update(static_cast<int64_t>(i) + 1);
   }
   progress.finish();
@@ -334,6 +370,7 @@ Result run_render(const Job& job) {
     result.document["depth_unit"] =
         depth_far / 65535;  // capture units a step of 16-bit depth pictures
   sink.finish(result.document);
+  if (!job.common.report.empty()) figures.write(job.common.report);
   result.text =
       out.string() + ": " + std::to_string(frames.size()) +
       (frames.size() == 1 ? " frame, " : " frames, ") + std::to_string(frames[0].camera.width) +

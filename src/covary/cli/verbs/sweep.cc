@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "covary/cli/verbs/places.h"
+#include "covary/cli/verbs/tables.h"
 #include "covary/cli/verbs/train_run.h"
 #include "covary/core/base/error.h"
 #include "covary/core/base/file.h"
@@ -42,23 +43,6 @@ std::string with_parameter(const std::string& input, const std::string& name,
   return out + "," + name + "=" + value;
 }
 
-std::string csv_cell(const json& v) {
-  if (v.is_null()) return "";
-  std::string text = v.is_string() ? v.get<std::string>() : v.dump();
-  if (text.find_first_of(",\"\n") == std::string::npos) return text;
-  std::string quoted = "\"";
-  for (const char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
-  return quoted + "\"";
-}
-
-// Every number of the metrics by its path, lists left out.
-void flatten(const json& j, const std::string& path, json* out) {
-  if (j.is_number()) (*out)[path] = j;
-  if (j.is_object())
-    for (const auto& [key, value] : j.items())
-      if (key != "views") flatten(value, path.empty() ? key : path + "." + key, out);
-}
-
 }  // namespace
 
 Result run_sweep(const Job& job, const fs::path& out) {
@@ -82,10 +66,7 @@ Result run_sweep(const Job& job, const fs::path& out) {
                 "give the same options and sweeps, or choose another folder");
   write_file(record, plan_record.dump(2) + "\n");
 
-  json rows = json::array();
-  std::vector<std::string> columns = {"run"};
-  for (const Sweep& s : v.sweeps) columns.push_back(s.key);
-  columns.push_back("seed");
+  Table table;
   const size_t total = points.size() * static_cast<size_t>(job.common.repeats);
   for (size_t index = 0; index < total; ++index) {
     const auto& point = points[index / static_cast<size_t>(job.common.repeats)];
@@ -98,7 +79,7 @@ Result run_sweep(const Job& job, const fs::path& out) {
     common.seed += static_cast<int64_t>(index % static_cast<size_t>(job.common.repeats));
     auto options = job.options<fit::TrainOptions>();
     OptionList list(options);
-    json row = {{"run", name}};
+    nlohmann::ordered_json row = {{"run", name}};
     std::string told;
     for (size_t k = 0; k < v.sweeps.size(); ++k) {
       const std::string& key = v.sweeps[k].key;
@@ -126,29 +107,15 @@ Result run_sweep(const Job& job, const fs::path& out) {
       log_info("sweep " + std::to_string(index + 1) + "/" + std::to_string(total) + ":" + told);
       metrics = train_once(one, options, common, run).metrics;
     }
-    json figures = json::object();
-    flatten(metrics, "", &figures);
-    for (const auto& [key, value] : figures.items()) {
-      row[key] = value;
-      if (std::find(columns.begin(), columns.end(), key) == columns.end()) columns.push_back(key);
-    }
-    rows.push_back(row);
+    row.update(flattened(metrics));
+    table.add(row);
 
     // After every run: an interrupted sweep leaves the table of what is there.
-    std::string csv;
-    for (const std::string& c : columns) csv += (csv.empty() ? "" : ",") + csv_cell(c);
-    csv += "\n";
-    for (const json& r : rows) {
-      std::string line;
-      for (size_t k = 0; k < columns.size(); ++k)
-        line += (k ? "," : "") + csv_cell(r.contains(columns[k]) ? r[columns[k]] : json());
-      csv += line + "\n";
-    }
-    write_file(folder / "table.csv", csv);
-    write_file(folder / "table.json", json{{"columns", columns}, {"rows", rows}}.dump(2) + "\n");
+    table.write(folder / "table.csv");
+    table.write(folder / "table.json");
   }
   Result result;
-  result.document = {{"run", out.string()}, {"columns", columns}, {"rows", rows}};
+  result.document = {{"run", out.string()}, {"columns", table.columns}, {"rows", table.rows}};
   result.text = std::to_string(total) + " runs in " + folder.string() + ": see table.csv\n";
   return result;
 }

@@ -3,12 +3,16 @@
 
 #include "covary/cli/verbs/places.h"
 #include "covary/cli/verbs/sweep.h"
+#include "covary/cli/verbs/tables.h"
 #include "covary/cli/verbs/train_run.h"
 #include "covary/cli/verbs/verb.h"
 #include "covary/core/base/error.h"
 #include "covary/core/base/file.h"
 #include "covary/core/base/interrupt.h"
 #include "covary/core/base/log.h"
+#include "covary/core/data/image.h"
+#include "covary/splat/fit/report.h"
+#include "covary/splat/fit/run_log.h"
 
 namespace covary::cli {
 namespace {
@@ -62,11 +66,60 @@ Outputs outputs_of(const Job& job) {
   return out;
 }
 
+// --report and --plot, from what the run left in its folder. The files that were written.
+std::vector<fs::path> write_extras(const CommonOptions& common, const fs::path& run) {
+  std::vector<fs::path> files;
+  if (!common.report.empty()) {
+    const fs::path file = files.emplace_back(common.report);
+    if (file.extension() == ".html") {
+      fit::write_report(run, file);
+    } else {
+      Table curves;
+      for (const nlohmann::json& record : fit::read_log(run / "log.jsonl"))
+        if (!record.contains("event")) {
+          nlohmann::ordered_json row = {{"step", nullptr}};  // the first column
+          row.update(flattened(record));
+          curves.add(row);
+        }
+      curves.write(file);
+    }
+  }
+  if (!common.plot.empty()) {
+    const fs::path file = files.emplace_back(common.plot);
+    if (file.extension() == ".html") {
+      fit::write_curves(run, file);
+    } else {
+      const auto views = fit::pictures_of_run(run);
+      if (views.empty())
+        throw Error(ExitCode::kData, "holds no pictures", (run / "eval").string(),
+                    "evaluate the run again: --resume --from evaluate");
+      data::write_image(file, fit::contact_sheet(views));
+    }
+  }
+  return files;
+}
+
+// --until load: the photos can be read, and training fits in memory.
+Result run_load(const Job& job, const fit::TrainOptions& options) {
+  const scene::Capture capture = load_to_train(job.invocation, options, job.common);
+  Result result;
+  result.document = {{"run", nullptr},
+                     {"outputs", nlohmann::json::array()},
+                     {"train_views", capture.train.size()},
+                     {"test_views", capture.test.size()},
+                     {"points", capture.points.positions.size()}};
+  result.text = capture.name + " can be trained; nothing was written\n";
+  return result;
+}
+
 }  // namespace
 
 Result run_train(const Job& job) {
   const auto options = job.options<fit::TrainOptions>();
   if (job.common.dry_run) return plan_training(job, options);
+
+  const fit::Stage from = from_of(job.common), until = until_of(job.common);
+  if (until == fit::Stage::kLoad) return run_load(job, options);
 
   const Outputs out = outputs_of(job);
   if (!job.invocation.sweeps.empty()) {
@@ -78,33 +131,48 @@ Result run_train(const Job& job) {
   if (!job.common.resume && !job.common.overwrite && !is_empty_or_absent(out.run))
     throw Error(ExitCode::kData, "the folder is not empty", out.run.string(),
                 "add --resume to go on with its run, --overwrite to replace it, or choose another");
-  for (const fs::path& file : out.files)
+  std::vector<fs::path> files = out.files;
+  const fs::path folder = (out.run / "").lexically_normal().parent_path();
+  for (const fs::path& extra : {fs::path(job.common.report), fs::path(job.common.plot)})
+    if (!extra.empty() &&
+        extra.lexically_normal().parent_path() != folder)  // which may be yet to be made
+      files.push_back(extra);
+  for (const fs::path& file : files)
     AtomicFile probe(file);  // a place that cannot be written is said first
 
   fit::RunResult run;
   try {
-    run = train_once(job.invocation, options, job.common, out.run);
+    if (from == fit::Stage::kReport)
+      run.metrics = fit::report_again(out.run);
+    else
+      run = train_once(job.invocation, options, job.common, out.run);
   } catch (const Interrupted&) {
     const std::string where = out.temporary ? out.files[0].string() : out.run.string();
     log(LogLevel::kError, "to go on: covary train -o " + where + " --resume");
     throw;
   }
   for (const fs::path& file : out.files) write_file(file, read_file(out.run / "scene.ply"));
+  const std::vector<fs::path> extras = write_extras(job.common, out.run);
 
   Result result;
   result.document = {
       {"run", out.temporary ? nlohmann::json(nullptr) : nlohmann::json(out.run.string())},
       {"outputs", nlohmann::json::array()},
       {"metrics", run.metrics}};
-  for (const fs::path& file : out.files) result.document["outputs"].push_back(file.string());
+  for (const auto* written : {&out.files, &extras})
+    for (const fs::path& file : *written) result.document["outputs"].push_back(file.string());
   const std::string where = out.temporary ? out.files[0].string() : out.run.string();
-  result.text = summary_of(run, where);
+  result.text = from == fit::Stage::kReport
+                    ? (out.run / "report.html").string() + ": written again\n"
+                    : summary_of(run, where);
   if (out.temporary) {
     std::error_code ignored;
     fs::remove_all(out.run, ignored);
   } else {
     result.text +=
-        "next: covary render " + where + " --path spline -o " + name_of(where) + ".mp4\n";
+        until < fit::Stage::kEvaluate
+            ? "next: covary train -o " + where + " --resume --from evaluate\n"
+            : "next: covary render " + where + " --path spline -o " + name_of(where) + ".mp4\n";
   }
   return result;
 }

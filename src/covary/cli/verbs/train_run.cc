@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "covary/cli/verbs/budget.h"
 #include "covary/cli/verbs/places.h"
-#include "covary/core/base/error.h"
 #include "covary/core/base/log.h"
 #include "covary/core/base/machine.h"
 
@@ -14,22 +14,14 @@ namespace {
 constexpr double kGrowth =
     8;  // Gaussians at the end over those at the start, when there is no cap: a rule of thumb
 
-// Bytes that training will need at its peak: photos, and a Gaussian's parameters with gradients, two moments and the
-// space of one edit (5 copies), its projection and lists (about 200 bytes), buffers of a view (about 60 bytes a pixel).
-struct Estimate {
-  double photos = 0, gaussians = 0, count = 0, process = 150e6;
-  double total() const { return photos + gaussians + process; }
-};
-
-Estimate estimate(const scene::Capture& capture, const fit::TrainOptions& options) {
-  Estimate e;
+// Photos, and a Gaussian's parameters with gradients, two moments and the space of one edit (5 copies), its projection
+// and lists (about 200 bytes), buffers of a view (about 60 bytes a pixel).
+MemoryEstimate estimate(const scene::Capture& capture, const fit::TrainOptions& options) {
+  MemoryEstimate e;
+  e.photos = photo_bytes(capture);
   double pixels = 0;
-  for (const scene::View& v : capture.views) {
-    e.photos +=
-        static_cast<double>(v.image.pixels.size() + v.alpha.pixels.size() + v.mask.pixels.size()) +
-        4.0 * static_cast<double>(v.depth.pixels.size() + v.normal.pixels.size());
+  for (const scene::View& v : capture.views)
     pixels = std::max(pixels, static_cast<double>(v.camera.width) * v.camera.height);
-  }
   const double start =
       options.init == "random" || capture.points.positions.empty()
           ? static_cast<double>(options.init_count > 0 ? options.init_count : 100'000)
@@ -44,13 +36,44 @@ Estimate estimate(const scene::Capture& capture, const fit::TrainOptions& option
   return e;
 }
 
-void check_memory(const Estimate& e, const CommonOptions& common) {
-  if (common.max_memory <= 0 || e.total() <= static_cast<double>(common.max_memory)) return;
-  throw Error(ExitCode::kFailed,
-              "training would need about " + bytes_text(e.total()) + " (" + bytes_text(e.photos) +
-                  " of photos, " + count_text(static_cast<int64_t>(e.count)) + " Gaussians)",
-              "--max-memory " + bytes_text(static_cast<double>(common.max_memory)),
-              "lower --max-gaussians, or use smaller photos: --downscale 2");
+void check_training_memory(const MemoryEstimate& e, const CommonOptions& common) {
+  check_memory(common, "training", e,
+               "lower --max-gaussians, or use smaller photos: --downscale 2");
+}
+
+// The stages that --from and --until leave.
+std::vector<std::string> chosen_stages(const CommonOptions& common) {
+  const auto& names = fit::stage_names();
+  return {names.begin() + static_cast<std::ptrdiff_t>(from_of(common)),
+          names.begin() + static_cast<std::ptrdiff_t>(until_of(common)) + 1};
+}
+
+// Measured on three steps; into the document, and as a line for people.
+std::string estimate_training(const Job& job, const fit::TrainOptions& options,
+                              nlohmann::json* document) {
+  const scene::Capture capture = load_and_tell(job.invocation.inputs[0], options.capture);
+  const MemoryEstimate e = estimate(capture, options);
+  fit::Trainer trainer(capture, options);
+  trainer.start(static_cast<uint64_t>(job.common.seed));
+  trainer.step();  // the first one allocates
+  const double begin = wall_seconds();
+  trainer.step();
+  trainer.step();
+  const double step_s = (wall_seconds() - begin) / 2;
+  const double grown = std::sqrt(
+      std::max(1.0, e.count / static_cast<double>(std::max<int64_t>(trainer.count(), 1))));
+  const double low = step_s * static_cast<double>(options.steps), high = low * grown;
+  (*document)["estimate"] = {
+      {"memory_bytes", e.total()}, {"photo_bytes", e.photos}, {"gaussians_start", trainer.count()},
+      {"gaussians_end", e.count},  {"seconds_low", low},      {"seconds_high", high}};
+  check_training_memory(e, job.common);
+  check_time(job.common, "training", low,
+             "lower --steps to about " + std::to_string(static_cast<int64_t>(
+                                             job.common.time_budget / std::max(step_s, 1e-9))));
+  return "estimate: " + bytes_text(e.total()) + " of memory, " + number_text("%.0f", low) +
+         number_text(" to %.0f s", high) + " for " + count_text(options.steps) + " steps on " +
+         count_text(trainer.count()) + " to about " + count_text(static_cast<int64_t>(e.count)) +
+         " Gaussians\n";
 }
 
 nlohmann::json config_of(const Invocation& invocation, const fit::TrainOptions& options,
@@ -80,10 +103,24 @@ scene::Capture load_and_tell(const std::string& input, const scene::CaptureOptio
   return capture;
 }
 
+fit::Stage from_of(const CommonOptions& common) {
+  return common.from.empty() ? fit::Stage::kLoad : fit::stage_of(common.from);
+}
+
+fit::Stage until_of(const CommonOptions& common) {
+  return common.until.empty() ? fit::Stage::kReport : fit::stage_of(common.until);
+}
+
+scene::Capture load_to_train(const Invocation& invocation, const fit::TrainOptions& options,
+                             const CommonOptions& common) {
+  scene::Capture capture = load_and_tell(invocation.inputs[0], options.capture);
+  check_training_memory(estimate(capture, options), common);
+  return capture;
+}
+
 fit::RunResult train_once(const Invocation& invocation, const fit::TrainOptions& options,
                           const CommonOptions& common, const std::filesystem::path& out) {
-  scene::Capture capture = load_and_tell(invocation.inputs[0], options.capture);
-  check_memory(estimate(capture, options), common);
+  scene::Capture capture = load_to_train(invocation, options, common);
   fit::RunContext context;
   context.out = out;
   context.resume = common.resume;
@@ -91,6 +128,8 @@ fit::RunResult train_once(const Invocation& invocation, const fit::TrainOptions&
   context.config = config_of(invocation, options, out.string());
   context.seed = static_cast<uint64_t>(common.seed);
   context.time_budget_s = common.time_budget;
+  context.from = from_of(common);
+  context.until = until_of(common);
   return fit::Trainer(std::move(capture), options).run(context);
 }
 
@@ -113,40 +152,19 @@ std::string summary_of(const fit::RunResult& run, const std::string& where) {
 }
 
 Result plan_training(const Job& job, const fit::TrainOptions& options) {
-  const scene::Capture capture = load_and_tell(job.invocation.inputs[0], options.capture);
-  const Estimate e = estimate(capture, options);
   const std::string output = job.invocation.outputs.empty()
                                  ? default_run(name_of(job.invocation.inputs[0])).string()
                                  : job.invocation.outputs[0];
   Result result;
   result.document = config_of(job.invocation, options, output);
-  fit::Trainer trainer(capture, options);
-  trainer.start(static_cast<uint64_t>(job.common.seed));
-  trainer.step();  // the first one allocates
-  const double begin = wall_seconds();
-  trainer.step();
-  trainer.step();
-  const double step_s = (wall_seconds() - begin) / 2;
-  const double grown = std::sqrt(
-      std::max(1.0, e.count / static_cast<double>(std::max<int64_t>(trainer.count(), 1))));
-  const double low = step_s * static_cast<double>(options.steps), high = low * grown;
-  const std::vector<std::string> stages = {"load", "train", "evaluate", "report"};
-  result.document["estimate"] = {
-      {"memory_bytes", e.total()}, {"photo_bytes", e.photos}, {"gaussians_start", trainer.count()},
-      {"gaussians_end", e.count},  {"seconds_low", low},      {"seconds_high", high}};
+  const std::vector<std::string> stages = chosen_stages(job.common);
   result.document["stages"] = stages;
-  check_memory(e, job.common);
-  if (job.common.time_budget > 0 && low > job.common.time_budget)
-    throw Error(ExitCode::kFailed, "training would take at least " + number_text("%.0f s", low),
-                "--time-budget",
-                "lower --steps to about " + std::to_string(static_cast<int64_t>(
-                                                job.common.time_budget / std::max(step_s, 1e-9))));
-  result.text = job.invocation.json ? "" : result.document.dump(2) + "\n";
-  result.text += "estimate: " + bytes_text(e.total()) + " of memory, " + number_text("%.0f", low) +
-                 number_text(" to %.0f s", high) + " for " + count_text(options.steps) +
-                 " steps on " + count_text(trainer.count()) + " to about " +
-                 count_text(static_cast<int64_t>(e.count)) +
-                 " Gaussians\nstages: load, train, evaluate, report\nnothing was written\n";
+  std::string told;
+  if (from_of(job.common) <= fit::Stage::kTrain && until_of(job.common) >= fit::Stage::kTrain)
+    told = estimate_training(job, options, &result.document);
+  result.text = (job.invocation.json ? "" : result.document.dump(2) + "\n") + told + "stages: ";
+  for (const std::string& s : stages) result.text += (&s == &stages.front() ? "" : ", ") + s;
+  result.text += "\nnothing was written\n";
   return result;
 }
 

@@ -13,13 +13,22 @@ namespace covary::cli {
 // Loads the capture and says its notes.
 scene::Capture load_and_tell(const std::string& input, const scene::CaptureOptions& options);
 
-// Loads, checks the memory limit, trains. The folder's config.json repeats it.
+// --from and --until.
+fit::Stage from_of(const CommonOptions& common);
+fit::Stage until_of(const CommonOptions& common);
+
+// Loads, checks the memory limit.
+scene::Capture load_to_train(const Invocation& invocation, const fit::TrainOptions& options,
+                             const CommonOptions& common);
+
+// Loads, checks, and does the stages that are asked for, from train on. The folder's config.json repeats it.
 fit::RunResult train_once(const Invocation& invocation, const fit::TrainOptions& options,
                           const CommonOptions& common, const std::filesystem::path& out);
 
 std::string summary_of(const fit::RunResult& run, const std::string& where);
 
-// --dry-run: the resolved config, the stages, and estimates of memory and time measured on three steps. Writes nothing.
+// --dry-run: the resolved config, the stages, and when these train, estimates of memory and time measured on three steps.
+// Writes nothing.
 Result plan_training(const Job& job, const fit::TrainOptions& options);
 
 }  // namespace covary::cli

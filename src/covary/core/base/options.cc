@@ -225,7 +225,7 @@ OptionField& OptionField::unit(std::string unit) {
   unit_ = std::move(unit);
   return *this;
 }
-OptionField& OptionField::synonym(std::string flag) {
+OptionField& OptionField::synonym(const std::string& flag) {
   synonyms_.push_back(snake(flag));
   return *this;
 }
@@ -373,7 +373,7 @@ void OptionList::assign(size_t index, const json& value, const std::string& sour
         return;
       }
       const auto b = value.is_string() ? parse_bool(value.get<std::string>()) : std::nullopt;
-      if (!b) expected_();
+      if (!b) return expected_();
       *p = *b;
     }
     void operator()(int64_t* p) const {
@@ -394,7 +394,7 @@ void OptionList::assign(size_t index, const json& value, const std::string& sour
       for (const json& v : items_(value)) {
         if (v.is_string() && v.get_ref<const std::string&>().find(':') != std::string::npos) {
           const auto range = parse_range(v.get<std::string>());
-          if (!range) expected_();
+          if (!range) return expected_();
           for (const double x : *range) out.push_back(number_(json(x)));
         } else {
           out.push_back(number_(v));

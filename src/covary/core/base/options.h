@@ -63,11 +63,12 @@ class OptionField {
   OptionField& bare(std::string value);
   OptionField& unit(
       std::string unit);  // "px", "world", "extent", "s", "steps"; shown in help and schema
-  OptionField& synonym(std::string flag);  // accepted flag, not shown in short help; repeatable
-  OptionField& common();                   // shown by --help; others only by --help=all
-  OptionField& hidden();                   // no flag in any help: plumbing
-  OptionField& size();                     // the value may be written 4G, 500M, 2e9: bytes
-  OptionField& duration();                 // the value may be written 90s, 5min, 1h: seconds
+  OptionField& synonym(
+      const std::string& flag);  // accepted flag, not shown in short help; repeatable
+  OptionField& common();         // shown by --help; others only by --help=all
+  OptionField& hidden();         // no flag in any help: plumbing
+  OptionField& size();           // the value may be written 4G, 500M, 2e9: bytes
+  OptionField& duration();       // the value may be written 90s, 5min, 1h: seconds
 
   const std::string& path() const { return path_; }
   const std::string& help() const { return help_; }

@@ -22,8 +22,11 @@ using Backward = std::function<Tensors(const Saved&, const Tensors&)>;
 
 class FunctionNode : public ag::Node {
  public:
-  FunctionNode(std::string name, Backward backward, ag::edge_list&& edges)
-      : ag::Node(std::move(edges)), name_(std::move(name)), backward_(std::move(backward)) {}
+  FunctionNode(std::string name, Backward backward, Differentiable times, ag::edge_list&& edges)
+      : ag::Node(std::move(edges)),
+        name_(std::move(name)),
+        backward_(std::move(backward)),
+        times_(times) {}
 
   std::string name() const override { return name_; }
 
@@ -42,7 +45,7 @@ class FunctionNode : public ag::Node {
 
  private:
   ag::variable_list apply(ag::variable_list&& gradients) override {
-    if (c10::GradMode::is_enabled()) {
+    if (c10::GradMode::is_enabled() && times_ == Differentiable::kOnce) {
       throw Error(ExitCode::kFailed, "has no second derivative", name_,
                   "call backward without create_graph");
     }
@@ -75,6 +78,7 @@ class FunctionNode : public ag::Node {
 
   std::string name_;
   Backward backward_;
+  Differentiable times_;
   std::vector<ag::SavedVariable> inputs_, outputs_;
   std::mutex mutex_;
 };
@@ -83,7 +87,7 @@ class FunctionNode : public ag::Node {
 
 Tensors differentiable(const std::string& name, const Tensors& inputs,
                        const std::function<Tensors(const Tensors&)>& forward,
-                       const Backward& backward) {
+                       const Backward& backward, Differentiable times) {
   bool wanted = false;
   if (c10::GradMode::is_enabled()) {
     for (const auto& t : inputs) wanted = wanted || (t.defined() && t.requires_grad());
@@ -105,7 +109,7 @@ Tensors differentiable(const std::string& name, const Tensors& inputs,
     }
   }
   const auto node =
-      c10::make_intrusive<FunctionNode>(name, backward, ag::collect_next_edges(inputs));
+      c10::make_intrusive<FunctionNode>(name, backward, times, ag::collect_next_edges(inputs));
   for (const auto& out : outputs) {
     if (out.defined() && ag::isDifferentiableType(out.scalar_type())) {
       ag::impl::set_gradient_edge(out, {node, node->add_input_metadata(out)});

@@ -6,7 +6,9 @@
 //
 // Rules: outputs must not alias inputs; an undefined incoming gradient arrives as zeros; backward
 // returns one tensor an input (undefined = no gradient). Integer outputs carry no gradient. Second
-// derivatives are refused with an error.
+// derivatives are refused with an error, unless the function is said to be kTwice: then its backward
+// is written in differentiable operations, of torch or of ours, and is recorded when a caller
+// asks for it (create_graph).
 #pragma once
 
 #include <functional>
@@ -26,10 +28,13 @@ struct Saved {
   const std::vector<bool>& needs;
 };
 
+enum class Differentiable { kOnce, kTwice };
+
 // inputs may hold undefined tensors (optional arguments).
 Tensors differentiable(
     const std::string& name, const Tensors& inputs,
     const std::function<Tensors(const Tensors& inputs)>& forward,
-    const std::function<Tensors(const Saved& saved, const Tensors& gradients)>& backward);
+    const std::function<Tensors(const Saved& saved, const Tensors& gradients)>& backward,
+    Differentiable times = Differentiable::kOnce);
 
 }  // namespace covary::compute

@@ -159,7 +159,7 @@ TEST(Resize, TransparentPixelsDoNotBleedTheirColour) {
 TEST(Resize, FiltersKeepAConstantPicture) {
   Image8 image(37, 53, 3);
   std::fill(image.pixels.begin(), image.pixels.end(), uint8_t{77});
-  for (const auto [w, h] : {std::pair{10, 7}, {53, 7}, {100, 90}}) {
+  for (const auto& [w, h] : {std::pair{10, 7}, {53, 7}, {100, 90}}) {
     EXPECT_THAT(resize_area(image, w, h).pixels, testing::Each(77));
     EXPECT_THAT(resize_lanczos(image, w, h).pixels, testing::Each(77));
     EXPECT_EQ(resize_nearest(image, w, h).pixels.size(), static_cast<size_t>(w * h * 3));

@@ -13,7 +13,8 @@ namespace covary::linalg {
 namespace {
 
 constexpr int64_t kTile = 192;
-constexpr int64_t kRows = 64;  // right-hand sides a task
+constexpr int64_t kRows = 64;        // right-hand sides a task
+constexpr int64_t kAlone = 1 << 17;  // elements that are read before a second thread has woken up
 
 int64_t tiles_of(int64_t n) { return (n + kTile - 1) / kTile; }
 int64_t tile_size(int64_t n, int64_t t) { return std::min(kTile, n - t * kTile); }
@@ -57,8 +58,8 @@ int64_t attempt(const Matrix& a, double* pivot) {
       const OneBlasThread one;
       if (t > 0) {
         const double* last = tile(t, t - 1);
-        gemm(false, true, size, size, kTile, -1, last, a.stride, last, a.stride, 1,
-             diagonal.data(), kTile);
+        gemm(false, true, size, size, kTile, -1, last, a.stride, last, a.stride, 1, diagonal.data(),
+             kTile);
       }
       copy_lower(diagonal.data(), kTile, kept.data(), kTile, size);
       int64_t bad = potrf(size, diagonal.data(), kTile) - 1;
@@ -93,7 +94,7 @@ int64_t attempt(const Matrix& a, double* pivot) {
 }
 
 void restore(const Matrix& a, const std::vector<double>& diagonal, double jitter) {
-  parallel_for(a.n, 64, [&](int64_t begin, int64_t end) {
+  parallel_for(a.n, kAlone / std::max<int64_t>(a.n, 1), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       for (int64_t j = 0; j < i; ++j) a.row(i)[j] = a.row(j)[i];
       a.row(i)[i] = diagonal[static_cast<size_t>(i)] + jitter;
@@ -103,7 +104,7 @@ void restore(const Matrix& a, const std::vector<double>& diagonal, double jitter
 
 double column_sum_norm(const Matrix& a) {
   std::vector<double> sums(static_cast<size_t>(a.n));
-  parallel_for(a.n, 64, [&](int64_t begin, int64_t end) {
+  parallel_for(a.n, kAlone / std::max<int64_t>(a.n, 1), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       double s = 0;
       for (int64_t j = 0; j < a.n; ++j) s += std::abs(a.row(i)[j]);
@@ -118,8 +119,8 @@ int64_t most_alike(const Matrix& a, const std::vector<double>& diagonal, int64_t
   int64_t best = -1;
   double highest = 0;
   for (int64_t j = 0; j < row; ++j) {
-    const double scale = std::sqrt(diagonal[static_cast<size_t>(j)] *
-                                   std::abs(diagonal[static_cast<size_t>(row)]));
+    const double scale =
+        std::sqrt(diagonal[static_cast<size_t>(j)] * std::abs(diagonal[static_cast<size_t>(row)]));
     const double alike = std::abs(a.row(j)[row]) / scale;
     if (alike > highest) {
       highest = alike;
@@ -188,8 +189,8 @@ void multiply_triangle(const Matrix& a) {
       const int64_t width = tile_size(n, j);
       double* out = j == t ? product.data() : row.data() + j * kTile * kTile;
       const double* top = j == t ? corner.data() : tile(t, j);
-      gemm(true, false, size, width, size, 1, corner.data(), kTile, top,
-           j == t ? kTile : a.stride, 0, out, kTile);
+      gemm(true, false, size, width, size, 1, corner.data(), kTile, top, j == t ? kTile : a.stride,
+           0, out, kTile);
       if (rest > 0) {
         gemm(true, false, size, width, rest, 1, tile(t + 1, t), a.stride, tile(t + 1, j), a.stride,
              1, out, kTile);

@@ -25,8 +25,8 @@ std::vector<double> diagonally_dominant(int64_t n) {
 
 void report(benchmark::State& state, double flops) {
   set_threads(0);
-  state.counters["GF/s"] = benchmark::Counter(flops * 1e-9 * state.iterations(),
-                                              benchmark::Counter::kIsRate);
+  state.counters["GF/s"] =
+      benchmark::Counter(flops * 1e-9 * state.iterations(), benchmark::Counter::kIsRate);
 }
 
 void product(benchmark::State& state) {

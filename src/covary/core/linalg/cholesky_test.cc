@@ -173,8 +173,8 @@ TEST(Cholesky, NamesTheRowOfAnIndefiniteMatrixAndLeavesItAsItWas) {
 }
 
 TEST(Cholesky, RefusesNonFiniteEntries) {
-  for (const double bad : {std::numeric_limits<double>::quiet_NaN(),
-                           std::numeric_limits<double>::infinity()}) {
+  for (const double bad :
+       {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
     for (const int64_t row : {0, 5, 299}) {
       const int64_t n = 300;
       Vector a = positive(n, n, 1);

@@ -8,6 +8,7 @@
 
 #include "covary/core/base/error.h"
 #include "covary/core/base/file.h"
+#include "covary/core/base/log.h"
 #include "covary/core/base/machine.h"
 #include "covary/core/base/progress.h"
 #include "covary/core/base/threads.h"
@@ -27,11 +28,6 @@ at::Tensor as_float(const at::Tensor& image) {
   return image.to(at::kFloat).div_(255);
 }
 
-// A view whose every pixel is masked says nothing; it scores as equal, so that means stay finite.
-bool nothing_counts(const at::Tensor& mask) {
-  return mask.defined() && !mask.gt(0).any().item<bool>();
-}
-
 double clamped(float v) { return std::clamp(static_cast<double>(v), 0.0, 1.0); }
 
 std::string stem_of(const std::string& name) {
@@ -46,6 +42,12 @@ int64_t ply_bytes(const scene::Cloud& cloud) {
   return cloud.size() * 4 * (17 + rest);
 }
 
+// k of n evenly spaced: the middle of each share. All when k is not below n.
+bool is_chosen(int64_t i, int64_t k, int64_t n) {
+  k = std::min(k, n);
+  return (i + 1) * k / n > i * k / n;
+}
+
 template <class F>
 double mean_over(const std::vector<ViewScore>& views, F&& figure) {
   double sum = 0;
@@ -55,8 +57,12 @@ double mean_over(const std::vector<ViewScore>& views, F&& figure) {
 
 }  // namespace
 
+bool nothing_counts(const at::Tensor& mask) {
+  return mask.defined() && !mask.gt(0).any().item<bool>();
+}
+
 double psnr(const at::Tensor& image, const at::Tensor& truth, const at::Tensor& mask) {
-  return nothing_counts(mask) ? eval::kPsnrCap : eval::psnr(as_float(image), as_float(truth), mask);
+  return eval::psnr(as_float(image), as_float(truth), mask);
 }
 
 data::Image8 picture(const at::Tensor& image) {
@@ -101,20 +107,31 @@ Evaluation evaluate(const scene::Cloud& scene, const scene::Capture& capture,
   if (indices.empty())
     throw Error(ExitCode::kData, "has no views of the split " + options.split, capture.name,
                 "use --split train, or load it with --test-every 8");
+  if (options.max_views > 0) {
+    const auto all = static_cast<int64_t>(indices.size());
+    std::vector<int64_t> chosen;
+    for (int64_t i = 0; i < all; ++i)
+      if (is_chosen(i, options.max_views, all)) chosen.push_back(indices[static_cast<size_t>(i)]);
+    indices = chosen;
+  }
 
   const std::unique_ptr<Lpips> lpips =
       options.lpips.empty() ? nullptr : std::make_unique<Lpips>(options.lpips);
   Evaluation result;
   result.split = options.split;
+  result.precision = options.precision;
   result.count = scene.size();
   result.bytes = ply_bytes(scene);
   render::RasterizeOptions rasterize = options.rasterize;
   rasterize.antialiased = rasterize.antialiased || scene.antialiased;
-  const render::Primitives splats = activated(scene);
+  const bool in_doubles = options.precision == "double";
+  const at::ScalarType type = in_doubles ? at::kDouble : at::kFloat;
+  const render::Primitives splats =
+      in_doubles ? render::primitives_of(scene::in_double(scene)) : activated(scene);
   const at::Tensor background =
       at::tensor({capture.background[0], capture.background[1], capture.background[2]});
   const auto n = static_cast<int64_t>(indices.size());
-  const int64_t pictures = options.pictures.empty() ? 0 : std::min(n, options.max_pictures);
+  const int64_t pictures = options.pictures.empty() ? 0 : options.max_pictures;
   if (pictures > 0) make_folder(options.pictures);
   std::unique_ptr<Progress> progress;
   if (options.progress) progress = std::make_unique<Progress>("eval", n, "views");
@@ -122,34 +139,47 @@ Evaluation evaluate(const scene::Cloud& scene, const scene::Capture& capture,
   for (int64_t i = 0; i < n; ++i) {
     const scene::View& view = capture.views[static_cast<size_t>(indices[static_cast<size_t>(i)])];
     const Target target = make_target(view, capture, options.mask_mode, background);
+    if (nothing_counts(target.mask)) {
+      result.unscored.push_back(view.name);
+      continue;
+    }
     const double began = wall_seconds();
     const at::Tensor image =
-        render::rasterize(splats, render::views_of({view.camera}), rasterize, background)
+        render::rasterize(splats, render::views_of({view.camera}, type), rasterize, background)
             .color.squeeze(0)
-            .clamp(0, 1);
+            .clamp(0, 1)
+            .to(at::kFloat);
     ViewScore score;
     score.seconds = wall_seconds() - began;
     score.name = view.name;
     score.psnr = psnr(image, target.image, target.mask);
-    score.psnr_8bit = nothing_counts(target.mask)
-                          ? eval::kPsnrCap
-                          : eval::psnr_8bit(image, as_float(target.image), target.mask);
+    score.psnr_8bit = eval::psnr_8bit(image, as_float(target.image), target.mask);
     score.ssim = compute::ssim(image, target.image, compute::SsimPadding::kZero, target.mask);
     if (lpips) score.lpips = (*lpips)(image, as_float(target.image));
-    if (i == 0) {
+    if (result.views.empty()) {
       result.width = view.camera.width;
       result.height = view.camera.height;
     }
-    // evenly spaced: picture j is that of the middle of its share of the views
-    if (pictures > 0 && (i + 1) * pictures / n > i * pictures / n) {
-      const std::filesystem::path base = options.pictures / stem_of(view.name);
-      data::write_image(base.string() + "_truth.png", picture(target.image));
-      data::write_image(base.string() + "_render.png", picture(image));
-      data::write_image(base.string() + "_error.png", error_picture(image, target.image));
+    const bool written = is_chosen(i, pictures, n), kept = is_chosen(i, options.kept_pictures, n);
+    if (written || kept) {
+      ViewPictures three{view.name, picture(target.image), picture(image),
+                         error_picture(image, target.image)};
+      if (written) {
+        const std::filesystem::path base = options.pictures / stem_of(view.name);
+        data::write_image(base.string() + "_truth.png", three.truth);
+        data::write_image(base.string() + "_render.png", three.render);
+        data::write_image(base.string() + "_error.png", three.error);
+      }
+      if (kept) result.pictures.push_back(std::move(three));
     }
     result.views.push_back(std::move(score));
     if (progress) progress->update(i + 1, {{"PSNR", result.views.back().psnr, "dB"}});
   }
+  if (result.views.empty())
+    throw Error(ExitCode::kData, "masks leave no pixel of any view", capture.name,
+                "check the masks, or use --mask-mode off");
+  for (const std::string& name : result.unscored)
+    log_info("note: " + name + ": its mask leaves no pixel; it counts in no figure");
   result.psnr = mean_over(result.views, [](const ViewScore& v) { return v.psnr; });
   result.psnr_8bit = mean_over(result.views, [](const ViewScore& v) { return v.psnr_8bit; });
   result.ssim = mean_over(result.views, [](const ViewScore& v) { return v.ssim; });
@@ -164,12 +194,14 @@ nlohmann::json Evaluation::to_json() const {
       {"psnr", {{"value", psnr}, {"unit", "dB"}, {"of", "float images in [0,1], mean over views"}}},
       {"psnr_8bit", {{"value", psnr_8bit}, {"unit", "dB"}, {"of", "images rounded to 8 bits"}}},
       {"ssim", {{"value", ssim}, {"unit", "1"}, {"of", "window 11, sigma 1.5, zero padding"}}},
+      {"unscored", unscored},
       {"lpips", "absent"},
       {"seconds_per_image", {{"value", seconds_per_image}, {"unit", "s"}}},
       {"count", {{"value", count}, {"unit", "Gaussians"}}},
       {"bytes", {{"value", bytes}, {"unit", "B"}, {"of", "scene.ply"}}},
       {"width", width},
-      {"height", height}};
+      {"height", height},
+      {"precision", precision}};
   if (lpips) j["lpips"] = {{"value", *lpips}, {"unit", "1"}};
   j["views"] = nlohmann::json::array();
   for (const auto& v : views) {

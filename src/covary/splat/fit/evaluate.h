@@ -30,9 +30,12 @@ struct EvaluateOptions {
   std::string lpips =
       "";  // TorchScript file: f(a, b) of [1,3,H,W] in [-1,1] -> scalar; empty: absent
   render::RasterizeOptions rasterize = {};  // antialiased is taken from the cloud as well
-  std::filesystem::path
-      pictures;  // folder for NAME_truth.png, NAME_render.png, NAME_error.png; empty: none
-  int64_t max_pictures = 1 << 30;  // of so many views, evenly spaced
+  std::filesystem::path pictures =
+      {};  // folder for NAME_truth.png, NAME_render.png, NAME_error.png; empty: none
+  int64_t max_pictures = 1 << 30;   // of so many views, evenly spaced
+  int64_t kept_pictures = 0;        // in Evaluation::pictures, of so many views, evenly spaced
+  int64_t max_views = 0;            // at most so many, evenly spaced; 0: all
+  std::string precision = "float";  // double: drawn by the reference rasteriser
   bool progress = true;
 };
 
@@ -43,25 +46,35 @@ struct ViewScore {
   double seconds = 0;  // of rendering
 };
 
+// What a person compares: three pictures of one size.
+struct ViewPictures {
+  std::string name;
+  data::Image8 truth, render, error;
+};
+
 struct Evaluation {
   std::string split;
+  std::string precision = "float";
   std::vector<ViewScore> views;
+  std::vector<std::string> unscored;  // names of views whose mask leaves no pixel: in no figure
   double psnr = 0, psnr_8bit = 0, ssim = 0, seconds_per_image = 0;
   std::optional<double> lpips;
   int64_t count = 0;          // Gaussians
   int64_t bytes = 0;          // of the scene as a .ply
   int width = 0, height = 0;  // px, of the first view
+  std::vector<ViewPictures> pictures;
 
   nlohmann::json to_json() const;  // figures with units, per view under "views"
 };
 
-// Error(kData) when the split has no views.
+// Error(kData) when the split has no views, or masks leave no pixel of any.
 Evaluation evaluate(const scene::Cloud& scene, const scene::Capture& capture,
                     const EvaluateOptions& options);
 
 // 10 log10(1 / mean squared error) of images [H,W,3], clamped to [0,1], over the pixels that count
 // (mask [H,W] float, may be undefined). Float or uint8.
 double psnr(const at::Tensor& image, const at::Tensor& truth, const at::Tensor& mask = {});
+bool nothing_counts(const at::Tensor& mask);  // psnr of such a view is an Error
 
 // |render - truth| as a picture: channel mean, blue over green and yellow to white at 0.25.
 data::Image8 error_picture(const at::Tensor& image, const at::Tensor& truth);

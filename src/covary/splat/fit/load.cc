@@ -1,5 +1,7 @@
 #include "covary/splat/fit/load.h"
 
+#include <Eigen/LU>
+
 #include "covary/core/base/error.h"
 #include "covary/core/base/file.h"
 #include "covary/splat/fit/checkpoint.h"

@@ -1,6 +1,7 @@
 #include "covary/splat/fit/report.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdio>
 #include <set>
@@ -11,6 +12,7 @@
 
 #include "covary/core/base/error.h"
 #include "covary/core/base/file.h"
+#include "covary/core/base/machine.h"
 #include "covary/core/data/image.h"
 #include "covary/splat/fit/run_log.h"
 
@@ -196,8 +198,7 @@ std::string base64(const std::vector<uint8_t>& bytes) {
   return out;
 }
 
-std::string embedded(const fs::path& file, const std::string& label) {
-  const data::Image8 image = data::read_image(file);
+std::string embedded(const data::Image8& image, const std::string& label) {
   return "<img alt=\"" + escaped(label) + "\" src=\"data:image/jpeg;base64," +
          base64(data::encode_jpeg(image, 88)) + "\">";
 }
@@ -239,34 +240,39 @@ std::string row(std::initializer_list<std::string> cells) {
   return out + "</tr>";
 }
 
+std::string text_of(const json& object, const char* name) {
+  return object.contains(name) && object[name].is_string() ? object[name].get<std::string>() : "";
+}
+
 json parsed(const fs::path& file) {
   if (!fs::exists(file)) return json::object();
   json j = json::parse(read_file(file), nullptr, false);
   return j.is_object() ? j : json::object();
 }
 
-// The pictures of a run's eval/ folder, by the stem that the three of a view share.
-std::string gallery(const fs::path& folder) {
-  std::set<std::string> stems;
-  std::error_code fault;
-  constexpr std::string_view kEnd = "_render.png";
-  for (const auto& entry : fs::directory_iterator(folder, fault)) {
-    const std::string name = entry.path().filename().string();
-    if (name.size() > kEnd.size() && name.ends_with(kEnd))
-      stems.insert(name.substr(0, name.size() - kEnd.size()));
-  }
+std::string gallery(const std::vector<ViewPictures>& views) {
   std::string out;
-  int64_t shown = 0;
-  for (const auto& stem : stems) {
-    const std::string base = (folder / stem).string();
-    if (!fs::exists(base + "_truth.png") || !fs::exists(base + "_error.png")) continue;
-    if (++shown > 6) break;
-    out += "<figure><div class=\"trio\">" + embedded(base + "_truth.png", stem + ", photo") +
-           embedded(base + "_render.png", stem + ", rendered") +
-           embedded(base + "_error.png", stem + ", error") + "</div><figcaption>" + escaped(stem) +
+  for (const ViewPictures& v : views)
+    out += "<figure><div class=\"trio\">" + embedded(v.truth, v.name + ", photo") +
+           embedded(v.render, v.name + ", rendered") + embedded(v.error, v.name + ", error") +
+           "</div><figcaption>" + escaped(v.name) +
            ": photo, rendering, absolute error (dark 0, white 0.25 and more)</figcaption></figure>";
-  }
   return out;
+}
+
+std::string curves_page(const std::vector<json>& records) {
+  std::string out = "<div class=\"curves\">";
+  for (const Curve& c : curves_of(records)) out += drawn(c);
+  return out + "</div>";
+}
+
+// A self-contained page.
+std::string page(const std::string& title, const std::string& below, const std::string& body) {
+  return "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">"
+         "<meta name=\"viewport\" content=\"width=device-width\"><title>" +
+         escaped(title) + "</title><style>" + kStyle + "</style></head><body><main><h1>" +
+         escaped(title) + "</h1><p class=\"sub\">" + below + "</p>" + body +
+         "</main></body></html>\n";
 }
 
 std::string tiles_of(const json& metrics) {
@@ -301,7 +307,8 @@ std::string timings_of(const json& metrics) {
   add("Training, CPU time of all threads", figure(train, "cpu_s"), 1, "s");
   add("Rate", figure(train, "steps_per_s"), 1, "steps/s");
   add("Peak memory", figure(train, "peak_memory_mb"), 0, "MB");
-  for (const auto& [split, e] : metrics.value("eval", json::object()).items()) {
+  const json evals = metrics.value("eval", json::object());
+  for (const auto& [split, e] : evals.items()) {
     const std::string label = "Rendering an image, " + escaped(split) + " views, " +
                               number(figure(e, "width"), 0) + " x " +
                               number(figure(e, "height"), 0);
@@ -313,7 +320,8 @@ std::string timings_of(const json& metrics) {
 
 std::string views_of(const json& metrics) {
   std::string out;
-  for (const auto& [split, e] : metrics.value("eval", json::object()).items()) {
+  const json evals = metrics.value("eval", json::object());
+  for (const auto& [split, e] : evals.items()) {
     if (!e.is_object() || !e.contains("views")) continue;
     const bool lpips = std::isfinite(figure(e, "lpips"));
     out += "<h2>Every " + escaped(split) +
@@ -335,45 +343,116 @@ std::string views_of(const json& metrics) {
   return out;
 }
 
-}  // namespace
+// What the first lines of a run's pages say.
+struct RunHead {
+  json config;
+  std::string title, below;
+};
 
-void write_report(const fs::path& run) {
-  const json config = parsed(run / "config.json"), metrics = parsed(run / "metrics.json");
-  const std::vector<json> records = read_log(run / "log.jsonl");
-  std::string input = "scene";
+RunHead head_of(const fs::path& run) {
+  RunHead head{parsed(run / "config.json"), "scene", ""};
+  const json& config = head.config;
   if (config.contains("inputs") && config["inputs"].is_array() && !config["inputs"].empty() &&
       config["inputs"][0].is_string())
-    input = config["inputs"][0].get<std::string>();
+    head.title = config["inputs"][0].get<std::string>();
   const json machine = config.value("machine", json::object());
-  const auto text = [&](const json& object, const char* name) {
-    return object.contains(name) && object[name].is_string() ? object[name].get<std::string>() : "";
-  };
-
-  std::string html =
-      "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">"
-      "<meta name=\"viewport\" content=\"width=device-width\"><title>" +
-      escaped(input) + "</title><style>" + kStyle + "</style></head><body><main>";
-  html +=
-      "<h1>" + escaped(input) + "</h1><p class=\"sub\">Covary " + escaped(text(config, "version"));
-  if (const std::string cpu = text(machine, "cpu"); !cpu.empty()) html += " on " + escaped(cpu);
+  head.below = "Covary " + escaped(text_of(config, "version"));
+  if (const std::string cpu = text_of(machine, "cpu"); !cpu.empty())
+    head.below += " on " + escaped(cpu);
   if (const double threads = figure(machine, "threads"); std::isfinite(threads))
-    html += ", " + number(threads, 0) + (threads == 1 ? " thread" : " threads");
-  html += "</p>";
-  if (const std::string note = text(metrics, "note"); !note.empty())
-    html += "<p class=\"card\">" + escaped(note) + "</p>";
-  html += "<div class=\"tiles\">" + tiles_of(metrics) + "</div>";
-  if (const std::string pictures = gallery(run / "eval"); !pictures.empty())
-    html += "<h2>Views</h2>" + pictures;
-  html += "<h2>Training</h2><div class=\"curves\">";
-  for (const Curve& c : curves_of(records)) html += drawn(c);
-  html += "</div><h2>Timings and size</h2><div class=\"card scroll\"><table>" +
-          timings_of(metrics) + "</table></div>" + views_of(metrics);
-  if (config.contains("options"))
-    html +=
+    head.below += ", " + number(threads, 0) + (threads == 1 ? " thread" : " threads");
+  return head;
+}
+
+}  // namespace
+
+std::vector<ViewPictures> pictures_of_run(const fs::path& run) {
+  std::set<std::string> stems;
+  std::error_code fault;
+  constexpr std::string_view kEnd = "_render.png";
+  const fs::path folder = run / "eval";
+  for (const auto& entry : fs::directory_iterator(folder, fault)) {
+    const std::string name = entry.path().filename().string();
+    if (name.size() > kEnd.size() && name.ends_with(kEnd))
+      stems.insert(name.substr(0, name.size() - kEnd.size()));
+  }
+  std::vector<ViewPictures> views;
+  for (const auto& stem : stems) {
+    const std::string base = (folder / stem).string();
+    if (!fs::exists(base + "_truth.png") || !fs::exists(base + "_error.png")) continue;
+    views.push_back({stem, data::read_image(base + "_truth.png"),
+                     data::read_image(base + "_render.png"),
+                     data::read_image(base + "_error.png")});
+    if (static_cast<int64_t>(views.size()) == kShownPictures) break;
+  }
+  return views;
+}
+
+void write_report(const fs::path& run, const fs::path& file) {
+  const RunHead head = head_of(run);
+  const json metrics = parsed(run / "metrics.json");
+  std::string body;
+  if (const std::string note = text_of(metrics, "note"); !note.empty())
+    body += "<p class=\"card\">" + escaped(note) + "</p>";
+  body += "<div class=\"tiles\">" + tiles_of(metrics) + "</div>";
+  if (const std::string pictures = gallery(pictures_of_run(run)); !pictures.empty())
+    body += "<h2>Views</h2>" + pictures;
+  body += "<h2>Training</h2>" + curves_page(read_log(run / "log.jsonl")) +
+          "<h2>Timings and size</h2><div class=\"card scroll\"><table>" + timings_of(metrics) +
+          "</table></div>" + views_of(metrics);
+  if (head.config.contains("options"))
+    body +=
         "<h2>Options</h2><details class=\"card\"><summary>every resolved option</summary><pre>" +
-        escaped(config["options"].dump(2)) + "</pre></details>";
-  html += "</main></body></html>\n";
-  write_file(run / "report.html", html);
+        escaped(head.config["options"].dump(2)) + "</pre></details>";
+  write_file(file.empty() ? run / "report.html" : file, page(head.title, head.below, body));
+}
+
+void write_curves(const fs::path& run, const fs::path& file) {
+  const RunHead head = head_of(run);
+  write_file(file, page(head.title, head.below, curves_page(read_log(run / "log.jsonl"))));
+}
+
+void write_evaluation(const fs::path& file, const std::vector<ScoredScene>& scenes, bool figures) {
+  std::string body;
+  for (const ScoredScene& s : scenes) {
+    const json metrics = {{"eval", {{s.evaluation.split, s.evaluation.to_json()}}}};
+    if (scenes.size() > 1) body += "<h2>" + escaped(s.title) + "</h2>";
+    body += "<div class=\"tiles\">" + tiles_of(metrics) + "</div>" + "<h2>Views</h2>" +
+            gallery(s.evaluation.pictures);
+    if (figures)
+      body += "<h2>Timings and size</h2><div class=\"card scroll\"><table>" + timings_of(metrics) +
+              "</table></div>" + views_of(metrics);
+  }
+  const std::string title = scenes.size() == 1 ? scenes[0].title : "Evaluation";
+  write_file(file, page(title, "Covary " + escaped(std::string(version())), body));
+}
+
+data::Image8 contact_sheet(const std::vector<ViewPictures>& views) {
+  constexpr int kMostWide = 480, kGap = 8;  // px: of a picture, between two
+  std::vector<std::array<data::Image8, 3>> rows;
+  int width = 0, height = kGap;
+  for (const ViewPictures& v : views) {
+    const int w = std::min(kMostWide, v.truth.width);
+    const int h = std::max(
+        1, static_cast<int>(std::lround(static_cast<double>(v.truth.height) * w / v.truth.width)));
+    rows.push_back({data::resize_area(v.truth, w, h), data::resize_area(v.render, w, h),
+                    data::resize_area(v.error, w, h)});
+    width = std::max(width, 3 * (w + kGap) + kGap);
+    height += h + kGap;
+  }
+  data::Image8 sheet(height, width, 3);
+  std::fill(sheet.pixels.begin(), sheet.pixels.end(), uint8_t{24});
+  int top = kGap;
+  for (const auto& row : rows) {
+    for (int k = 0; k < 3; ++k) {
+      const data::Image8& picture = row[static_cast<size_t>(k)];
+      const int left = kGap + k * (picture.width + kGap);
+      for (int y = 0; y < picture.height; ++y)
+        std::copy_n(picture.at(y, 0), picture.width * 3, sheet.at(top + y, left));
+    }
+    top += row[0].height + kGap;
+  }
+  return sheet;
 }
 
 }  // namespace covary::fit

@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include <Eigen/LU>
+
 #include "covary/core/base/error.h"
 #include "covary/core/base/file.h"
 #include "covary/core/base/interrupt.h"
@@ -20,8 +22,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int64_t kLogRecords = 500;    // about so many of the loss in a run's log
-constexpr int64_t kReportPictures = 6;  // held-out views shown in the report
+constexpr int64_t kLogRecords = 500;  // about so many of the loss in a run's log
 
 constexpr const char* kOurs[] = {"config.json", "log.jsonl",    "checkpoint",  "metrics.json",
                                  "scene.ply",   "cameras.json", "report.html", "eval"};
@@ -86,10 +87,57 @@ nlohmann::json edits_json(int64_t step, const Edits& e, int64_t count) {
   return j;
 }
 
+// metrics.json of a run whose training came to an end: scene.ply and it are the last that this writes.
+nlohmann::json metrics_of_finished(const fs::path& run) {
+  if (!fs::exists(run / "scene.ply") || !fs::exists(run / "metrics.json"))
+    throw Error(ExitCode::kData, "no finished run is there", run.string(),
+                "train it to its end first: covary train -o " + run.string() + " --resume");
+  nlohmann::json metrics = nlohmann::json::parse(read_file(run / "metrics.json"), nullptr, false);
+  if (!metrics.is_object())
+    throw Error(ExitCode::kData, "is no JSON object", (run / "metrics.json").string(),
+                "write --resume without --from");
+  return metrics;
+}
+
+// The stages after training.
+void finish_run(const Trainer& trainer, const RunContext& context, RunResult* result) {
+  if (context.until < Stage::kEvaluate) return;
+  const bool writes = !context.out.empty();
+  const scene::Capture& capture = trainer.capture();
+  const Evaluation evaluation = evaluate(trainer.cloud(), capture,
+                                         {.split = capture.test.empty() ? "train" : "test",
+                                          .mask_mode = trainer.options().capture.mask_mode,
+                                          .lpips = context.lpips,
+                                          .rasterize = {},
+                                          .pictures = writes ? context.out / "eval" : fs::path(),
+                                          .max_pictures = kShownPictures,
+                                          .progress = true});
+  result->metrics["eval"][evaluation.split] = evaluation.to_json();
+  if (!writes) return;
+  write_file(context.out / "metrics.json", result->metrics.dump(2) + "\n");
+  if (context.report && context.until >= Stage::kReport) write_report(context.out);
+}
+
 }  // namespace
 
 RunResult Trainer::run(const RunContext& context) {
   const InterruptGuard guard;
+  if (context.from >= Stage::kEvaluate) {
+    RunResult result;
+    result.metrics = metrics_of_finished(context.out);
+    load_checkpoint(context.out / "checkpoint" / "state.cov");
+    if (result.metrics.value("steps", nlohmann::json()) != step_)
+      throw Error(
+          ExitCode::kData,
+          "training is not over: step " + std::to_string(step_) + " of " +
+              std::to_string(options_.steps),
+          context.out.string(),
+          "train it to its end first: covary train -o " + context.out.string() + " --resume");
+    result.steps = step_;
+    result.scene = exported();
+    finish_run(*this, context, &result);
+    return result;
+  }
   const bool writes = !context.out.empty();
   const fs::path state_file = context.out / "checkpoint" / "state.cov";
   const double began = wall_seconds(), began_cpu = cpu_seconds();
@@ -171,7 +219,7 @@ RunResult Trainer::run(const RunContext& context) {
       const double figure = quick_psnr();
       figures.push_back({"PSNR", figure, "dB"});
       if (record.is_null()) record = {{"step", step_}, {"wall_s", seconds()}, {"cpu_s", cpu()}};
-      record[psnr_name] = figure;
+      if (std::isfinite(figure)) record[psnr_name] = figure;
     }
     if (log && !record.is_null()) log->write(record);
     if (log && result.edits.any()) log->write(edits_json(step_, result.edits, count()));
@@ -206,20 +254,17 @@ RunResult Trainer::run(const RunContext& context) {
     scene::write_cameras(context.out / "cameras.json", cameras_in_capture_frame(capture_));
     write_file(context.out / "metrics.json", m.dump(2) + "\n");
   }
-  const Evaluation evaluation = evaluate(cloud(), capture_,
-                                         {.split = capture_.test.empty() ? "train" : "test",
-                                          .mask_mode = options_.capture.mask_mode,
-                                          .lpips = context.lpips,
-                                          .rasterize = {},
-                                          .pictures = writes ? context.out / "eval" : fs::path(),
-                                          .max_pictures = kReportPictures,
-                                          .progress = true});
-  m["eval"][evaluation.split] = evaluation.to_json();
-  if (writes) {
-    write_file(context.out / "metrics.json", m.dump(2) + "\n");
-    if (context.report) write_report(context.out);
-  }
+  finish_run(*this, context, &result);
   return result;
+}
+
+nlohmann::json report_again(const fs::path& run) {
+  nlohmann::json metrics = metrics_of_finished(run);
+  if (!metrics.contains("eval"))
+    throw Error(ExitCode::kData, "the run was not evaluated", run.string(),
+                "write --resume --from evaluate");
+  write_report(run);
+  return metrics;
 }
 
 }  // namespace covary::fit

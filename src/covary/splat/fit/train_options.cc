@@ -235,4 +235,30 @@ double TrainOptions::scale_reg_of() const {
   return loss.scale_reg.value_or(strategy == "mcmc" ? 0.01 : 0.0);
 }
 
+nlohmann::json parity_options(const TrainOptions& options) {
+  // The rate of the means falls over 30,000 steps however long the run is: this is the point that it
+  // has reached when the run ends.
+  const double fallen = std::min(1.0, static_cast<double>(options.steps) / 30000);
+  nlohmann::json parity = {
+      {"sh_every", 1000},
+      {"optimizer", {{"visible_only", false}, {"lr_means_final_factor", std::pow(0.01, fallen)}}}};
+  if (options.strategy == "default") parity["default"] = {{"start", 500}, {"stop", 15000}};
+  if (options.strategy == "mcmc")
+    parity["mcmc"] = {{"start", 500}, {"stop", 25000}, {"growth", 1.05}};
+  return parity;
+}
+
+const std::vector<std::string>& stage_names() {
+  static const std::vector<std::string> names = {"load", "train", "evaluate", "report"};
+  return names;
+}
+
+Stage stage_of(const std::string& name) {
+  const auto& names = stage_names();
+  const auto found = std::find(names.begin(), names.end(), name);
+  if (found == names.end())
+    refuse(name, "is no stage", "the stages are load, train, evaluate, report");
+  return static_cast<Stage>(found - names.begin());
+}
+
 }  // namespace covary::fit

@@ -14,6 +14,9 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
 
 #include "covary/core/base/options.h"
 #include "covary/splat/scene/capture_options.h"
@@ -126,6 +129,17 @@ struct TrainOptions {
   double opacity_reg_of() const;
   double scale_reg_of() const;
 };
+
+// What the published release does where our defaults differ, as an object for OptionList::apply:
+// schedules of fixed step numbers instead of ones scaled by the length of the run, and Adam on every
+// row. Of `options` only the length and the strategy are looked at.
+// Source: Kerbl et al. 2023 and Kheradmand et al. 2024 (MCMC), released code.
+nlohmann::json parity_options(const TrainOptions& options);
+
+// The stages of a run, in order.
+enum class Stage { kLoad, kTrain, kEvaluate, kReport };
+const std::vector<std::string>& stage_names();  // load, train, evaluate, report
+Stage stage_of(const std::string& name);        // Error(kUsage) for another word
 
 // min(most, fraction of steps), at least 1, unless the field is set.
 int64_t resolved_steps(const std::optional<double>& field, int64_t most, double fraction,

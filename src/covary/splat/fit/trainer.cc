@@ -6,6 +6,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
+#include <Eigen/LU>
 
 #include "covary/core/base/error.h"
 #include "covary/core/base/random.h"
@@ -249,15 +250,18 @@ double Trainer::quick_psnr() const {
   const at::Tensor background =
       at::tensor({capture_.background[0], capture_.background[1], capture_.background[2]});
   double sum = 0;
+  int64_t scored = 0;
   for (int64_t i = 0; i < k; ++i) {
     const scene::View& view =
         capture_.views[static_cast<size_t>(from[static_cast<size_t>((2 * i + 1) * n / (2 * k))])];
     const Target target = make_target(view, capture_, options_.capture.mask_mode, background);
+    if (nothing_counts(target.mask)) continue;
+    ++scored;
     const render::Rendered out =
         render::rasterize(splats, render::views_of({view.camera}), raster_options(), background);
     sum += psnr(out.color.squeeze(0), target.image, target.mask);
   }
-  return sum / static_cast<double>(k);
+  return sum / static_cast<double>(scored);  // NaN when masks leave nothing of these views
 }
 
 void Trainer::save_checkpoint(const std::filesystem::path& file) const {

@@ -40,6 +40,10 @@ struct RunContext {
   double time_budget_s = 0;  // wall clock; 0 = none. When it is spent, training ends where it is
   bool report = true;        // write report.html
   std::string lpips = "";    // TorchScript file for the final evaluation; empty: LPIPS is absent
+  // kEvaluate: training is over in `out`, only what follows is done again (with resume). The trainer
+  // has its capture, so kLoad and kTrain are one.
+  Stage from = Stage::kLoad;
+  Stage until = Stage::kReport;  // the last stage done; at least kTrain
 };
 
 struct RunResult {
@@ -65,7 +69,7 @@ class Trainer {
   // The whole fit. Throws Interrupted after a checkpoint on Ctrl-C or TERM; Error(kFailed) when the
   // loss is no longer a number, with the last checkpoint kept; Error(kData) when `out` is not empty
   // and neither resume nor overwrite is set, or does not fit the capture; Error(kUsage) when a
-  // resumed run had other options.
+  // resumed run had other options. From kEvaluate: Error(kData) when the run in `out` is not finished.
   RunResult run(const RunContext& context);
 
   // ---- the pieces, for wrappers and tests ----
@@ -108,5 +112,9 @@ class Trainer {
   std::vector<LossTerm> terms_;
   std::unique_ptr<Strategy> strategy_;
 };
+
+// The stage report of a finished run, from the files of its folder alone. Error(kData) when the run
+// is not finished or was never evaluated. Returns its metrics.
+nlohmann::json report_again(const std::filesystem::path& run);
 
 }  // namespace covary::fit

@@ -1,6 +1,5 @@
 #include "covary/splat/fit/trainer.h"
 
-
 #include <cmath>
 #include <csignal>
 #include <filesystem>
@@ -16,6 +15,7 @@
 #include "covary/core/base/threads.h"
 #include "covary/splat/fit/evaluate.h"
 #include "covary/splat/fit/load.h"
+#include "covary/splat/fit/report.h"
 #include "covary/splat/fit/run_log.h"
 #include "covary/splat/fit/small_capture.h"
 #include "covary/splat/scene/cameras_json.h"
@@ -196,6 +196,25 @@ TEST_F(TrainerTest, WhatLiesUnderAnIgnoringMaskHasNoInfluence) {
   EXPECT_TRUE(same_bits(clouds[0], clouds[1]));
 }
 
+TEST_F(TrainerTest, AViewWithoutAPixelCountsInNoFigure) {
+  const scene::Cloud cloud = small_cloud();
+  scene::Capture capture = small_capture();
+  ASSERT_EQ(capture.test.size(), 2U);
+  const double second = [&] {
+    scene::Capture one = capture;
+    one.test = {capture.test[1]};
+    return evaluate(cloud, one, {.progress = false}).psnr;
+  }();
+  scene::View& masked = capture.views[static_cast<size_t>(capture.test[0])];
+  masked.mask = data::Image8(masked.image.height, masked.image.width, 1);
+  const Evaluation e = evaluate(cloud, capture, {.progress = false});
+  EXPECT_EQ(e.psnr, second);
+  ASSERT_EQ(e.views.size(), 1U);
+  EXPECT_THAT(e.unscored, testing::ElementsAre(masked.name));
+  capture.test = {capture.test[0]};
+  EXPECT_THROW(evaluate(cloud, capture, {.progress = false}), Error);
+}
+
 TEST_F(TrainerTest, TransparencyShowsWhateverBackgroundIsDrawn) {
   // half transparent white, composited on black as the loader does
   scene::Capture capture = small_capture();
@@ -269,6 +288,79 @@ TEST_F(TrainerTest, RunFolderIsComplete) {
   EXPECT_THAT(report, HasSubstr("data:image/jpeg;base64,"));
   EXPECT_THAT(report, HasSubstr("<polyline"));
   EXPECT_THAT(report, testing::Not(HasSubstr("http")));
+}
+
+TEST_F(TrainerTest, StagesAfterTrainingAreDoneAgainFromTheFolder) {
+  const fs::path whole = folder_ / "whole", parts = folder_ / "parts";
+  const TrainOptions o = short_options("none", 20);
+  Trainer(small_capture(), o).run({.out = whole});
+  Trainer(small_capture(), o).run({.out = parts, .until = Stage::kTrain});
+  EXPECT_TRUE(fs::exists(parts / "scene.ply"));
+  EXPECT_FALSE(fs::exists(parts / "eval"));
+  EXPECT_FALSE(fs::exists(parts / "report.html"));
+  EXPECT_THROW(report_again(parts), Error);
+
+  const std::string log = read_file(parts / "log.jsonl");
+  const RunResult again =
+      Trainer(small_capture(), o)
+          .run({.out = parts, .resume = true, .from = Stage::kEvaluate, .until = Stage::kEvaluate});
+  EXPECT_EQ(again.steps, 20);
+  EXPECT_FALSE(fs::exists(parts / "report.html"));
+  EXPECT_EQ(read_file(parts / "log.jsonl"), log);
+  const auto first = nlohmann::json::parse(read_file(whole / "metrics.json")),
+             second = nlohmann::json::parse(read_file(parts / "metrics.json"));
+  EXPECT_EQ(second["eval"]["test"]["psnr"], first["eval"]["test"]["psnr"]);
+  EXPECT_EQ(second["train"]["views"], first["train"]["views"]);
+  EXPECT_EQ(report_again(parts), second);
+  EXPECT_THAT(read_file(parts / "report.html"), HasSubstr("data:image/jpeg;base64,"));
+}
+
+TEST_F(TrainerTest, OnlyAFinishedRunIsEvaluatedAgain) {
+  const fs::path out = folder_ / "run";
+  const TrainOptions o = short_options("none", 20);
+  const auto refused = [&] {
+    try {
+      Trainer(small_capture(), o).run({.out = out, .resume = true, .from = Stage::kEvaluate});
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), ExitCode::kData);
+      EXPECT_THAT(e.hint(), HasSubstr("--resume"));
+      return std::string(e.what());
+    }
+    return std::string();
+  };
+  EXPECT_THAT(refused(), HasSubstr("no finished run"));
+  EXPECT_FALSE(fs::exists(out));
+  Trainer(small_capture(), o).run({.out = out, .until = Stage::kTrain});
+  Trainer half(small_capture(), o);
+  half.start(42);
+  half.step();
+  half.save_checkpoint(out / "checkpoint" / "state.cov");
+  EXPECT_THAT(refused(), HasSubstr("step 1 of 20"));
+}
+
+TEST(Evaluate, TheReferenceAgreesAndAFewViewsAndPicturesAreKept) {
+  const scene::Capture capture = small_capture(16);  // 4 held out
+  const scene::Cloud cloud = small_cloud();
+  const Evaluation floats = evaluate(cloud, capture, {.kept_pictures = 2, .progress = false});
+  const Evaluation doubles = evaluate(cloud, capture, {.precision = "double", .progress = false});
+  ASSERT_EQ(doubles.views.size(), 4u);
+  EXPECT_NE(doubles.psnr, floats.psnr);
+  EXPECT_NEAR(doubles.psnr_8bit, floats.psnr_8bit, 0.5);
+  EXPECT_NEAR(doubles.ssim, floats.ssim, 1e-4);
+  EXPECT_EQ(doubles.to_json()["precision"], "double");
+  ASSERT_EQ(floats.pictures.size(), 2u);
+  EXPECT_EQ(floats.pictures[0].name, "view4.png");
+  EXPECT_EQ(floats.pictures[0].truth.pixels, capture.views[4].image.pixels);
+  EXPECT_TRUE(doubles.pictures.empty());
+  EXPECT_EQ(evaluate(cloud, capture, {.max_views = 3, .progress = false}).views.size(), 3u);
+
+  const data::Image8 sheet = contact_sheet(floats.pictures);
+  EXPECT_EQ(sheet.width, 3 * 48 + 4 * 8);
+  EXPECT_EQ(sheet.height, 2 * 36 + 3 * 8);
+  EXPECT_TRUE(
+      std::equal(sheet.at(8, 8), sheet.at(8, 8) + 3 * 48, floats.pictures[0].truth.at(0, 0)));
+  EXPECT_TRUE(std::equal(sheet.at(8 + 44, 8 + 2 * 56), sheet.at(8 + 44, 8 + 2 * 56) + 3 * 48,
+                         floats.pictures[1].error.at(0, 0)));
 }
 
 TEST_F(TrainerTest, UsedFolderNeedsAWord) {

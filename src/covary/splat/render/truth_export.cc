@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include <Eigen/LU>
+
 #include "covary/core/base/error.h"
 #include "covary/core/base/file.h"
 #include "covary/core/base/threads.h"

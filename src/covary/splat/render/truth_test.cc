@@ -1,5 +1,6 @@
 #include "covary/splat/render/truth.h"
 
+#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include <Eigen/LU>
+
 #include "covary/core/base/error.h"
 
 namespace covary::scene {

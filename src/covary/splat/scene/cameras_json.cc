@@ -1,6 +1,7 @@
 #include "covary/splat/scene/cameras_json.h"
 
 #include <cmath>
+#include <map>
 
 #include <nlohmann/json.hpp>
 
@@ -99,6 +100,34 @@ CameraFile read_cameras(const std::filesystem::path& path) {
     file.cameras.push_back(std::move(n));
   }
   return file;
+}
+
+void take_cameras(Capture& capture, const CameraFile& file, const std::string& where) {
+  constexpr double kTolerance = 0.01;  // of the aspect: a shrunk photo's size is rounded
+  std::map<std::string, const Camera*> by_name;
+  for (const NamedCamera& n : file.cameras)
+    if (!by_name.emplace(n.name, &n.camera).second)
+      throw Error(ExitCode::kData, "this view has two cameras", where + ": " + n.name,
+                  "leave one of them out");
+  for (View& v : capture.views) {
+    const auto found = by_name.find(v.name);
+    if (found == by_name.end())
+      throw Error(
+          ExitCode::kData, "no camera is there for this view", where + ": " + v.name,
+          "name cameras of the same photos, such as the cameras.json of a run on this capture");
+    const Camera& camera = *found->second;
+    const int width = v.camera.width, height = v.camera.height;
+    const double aspect =
+        static_cast<double>(camera.width) * height / (static_cast<double>(camera.height) * width);
+    if (std::abs(aspect - 1) > kTolerance)
+      throw Error(ExitCode::kData,
+                  "the camera is of " + std::to_string(camera.width) + " x " +
+                      std::to_string(camera.height) + " px, the photo of " + std::to_string(width) +
+                      " x " + std::to_string(height),
+                  where + ": " + v.name, "name cameras of the same photos");
+    v.camera =
+        camera.width == width && camera.height == height ? camera : camera.scaled(width, height);
+  }
 }
 
 }  // namespace covary::scene

@@ -39,4 +39,9 @@ CameraFile cameras_of(const Capture& capture);
 void write_cameras(const std::filesystem::path& path, const CameraFile& file);  // atomic
 CameraFile read_cameras(const std::filesystem::path& path);
 
+// Every view of the capture seen from the camera of its name in the file, at the photo's size. `where`
+// stands for the file in errors: Error(kData) for a view without a camera, a name with two, a camera
+// of another shape than the photo. Both are in one frame.
+void take_cameras(Capture& capture, const CameraFile& file, const std::string& where);
+
 }  // namespace covary::scene

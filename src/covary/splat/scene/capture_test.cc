@@ -64,7 +64,9 @@ TEST(Colmap, BinaryAndTextModelsAreTheSame) {
     EXPECT_EQ(b.images[i].name, scene.names[i]);
     EXPECT_TRUE(a.images[i].cam_from_world.isApprox(scene.cam_from_world[i], 1e-12));
     EXPECT_TRUE(b.images[i].cam_from_world.isApprox(scene.cam_from_world[i], 1e-12));
-    if (i != 1) EXPECT_EQ(a.images[i].point_ids, b.images[i].point_ids);
+    if (i != 1) {
+      EXPECT_EQ(a.images[i].point_ids, b.images[i].point_ids);
+    }
   }
   EXPECT_THAT(a.images[0].point_ids, ElementsAre(0, -1));
   EXPECT_THAT(b.images[1].point_ids, IsEmpty());
@@ -485,6 +487,35 @@ TEST(CamerasJson, ReadsBackWhatWasWritten) {
   write_file(folder.path() / "cameras.json", document.dump());
   EXPECT_THAT(error_of([&] { read_cameras(folder.path() / "cameras.json"); }).where(),
               HasSubstr("cameras[3]: fx"));
+}
+
+TEST(CamerasJson, ViewsTakeTheCamerasOfTheirNames) {
+  const TemporaryFolder folder("take");
+  write_colmap_capture(TestScene(9), folder.path());
+  Capture c = load(folder.path());
+  CameraFile f = cameras_of(c);
+  std::reverse(f.cameras.begin(), f.cameras.end());
+  f.cameras[0].camera.cam_from_world(0, 3) += 0.25;                              // of view 8
+  const Camera half = f.cameras[1].camera = f.cameras[1].camera.scaled(32, 24);  // of view 7
+  Capture taken = c;
+  take_cameras(taken, f, "file");
+  EXPECT_EQ(taken.views[8].camera.cam_from_world(0, 3),
+            c.views[8].camera.cam_from_world(0, 3) + 0.25);
+  EXPECT_EQ(taken.views[7].camera.width, c.views[7].camera.width);
+  EXPECT_DOUBLE_EQ(taken.views[7].camera.fx, half.fx * c.views[7].camera.width / half.width);
+  EXPECT_EQ(taken.views[0].camera.cam_from_world, c.views[0].camera.cam_from_world);
+
+  CameraFile other = f;
+  other.cameras[2].camera.height *= 2;
+  EXPECT_THAT(error_of([&] { take_cameras(taken, other, "file"); }).where(),
+              HasSubstr("file: " + c.views[6].name));
+  other = f;
+  other.cameras[3].name = "another.png";
+  EXPECT_THAT(error_of([&] { take_cameras(taken, other, "file"); }).what(),
+              HasSubstr(c.views[5].name + ": no camera"));
+  other.cameras[3].name = other.cameras[4].name;
+  EXPECT_THAT(error_of([&] { take_cameras(taken, other, "file"); }).message(),
+              HasSubstr("two cameras"));
 }
 
 TEST(Options, BadFieldsAreNamed) {

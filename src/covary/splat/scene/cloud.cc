@@ -56,4 +56,11 @@ Cloud select(const Cloud& cloud, const at::Tensor& rows) {
   return out;
 }
 
+Cloud in_double(const Cloud& cloud) {
+  Cloud out = cloud;
+  for (at::Tensor* t : {&out.means, &out.quats, &out.scales, &out.opacities, &out.sh0, &out.shN})
+    *t = t->to(at::kDouble);
+  return out;
+}
+
 }  // namespace covary::scene

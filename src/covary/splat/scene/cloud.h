@@ -27,4 +27,7 @@ struct Cloud {
 // Whole rows by index (int64) or mask (bool) [N]; columns included.
 Cloud select(const Cloud& cloud, const at::Tensor& rows);
 
+// The same in double, for what the reference draws. Columns are kept as they are.
+Cloud in_double(const Cloud& cloud);
+
 }  // namespace covary::scene

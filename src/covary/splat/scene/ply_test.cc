@@ -1,6 +1,5 @@
 #include "covary/splat/scene/ply.h"
 
-
 #include <algorithm>
 #include <cmath>
 #include <cstring>

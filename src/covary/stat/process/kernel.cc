@@ -13,6 +13,8 @@ namespace {
 
 using compute::PairBlock;
 
+// Fewer pairs are done before a second thread has woken up.
+constexpr int64_t kPairsAlone = 1 << 16;
 constexpr int64_t kRows = KernelTape::kRows, kColumns = KernelTape::kColumns;
 
 // Calls body(tile, scratch, strip) for the tiles of all strips of rows, `columns(strip)` wide; the
@@ -22,7 +24,7 @@ void over_strips(const KernelTape& tape, int64_t rows, const Widths& widths, con
   const int64_t strips = (rows + kRows - 1) / kRows;
   std::vector<KernelTape::Scratch> scratch(
       static_cast<size_t>(std::min<int64_t>(threads(), std::max<int64_t>(strips, 1))));
-  parallel_tasks(strips, [&](int64_t task, int worker) {
+  const auto work = [&](int64_t task, int worker) {
     auto& mine = scratch[static_cast<size_t>(worker)];
     if (mine.buffers.empty()) mine = tape.scratch();
     const int64_t strip = strips - 1 - task, row = strip * kRows;
@@ -30,7 +32,12 @@ void over_strips(const KernelTape& tape, int64_t rows, const Widths& widths, con
     for (int64_t column = 0; column < width; column += kColumns) {
       body(PairBlock{row, height, column, std::min(kColumns, width - column)}, mine, strip);
     }
-  });
+  };
+  if (rows * widths(rows) < kPairsAlone) {
+    for (int64_t task = 0; task < strips; ++task) work(task, 0);
+  } else {
+    parallel_tasks(strips, work);
+  }
 }
 
 }  // namespace
@@ -208,6 +215,49 @@ void Kernel::contract(const double* x, int64_t n, const TileWeights& weights,
       });
   for (int64_t s = 0; s < strips; ++s) {
     for (size_t p = 0; p < count; ++p) gradient[p] += partial[static_cast<size_t>(s) * count + p];
+  }
+}
+
+void Kernel::contract_cross(const double* x, int64_t n, const double* y, int64_t m,
+                            const double* weights, int64_t stride,
+                            std::span<double> gradient) const {
+  std::fill(gradient.begin(), gradient.end(), 0.0);
+  const KernelTape tape(*this, x, n, y, m, false, true);
+  const int64_t strips = (n + kRows - 1) / kRows;
+  const size_t count = parameters_.size();
+  std::vector<double> partial(static_cast<size_t>(strips) * count);
+  over_strips(
+      tape, n, [&](int64_t) { return m; },
+      [&](const PairBlock& t, KernelTape::Scratch& scratch, int64_t strip) {
+        double w[kRows * kColumns];
+        for (int64_t i = 0; i < t.rows; ++i) {
+          std::copy_n(weights + (t.row + i) * stride + t.column, t.columns, w + i * t.columns);
+        }
+        tape.forward(t, scratch);
+        tape.backward(t, w, scratch, partial.data() + static_cast<size_t>(strip) * count);
+      });
+  for (int64_t s = 0; s < strips; ++s) {
+    for (size_t p = 0; p < count; ++p) gradient[p] += partial[static_cast<size_t>(s) * count + p];
+  }
+}
+
+void Kernel::contract_diagonal(const double* x, int64_t n, const double* weights,
+                               std::span<double> gradient) const {
+  std::fill(gradient.begin(), gradient.end(), 0.0);
+  const bool stationary = std::none_of(leaves_.begin(), leaves_.end(), [](const Leaf& leaf) {
+    return leaf.kind == Kind::kLinear || leaf.kind == Kind::kPolynomial;
+  });
+  if (stationary && n > 0) {  // every point has the same derivative
+    double sum = 0;
+    for (int64_t i = 0; i < n; ++i) sum += weights[i];
+    contract_cross(x, 1, x, 1, &sum, 1, gradient);
+    return;
+  }
+  std::vector<double> part(gradient.size());
+  for (int64_t i = 0; i < n; ++i) {  // a point with itself: a block of one pair
+    const double* point = x + i * dims_;
+    contract_cross(point, 1, point, 1, weights + i, 1, part);
+    for (size_t p = 0; p < part.size(); ++p) gradient[p] += part[p];
   }
 }
 

@@ -35,6 +35,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <span>
 #include <string>
 #include <string_view>
@@ -46,22 +47,23 @@
 namespace covary::stat {
 
 enum class ParameterRole {
-  kVariance,      // units of y^2, or 1 beside another one in a product
-  kNoise,         // variance of white, units of y^2
-  kLengthscale,   // units of x
-  kPeriod,        // units of x
-  kShape,         // 1: alpha; the length scale of a periodic kernel
-  kLinear,        // variance of a slope, units of 1 / x^2
-  kOffset         // 1
+  kVariance,     // units of y^2, or 1 beside another one in a product
+  kNoise,        // variance of white, units of y^2
+  kLengthscale,  // units of x
+  kPeriod,       // units of x
+  kShape,        // 1: alpha; the length scale of a periodic kernel
+  kLinear,       // variance of a slope, units of 1 / x^2
+  kOffset        // 1
 };
 
 struct KernelParameter {
   std::string name;  // "matern52.lengthscale[0]"
   ParameterRole role = ParameterRole::kVariance;
   double value = 1;
-  double lower = 1e-12, upper = 1e12;  // for the fit
-  int64_t dimension = -1;              // the column that a parameter of one dimension belongs to
-  bool given = false;                  // stated in the text: a fit starts there
+  // For the fit; 0 and infinity: chosen by the data.
+  double lower = 0, upper = std::numeric_limits<double>::infinity();
+  int64_t dimension = -1;  // the column that a parameter of one dimension belongs to
+  bool given = false;      // stated in the text: a fit starts there
   bool fixed = false;
   int64_t tied_to = -1;  // index of the parameter whose value this one shares
   Prior prior;
@@ -104,6 +106,11 @@ class Kernel {
   // gradient [parameters] = sum_ij W_ij dK_ij / dlog(parameter), W symmetric.
   void contract(const double* x, int64_t n, const TileWeights& weights,
                 std::span<double> gradient) const;
+  // The same over two sets, W [n, m] with rows `stride` apart, and over a diagonal, w [n]; white is 0.
+  void contract_cross(const double* x, int64_t n, const double* y, int64_t m, const double* weights,
+                      int64_t stride, std::span<double> gradient) const;
+  void contract_diagonal(const double* x, int64_t n, const double* weights,
+                         std::span<double> gradient) const;
   // gradient [n, dims] = sum_j W_ij dk(x_i, y_j) / dx_i, W [n, m]. Where a derivative does not
   // exist (Matern 1/2 at distance 0) the term is 0.
   void contract_inputs(const double* x, int64_t n, const double* y, int64_t m,

@@ -42,7 +42,12 @@ double tile_sum(const double* w, int64_t count) {
 
 KernelTape::KernelTape(const Kernel& kernel, const double* x, int64_t n, const double* y, int64_t m,
                        bool same, bool slopes)
-    : kernel_(kernel), n_(n), m_(same ? n : m), same_(same), slopes_(slopes) {
+    : kernel_(kernel),
+      n_(n),
+      m_(same ? n : m),
+      tile_size_(static_cast<size_t>(std::min(kRows, n_) * std::min(kColumns, m_))),
+      same_(same),
+      slopes_(slopes) {
   const int64_t d = kernel.dims();
   const double* first = n_ > 0 ? x : y;
   origin_.assign(static_cast<size_t>(d), 0.0);
@@ -71,7 +76,8 @@ std::vector<double> KernelTape::features(const Leaf& leaf, const double* x, int6
   using Kind = Kernel::Kind;
   if (leaf.dims.empty()) return {};
   const auto value = [&](int64_t first, int64_t count, size_t k) {
-    return kernel_.parameters_[static_cast<size_t>(first + (count > 1 ? static_cast<int64_t>(k) : 0))]
+    return kernel_
+        .parameters_[static_cast<size_t>(first + (count > 1 ? static_cast<int64_t>(k) : 0))]
         .value;
   };
   const size_t dims = leaf.dims.size(), length = static_cast<size_t>(n);
@@ -119,7 +125,7 @@ std::vector<double> KernelTape::features(const Leaf& leaf, const double* x, int6
 }
 
 KernelTape::Scratch KernelTape::scratch() const {
-  return {std::vector<double>(kernel_.nodes_.size() * kBuffers * kRows * kColumns),
+  return {std::vector<double>(kernel_.nodes_.size() * kBuffers * tile_size_),
           std::vector<char>(kernel_.nodes_.size())};
 }
 
@@ -138,7 +144,9 @@ void KernelTape::forward_leaf(size_t node, const PairBlock& t, Scratch& s) const
                             slopes_ && leaf.shape >= 0 ? buffer(s, node, kShapeSlope) : nullptr);
   };
   switch (leaf.kind) {
-    case Kind::kConst: std::fill_n(out, t.size(), value(leaf.scale)); return;
+    case Kind::kConst:
+      std::fill_n(out, t.size(), value(leaf.scale));
+      return;
     case Kind::kWhite: {
       s.zero[node] = !same_ || t.row + t.rows <= t.column || t.column + t.columns <= t.row;
       if (s.zero[node]) return;
@@ -150,13 +158,25 @@ void KernelTape::forward_leaf(size_t node, const PairBlock& t, Scratch& s) const
       return;
     }
     case Kind::kRbf:
-    case Kind::kPeriodic: radial(Profile::kRbf, 0); return;
-    case Kind::kMatern12: radial(Profile::kMatern12, 0); return;
-    case Kind::kMatern32: radial(Profile::kMatern32, 0); return;
-    case Kind::kMatern52: radial(Profile::kMatern52, 0); return;
-    case Kind::kRationalQuadratic: radial(Profile::kRationalQuadratic, value(leaf.shape)); return;
+    case Kind::kPeriodic:
+      radial(Profile::kRbf, 0);
+      return;
+    case Kind::kMatern12:
+      radial(Profile::kMatern12, 0);
+      return;
+    case Kind::kMatern32:
+      radial(Profile::kMatern32, 0);
+      return;
+    case Kind::kMatern52:
+      radial(Profile::kMatern52, 0);
+      return;
+    case Kind::kRationalQuadratic:
+      radial(Profile::kRationalQuadratic, value(leaf.shape));
+      return;
     case Kind::kCosine:
-    case Kind::kLinear: dot_tile(rows_of(f), columns_of(f), t, out); return;
+    case Kind::kLinear:
+      dot_tile(rows_of(f), columns_of(f), t, out);
+      return;
     case Kind::kPolynomial: {
       double* base = buffer(s, node, kDistance);
       dot_tile(rows_of(f), columns_of(f), t, base);
@@ -227,8 +247,8 @@ void KernelTape::walk_back(const PairBlock& t, const double* weights, Scratch& s
   }
 }
 
-void KernelTape::leaf_gradient(size_t node, const Leaf& leaf, const PairBlock& t,
-                               const double* w, Scratch& s, double* gradient) const {
+void KernelTape::leaf_gradient(size_t node, const Leaf& leaf, const PairBlock& t, const double* w,
+                               Scratch& s, double* gradient) const {
   using Kind = Kernel::Kind;
   const Features& f = features_[static_cast<size_t>(kernel_.nodes_[node].leaf)];
   const Points a = rows_of(f), b = columns_of(f);

@@ -50,7 +50,7 @@ class KernelTape {
   // Buffers of a tile, by node: value, weight; by leaf: distance or product, slope, shape slope.
   enum Buffer { kValue, kWeight, kDistance, kSlope, kShapeSlope, kBuffers };
   double* buffer(Scratch& s, size_t node, Buffer b) const {
-    return s.buffers.data() + (node * kBuffers + b) * kRows * kColumns;
+    return s.buffers.data() + (node * kBuffers + b) * tile_size_;
   }
   compute::Points points(const std::vector<double>& values, int64_t n, int64_t count) const {
     return {values.data(), n, count};
@@ -72,10 +72,11 @@ class KernelTape {
 
   const Kernel& kernel_;
   int64_t n_, m_;
+  size_t tile_size_;  // of the largest tile of these sets
   bool same_, slopes_;
-  std::vector<double> origin_;            // the first point of x
-  std::vector<double> x_, y_;             // coordinates relative to it, [dims, n] and [dims, m]
-  std::vector<Features> features_;        // a leaf
+  std::vector<double> origin_;      // the first point of x
+  std::vector<double> x_, y_;       // coordinates relative to it, [dims, n] and [dims, m]
+  std::vector<Features> features_;  // a leaf
 };
 
 }  // namespace covary::stat

@@ -35,11 +35,13 @@ class Composer {
     if (kind == 2) return leaf();
     const Composition a = make(depth - 1), b = make(depth - 1);
     if (kind == 0) {
-      return {"(" + a.text + " + " + b.text + ")",
-              [=](Point x, Point y, bool same) { return a.formula(x, y, same) + b.formula(x, y, same); }};
+      return {"(" + a.text + " + " + b.text + ")", [=](Point x, Point y, bool same) {
+                return a.formula(x, y, same) + b.formula(x, y, same);
+              }};
     }
-    return {a.text + "*" + b.text,
-            [=](Point x, Point y, bool same) { return a.formula(x, y, same) * b.formula(x, y, same); }};
+    return {a.text + "*" + b.text, [=](Point x, Point y, bool same) {
+              return a.formula(x, y, same) * b.formula(x, y, same);
+            }};
   }
 
  private:
@@ -51,8 +53,8 @@ class Composer {
   }
 
   Composition leaf() {
-    static constexpr const char* kNames[] = {"const",    "white",    "rbf", "matern12",
-                                             "matern32", "matern52", "rq",  "periodic",
+    static constexpr const char* kNames[] = {"const",    "white",    "rbf",       "matern12",
+                                             "matern32", "matern52", "rq",        "periodic",
                                              "cosine",   "linear",   "polynomial"};
     const uint64_t kind = random_.below(11, next_++);
     const std::string name = kNames[kind];
@@ -104,9 +106,7 @@ class Composer {
                 }};
       case 6:
         return {text + ",lengthscale=" + values(a) + ",alpha=" + std::to_string(c) + ")",
-                [=](Point x, Point y, bool) {
-                  return std::pow(1 + squares(x, y) / (2 * c), -c);
-                }};
+                [=](Point x, Point y, bool) { return std::pow(1 + squares(x, y) / (2 * c), -c); }};
       case 7:
         return {text + ",period=" + values(b) + ",lengthscale=" + values(a) + ")",
                 [=](Point x, Point y, bool) {
@@ -211,6 +211,29 @@ TEST(Kernel, RandomCompositionsAgreeWithFormulasAndDifferences) {
     }
 
     const Vector v = normals(m * n, 7000 + seed);
+    Vector over_cross(gradient.size()), over_diagonal(gradient.size());
+    kernel.contract_cross(y.data(), m, x.data(), n, v.data(), n, over_cross);
+    kernel.contract_diagonal(x.data(), n, v.data(), over_diagonal);
+    for (size_t p = 0; p < gradient.size(); ++p) {
+      const double h = 1e-5, value = kernel.parameters()[p].value;
+      double difference = 0, along = 0, scale = 1;
+      for (const double sign : {-1.0, 1.0}) {
+        kernel.parameters()[p].value = value * std::exp(sign * h);
+        kernel.cross(y.data(), m, x.data(), n, cross.data(), n);
+        kernel.diagonal(x.data(), n, false, diagonal.data());
+        for (int64_t i = 0; i < m * n; ++i) {
+          difference += sign * v[i] * cross[i] / (2 * h);
+          scale += std::abs(v[i] * cross[i]) / 2;
+        }
+        for (int64_t i = 0; i < n; ++i) {
+          along += sign * v[i] * diagonal[i] / (2 * h);
+          scale += std::abs(v[i] * diagonal[i]) / 2;
+        }
+      }
+      kernel.parameters()[p].value = value;
+      ASSERT_NEAR(over_cross[p], difference, 1e-6 * scale) << kernel.parameters()[p].name;
+      ASSERT_NEAR(over_diagonal[p], along, 1e-6 * scale) << kernel.parameters()[p].name;
+    }
     Vector input(static_cast<size_t>(m * d));
     kernel.contract_inputs(y.data(), m, x.data(), n, v.data(), input.data());
     for (int64_t i = 0; i < m * d; ++i) {

@@ -14,8 +14,8 @@ namespace covary::stat {
 namespace {
 
 const std::vector<std::string>& leaf_names() {  // in the order of Kernel::Kind
-  static const std::vector<std::string> names{"const",    "white",    "rbf", "matern12",
-                                              "matern32", "matern52", "rq",  "periodic",
+  static const std::vector<std::string> names{"const",    "white",    "rbf",       "matern12",
+                                              "matern32", "matern52", "rq",        "periodic",
                                               "cosine",   "linear",   "polynomial"};
   return names;
 }
@@ -232,9 +232,8 @@ class KernelParser {
     for (int64_t k = 0; k < *count; ++k) {
       const std::string suffix =
           leaf.ard ? "[" + std::to_string(leaf.dims[static_cast<size_t>(k)]) + "]" : "";
-      const int64_t dimension = leaf.dims.size() == 1 || leaf.ard
-                                    ? leaf.dims[static_cast<size_t>(k)]
-                                    : -1;
+      const int64_t dimension =
+          leaf.dims.size() == 1 || leaf.ard ? leaf.dims[static_cast<size_t>(k)] : -1;
       const double value = values[values.size() == 1 ? 0 : static_cast<size_t>(k)];
       parameter(leaf.name + "." + name + suffix, role, value, given, fixed, dimension);
     }
@@ -294,10 +293,10 @@ class KernelParser {
     if (flat || leaf.kind == Kind::kLinear || leaf.kind == Kind::kPolynomial) {
       const auto variance = values("variance", &given);
       if (flat) {
-        leaf.scale = parameter(leaf.name + ".variance",
-                               leaf.kind == Kind::kWhite ? ParameterRole::kNoise
-                                                         : ParameterRole::kVariance,
-                               value("variance", &given), given, a.fixed);
+        leaf.scale =
+            parameter(leaf.name + ".variance",
+                      leaf.kind == Kind::kWhite ? ParameterRole::kNoise : ParameterRole::kVariance,
+                      value("variance", &given), given, a.fixed);
       } else {
         leaf.scale = several(leaf, "variance", ParameterRole::kLinear, variance, given, a.fixed,
                              &leaf.scales);
@@ -340,9 +339,7 @@ class KernelParser {
 
 Kernel Kernel::parse(std::string_view text, int64_t dims) { return KernelParser(text, dims).run(); }
 
-std::string Kernel::text() const {
-  return text_of(static_cast<int64_t>(nodes_.size()) - 1, false);
-}
+std::string Kernel::text() const { return text_of(static_cast<int64_t>(nodes_.size()) - 1, false); }
 
 std::string Kernel::text_of(int64_t node, bool inside_product) const {
   const Node& n = nodes_[static_cast<size_t>(node)];

@@ -2,6 +2,8 @@
 
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
+#include <iterator>
 #include <numbers>
 
 #include "covary/core/base/error.h"
@@ -10,6 +12,10 @@ namespace covary::stat {
 namespace {
 
 constexpr double kLogRootTwoPi = 0.91893853320467274178;
+
+constexpr const char* kNames[] = {"flat",   "gamma",       "log_normal",
+                                  "normal", "half_cauchy", "smoothed_box"};
+constexpr int kArguments[] = {0, 2, 2, 2, 1, 3};
 
 void require(bool holds, const char* prior, const char* rule) {
   if (!holds) throw Error(ExitCode::kUsage, rule, std::string("prior ") + prior);
@@ -41,7 +47,8 @@ Prior Prior::smoothed_box(double low, double high, double sd) {
 double Prior::log_density(double value, double* slope_of_log) const {
   double density = 0, slope = 0;  // slope: to the value
   switch (kind_) {
-    case Kind::kFlat: break;
+    case Kind::kFlat:
+      break;
     case Kind::kGamma:
       density = a_ * std::log(b_) - std::lgamma(a_) + (a_ - 1) * std::log(value) - b_ * value;
       slope = (a_ - 1) / value - b_;
@@ -76,9 +83,6 @@ double Prior::log_density(double value, double* slope_of_log) const {
 }
 
 std::string Prior::text() const {
-  static constexpr const char* kNames[] = {"flat",   "gamma",       "log_normal",
-                                           "normal", "half_cauchy", "smoothed_box"};
-  static constexpr int kArguments[] = {0, 2, 2, 2, 1, 3};
   const size_t k = static_cast<size_t>(kind_);
   std::string s = kNames[k];
   const double values[] = {a_, b_, c_};
@@ -88,6 +92,38 @@ std::string Prior::text() const {
     s += (i == 0 ? "(" : ",") + std::string(number);
   }
   return kArguments[k] > 0 ? s + ")" : s;
+}
+
+Prior Prior::parse(const std::string& text) {
+  for (size_t k = 0; k < std::size(kNames); ++k) {
+    const std::string name = kNames[k];
+    if (text.rfind(name + "(", 0) != 0 && text != name) continue;
+    double v[3] = {};
+    size_t at = name.size();
+    for (int i = 0; i < kArguments[k]; ++i) {
+      char* end = nullptr;
+      const char* begin = text.c_str() + at + 1;
+      v[i] = at < text.size() ? std::strtod(begin, &end) : 0;
+      if (end == nullptr || end == begin) break;
+      at = static_cast<size_t>(end - text.c_str());
+    }
+    if (text.substr(at) != (kArguments[k] > 0 ? ")" : "")) break;
+    switch (static_cast<Kind>(k)) {
+      case Kind::kFlat:
+        return {};
+      case Kind::kGamma:
+        return gamma(v[0], v[1]);
+      case Kind::kLogNormal:
+        return log_normal(v[0], v[1]);
+      case Kind::kNormal:
+        return normal(v[0], v[1]);
+      case Kind::kHalfCauchy:
+        return half_cauchy(v[0]);
+      case Kind::kSmoothedBox:
+        return smoothed_box(v[0], v[1], v[2]);
+    }
+  }
+  throw Error(ExitCode::kUsage, "is no prior", "\"" + text + "\"");
 }
 
 }  // namespace covary::stat

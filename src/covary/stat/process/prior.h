@@ -14,10 +14,10 @@ namespace covary::stat {
 
 class Prior {
  public:
-  Prior() = default;                               // flat: log density 0
-  static Prior gamma(double shape, double rate);   // mean shape / rate
-  static Prior log_normal(double mean, double sd); // of the logarithm
-  static Prior normal(double mean, double sd);     // cut at 0, not renormalised
+  Prior() = default;                                // flat: log density 0
+  static Prior gamma(double shape, double rate);    // mean shape / rate
+  static Prior log_normal(double mean, double sd);  // of the logarithm
+  static Prior normal(double mean, double sd);      // cut at 0, not renormalised
   static Prior half_cauchy(double scale);
   // Flat in [low, high], falling like a normal of the given sd outside.
   static Prior smoothed_box(double low, double high, double sd);
@@ -26,6 +26,8 @@ class Prior {
   // value > 0. slope may be null.
   double log_density(double value, double* slope_of_log) const;
   std::string text() const;  // "gamma(3,6)"; "flat"
+  // What text() writes. Throws Error(kUsage) for anything else.
+  static Prior parse(const std::string& text);
 
  private:
   enum class Kind { kFlat, kGamma, kLogNormal, kNormal, kHalfCauchy, kSmoothedBox };

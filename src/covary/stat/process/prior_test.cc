@@ -11,14 +11,13 @@ namespace covary::stat {
 namespace {
 
 const std::vector<Prior>& all_priors() {
-  static const std::vector<Prior> priors{
-      Prior(),
-      Prior::gamma(3, 6),
-      Prior::gamma(0.7, 0.2),
-      Prior::log_normal(-1, 0.8),
-      Prior::normal(1, 2),
-      Prior::half_cauchy(2),
-      Prior::smoothed_box(0.5, 2, 0.1)};
+  static const std::vector<Prior> priors{Prior(),
+                                         Prior::gamma(3, 6),
+                                         Prior::gamma(0.7, 0.2),
+                                         Prior::log_normal(-1, 0.8),
+                                         Prior::normal(1, 2),
+                                         Prior::half_cauchy(2),
+                                         Prior::smoothed_box(0.5, 2, 0.1)};
   return priors;
 }
 
@@ -28,9 +27,9 @@ TEST(Prior, SlopeIsTheDerivativeByTheLogarithm) {
       double slope;
       p.log_density(std::exp(u), &slope);
       const double h = 1e-5;
-      const double difference = (p.log_density(std::exp(u + h), nullptr) -
-                                 p.log_density(std::exp(u - h), nullptr)) /
-                                (2 * h);
+      const double difference =
+          (p.log_density(std::exp(u + h), nullptr) - p.log_density(std::exp(u - h), nullptr)) /
+          (2 * h);
       EXPECT_NEAR(slope, difference, 1e-7 * (1 + std::abs(slope))) << p.text() << " at " << u;
     }
   }
@@ -47,6 +46,18 @@ TEST(Prior, DensitiesIntegrateToOne) {
       mass += h * v * std::exp(p.log_density(v, nullptr));
     }
     EXPECT_NEAR(mass, 1, 1e-6) << p.text();
+  }
+}
+
+TEST(Prior, TextReadsBack) {
+  for (const Prior& p : all_priors()) {
+    const Prior again = Prior::parse(p.text());
+    EXPECT_EQ(again.text(), p.text());
+    EXPECT_EQ(again.log_density(0.7, nullptr), p.log_density(0.7, nullptr));
+  }
+  for (const char* text : {"", "gamma", "gamma()", "gamma(1)", "gamma(1,2", "gamma(1,2,3)",
+                           "flat(1)", "gamma(-1,2)", "beta(1,2)"}) {
+    EXPECT_THROW(Prior::parse(text), Error) << text;
   }
 }
 

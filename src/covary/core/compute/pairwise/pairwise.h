@@ -33,10 +33,10 @@ struct PairBlock {
 
 // As functions of q = squared distance:
 enum class Profile {
-  kRbf,       // exp(-q / 2)
-  kMatern12,  // exp(-r), r = sqrt(q)
-  kMatern32,  // (1 + s) exp(-s), s = sqrt(3 q)
-  kMatern52,  // (1 + s + s^2 / 3) exp(-s), s = sqrt(5 q)
+  kRbf,               // exp(-q / 2)
+  kMatern12,          // exp(-r), r = sqrt(q)
+  kMatern32,          // (1 + s) exp(-s), s = sqrt(3 q)
+  kMatern52,          // (1 + s + s^2 / 3) exp(-s), s = sqrt(5 q)
   kRationalQuadratic  // (1 + q / (2 a))^-a, a = shape > 0
 };
 

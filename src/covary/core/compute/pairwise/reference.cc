@@ -9,8 +9,8 @@ void pair_squares_reference(const Points& a, const Points& b, const PairBlock& b
     for (int64_t j = 0; j < block.columns; ++j) {
       double q = 0;
       for (int64_t k = 0; k < a.dims; ++k) {
-        const double difference = a.values[k * a.stride + block.row + i] -
-                                  b.values[k * b.stride + block.column + j];
+        const double difference =
+            a.values[k * a.stride + block.row + i] - b.values[k * b.stride + block.column + j];
         q += difference * difference;
       }
       out[i * block.columns + j] = q;
@@ -65,8 +65,8 @@ void pair_square_moments_reference(const Points& a, const Points& b, const PairB
     double s = 0;
     for (int64_t i = 0; i < block.rows; ++i) {
       for (int64_t j = 0; j < block.columns; ++j) {
-        const double difference = a.values[k * a.stride + block.row + i] -
-                                  b.values[k * b.stride + block.column + j];
+        const double difference =
+            a.values[k * a.stride + block.row + i] - b.values[k * b.stride + block.column + j];
         s += weights[i * block.columns + j] * difference * difference;
       }
     }

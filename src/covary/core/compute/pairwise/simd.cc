@@ -169,8 +169,8 @@ double dot(const double* x, const double* y, int64_t count) {
   int64_t i = 0;
   for (; i + 2 * lanes() <= count; i += 2 * lanes()) {
     even = hn::MulAdd(hn::LoadU(kDoubles, x + i), hn::LoadU(kDoubles, y + i), even);
-    odd = hn::MulAdd(hn::LoadU(kDoubles, x + i + lanes()), hn::LoadU(kDoubles, y + i + lanes()),
-                     odd);
+    odd =
+        hn::MulAdd(hn::LoadU(kDoubles, x + i + lanes()), hn::LoadU(kDoubles, y + i + lanes()), odd);
   }
   for (; i < count; i += lanes()) {
     even = hn::MulAdd(load(x + i, count - i), load(y + i, count - i), even);

@@ -161,14 +161,14 @@ class Search {
   double evaluate(const Vector& x, Vector& gradient) {
     ++result_.evaluations;
     const double value = objective_(x, gradient);
-    const bool finite = std::isfinite(value) &&
-                        std::all_of(gradient.begin(), gradient.end(),
-                                    [](double g) { return std::isfinite(g); });
+    const bool finite =
+        std::isfinite(value) &&
+        std::all_of(gradient.begin(), gradient.end(), [](double g) { return std::isfinite(g); });
     return finite ? value : kInfinity;
   }
 
   void descend() {
-    bool rounding = false;     // the last step lowered f by no more than rounding
+    bool rounding = false;       // the last step lowered f by no more than rounding
     double promise = kInfinity;  // decrease that the last model with memory promised
     for (;;) {
       if (projected_norm() <= options_.gradient_tolerance) {
@@ -187,7 +187,7 @@ class Search {
       if (!model_.empty()) promise = -slope;
       if (!(slope < 0) || !line_search(direction)) {
         if (model_.empty()) {
-          const bool spent = promise <= 100 * std::numeric_limits<double>::epsilon() * scale;
+          const bool spent = promise <= 25 * noise_of(scale);
           result_.ending = spent ? Ending::kConverged : Ending::kLineSearch;
           return;
         }
@@ -222,9 +222,7 @@ class Search {
     std::vector<size_t> order;
     for (size_t i = 0; i < n; ++i) {
       const double g = gradient_[i];
-      breaks[i] = g < 0   ? (x_[i] - upper_[i]) / g
-                  : g > 0 ? (x_[i] - lower_[i]) / g
-                          : kInfinity;
+      breaks[i] = g < 0 ? (x_[i] - upper_[i]) / g : g > 0 ? (x_[i] - lower_[i]) / g : kInfinity;
       if (breaks[i] > 0) {
         d[i] = -g;
         if (breaks[i] < kInfinity) order.push_back(i);
@@ -317,6 +315,11 @@ class Search {
     }
   }
 
+  // Differences of f that are rounding.
+  double noise_of(double scale) const {
+    return std::max(4 * std::numeric_limits<double>::epsilon(), options_.value_tolerance) * scale;
+  }
+
   // One point of the line search.
   struct Probe {
     double at = 0, value = 0, slope = 0;
@@ -346,7 +349,8 @@ class Search {
     double at = low + 0.5 * width;
     if (root >= 0) {
       const double d2 = std::copysign(std::sqrt(root), b.at - a.at);
-      const double cubic = b.at - (b.at - a.at) * (b.slope + d2 - d1) / (b.slope - a.slope + 2 * d2);
+      const double cubic =
+          b.at - (b.at - a.at) * (b.slope + d2 - d1) / (b.slope - a.slope + 2 * d2);
       if (std::isfinite(cubic)) at = cubic;
     }
     return std::clamp(at, low + 0.1 * width, high - 0.1 * width);
@@ -366,7 +370,7 @@ class Search {
       return std::abs(p.slope) <= -kCurvature * start.slope;
     };
     // Values that differ by less than this tell nothing; then the slope alone decides.
-    const double noise = 4 * std::numeric_limits<double>::epsilon() * std::abs(value_);
+    const double noise = noise_of(std::abs(value_));
     const auto low_enough = [&](const Probe& p) {
       return (p.value < value_ && p.value <= value_ + kDecrease * p.at * start.slope) ||
              (p.value <= value_ + noise && flat_enough(p));
@@ -453,10 +457,14 @@ class Search {
 
 std::string_view name_of(Ending ending) {
   switch (ending) {
-    case Ending::kConverged: return "converged";
-    case Ending::kAtBound: return "at bound";
-    case Ending::kLineSearch: return "line search";
-    case Ending::kIterations: return "iterations";
+    case Ending::kConverged:
+      return "converged";
+    case Ending::kAtBound:
+      return "at bound";
+    case Ending::kLineSearch:
+      return "line search";
+    case Ending::kIterations:
+      return "iterations";
   }
   return "";
 }

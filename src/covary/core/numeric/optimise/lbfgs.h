@@ -30,11 +30,11 @@ namespace covary::numeric {
 using Objective = std::function<double(std::span<const double> x, std::span<double> gradient)>;
 
 enum class Ending {
-  kConverged,  // projected gradient below the tolerance, or f decreases by rounding only
-  kAtBound,    // converged with a variable on a bound that holds it back
-  kLineSearch, // no step lowers f, though the gradient is above the tolerance; also when f is not
-               // finite at the start
-  kIterations  // the limit was reached
+  kConverged,   // projected gradient below the tolerance, or f can decrease by its rounding only
+  kAtBound,     // converged with a variable on a bound that holds it back
+  kLineSearch,  // no step lowers f, though the gradient is above the tolerance; also when f is not
+                // finite at the start
+  kIterations   // the limit was reached
 };
 std::string_view name_of(Ending ending);  // "converged", "at bound", "line search", "iterations"
 

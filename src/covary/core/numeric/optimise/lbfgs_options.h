@@ -13,7 +13,9 @@ struct LbfgsOptions {
   int64_t iterations = 200;          // at most, 1
   int64_t line_evaluations = 30;     // of the objective in one line search, at most, 1
   double gradient_tolerance = 1e-6;  // largest entry of the projected gradient, units of f / x
-  double value_tolerance = 1e-14;    // relative decrease below which a step is only rounding, 1
+  // Relative error of f: a decrease below it is only rounding, and a search whose model promises no
+  // more than 25 times that is over, whatever its gradient. 1
+  double value_tolerance = 1e-14;
 
   void describe(OptionList& o) {
     o.add("history", &history, "pairs of steps and gradient changes that are kept").range(1, 1000);
@@ -22,8 +24,7 @@ struct LbfgsOptions {
         .range(1, 1000);
     o.add("gradient_tolerance", &gradient_tolerance, "largest entry of the projected gradient")
         .range(0, 1e300);
-    o.add("value_tolerance", &value_tolerance, "relative decrease that is only rounding")
-        .range(0, 1);
+    o.add("value_tolerance", &value_tolerance, "relative error of the objective").range(0, 1);
   }
 
   // Throws Error(kUsage) naming the field.

@@ -90,8 +90,12 @@ TEST(Lbfgs, SolvesBoxedQuadratics) {
     for (size_t i = 0; i < n; ++i) {
       EXPECT_GE(o.x[i], lower[i]);
       EXPECT_LE(o.x[i], upper[i]);
-      if (o.x[i] > lower[i]) EXPECT_LE(o.gradient[i], 1e-5) << seed;
-      if (o.x[i] < upper[i]) EXPECT_GE(o.gradient[i], -1e-5) << seed;
+      if (o.x[i] > lower[i]) {
+        EXPECT_LE(o.gradient[i], 1e-5) << seed;
+      }
+      if (o.x[i] < upper[i]) {
+        EXPECT_GE(o.gradient[i], -1e-5) << seed;
+      }
     }
     expect_monotone(o);
   }
@@ -151,8 +155,8 @@ TEST(Lbfgs, IsIndifferentToScale) {
       for (double& v : g) v *= scale;
       return scale * f;
     };
-    const Optimum o =
-        minimise(scaled, {-1.2, 1}, {}, {}, {.iterations = 500, .gradient_tolerance = 1e-7 * scale});
+    const Optimum o = minimise(scaled, {-1.2, 1}, {}, {},
+                               {.iterations = 500, .gradient_tolerance = 1e-7 * scale});
     EXPECT_NEAR(o.x[0], 1, 1e-5) << scale;
   }
 }

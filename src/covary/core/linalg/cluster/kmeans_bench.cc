@@ -1,0 +1,51 @@
+// Ten Lloyd sweeps of n points in d dimensions, k centres, float. Without bounds n k d multiply-adds
+// a sweep ("fma"; the ceiling is eval/ceilings.h's); x is read twice a sweep, 8 d bytes a point.
+#include <vector>
+
+#include <benchmark/benchmark.h>
+
+#include "covary/core/base/random.h"
+#include "covary/core/base/threads.h"
+#include "covary/core/linalg/cluster/kmeans.h"
+
+namespace covary::linalg {
+namespace {
+
+void lloyd(benchmark::State& state, bool bounds) {
+  const int64_t n = state.range(0), d = 16, k = 256;
+  const int thread_count = static_cast<int>(state.range(1));
+  std::vector<float> x(static_cast<size_t>(n * d));
+  const Random random(1), places(2);
+  for (int64_t i = 0; i < n * d; ++i) {
+    const auto place = static_cast<uint64_t>(i / d % k * d + i % d);
+    x[static_cast<size_t>(i)] = static_cast<float>(state.range(2) * places.normal(place) +
+                                                   random.normal(static_cast<uint64_t>(i)));
+  }
+  set_threads(thread_count);
+  for (auto _ : state) {
+    const auto r = kmeans<float>(
+        x.data(), nullptr, n, d,
+        {.clusters = k, .init = "random", .sweeps = 10, .tolerance = 0, .bounds = bounds});
+    benchmark::DoNotOptimize(r.cost);
+  }
+  set_threads(0);
+  // The labels that are returned take an eleventh search.
+  const double fma = static_cast<double>(state.iterations() * n * k * d * 11);
+  state.counters["fma"] = benchmark::Counter(fma, benchmark::Counter::kIsRate);
+}
+void lloyd_plain(benchmark::State& state) { lloyd(state, false); }
+void lloyd_bounds(benchmark::State& state) { lloyd(state, true); }
+
+void shapes(benchmark::internal::Benchmark* b) {
+  b->ArgNames({"n", "threads", "spread"})
+      ->Args({1000000, 1, 0})
+      ->Args({1000000, 2, 0})
+      ->Args({1000000, 2, 3})
+      ->UseRealTime()
+      ->Unit(benchmark::kMillisecond);
+}
+BENCHMARK(lloyd_plain)->Apply(shapes);
+BENCHMARK(lloyd_bounds)->Apply(shapes);
+
+}  // namespace
+}  // namespace covary::linalg

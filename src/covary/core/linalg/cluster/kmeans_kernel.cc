@@ -1,0 +1,266 @@
+#include "covary/core/linalg/cluster/kmeans_kernel.h"
+
+#include <algorithm>
+#include <limits>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "covary/core/linalg/cluster/kmeans_kernel.cc"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace covary::linalg {
+namespace HWY_NAMESPACE {
+namespace {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+// Vectors of points that share a loaded coordinate of a centre.
+constexpr int64_t kGroup = HWY_MAX_BYTES >= 64 ? 4 : 2;
+
+template <class T>
+void load(const T* x, int64_t d, const T* origin, const int64_t* ids, int64_t from, int64_t count,
+          T* columns, T* norms) {
+  std::fill_n(norms, kClusterTile, T(0));
+  // Sixteen points at a time keep the columns' cache lines at hand.
+  for (int64_t first = 0; first < kClusterTile; first += 16) {
+    for (int64_t i = first; i < first + 16; ++i) {
+      const int64_t at = i < count ? i : 0;
+      const T* row = x + (ids ? ids[at] : from + at) * d;
+      T norm = 0;
+      for (int64_t j = 0; j < d; ++j) {
+        const T v = row[j] - origin[j];
+        columns[j * kClusterTile + i] = v;
+        norm += v * v;
+      }
+      norms[i] = norm;
+    }
+  }
+}
+
+template <class T>
+void nearest(const PackedCentres<T>& centres, const T* HWY_RESTRICT columns, T* best_out,
+             T* second_out, T* label_out) {
+  const hn::ScalableTag<T> t;
+  using V = hn::Vec<decltype(t)>;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(t)), d = centres.d;
+  const V far = hn::Set(t, std::numeric_limits<T>::infinity());
+  for (int64_t i = 0; i < kClusterTile; i += kGroup * lanes) {
+    V best[kGroup], second[kGroup], label[kGroup];
+    for (int64_t g = 0; g < kGroup; ++g) {
+      best[g] = second[g] = far;
+      label[g] = hn::Zero(t);
+    }
+    const T* HWY_RESTRICT c = centres.values.data();
+    for (int64_t four = 0; four < centres.fours; ++four) {
+      V acc[4][kGroup];
+      for (int64_t r = 0; r < 4; ++r) {
+        const V norm = hn::Set(t, centres.half_norms[static_cast<size_t>(4 * four + r)]);
+        for (int64_t g = 0; g < kGroup; ++g) acc[r][g] = norm;
+      }
+      const T* HWY_RESTRICT p = columns + i;
+      for (int64_t j = 0; j < d; ++j, c += 4, p += kClusterTile) {
+        V v[kGroup];
+        for (int64_t g = 0; g < kGroup; ++g) v[g] = hn::LoadU(t, p + g * lanes);
+        for (int64_t r = 0; r < 4; ++r) {
+          const V w = hn::Set(t, c[r]);
+          for (int64_t g = 0; g < kGroup; ++g) acc[r][g] = hn::NegMulAdd(w, v[g], acc[r][g]);
+        }
+      }
+      for (int64_t r = 0; r < 4; ++r) {
+        const V index = hn::Set(t, static_cast<T>(4 * four + r));
+        for (int64_t g = 0; g < kGroup; ++g) {
+          const auto nearer = hn::Lt(acc[r][g], best[g]);
+          second[g] = hn::Min(second[g], hn::Max(best[g], acc[r][g]));
+          label[g] = hn::IfThenElse(nearer, index, label[g]);
+          best[g] = hn::Min(best[g], acc[r][g]);
+        }
+      }
+    }
+    for (int64_t g = 0; g < kGroup; ++g) {
+      hn::StoreU(best[g], t, best_out + i + g * lanes);
+      hn::StoreU(second[g], t, second_out + i + g * lanes);
+      hn::StoreU(label[g], t, label_out + i + g * lanes);
+    }
+  }
+}
+
+// A vector of doubles from as many values of T.
+template <class D>
+HWY_INLINE hn::Vec<D> as_doubles(D d, const double* p) {
+  return hn::LoadU(d, p);
+}
+template <class D>
+HWY_INLINE hn::Vec<D> as_doubles(D d, const float* p) {
+  return hn::PromoteTo(d, hn::LoadU(hn::Rebind<float, D>(), p));
+}
+
+template <class T>
+void add_rows(const T* x, const T* weights, const T* origin, const int32_t* labels, int64_t begin,
+              int64_t end, int64_t d, double* sums, double* mass) {
+  const hn::ScalableTag<double> t;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(t));
+  for (int64_t i = begin; i < end; ++i) {
+    const int64_t c = labels[i];
+    const double w = weights ? static_cast<double>(weights[i]) : 1.0;
+    const T* row = x + i * d;
+    double* sum = sums + c * d;
+    mass[c] += w;
+    int64_t j = 0;
+    const auto weight = hn::Set(t, w);
+    for (; j + lanes <= d; j += lanes) {
+      const auto v = hn::Sub(as_doubles(t, row + j), as_doubles(t, origin + j));
+      hn::StoreU(hn::MulAdd(weight, v, hn::LoadU(t, sum + j)), t, sum + j);
+    }
+    for (; j < d; ++j) {
+      sum[j] += w * (static_cast<double>(row[j]) - static_cast<double>(origin[j]));
+    }
+  }
+}
+
+template <class T>
+void potential(const T* columns, int64_t d, const T* weights, const T* candidates, int64_t m,
+               bool keep, T* nearest_of, double* potentials) {
+  const hn::ScalableTag<T> t;
+  using V = hn::Vec<decltype(t)>;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(t));
+  for (int64_t a = 0; a < m; ++a) {
+    const T* c = candidates + a * d;
+    V total = hn::Zero(t);
+    for (int64_t i = 0; i < kClusterTile; i += kGroup * lanes) {
+      V square[kGroup];
+      for (int64_t g = 0; g < kGroup; ++g) square[g] = hn::Zero(t);
+      for (int64_t j = 0; j < d; ++j) {
+        const V centre = hn::Set(t, c[j]);
+        for (int64_t g = 0; g < kGroup; ++g) {
+          const V v = hn::Sub(hn::LoadU(t, columns + j * kClusterTile + i + g * lanes), centre);
+          square[g] = hn::MulAdd(v, v, square[g]);
+        }
+      }
+      for (int64_t g = 0; g < kGroup; ++g) {
+        const int64_t at = i + g * lanes;
+        const V least = hn::Min(square[g], hn::LoadU(t, nearest_of + at));
+        if (keep) hn::StoreU(least, t, nearest_of + at);
+        total = hn::MulAdd(least, hn::LoadU(t, weights + at), total);
+      }
+    }
+    potentials[a] += static_cast<double>(hn::GetLane(hn::SumOfLanes(t, total)));
+  }
+}
+
+// Dispatch knows functions, not templates.
+void nearest_f32(const PackedCentres<float>& c, const float* x, float* b, float* s, float* l) {
+  nearest(c, x, b, s, l);
+}
+void nearest_f64(const PackedCentres<double>& c, const double* x, double* b, double* s, double* l) {
+  nearest(c, x, b, s, l);
+}
+void load_f32(const float* x, int64_t d, const float* o, const int64_t* ids, int64_t from,
+              int64_t count, float* columns, float* norms) {
+  load(x, d, o, ids, from, count, columns, norms);
+}
+void load_f64(const double* x, int64_t d, const double* o, const int64_t* ids, int64_t from,
+              int64_t count, double* columns, double* norms) {
+  load(x, d, o, ids, from, count, columns, norms);
+}
+void add_f32(const float* x, const float* w, const float* o, const int32_t* l, int64_t begin,
+             int64_t end, int64_t d, double* sums, double* mass) {
+  add_rows(x, w, o, l, begin, end, d, sums, mass);
+}
+void add_f64(const double* x, const double* w, const double* o, const int32_t* l, int64_t begin,
+             int64_t end, int64_t d, double* sums, double* mass) {
+  add_rows(x, w, o, l, begin, end, d, sums, mass);
+}
+void potential_f32(const float* x, int64_t d, const float* w, const float* c, int64_t m, bool keep,
+                   float* n, double* p) {
+  potential(x, d, w, c, m, keep, n, p);
+}
+void potential_f64(const double* x, int64_t d, const double* w, const double* c, int64_t m,
+                   bool keep, double* n, double* p) {
+  potential(x, d, w, c, m, keep, n, p);
+}
+
+}  // namespace
+}  // namespace HWY_NAMESPACE
+}  // namespace covary::linalg
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace covary::linalg {
+
+HWY_EXPORT(nearest_f32);
+HWY_EXPORT(nearest_f64);
+HWY_EXPORT(load_f32);
+HWY_EXPORT(load_f64);
+HWY_EXPORT(add_f32);
+HWY_EXPORT(add_f64);
+HWY_EXPORT(potential_f32);
+HWY_EXPORT(potential_f64);
+
+template <class T>
+PackedCentres<T>::PackedCentres(const T* centres, int64_t clusters, int64_t columns)
+    : k(clusters), d(columns), fours((clusters + 3) / 4) {
+  values.assign(static_cast<size_t>(4 * fours * d), T(0));
+  half_norms.assign(static_cast<size_t>(4 * fours), std::numeric_limits<T>::infinity());
+  for (int64_t c = 0; c < k; ++c) {
+    double norm = 0;
+    for (int64_t j = 0; j < d; ++j) {
+      const T v = centres[c * d + j];
+      values[static_cast<size_t>((c / 4 * d + j) * 4 + c % 4)] = v;
+      norm += static_cast<double>(v) * static_cast<double>(v);
+    }
+    half_norms[static_cast<size_t>(c)] = static_cast<T>(norm / 2);
+  }
+}
+template struct PackedCentres<float>;
+template struct PackedCentres<double>;
+
+template <>
+void load_tile(const float* x, int64_t d, const float* origin, const int64_t* ids, int64_t from,
+               int64_t count, float* columns, float* norms) {
+  HWY_DYNAMIC_DISPATCH(load_f32)(x, d, origin, ids, from, count, columns, norms);
+}
+template <>
+void load_tile(const double* x, int64_t d, const double* origin, const int64_t* ids, int64_t from,
+               int64_t count, double* columns, double* norms) {
+  HWY_DYNAMIC_DISPATCH(load_f64)(x, d, origin, ids, from, count, columns, norms);
+}
+template <>
+void nearest_in_tile(const PackedCentres<float>& centres, const float* columns, float* best,
+                     float* second, float* label) {
+  HWY_DYNAMIC_DISPATCH(nearest_f32)(centres, columns, best, second, label);
+}
+template <>
+void nearest_in_tile(const PackedCentres<double>& centres, const double* columns, double* best,
+                     double* second, double* label) {
+  HWY_DYNAMIC_DISPATCH(nearest_f64)(centres, columns, best, second, label);
+}
+template <>
+void add_to_centres(const float* x, const float* weights, const float* origin,
+                    const int32_t* labels, int64_t begin, int64_t end, int64_t d, double* sums,
+                    double* mass) {
+  HWY_DYNAMIC_DISPATCH(add_f32)(x, weights, origin, labels, begin, end, d, sums, mass);
+}
+template <>
+void add_to_centres(const double* x, const double* weights, const double* origin,
+                    const int32_t* labels, int64_t begin, int64_t end, int64_t d, double* sums,
+                    double* mass) {
+  HWY_DYNAMIC_DISPATCH(add_f64)(x, weights, origin, labels, begin, end, d, sums, mass);
+}
+template <>
+void potential_of_tile(const float* columns, int64_t d, const float* weights,
+                       const float* candidates, int64_t m, bool keep, float* nearest,
+                       double* potentials) {
+  HWY_DYNAMIC_DISPATCH(potential_f32)
+  (columns, d, weights, candidates, m, keep, nearest, potentials);
+}
+template <>
+void potential_of_tile(const double* columns, int64_t d, const double* weights,
+                       const double* candidates, int64_t m, bool keep, double* nearest,
+                       double* potentials) {
+  HWY_DYNAMIC_DISPATCH(potential_f64)
+  (columns, d, weights, candidates, m, keep, nearest, potentials);
+}
+
+}  // namespace covary::linalg
+#endif

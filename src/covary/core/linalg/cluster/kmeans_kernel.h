@@ -1,0 +1,43 @@
+// The loops of k-means on one tile of points; SIMD by run-time dispatch. Within cluster only.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace covary::linalg {
+
+constexpr int64_t kClusterTile = 256;  // points of a tile, columns [d][kClusterTile]
+
+// Centres in fours: for each four and each column the four values, and |c|^2 / 2; missing ones of
+// the last four have infinite norm.
+template <class T>
+struct PackedCentres {
+  PackedCentres(const T* centres, int64_t k, int64_t d);
+  int64_t k, d, fours;
+  std::vector<T> values, half_norms;
+};
+
+// Rows ids[i] (or from + i when ids is null), less origin, to columns; past count the first row
+// again. norms [kClusterTile] receives |x|^2.
+template <class T>
+void load_tile(const T* x, int64_t d, const T* origin, const int64_t* ids, int64_t from,
+               int64_t count, T* columns, T* norms);
+
+// Of each point of a tile the smallest |c|^2 / 2 - x c, the second smallest, and the index of the
+// smallest as a number.
+template <class T>
+void nearest_in_tile(const PackedCentres<T>& centres, const T* columns, T* best, T* second,
+                     T* label);
+
+// sums[j][label] += weight (x - origin), mass[label] += weight, over rows [begin, end).
+template <class T>
+void add_to_centres(const T* x, const T* weights, const T* origin, const int32_t* labels,
+                    int64_t begin, int64_t end, int64_t d, double* sums, double* mass);
+
+// For k-means++: for each of m candidates [m,d] the sum over a tile of weight min(nearest, squared
+// distance); with m = 1 and keep, nearest takes that minimum.
+template <class T>
+void potential_of_tile(const T* columns, int64_t d, const T* weights, const T* candidates,
+                       int64_t m, bool keep, T* nearest, double* potentials);
+
+}  // namespace covary::linalg

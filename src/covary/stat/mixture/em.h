@@ -1,0 +1,37 @@
+// Expectation-maximisation over rows in memory or in chunks. Within mixture only; see
+// gaussian_mixture.h for what it means.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "covary/stat/mixture/gaussian_mixture_options.h"
+#include "covary/stat/mixture/mixture_state.h"
+#include "covary/stat/mixture/rows.h"
+
+namespace covary::mixture {
+
+// One E-step: sums about the state's means over all rows, missing entries integrated out.
+void expect(const MixtureState& state, const Rows& rows, bool missing, compute::MixtureSums& sums);
+
+struct EmTrace {
+  std::vector<double> mean_log_likelihood;  // before each step, and of the final parameters
+  int64_t steps = 0;                        // M-steps done
+  bool converged = false;
+  int64_t reseeded = 0;          // components set anew at the least likely point
+  std::vector<int64_t> reseeds;  // the steps at which that happened
+  int64_t floored = 0;           // covariances at the floor in the last step
+};
+
+// Steps until the gain is below the tolerance; sums are those of the final parameters.
+EmTrace run_em(const Rows& rows, const ColumnMoments& moments, const VarianceFloor& floor,
+               const GaussianMixtureOptions& options, MixtureState& state,
+               compute::MixtureSums& sums);
+
+// Parameters to begin from: the best of options.starts short runs on options.init_rows rows.
+MixtureState first_state(const Rows& rows, const ColumnMoments& moments, const VarianceFloor& floor,
+                         const GaussianMixtureOptions& options);
+
+compute::CovarianceType covariance_type(const std::string& name);
+
+}  // namespace covary::mixture

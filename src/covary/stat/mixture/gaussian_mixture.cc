@@ -1,0 +1,374 @@
+#include "covary/stat/mixture/gaussian_mixture.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include <ATen/ATen.h>
+#include <Eigen/Cholesky>
+#include <Eigen/Dense>
+
+#include "covary/core/base/error.h"
+#include "covary/core/base/random.h"
+#include "covary/stat/mixture/missing.h"
+
+namespace covary::mixture {
+namespace {
+
+using compute::CovarianceType;
+
+at::Tensor to_tensor(const std::vector<double>& values, at::IntArrayRef shape) {
+  return at::from_blob(const_cast<double*>(values.data()), shape, at::kDouble).clone();
+}
+
+std::vector<double> to_vector(const at::Tensor& t) {
+  const at::Tensor c = t.detach().to(at::kCPU, at::kDouble).contiguous();
+  const double* p = c.data_ptr<double>();
+  return {p, p + c.numel()};
+}
+
+std::vector<int64_t> shape_of(CovarianceType type, int64_t k, int64_t d) {
+  switch (type) {
+    case CovarianceType::kSpherical:
+      return {k};
+    case CovarianceType::kDiagonal:
+      return {k, d};
+    case CovarianceType::kTied:
+      return {d, d};
+    case CovarianceType::kFull:
+      return {k, d, d};
+  }
+  return {};
+}
+
+double log_sum_exp(const double* v, int64_t n) {
+  const double top = *std::max_element(v, v + n);
+  if (!std::isfinite(top)) return top;
+  double sum = 0;
+  for (int64_t i = 0; i < n; ++i) sum += std::exp(v[i] - top);
+  return top + std::log(sum);
+}
+
+}  // namespace
+
+GaussianMixture::GaussianMixture(GaussianMixtureOptions options) : options_(std::move(options)) {
+  options_.check();
+}
+
+void GaussianMixture::need_fit() const {
+  if (state_.k == 0)
+    throw Error(ExitCode::kFailed, "the mixture has no parameters", "mixture",
+                "call fit or set_parameters first");
+}
+
+at::Tensor GaussianMixture::checked_query(const at::Tensor& x) const {
+  need_fit();
+  const at::Tensor rows = checked_rows(x, "data", true);
+  if (rows.size(1) != state_.d)
+    throw Error(ExitCode::kData,
+                "the data have " + std::to_string(rows.size(1)) + " columns, the mixture " +
+                    std::to_string(state_.d),
+                "data");
+  return rows;
+}
+
+GaussianMixture& GaussianMixture::fit(const at::Tensor& x, const at::Tensor& weights) {
+  return fit_rows(Rows(x, weights));
+}
+
+GaussianMixture& GaussianMixture::fit_chunks(const ChunkSource& source) {
+  return fit_rows(Rows(source));
+}
+
+GaussianMixture& GaussianMixture::fit_rows(const Rows& rows) {
+  const ColumnMoments moments = column_moments(rows);
+  if (moments.rows < static_cast<double>(options_.components))
+    throw Error(ExitCode::kData,
+                std::to_string(static_cast<int64_t>(moments.rows)) + " rows cannot make " +
+                    std::to_string(options_.components) + " components",
+                "components", "ask for at most as many components as there are rows");
+  FitReport report;
+  VarianceFloor floor{moments.variance, options_.floor};
+  report.constant_columns = replace_constant(moments.mean, floor.variance);
+  if (options_.init == "given") {
+    need_fit();
+    if (state_.d != rows.columns())
+      throw Error(ExitCode::kData, "the given means have other columns than the data", "means");
+  } else {
+    state_ = first_state(rows, moments, floor, options_);
+  }
+  compute::MixtureSums sums(state_.type, state_.k, state_.d);
+  report.trace = run_em(rows, moments, floor, options_, state_, sums);
+  report.log_likelihood = sums.log_likelihood;
+  report.entropy = std::max(0.0, sums.entropy);
+  report.rows = sums.rows;
+  report.weight = sums.weight;
+  report.parameters = free_parameters(state_.type, state_.k, state_.d);
+  report.criteria =
+      criteria(report.log_likelihood, report.parameters, report.weight, report.entropy);
+  report_ = std::move(report);
+  floor_ = std::move(floor);
+  running_.clear();
+  batches_ = 0;
+  return *this;
+}
+
+GaussianMixture& GaussianMixture::partial_fit(const at::Tensor& x, const at::Tensor& weights) {
+  const Rows rows(x, weights);
+  const ColumnMoments moments = column_moments(rows);
+  if (state_.k == 0) {
+    if (moments.rows < static_cast<double>(options_.components))
+      throw Error(ExitCode::kData, "the first batch has fewer rows than there are components",
+                  "components", "give a longer first batch");
+    floor_ = {moments.variance, options_.floor};
+    report_.constant_columns = replace_constant(moments.mean, floor_.variance);
+    state_ = first_state(rows, moments, floor_, options_);
+  } else if (state_.d != rows.columns()) {
+    throw Error(ExitCode::kData, "the batch has other columns than the mixture", "data");
+  } else if (floor_.variance.empty()) {
+    floor_ = {moments.variance, options_.floor};
+    replace_constant(moments.mean, floor_.variance);
+  }
+  compute::MixtureSums sums(state_.type, state_.k, state_.d);
+  expect(state_, rows, moments.missing, sums);
+  if (!std::isfinite(sums.log_likelihood))
+    throw Error(ExitCode::kFailed, "a row has density 0 in double precision", "mixture",
+                "drop rows far from all others");
+  report_.log_likelihood = sums.log_likelihood;
+  report_.weight = sums.weight;
+  report_.rows = sums.rows;
+  report_.trace.mean_log_likelihood.push_back(sums.log_likelihood / sums.weight);
+  const double gain =
+      running_.empty() ? 1.0 : std::pow(static_cast<double>(batches_ + 2), -options_.online_power);
+  if (running_.empty()) running_.emplace_back(state_.type, state_.k, state_.d);
+  compute::MixtureSums& s = running_.front();
+  const auto blend = [&](std::vector<double>& to, const std::vector<double>& from) {
+    for (size_t i = 0; i < to.size(); ++i) {
+      to[i] = (1 - gain) * to[i] + gain * from[i] / sums.weight;
+    }
+  };
+  blend(s.mass, sums.mass);
+  blend(s.shift, sums.shift);
+  blend(s.scatter, sums.scatter);
+  ++batches_;
+  const std::vector<double> before = state_.means;
+  const MStep step = maximise(s, floor_, options_.least_weight, state_);
+  report_.trace.floored = step.floored;
+  ++report_.trace.steps;
+  // The running sums, about the means as they now are.
+  const int64_t k = state_.k, d = state_.d;
+  for (int64_t c = 0; c < k; ++c) {
+    const double mass = s.mass[static_cast<size_t>(c)];
+    double* shift = s.shift.data() + c * d;
+    std::vector<double> move(static_cast<size_t>(d)), old(shift, shift + d);
+    for (int64_t j = 0; j < d; ++j) {
+      const size_t at = static_cast<size_t>(c * d + j);
+      move[static_cast<size_t>(j)] = state_.means[at] - before[at];
+      shift[j] -= mass * move[static_cast<size_t>(j)];
+    }
+    for (int64_t a = 0; a < d; ++a) {
+      for (int64_t b = 0; b <= a; ++b) {
+        const size_t i = static_cast<size_t>(a), j = static_cast<size_t>(b);
+        const double change = mass * move[i] * move[j] - old[i] * move[j] - move[i] * old[j];
+        if (state_.type == CovarianceType::kFull) {
+          s.scatter[static_cast<size_t>((c * d + a) * d + b)] += change;
+        } else if (state_.type == CovarianceType::kTied) {
+          s.scatter[static_cast<size_t>(a * d + b)] += change;
+        } else if (a == b) {
+          s.scatter[static_cast<size_t>(
+              state_.type == CovarianceType::kSpherical ? c : c * d + a)] += change;
+        }
+      }
+    }
+  }
+  return *this;
+}
+
+GaussianMixture& GaussianMixture::set_parameters(const at::Tensor& weights, const at::Tensor& means,
+                                                 const at::Tensor& covariances) {
+  if (!means.defined() || means.dim() != 2 || means.numel() == 0)
+    throw Error(ExitCode::kData, "must be [k,d]", "means");
+  MixtureState s;
+  s.type = covariance_type(options_.covariance);
+  s.k = means.size(0);
+  s.d = means.size(1);
+  if (!weights.defined() || weights.dim() != 1 || weights.size(0) != s.k)
+    throw Error(ExitCode::kData, "there must be one weight a component", "weights");
+  if (!covariances.defined() || covariances.sizes() != at::IntArrayRef(shape_of(s.type, s.k, s.d)))
+    throw Error(ExitCode::kData,
+                "the shape does not fit " + options_.covariance + " covariances of " +
+                    std::to_string(s.k) + " components in " + std::to_string(s.d) + " dimensions",
+                "covariances");
+  s.means = to_vector(means);
+  s.covariances = to_vector(covariances);
+  const std::vector<double> w = to_vector(weights);
+  double total = 0;
+  for (const double v : w) {
+    if (!(v >= 0) || !std::isfinite(v))
+      throw Error(ExitCode::kData, "a weight is negative or not finite", "weights");
+    total += v;
+  }
+  if (!(total > 0)) throw Error(ExitCode::kData, "all weights are 0", "weights");
+  for (const double v : w) s.log_weights.push_back(std::log(v / total));
+  for (const auto* values : {&s.means, &s.covariances}) {
+    if (!std::all_of(values->begin(), values->end(), [](double v) { return std::isfinite(v); }))
+      throw Error(ExitCode::kData, "a value is not finite",
+                  values == &s.means ? "means" : "covariances");
+  }
+  s.factorise();
+  options_.components = s.k;
+  state_ = std::move(s);
+  running_.clear();
+  batches_ = 0;
+  return *this;
+}
+
+at::Tensor GaussianMixture::score_samples(const at::Tensor& x) const {
+  const at::Tensor rows = checked_query(x);
+  const int64_t n = rows.size(0);
+  at::Tensor out = at::empty({n}, at::kDouble);
+  compute::mixture_scores(state_.view(), rows.data_ptr<double>(), n,
+                          {.log_density = out.data_ptr<double>()});
+  for (const MissingPattern& p : missing_patterns(rows.data_ptr<double>(), n, state_.d)) {
+    const std::vector<double> joint = missing_joint(state_, p, rows.data_ptr<double>());
+    for (size_t i = 0; i < p.rows.size(); ++i) {
+      out.data_ptr<double>()[p.rows[i]] =
+          log_sum_exp(joint.data() + static_cast<int64_t>(i) * state_.k, state_.k);
+    }
+  }
+  return out;
+}
+
+double GaussianMixture::score(const at::Tensor& x, const at::Tensor& weights) const {
+  const at::Tensor s = score_samples(x);
+  const at::Tensor w = checked_weights(weights, s.size(0));
+  if (!w.defined()) return s.mean().item<double>();
+  return (s * w).sum().item<double>() / w.sum().item<double>();
+}
+
+at::Tensor GaussianMixture::predict_proba(const at::Tensor& x) const {
+  const at::Tensor rows = checked_query(x);
+  const int64_t n = rows.size(0), k = state_.k;
+  at::Tensor out = at::empty({n, k}, at::kDouble);
+  double* r = out.data_ptr<double>();
+  compute::mixture_scores(state_.view(), rows.data_ptr<double>(), n, {.responsibilities = r});
+  for (const MissingPattern& p : missing_patterns(rows.data_ptr<double>(), n, state_.d)) {
+    const std::vector<double> joint = missing_joint(state_, p, rows.data_ptr<double>());
+    for (size_t i = 0; i < p.rows.size(); ++i) {
+      const double* own = joint.data() + static_cast<int64_t>(i) * k;
+      const double total = log_sum_exp(own, k);
+      for (int64_t c = 0; c < k; ++c) r[p.rows[i] * k + c] = std::exp(own[c] - total);
+    }
+  }
+  return out;
+}
+
+at::Tensor GaussianMixture::predict(const at::Tensor& x) const {
+  const at::Tensor rows = checked_query(x);
+  const int64_t n = rows.size(0);
+  at::Tensor out = at::empty({n}, at::kLong);
+  compute::mixture_scores(state_.view(), rows.data_ptr<double>(), n,
+                          {.labels = out.data_ptr<int64_t>()});
+  for (const MissingPattern& p : missing_patterns(rows.data_ptr<double>(), n, state_.d)) {
+    const std::vector<double> joint = missing_joint(state_, p, rows.data_ptr<double>());
+    for (size_t i = 0; i < p.rows.size(); ++i) {
+      const auto own = joint.begin() + static_cast<int64_t>(i) * state_.k;
+      out.data_ptr<int64_t>()[p.rows[i]] = std::max_element(own, own + state_.k) - own;
+    }
+  }
+  return out;
+}
+
+at::Tensor GaussianMixture::sample(int64_t n, int64_t seed) const {
+  at::Tensor labels;
+  return sample(n, seed, labels);
+}
+
+at::Tensor GaussianMixture::sample(int64_t n, int64_t seed, at::Tensor& labels) const {
+  need_fit();
+  if (n < 0) throw Error(ExitCode::kUsage, "must not be negative", "n");
+  const int64_t d = state_.d;
+  using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+  std::vector<Matrix> factors;
+  for (int64_t c = 0; c < state_.k; ++c) {
+    const std::vector<double> s = state_.covariance(c);
+    factors.push_back(Eigen::LLT<Matrix>(Eigen::Map<const Matrix>(s.data(), d, d)).matrixL());
+  }
+  const Random which(static_cast<uint64_t>(seed), stream_of("mixture.which"));
+  const Random where(static_cast<uint64_t>(seed), stream_of("mixture.where"));
+  at::Tensor out = at::empty({n, d}, at::kDouble);
+  labels = at::empty({n}, at::kLong);
+  Eigen::VectorXd z(d);
+  for (int64_t i = 0; i < n; ++i) {
+    double left = which.uniform(static_cast<uint64_t>(i));
+    int64_t c = 0;
+    while (c + 1 < state_.k) {
+      left -= std::exp(state_.log_weights[static_cast<size_t>(c)]);
+      if (left < 0) break;
+      ++c;
+    }
+    for (int64_t j = 0; j < d; ++j) z(j) = where.normal(static_cast<uint64_t>(i * d + j));
+    const Eigen::VectorXd y = factors[static_cast<size_t>(c)] * z;
+    for (int64_t j = 0; j < d; ++j) {
+      out.data_ptr<double>()[i * d + j] = state_.means[static_cast<size_t>(c * d + j)] + y(j);
+    }
+    labels.data_ptr<int64_t>()[i] = c;
+  }
+  return out;
+}
+
+GaussianMixture GaussianMixture::of_state(MixtureState state) {
+  GaussianMixture m({.components = state.k});
+  state.factorise();
+  m.state_ = std::move(state);
+  return m;
+}
+
+at::Tensor GaussianMixture::weights() const {
+  need_fit();
+  return to_tensor(state_.log_weights, {state_.k}).exp();
+}
+at::Tensor GaussianMixture::means() const {
+  need_fit();
+  return to_tensor(state_.means, {state_.k, state_.d});
+}
+at::Tensor GaussianMixture::covariances() const {
+  need_fit();
+  return to_tensor(state_.covariances, shape_of(state_.type, state_.k, state_.d));
+}
+
+Selection select_mixture(const at::Tensor& x, const std::vector<int64_t>& components,
+                         const std::vector<std::string>& covariances, const std::string& criterion,
+                         const GaussianMixtureOptions& options, const at::Tensor& weights) {
+  if (criterion != "bic" && criterion != "aic" && criterion != "icl")
+    throw Error(ExitCode::kUsage, "is bic, aic or icl, not '" + criterion + "'", "criterion");
+  if (components.empty() || covariances.empty())
+    throw Error(ExitCode::kUsage, "nothing to choose from", "components");
+  Selection s;
+  double least = std::numeric_limits<double>::infinity();
+  bool least_floored = true;
+  for (const std::string& covariance : covariances) {
+    for (const int64_t k : components) {
+      GaussianMixtureOptions o = options;
+      o.components = k;
+      o.covariance = covariance;
+      GaussianMixture m(o);
+      m.fit(x, weights);
+      const Criteria& c = m.report().criteria;
+      const double value = criterion == "bic" ? c.bic : criterion == "aic" ? c.aic : c.icl;
+      const bool floored = m.report().trace.floored > 0;
+      s.rows.push_back({k, covariance, m.report()});
+      // A likelihood that leans on the floor loses to any that does not.
+      if (s.rows.size() == 1 || std::pair(floored, value) < std::pair(least_floored, least)) {
+        least = value;
+        least_floored = floored;
+        s.best = s.rows.size() - 1;
+        s.model = std::move(m);
+      }
+    }
+  }
+  return s;
+}
+
+}  // namespace covary::mixture

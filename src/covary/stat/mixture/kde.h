@@ -1,0 +1,81 @@
+// Kernel density estimates: p(q) = 1 / (W c_d prod_j h_j) sum_i w_i K(|(q - x_i) / h|).
+//
+//   KernelDensity kde({.bandwidth = "silverman", .rtol = 1e-6});
+//   kde.fit(x);                                  // [n,d]
+//   at::Tensor log_density = kde.score_samples(q);   // [m]
+//   at::Tensor draws = kde.sample(1000, seed), slope = kde.gradient(q);   // d log p / d q, [m,d]
+//
+// K is radial in units of the widths h_j, one a column; c_d is its integral (kde_kernel.h). Rules
+// give h_j = factor * standard deviation (of column j): Scott's and Silverman's factors, improved
+// Sheather-Jones (column by column), or leave-one-out likelihood, which scales Scott's widths
+// together so that the rows' mean log-density without themselves is largest (on at most 2,000 rows,
+// evenly spread, against all). A column that does not vary is given the width 1; widths() and
+// notes() say so.
+//
+// Engines: exact sums all pairs in SIMD tiles; tree is a kd-tree with the bound of kde_tree.h on
+// every density's error, |p - exact| <= rtol * exact + atol; moments (one column, gaussian) is
+// right to 1e-12 relative. auto: exact when rtol = atol = 0 or points are few; else moments where
+// they serve and rtol >= 1e-12; else tree. A density below the smallest double keeps its logarithm;
+// outside the kernel's support it is -inf.
+//
+// Errors: Error(kData) with row and column for missing or infinite entries and bad weights;
+// Error(kUsage) for options; Error(kFailed) before fit.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "covary/stat/mixture/kde_kernel.h"
+#include "covary/stat/mixture/kde_moments.h"
+#include "covary/stat/mixture/kde_options.h"
+#include "covary/stat/mixture/kde_tree.h"
+
+namespace covary::mixture {
+
+class KernelDensity {
+ public:
+  explicit KernelDensity(KernelDensityOptions options = {});
+
+  KernelDensity& fit(const at::Tensor& x, const at::Tensor& weights = {});
+  at::Tensor score_samples(const at::Tensor& q) const;  // log p, [m]
+  double score(const at::Tensor& q) const;              // mean log p
+  at::Tensor gradient(const at::Tensor& q) const;       // [m,d], exact; 0 where p is 0
+  at::Tensor sample(int64_t n, int64_t seed) const;     // [n,d]
+
+  at::Tensor widths() const;  // h [d]
+  const std::vector<std::string>& notes() const { return notes_; }
+  // What auto would take, or the engine forced.
+  std::string engine() const;
+
+ private:
+  void need_fit() const;
+  void build(const std::vector<double>& widths);
+  std::vector<double> scaled_query(const at::Tensor& q, int64_t& m) const;
+  std::vector<double> chosen_widths();
+  double leave_one_out(const std::vector<double>& widths, const std::vector<int64_t>& rows);
+
+  KernelDensityOptions options_;
+  Kernel kernel_ = Kernel::kGaussian;
+  at::Tensor x_;                 // [n,d]
+  std::vector<double> weights_;  // [n]
+  std::vector<double> widths_;   // [d]
+  double log_scale_ = 0;         // -log(W c_d prod h)
+  // Built when first asked for: moments seldom need it.
+  struct LazyTree {
+    std::once_flag once;
+    std::unique_ptr<KdeTree> tree;
+  };
+  const KdeTree& tree() const;
+
+  std::vector<double> scaled_;  // x in bandwidths
+  std::unique_ptr<LazyTree> tree_;
+  std::unique_ptr<LineMoments> moments_;
+  std::vector<std::string> notes_;
+};
+
+}  // namespace covary::mixture

@@ -1,0 +1,245 @@
+#include "covary/stat/mixture/kde_kernel.h"
+
+#include <cmath>
+#include <limits>
+#include <numbers>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "covary/stat/mixture/kde_kernel.cc"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include <hwy/contrib/math/math-inl.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace covary::mixture {
+namespace HWY_NAMESPACE {
+namespace {
+
+namespace hn = hwy::HWY_NAMESPACE;
+using D = hn::ScalableTag<double>;
+using V = hn::Vec<D>;
+constexpr D kD;
+
+// 2^t for t <= 0; 0 below -1000. 2^t = 2^n e^(f ln 2), n the nearest whole number, |f| <= 1/2: the
+// Taylor polynomial of degree 7 is right to 6e-9 of itself, that of degree 12 to rounding.
+template <bool kBrief>
+HWY_INLINE V exp2_negative(V t) {
+  // Adding 1.5 2^52 leaves the whole number in the low bits.
+  const V magic = hn::Set(kD, 6755399441055744.0);
+  const V shifted = hn::Add(t, magic);
+  const V f = hn::Sub(t, hn::Sub(shifted, magic));
+  V p;
+  if constexpr (kBrief) {
+    p = hn::Set(kD, 1.5252733804059841e-05);  // ln(2)^k / k!
+  } else {
+    p = hn::Set(kD, 2.5678435993488206e-11);
+    p = hn::MulAdd(p, f, hn::Set(kD, 4.4455382718708116e-10));
+    p = hn::MulAdd(p, f, hn::Set(kD, 7.0549116208011234e-09));
+    p = hn::MulAdd(p, f, hn::Set(kD, 1.0178086009239699e-07));
+    p = hn::MulAdd(p, f, hn::Set(kD, 1.3215486790144309e-06));
+    p = hn::MulAdd(p, f, hn::Set(kD, 1.5252733804059841e-05));
+  }
+  p = hn::MulAdd(p, f, hn::Set(kD, 1.5403530393381610e-04));
+  p = hn::MulAdd(p, f, hn::Set(kD, 1.3333558146428443e-03));
+  p = hn::MulAdd(p, f, hn::Set(kD, 9.6181291076284771e-03));
+  p = hn::MulAdd(p, f, hn::Set(kD, 5.5504108664821580e-02));
+  p = hn::MulAdd(p, f, hn::Set(kD, 2.4022650695910072e-01));
+  p = hn::MulAdd(p, f, hn::Set(kD, 6.9314718055994531e-01));
+  p = hn::MulAdd(p, f, hn::Set(kD, 1.0));
+  const hn::RebindToSigned<D> integers;
+  const auto exponent = hn::ShiftLeft<52>(hn::BitCast(integers, shifted));
+  const V value = hn::BitCast(kD, hn::Add(hn::BitCast(integers, p), exponent));
+  return hn::IfThenElseZero(hn::Gt(t, hn::Set(kD, -1000.0)), value);
+}
+
+template <Kernel kKernel, bool kBrief>
+HWY_INLINE V kernel_of_square(V s) {
+  const V one = hn::Set(kD, 1.0), zero = hn::Zero(kD);
+  const V log2e = hn::Set(kD, std::numbers::log2e);
+  if constexpr (kKernel == Kernel::kGaussian) {
+    return exp2_negative<kBrief>(hn::Mul(s, hn::Set(kD, -0.5 * std::numbers::log2e)));
+  } else if constexpr (kKernel == Kernel::kEpanechnikov) {
+    return hn::Max(zero, hn::Sub(one, s));
+  } else if constexpr (kKernel == Kernel::kTophat) {
+    return hn::IfThenElseZero(hn::Lt(s, one), one);
+  } else if constexpr (kKernel == Kernel::kExponential) {
+    return exp2_negative<kBrief>(hn::Neg(hn::Mul(hn::Sqrt(s), log2e)));
+  } else if constexpr (kKernel == Kernel::kLinear) {
+    return hn::Max(zero, hn::Sub(one, hn::Sqrt(s)));
+  } else {
+    const V r = hn::Min(hn::Sqrt(s), one);
+    return hn::IfThenElseZero(hn::Lt(s, one),
+                              hn::Cos(kD, hn::Mul(r, hn::Set(kD, std::numbers::pi / 2))));
+  }
+}
+
+// Four queries share a loaded point. kDims: d when known, else 0.
+template <Kernel kKernel, bool kBrief, int kDims>
+HWY_INLINE void add(const double* HWY_RESTRICT x, int64_t stride, const double* HWY_RESTRICT w,
+                    int64_t begin, int64_t end, int64_t dims, const double* queries, int64_t m,
+                    double* sums) {
+  constexpr int64_t kShare = 4;
+  const int64_t d = kDims ? kDims : dims, lanes = static_cast<int64_t>(hn::Lanes(kD));
+  for (int64_t a = 0; a < m; a += kShare) {
+    // Past the last query the last one again; its sums are not kept.
+    const double* q[kShare];
+    for (int64_t b = 0; b < kShare; ++b) q[b] = queries + (a + b < m ? a + b : m - 1) * d;
+    V total[kShare];
+    for (int64_t b = 0; b < kShare; ++b) total[b] = hn::Zero(kD);
+    for (int64_t i = begin; i < end; i += lanes) {
+      V square[kShare];
+      for (int64_t b = 0; b < kShare; ++b) square[b] = hn::Zero(kD);
+      for (int64_t j = 0; j < d; ++j) {
+        const V v = hn::LoadU(kD, x + j * stride + i);
+        for (int64_t b = 0; b < kShare; ++b) {
+          const V z = hn::Sub(v, hn::Set(kD, q[b][j]));
+          square[b] = hn::MulAdd(z, z, square[b]);
+        }
+      }
+      const V weight = hn::LoadU(kD, w + i);
+      for (int64_t b = 0; b < kShare; ++b) {
+        total[b] = hn::MulAdd(weight, kernel_of_square<kKernel, kBrief>(square[b]), total[b]);
+      }
+    }
+    for (int64_t b = 0; b < kShare && a + b < m; ++b) {
+      sums[a + b] += hn::GetLane(hn::SumOfLanes(kD, total[b]));
+    }
+  }
+}
+
+template <Kernel kKernel, bool kBrief>
+HWY_INLINE void add_dims(const double* x, int64_t stride, const double* w, int64_t begin,
+                         int64_t end, int64_t d, const double* q, int64_t m, double* sums) {
+  switch (d) {
+    case 1:
+      return add<kKernel, kBrief, 1>(x, stride, w, begin, end, d, q, m, sums);
+    case 2:
+      return add<kKernel, kBrief, 2>(x, stride, w, begin, end, d, q, m, sums);
+    case 3:
+      return add<kKernel, kBrief, 3>(x, stride, w, begin, end, d, q, m, sums);
+    default:
+      return add<kKernel, kBrief, 0>(x, stride, w, begin, end, d, q, m, sums);
+  }
+}
+
+void add_kernels_simd(Kernel kernel, const double* x, int64_t stride, const double* w,
+                      int64_t begin, int64_t end, int64_t d, const double* q, int64_t m, bool brief,
+                      double* sums) {
+  switch (kernel) {
+    case Kernel::kGaussian:
+      return brief ? add_dims<Kernel::kGaussian, true>(x, stride, w, begin, end, d, q, m, sums)
+                   : add_dims<Kernel::kGaussian, false>(x, stride, w, begin, end, d, q, m, sums);
+    case Kernel::kEpanechnikov:
+      return add<Kernel::kEpanechnikov, false, 0>(x, stride, w, begin, end, d, q, m, sums);
+    case Kernel::kTophat:
+      return add<Kernel::kTophat, false, 0>(x, stride, w, begin, end, d, q, m, sums);
+    case Kernel::kExponential:
+      return add<Kernel::kExponential, false, 0>(x, stride, w, begin, end, d, q, m, sums);
+    case Kernel::kLinear:
+      return add<Kernel::kLinear, false, 0>(x, stride, w, begin, end, d, q, m, sums);
+    case Kernel::kCosine:
+      return add<Kernel::kCosine, false, 0>(x, stride, w, begin, end, d, q, m, sums);
+  }
+}
+
+}  // namespace
+}  // namespace HWY_NAMESPACE
+}  // namespace covary::mixture
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace covary::mixture {
+
+HWY_EXPORT(add_kernels_simd);
+
+void add_kernels(Kernel kernel, const double* x, int64_t stride, const double* weights,
+                 int64_t begin, int64_t end, int64_t d, const double* queries, int64_t m,
+                 bool brief, double* sums) {
+  HWY_DYNAMIC_DISPATCH(add_kernels_simd)
+  (kernel, x, stride, weights, begin, end, d, queries, m, brief, sums);
+}
+
+Kernel kernel_of(const std::string& name) {
+  if (name == "epanechnikov") return Kernel::kEpanechnikov;
+  if (name == "tophat") return Kernel::kTophat;
+  if (name == "exponential") return Kernel::kExponential;
+  if (name == "linear") return Kernel::kLinear;
+  if (name == "cosine") return Kernel::kCosine;
+  return Kernel::kGaussian;
+}
+
+double kernel_at(Kernel kernel, double s) {
+  const double r = std::sqrt(s);
+  switch (kernel) {
+    case Kernel::kGaussian:
+      return std::exp(-0.5 * s);
+    case Kernel::kEpanechnikov:
+      return s < 1 ? 1 - s : 0;
+    case Kernel::kTophat:
+      return s < 1 ? 1 : 0;
+    case Kernel::kExponential:
+      return std::exp(-r);
+    case Kernel::kLinear:
+      return s < 1 ? 1 - r : 0;
+    case Kernel::kCosine:
+      return s < 1 ? std::cos(std::numbers::pi / 2 * r) : 0;
+  }
+  return 0;
+}
+
+double kernel_slope(Kernel kernel, double s) {
+  const double r = std::sqrt(s);
+  switch (kernel) {
+    case Kernel::kGaussian:
+      return -0.5 * std::exp(-0.5 * s);
+    case Kernel::kEpanechnikov:
+      return s < 1 ? -1 : 0;
+    case Kernel::kTophat:
+      return 0;
+    case Kernel::kExponential:
+      return r > 0 ? -0.5 * std::exp(-r) / r : 0;
+    case Kernel::kLinear:
+      return r > 0 && r < 1 ? -0.5 / r : 0;
+    case Kernel::kCosine:
+      return r > 0 && r < 1 ? -std::numbers::pi / 4 * std::sin(std::numbers::pi / 2 * r) / r : 0;
+  }
+  return 0;
+}
+
+double kernel_log_volume(Kernel kernel, int64_t dims) {
+  const double d = static_cast<double>(dims), pi = std::numbers::pi;
+  const double log_ball = d / 2 * std::log(pi) - std::lgamma(d / 2 + 1);  // of the unit ball
+  switch (kernel) {
+    case Kernel::kGaussian:
+      return d / 2 * std::log(2 * pi);
+    case Kernel::kEpanechnikov:
+      return log_ball + std::log(2 / (d + 2));
+    case Kernel::kTophat:
+      return log_ball;
+    case Kernel::kExponential:
+      return log_ball + std::lgamma(d + 1);
+    case Kernel::kLinear:
+      return log_ball - std::log(d + 1);
+    case Kernel::kCosine: {
+      // d times the integral of u^(d-1) cos(pi u / 2) over [0, 1]: by parts it would cancel, so by
+      // the cosine's series, whose terms fall fast.
+      double sum = 0, term = 1;
+      for (int i = 0; i < 30; ++i) {
+        sum += term / (d + 2 * i);
+        term *= -(pi / 2) * (pi / 2) / ((2 * i + 1) * (2 * i + 2));
+      }
+      return log_ball + std::log(d * sum);
+    }
+  }
+  return 0;
+}
+
+double kernel_radius(Kernel kernel) {
+  return kernel == Kernel::kGaussian || kernel == Kernel::kExponential
+             ? std::numeric_limits<double>::infinity()
+             : 1.0;
+}
+
+}  // namespace covary::mixture
+#endif

@@ -1,0 +1,49 @@
+#include "covary/stat/mixture/kde_options.h"
+
+#include <cmath>
+#include <cstdlib>
+
+#include "covary/core/base/error.h"
+
+namespace covary::mixture {
+
+void KernelDensityOptions::describe(OptionList& o) {
+  o.add("kernel", &kernel, "shape of the kernel")
+      .choices({"gaussian", "epanechnikov", "tophat", "exponential", "linear", "cosine"})
+      .common();
+  o.add("bandwidth", &bandwidth, "rule, or a width in the data's unit")
+      .suggestions({"scott", "silverman", "isj", "loo"})
+      .common();
+  o.add("rtol", &rtol, "relative error allowed of each density").range(0, 1).common();
+  o.add("atol", &atol, "absolute error allowed of each density").range(0, 1e300);
+  o.add("engine", &engine, "how sums are taken").choices({"auto", "exact", "tree", "moments"});
+}
+
+void KernelDensityOptions::check() const {
+  const auto refuse = [](const std::string& what, const char* field) {
+    throw Error(ExitCode::kUsage, what, field);
+  };
+  if (kernel != "gaussian" && kernel != "epanechnikov" && kernel != "tophat" &&
+      kernel != "exponential" && kernel != "linear" && kernel != "cosine") {
+    refuse("is gaussian, epanechnikov, tophat, exponential, linear or cosine", "kernel");
+  }
+  if (bandwidth != "scott" && bandwidth != "silverman" && bandwidth != "isj" &&
+      bandwidth != "loo") {
+    char* end = nullptr;
+    const double h = std::strtod(bandwidth.c_str(), &end);
+    if (bandwidth.empty() || *end != 0 || !(h > 0) || !std::isfinite(h)) {
+      refuse("is scott, silverman, isj, loo or a number above 0, not '" + bandwidth + "'",
+             "bandwidth");
+    }
+  }
+  if (!(rtol >= 0 && rtol <= 1)) refuse("must be in [0, 1]", "rtol");
+  if (!(atol >= 0)) refuse("must not be negative", "atol");
+  if (engine != "auto" && engine != "exact" && engine != "tree" && engine != "moments") {
+    refuse("is auto, exact, tree or moments", "engine");
+  }
+  if (engine == "moments" && kernel != "gaussian") {
+    refuse("moments are those of the gaussian kernel", "engine");
+  }
+}
+
+}  // namespace covary::mixture

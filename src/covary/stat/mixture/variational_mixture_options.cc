@@ -1,0 +1,43 @@
+#include "covary/stat/mixture/variational_mixture_options.h"
+
+#include "covary/core/base/error.h"
+
+namespace covary::mixture {
+
+void VariationalMixtureOptions::describe(OptionList& o) {
+  o.add("components", &components, "most components there can be").range(1, 1e6).common();
+  o.add("prior", &prior, "prior of the weights").choices({"process", "dirichlet"}).common();
+  o.add("concentration", &concentration, "concentration of the weights' prior")
+      .range(1e-12, 1e12)
+      .common();
+  o.add("mean_strength", &mean_strength, "rows that the prior mean counts as").range(1e-12, 1e12);
+  o.add("degrees", &degrees, "degrees of freedom of the Wishart prior, less d - 1").range(2, 1e12);
+  o.add("prior_share", &prior_share, "prior covariance, as a share of the data's variances")
+      .range(1e-9, 1e9);
+  o.add("starts", &starts, "seeds tried for each number of first clusters")
+      .range(1, 10000)
+      .common();
+  o.add("steps", &steps, "steps at most").range(1, 1e9).common();
+  o.add("tolerance", &tolerance, "stop when a step raises the bound by less")
+      .range(0, 1e9)
+      .unit("nats")
+      .common();
+  o.add("seed", &seed, "seed").common();
+}
+
+void VariationalMixtureOptions::check() const {
+  const auto refuse = [](const char* what, const char* field) {
+    throw Error(ExitCode::kUsage, what, field);
+  };
+  if (components < 1) refuse("must be at least 1", "components");
+  if (prior != "process" && prior != "dirichlet") refuse("is process or dirichlet", "prior");
+  if (!(concentration > 0)) refuse("must be above 0", "concentration");
+  if (!(mean_strength > 0)) refuse("must be above 0", "mean_strength");
+  if (!(degrees > 2)) refuse("must be above 2", "degrees");
+  if (!(prior_share > 0)) refuse("must be above 0", "prior_share");
+  if (starts < 1) refuse("must be at least 1", "starts");
+  if (steps < 1) refuse("must be at least 1", "steps");
+  if (!(tolerance >= 0)) refuse("must not be negative", "tolerance");
+}
+
+}  // namespace covary::mixture

@@ -1,0 +1,28 @@
+// Options of variational mixtures; see variational_mixture.h.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "covary/core/base/options.h"
+
+namespace covary::mixture {
+
+struct VariationalMixtureOptions {
+  int64_t components = 20;        // truncation: the most components there can be
+  std::string prior = "process";  // of the weights: process (stick breaking) | dirichlet (finite)
+  double concentration = 1.0;     // gamma of the process; alpha of each weight of the Dirichlet
+  double mean_strength = 0.01;    // beta_0: the prior mean counts as this many rows
+  double degrees = 3;             // nu_0 - d + 1 of the Wishart prior, above 2
+  double prior_share = 0.1;       // prior mean of a covariance, as a share of the data's variances
+  int64_t starts = 1;  // seeds tried for each number of first clusters (1 to 8, then by quarters up
+                       // to components); the run of the largest bound is kept
+  int64_t steps = 2000;     // at most
+  double tolerance = 1e-8;  // nats a row; stop when a step raises the bound by less
+  int64_t seed = 42;
+
+  void describe(OptionList& o);
+  void check() const;
+};
+
+}  // namespace covary::mixture

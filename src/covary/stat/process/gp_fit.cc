@@ -1,0 +1,95 @@
+// The fit: first guesses by the data, a competition on a sample, one search on everything.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "covary/core/base/error.h"
+#include "covary/core/base/random.h"
+#include "covary/stat/process/gp.h"
+#include "covary/stat/process/start.h"
+
+namespace covary::stat {
+namespace {
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+}  // namespace
+
+void GaussianProcess::fit(const GpOptions& options) {
+  std::vector<double> lower, upper;
+  kernel_.bounds(&lower, &upper);
+  const std::vector<double> first = kernel_.pack();
+  if (first.empty()) return;
+  linalg::CholeskyReport failure;
+  failure.done = true;
+
+  const auto search = [&](const GpData& data, const std::vector<double>& start,
+                          const numeric::LbfgsOptions& how) {
+    MarginalLikelihood likelihood(data, options.memory_limit);
+    Kernel kernel = kernel_;
+    std::vector<double> all(kernel.parameters().size());
+    return numeric::minimise(
+        [&](std::span<const double> logs, std::span<double> gradient) {
+          kernel.unpack(logs);
+          const MarginalValue v = likelihood.evaluate(kernel, all);
+          if (!v.report.done) {
+            failure = v.report;
+            return kInfinity;
+          }
+          const double prior = kernel.log_prior(all);
+          const std::vector<double> packed = kernel.pack_gradient(all);
+          for (size_t i = 0; i < packed.size(); ++i) gradient[i] = -packed[i];
+          return -(v.log_likelihood + prior);
+        },
+        start, lower, upper, how);
+  };
+
+  // The first guess by the data, then shorter and longer scales, then others at random.
+  std::vector<double> start = first;
+  if (options.starts > 1) {
+    const GpData sample = data_.n > options.sample
+                              ? data_.sample(options.sample, static_cast<uint64_t>(options.seed))
+                              : data_;
+    numeric::LbfgsOptions brief = options.search;
+    brief.iterations = std::min<int64_t>(brief.iterations, 20);
+    const Random random(static_cast<uint64_t>(options.seed), stream_of("process.starts"));
+    double best = kInfinity;
+    for (int64_t s = 0; s < options.starts; ++s) {
+      std::vector<double> trial = first;
+      size_t i = 0;
+      for (const KernelParameter& p : kernel_.parameters()) {
+        if (p.fixed || p.tied_to >= 0) continue;
+        const bool scale =
+            p.role == ParameterRole::kLengthscale || p.role == ParameterRole::kPeriod;
+        const double shift = s == 0   ? 0
+                             : s == 1 ? (scale ? -1.5 : 0)
+                             : s == 2 ? (scale ? 1.0 : 0)
+                                      : 1.5 * random.normal(static_cast<uint64_t>(s) * 10007 + i);
+        trial[i] = std::clamp(trial[i] + shift, lower[i], upper[i]);
+        ++i;
+      }
+      const numeric::Optimum o = search(sample, trial, brief);
+      report_.evaluations += o.evaluations;
+      if (o.value < best) {
+        best = o.value;
+        start = o.x;
+      }
+    }
+  }
+  const numeric::Optimum o = search(data_, start, options.search);
+  if (o.value == kInfinity) failure.check("kernel matrix");
+  kernel_.unpack(o.x);
+  report_.fitted = true;
+  report_.ending = o.ending;
+  report_.gradient_norm = o.gradient_norm;
+  report_.iterations = o.iterations;
+  report_.evaluations += o.evaluations;
+  int64_t index = 0;
+  for (const KernelParameter& p : kernel_.parameters()) {
+    if (p.fixed || p.tied_to >= 0) continue;
+    if (std::find(o.at_bound.begin(), o.at_bound.end(), index) != o.at_bound.end()) {
+      report_.at_bound.push_back(p.name);
+    }
+    ++index;
+  }
+}
+
+}  // namespace covary::stat

@@ -1,0 +1,148 @@
+#include "covary/stat/process/marginal.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numbers>
+
+#include <ATen/ATen.h>
+
+#include "covary/core/base/error.h"
+
+namespace covary::stat {
+namespace {
+
+// Builds K in the buffer and factors it.
+void build(const Kernel& kernel, const GpGroup& group, PosteriorFactor* f) {
+  const int64_t n = group.count(), stride = padded_stride(n);
+  f->factor = {f->buffer.data_ptr<double>(), n, stride};
+  kernel.matrix(group.x.data(), n, f->factor.data, stride);
+  for (size_t i = 0; i < group.noise.size(); ++i) {
+    f->factor.row(static_cast<int64_t>(i))[i] += group.noise[i];
+  }
+  f->report = linalg::cholesky(f->factor);
+}
+
+double dot(const double* a, const double* b, int64_t n) {
+  double s = 0;
+  for (int64_t i = 0; i < n; ++i) s += a[i] * b[i];
+  return s;
+}
+
+// The weights 1/2 (sum over outputs of a a' - outputs K^-1), tile by tile.
+class GradientWeights {
+ public:
+  GradientWeights(const linalg::Matrix& inverse, const std::vector<double>& alpha, int64_t outputs)
+      : inverse_(inverse), alpha_(alpha), outputs_(outputs) {}
+  void operator()(const compute::PairBlock& t, double* w) const {
+    const double half = 0.5 * static_cast<double>(outputs_);
+    for (int64_t i = 0; i < t.rows; ++i) {
+      const int64_t row = t.row + i;
+      double* out = w + i * t.columns;
+      const int64_t below = std::clamp<int64_t>(row + 1 - t.column, 0, t.columns);
+      for (int64_t j = 0; j < below; ++j) out[j] = -half * inverse_.row(row)[t.column + j];
+      for (int64_t j = below; j < t.columns; ++j) out[j] = -half * inverse_.row(t.column + j)[row];
+      for (int64_t o = 0; o < outputs_; ++o) {
+        const double* a = alpha_.data() + o * inverse_.n;
+        const double scaled = 0.5 * a[row];
+        for (int64_t j = 0; j < t.columns; ++j) out[j] += scaled * a[t.column + j];
+      }
+    }
+  }
+
+ private:
+  const linalg::Matrix& inverse_;
+  const std::vector<double>& alpha_;
+  int64_t outputs_;
+};
+
+}  // namespace
+
+int64_t padded_stride(int64_t n) {
+  const int64_t lines = (n + 7) / 8 * 8;
+  return lines % 512 == 0 ? lines + 8 : lines;
+}
+
+void solve_group(const GpGroup& group, int64_t p, PosteriorFactor* f) {
+  const int64_t n = group.count(), outputs = group.width();
+  f->basis = group.basis;
+  linalg::forward(f->factor, f->basis.data(), p);
+  f->gram.assign(static_cast<size_t>(p * p), 0.0);
+  for (int64_t a = 0; a < p; ++a) {
+    for (int64_t b = 0; b < p; ++b) {
+      f->gram[static_cast<size_t>(a * p + b)] =
+          dot(f->basis.data() + a * n, f->basis.data() + b * n, n);
+    }
+  }
+  const linalg::Matrix gram{f->gram.data(), p, p};
+  linalg::cholesky(gram).check("normal equations of the mean");
+  f->alpha = group.y;
+  linalg::forward(f->factor, f->alpha.data(), outputs);
+  f->coefficients.assign(static_cast<size_t>(outputs * p), 0.0);
+  const double log_determinant = linalg::log_determinant(f->factor);
+  f->log_likelihood = 0;
+  for (int64_t o = 0; o < outputs; ++o) {
+    double* z = f->alpha.data() + o * n;
+    double* b = f->coefficients.data() + o * p;
+    for (int64_t a = 0; a < p; ++a) b[a] = dot(f->basis.data() + a * n, z, n);
+    linalg::forward(gram, b, p > 0 ? 1 : 0);
+    linalg::backward(gram, b, p > 0 ? 1 : 0);
+    for (int64_t a = 0; a < p; ++a) {
+      for (int64_t i = 0; i < n; ++i) z[i] -= b[a] * f->basis[static_cast<size_t>(a * n + i)];
+    }
+    f->log_likelihood -= 0.5 * dot(z, z, n) + 0.5 * log_determinant +
+                         0.5 * static_cast<double>(n) * std::log(2 * std::numbers::pi);
+  }
+  linalg::backward(f->factor, f->alpha.data(), outputs);
+}
+
+PosteriorFactor factorise(const Kernel& kernel, const GpData& data, const GpGroup& group) {
+  PosteriorFactor f;
+  f.buffer = at::empty({group.count(), padded_stride(group.count())}, at::kDouble);
+  build(kernel, group, &f);
+  f.report.check("kernel matrix");
+  solve_group(group, data.coefficients(), &f);
+  return f;
+}
+
+MarginalLikelihood::MarginalLikelihood(const GpData& data, int64_t memory_limit) : data_(data) {
+  int64_t largest = 0;
+  for (const GpGroup& g : data.groups) largest = std::max(largest, g.count());
+  const double bytes =
+      8.0 * static_cast<double>(largest) * static_cast<double>(padded_stride(largest));
+  if (bytes > static_cast<double>(memory_limit)) {
+    throw Error(ExitCode::kFailed,
+                "the kernel matrix of " + std::to_string(largest) + " rows takes " +
+                    std::to_string(static_cast<int64_t>(bytes / 1e6)) +
+                    " MB, more than the limit of " + std::to_string(memory_limit / 1000000) + " MB",
+                "process", "raise memory_limit, or fit fewer rows");
+  }
+  buffer_ = at::empty({largest, padded_stride(largest)}, at::kDouble);
+}
+
+MarginalValue MarginalLikelihood::evaluate(const Kernel& kernel, std::span<double> gradient) {
+  MarginalValue result;
+  std::fill(gradient.begin(), gradient.end(), 0.0);
+  std::vector<double> part(gradient.size());
+  for (const GpGroup& group : data_.groups) {
+    PosteriorFactor f;
+    f.buffer = buffer_;
+    build(kernel, group, &f);
+    if (!f.report.done) {
+      return {-std::numeric_limits<double>::infinity(), f.report};
+    }
+    if (&group == &data_.groups.front() || f.report.jitter > result.report.jitter) {
+      result.report = f.report;
+    }
+    solve_group(group, data_.coefficients(), &f);
+    result.log_likelihood += f.log_likelihood;
+    if (gradient.empty()) continue;
+    linalg::inverse(f.factor);
+    kernel.contract(group.x.data(), group.count(),
+                    GradientWeights(f.factor, f.alpha, group.width()), part);
+    for (size_t p = 0; p < part.size(); ++p) gradient[p] += part[p];
+  }
+  return result;
+}
+
+}  // namespace covary::stat

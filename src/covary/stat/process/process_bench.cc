@@ -1,0 +1,134 @@
+// Seconds of what a fit repeats. `marginal` is one marginal likelihood with gradient of an ARD
+// kernel in 8 dimensions; `potrf_potri` the factorisation and inverse alone, by the BLAS on one
+// thread, as the floor: n^3 flops. `build` fills a kernel matrix in 2 dimensions. `markov` is one
+// pass over a series of a million points.
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include <benchmark/benchmark.h>
+
+#include <ATen/ATen.h>
+
+#include "covary/core/base/random.h"
+#include "covary/core/base/threads.h"
+#include "covary/core/linalg/blas.h"
+#include "covary/stat/process/marginal.h"
+#include "covary/stat/process/state_space.h"
+
+namespace covary::stat {
+namespace {
+
+// The arrays of bench/peers/gp.py: multiples of roots of primes, without their whole part.
+at::Tensor points(int64_t n, int64_t d) {
+  static constexpr double kPrimes[] = {2, 3, 5, 7, 11, 13, 17, 19};
+  at::Tensor x = at::empty({n, d}, at::kDouble);
+  for (int64_t i = 0; i < n; ++i) {
+    for (int64_t k = 0; k < d; ++k) {
+      double whole;
+      x.data_ptr<double>()[i * d + k] =
+          std::modf(static_cast<double>(i + 1) * std::sqrt(kPrimes[k]), &whole);
+    }
+  }
+  return x;
+}
+
+void marginal(benchmark::State& state, const char* text) {
+  const int64_t n = state.range(0);
+  set_threads(static_cast<int>(state.range(1)));
+  const at::Tensor x = points(n, 8);
+  const at::Tensor y =
+      (x.sum(1) * 2).sin() + 0.1 * (37 * at::arange(n, at::TensorOptions(at::kDouble))).cos();
+  const GpData data = GpData::from(x, y, {}, Mean::kZero);
+  const Kernel kernel = Kernel::parse(text, 8);
+  MarginalLikelihood likelihood(data, int64_t{1} << 34);
+  std::vector<double> gradient(kernel.parameters().size());
+  for (auto _ : state) {
+    state.counters["log_likelihood"] = likelihood.evaluate(kernel, gradient).log_likelihood;
+  }
+  for (size_t p = 0; p < gradient.size(); ++p) {
+    state.counters["g" + std::to_string(p)] = gradient[p];
+  }
+  set_threads(0);
+}
+BENCHMARK_CAPTURE(marginal, rbf, "const(1)*rbf(ard,lengthscale=1) + white(0.1)")
+    ->ArgNames({"n", "threads"})
+    ->ArgsProduct({{1000, 2000, 5000}, {1}})
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(marginal, matern52, "const(1)*matern52(ard,lengthscale=1) + white(0.1)")
+    ->ArgNames({"n", "threads"})
+    ->ArgsProduct({{1000, 2000}, {1, 2}})
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+
+void potrf_potri(benchmark::State& state) {
+  const int64_t n = state.range(0);
+  const at::Tensor x = points(n, 8);
+  const Kernel kernel = Kernel::parse("rbf + white(0.1)", 8);
+  at::Tensor k = at::empty({n, padded_stride(n)}, at::kDouble), copy = k.clone();
+  kernel.matrix(x.const_data_ptr<double>(), n, k.data_ptr<double>(), padded_stride(n));
+  const linalg::OneBlasThread one;
+  for (auto _ : state) {
+    state.PauseTiming();
+    copy.copy_(k);
+    state.ResumeTiming();
+    linalg::potrf(n, copy.data_ptr<double>(), padded_stride(n));
+    linalg::potri(n, copy.data_ptr<double>(), padded_stride(n));
+  }
+}
+BENCHMARK(potrf_potri)
+    ->ArgName("n")
+    ->Arg(1000)
+    ->Arg(2000)
+    ->Arg(5000)
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+
+void build(benchmark::State& state, const char* text) {
+  const int64_t n = state.range(0);
+  set_threads(static_cast<int>(state.range(1)));
+  const at::Tensor x = points(n, 2);
+  const Kernel kernel = Kernel::parse(text, 2);
+  at::Tensor k = at::empty({n, padded_stride(n)}, at::kDouble);
+  for (auto _ : state) {
+    kernel.matrix(x.const_data_ptr<double>(), n, k.data_ptr<double>(), padded_stride(n));
+  }
+  set_threads(0);
+}
+BENCHMARK_CAPTURE(build, rbf, "rbf(0.3)")
+    ->ArgNames({"n", "threads"})
+    ->Args({10000, 1})
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(build, matern52, "matern52(0.3)")
+    ->ArgNames({"n", "threads"})
+    ->Args({10000, 1})
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+
+void markov(benchmark::State& state) {
+  const size_t n = 1000000;
+  std::vector<double> t(n), y(n), mean(n), variance(n);
+  for (size_t i = 0; i < n; ++i) {
+    t[i] = (i == 0 ? 0 : t[i - 1]) + 0.02 * Random(2).uniform(i);
+    y[i] = std::sin(t[i]) + 0.1 * Random(3).normal(i);
+  }
+  const MarkovModel model{static_cast<MarkovKind>(state.range(0)), 1, 1, 0.1};
+  MarkovGradient g;
+  for (auto _ : state) {
+    if (state.range(1) == 2) {
+      benchmark::DoNotOptimize(markov_smooth(model, t, y, {}, mean, variance));
+    } else {
+      benchmark::DoNotOptimize(
+          markov_log_likelihood(model, t, y, {}, state.range(1) == 1 ? &g : nullptr));
+    }
+  }
+}
+BENCHMARK(markov)
+    ->ArgNames({"kind", "what"})  // matern 1/2, 3/2, 5/2; value, with gradient, smoother
+    ->ArgsProduct({{0, 1, 2}, {0, 1, 2}})
+    ->Unit(benchmark::kMillisecond);
+
+}  // namespace
+}  // namespace covary::stat

@@ -1,0 +1,99 @@
+// Matern processes of one variable in time linear in the number of points: likelihood, gradient,
+// smoothing and prediction by the Kalman filter of the equivalent stochastic differential equation.
+//
+//   auto gp = stat::fit_markov(t, y, {.kernel = "matern32"});   // t [n] in any order, y [n]
+//   auto [mean, variance] = gp.predict(ts);                     // of the function at ts [s]
+//   double l = markov_log_likelihood(model, t, y, {}, &slope);  // spans, t ascending
+//
+// The model is y_i = f(t_i) + noise, f with mean 0 and covariance variance * k(|t - t'| / length)
+// of Matern 1/2, 3/2 or 5/2: exactly the dense process of the same parameters, at O(n) cost (about
+// 40 ns a point for Matern 3/2, 60 with the gradient). Any gaps, repeated times, NaN in y
+// = missing, a noise variance a point beside the common one. Serial: the same bits always.
+//
+// The state is (f, f' / r, f'' / r^2), r the rate sqrt(2 v) / length: its transition over a gap D
+// depends on x = r D alone, so no scale of time or y overflows. Process noise is formed from sums of
+// positive terms (incomplete gamma functions), not as P - A P A', which cancels for short gaps.
+// The gradient carries derivatives through the filter (forward mode, compile-time size).
+// Source: Hartikainen and Sarkka 2010 (state form); Sarkka and Solin 2019, chapters 6 and 12;
+// Bierman 1973 (smoother without an inverse); all checked against the dense form to 1e-8.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "covary/core/numeric/optimise/lbfgs.h"
+#include "covary/stat/process/state_space_options.h"
+
+namespace covary::stat {
+
+enum class MarkovKind { kMatern12, kMatern32, kMatern52 };
+MarkovKind markov_kind_of(const std::string& name);  // "matern12", "matern32", "matern52"
+
+struct MarkovModel {
+  MarkovKind kind = MarkovKind::kMatern32;
+  double variance = 1;  // of f, units of y^2, > 0
+  double length = 1;    // units of t, > 0
+  double noise = 0.1;   // variance of every y, units of y^2, >= 0
+};
+
+// By the logarithms of the parameters.
+struct MarkovGradient {
+  double variance = 0, length = 0, noise = 0;
+};
+
+// Log density of y (without its NaN) at ascending times; extra: noise variances a point, or empty.
+// -infinity when two equal times carry no noise. gradient may be null. n doubles of input, no other
+// memory that grows with n. Sizes and order are the caller's duty.
+double markov_log_likelihood(const MarkovModel& model, std::span<const double> t,
+                             std::span<const double> y, std::span<const double> extra,
+                             MarkovGradient* gradient);
+
+// Posterior of f at every t, those with missing y among them. 9 n doubles of memory at most.
+// Returns the log likelihood.
+double markov_smooth(const MarkovModel& model, std::span<const double> t, std::span<const double> y,
+                     std::span<const double> extra, std::span<double> mean,
+                     std::span<double> variance);
+
+struct MarkovReport {
+  MarkovModel model;
+  double log_likelihood = 0;
+  bool fitted = false;
+  numeric::Ending ending = numeric::Ending::kConverged;
+  double gradient_norm = 0;  // nats per unit of a logarithm
+  int64_t iterations = 0, evaluations = 0;
+  std::vector<std::string> at_bound;
+};
+
+struct MarkovPrediction {
+  at::Tensor mean, variance;  // [s]
+};
+
+class MarkovProcess {
+ public:
+  // t [n] doubles, finite, any order; y [n], NaN = missing; noise [n] variances or undefined.
+  // Throws Error(kData) naming the row for bad values, no rows, no value in y, or times that are
+  // all equal (n >= 2); Error(kUsage) for shapes and options; Error(kFailed) when no parameters give
+  // a finite likelihood.
+  MarkovProcess(const at::Tensor& t, const at::Tensor& y, const MarkovOptions& options = {},
+                const at::Tensor& noise = {});
+
+  // ts [s] in any order; noise: of a new value, not of f. O((n + s) log(n + s)).
+  MarkovPrediction predict(const at::Tensor& ts, bool noise = false) const;
+  const MarkovReport& report() const { return report_; }
+
+ private:
+  void fit(const MarkovOptions& options);
+  std::vector<double> t_, y_, extra_;  // ascending in time
+  MarkovReport report_;
+};
+
+inline MarkovProcess fit_markov(const at::Tensor& t, const at::Tensor& y,
+                                const MarkovOptions& options = {}, const at::Tensor& noise = {}) {
+  return MarkovProcess(t, y, options, noise);
+}
+
+}  // namespace covary::stat
