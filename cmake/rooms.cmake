@@ -5,7 +5,7 @@
 #   covary_options every *_options.cc          no torch: what the launcher needs to check a command line
 #   covary_core    compute linalg geometry data nn eval
 #   covary_splat   scene render fit
-#   covary_stat    process mixture
+#   covary_stat    process mixture filter
 #   covary_verbs   cli/verbs, studies          the shared library that the launcher opens when a verb works
 #   covary         cli                         the launcher: grammar and help, no torch
 
@@ -95,7 +95,7 @@ target_compile_definitions(covary_core PUBLIC "HWY_DISABLED_TARGETS=(HWY_SSSE3|H
 covary_library(covary_splat STATIC splat/scene splat/render splat/fit)
 target_link_libraries(covary_splat PUBLIC covary_core)
 
-covary_library(covary_stat STATIC stat/process stat/mixture)
+covary_library(covary_stat STATIC stat/process stat/mixture stat/filter)
 target_link_libraries(covary_stat PUBLIC covary_core)
 
 covary_room_test(core/base covary_base)
@@ -106,7 +106,7 @@ endforeach()
 foreach(room scene render fit)
   covary_room_test(splat/${room} covary_splat)
 endforeach()
-foreach(room process mixture)
+foreach(room process mixture filter)
   covary_room_test(stat/${room} covary_stat)
 endforeach()
 
