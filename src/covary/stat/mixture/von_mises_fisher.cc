@@ -139,7 +139,7 @@ at::Tensor VonMisesFisher::log_density(const at::Tensor& rows) const {
   const at::Tensor x = rows.to(at::kDouble).contiguous(), m = mean.contiguous();
   const at::Tensor out = at::empty({x.size(0)}, at::kDouble);
   const double peak = log_peak_density(d, kappa);
-  parallel_for(x.size(0), 64, [&](int64_t begin, int64_t end) {
+  parallel_for(x.size(0), loop_grain(d), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const double cosine = dot(x.data_ptr<double>() + i * d, m.data_ptr<double>(), d);
       out.data_ptr<double>()[i] = peak + kappa * (cosine - 1);
@@ -153,7 +153,7 @@ at::Tensor VonMisesFisher::sample(int64_t n, uint64_t seed) const {
   order_of(d);
   const at::Tensor m = mean.contiguous(), out = at::empty({n, d}, at::kDouble);
   const double* mu = m.data_ptr<double>();
-  parallel_for(n, 16, [&](int64_t begin, int64_t end) {
+  parallel_for(n, loop_grain(40 * d), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       double* x = out.data_ptr<double>() + i * d;
       Draws draws(seed, static_cast<uint64_t>(i));
@@ -178,6 +178,10 @@ at::Tensor VonMisesFisher::sample(int64_t n, uint64_t seed) const {
   return out;
 }
 
+int64_t loop_grain(int64_t operations) {
+  return std::max<int64_t>(1, 100000 / std::max<int64_t>(1, operations));
+}
+
 at::Tensor unit_rows(const at::Tensor& rows, bool normalise) {
   if (!rows.defined() || rows.dim() != 2 || rows.size(0) == 0) {
     refuse("needs rows [N,d]", "pass a matrix with a direction a row");
@@ -187,7 +191,7 @@ at::Tensor unit_rows(const at::Tensor& rows, bool normalise) {
   if (normalise) x = x.clone();
   const int64_t d = x.size(1);
   double* data = x.data_ptr<double>();
-  parallel_for(x.size(0), 64, [&](int64_t begin, int64_t end) {
+  parallel_for(x.size(0), loop_grain(d), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       double* row = data + i * d;
       const double norm = std::sqrt(dot(row, row, d));
@@ -230,7 +234,7 @@ VonMisesFisherFit fit_von_mises_fisher(const at::Tensor& rows, const at::Tensor&
   const at::Tensor sum = at::zeros({d}, at::kDouble);
   double* s = sum.data_ptr<double>();
   // Columns are shared out, rows are added in their order: the same bits at any number of threads.
-  parallel_for(d, 256, [&](int64_t begin, int64_t end) {
+  parallel_for(d, std::max<int64_t>(256, loop_grain(n)), [&](int64_t begin, int64_t end) {
     for (int64_t i = 0; i < n; ++i) {
       for (int64_t k = begin; k < end; ++k) s[k] += weight[i] * data[i * d + k];
     }

@@ -61,6 +61,9 @@ struct VonMisesFisherFit {
 VonMisesFisherFit fit_von_mises_fisher(const at::Tensor& rows, const at::Tensor& weights = {},
                                        const VonMisesFisherOptions& options = {});
 
+// Items a thread should have at least, of a loop whose items cost `operations`: below, waking it costs more than it does.
+int64_t loop_grain(int64_t operations);
+
 // Rows as contiguous doubles of length 1, checked (or scaled) as above.
 at::Tensor unit_rows(const at::Tensor& rows, bool normalise);
 // Weights as contiguous doubles, checked; ones when undefined.

@@ -38,7 +38,7 @@ double expect(const at::Tensor& joint, const at::Tensor& weights, bool hard, at:
   shares = at::empty({n, k}, at::kDouble);
   double* share = shares.data_ptr<double>();
   std::vector<double> value(static_cast<size_t>(n));
-  parallel_for(n, 256, [&](int64_t begin, int64_t end) {
+  parallel_for(n, loop_grain(20 * k), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const double* row = log_p + i * k;
       const int64_t best = std::max_element(row, row + k) - row;
@@ -69,7 +69,7 @@ Step maximise(const at::Tensor& x, const at::Tensor& shares, double max_kappa) {
   constexpr int64_t kColumns = 256;
   const int64_t strips = (d + kColumns - 1) / kColumns;
   // A task is a component's strip of columns; it adds rows in their order.
-  parallel_tasks(k * strips, [&](int64_t task) {
+  const auto add_up = [&](int64_t task) {
     const int64_t j = task / strips, begin = task % strips * kColumns;
     const int64_t end = std::min(d, begin + kColumns);
     double* sum = sums.data_ptr<double>() + j * d;
@@ -81,6 +81,9 @@ Step maximise(const at::Tensor& x, const at::Tensor& shares, double max_kappa) {
       for (int64_t c = begin; c < end; ++c) sum[c] += s * data[i * d + c];
     }
     if (begin == 0) mass[static_cast<size_t>(j)] = total;
+  };
+  parallel_for(k * strips, loop_grain(n * std::min(d, kColumns)), [&](int64_t begin, int64_t end) {
+    for (int64_t task = begin; task < end; ++task) add_up(task);
   });
   double all = 0;
   for (const double m : mass) all += m;
@@ -178,7 +181,7 @@ std::vector<int64_t> cosine_seeds(const at::Tensor& unit_rows, const at::Tensor&
           static_cast<int64_t>(random.below(static_cast<uint64_t>(n), static_cast<uint64_t>(j)));
     seeds.push_back(chosen);
     const double* centre = x + chosen * d;
-    parallel_for(n, 256, [&](int64_t begin, int64_t end) {
+    parallel_for(n, loop_grain(d), [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         double& f = far[static_cast<size_t>(i)];
         f = std::max(0.0, std::min(j == 0 ? kInf : f, 1 - dot(x + i * d, centre, d)));
@@ -202,7 +205,7 @@ VonMisesFisherMixtureFit fit_von_mises_fisher_mixture(const at::Tensor& rows,
   // Rows go to their nearest seed.
   const std::vector<int64_t> seeds = cosine_seeds(x, w, options.components, options.seed);
   at::Tensor cosine = at::empty({n, k}, at::kDouble), shares;
-  parallel_for(n, 64, [&](int64_t begin, int64_t end) {
+  parallel_for(n, loop_grain(k * d), [&](int64_t begin, int64_t end) {
     const double* data = x.data_ptr<double>();
     for (int64_t i = begin; i < end; ++i) {
       for (int64_t j = 0; j < k; ++j) {
