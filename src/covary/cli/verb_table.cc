@@ -25,7 +25,7 @@ struct StudyVerbOptions : eval::StudyOptions {
 
 // Published systems and methods by the command that runs them, for those whose verb this version
 // has or will have.
-const std::map<std::string, std::string, std::less<>>& commands() {
+const std::map<std::string, std::string, std::less<>>& systems() {
   static const std::map<std::string, std::string, std::less<>> table = {
       {"3dgs", "train CAPTURE -o RUN"},
       {"gaussian", "train CAPTURE -o RUN"},
@@ -172,10 +172,37 @@ const std::vector<Verb>& verbs() {
   return table;
 }
 
+const std::vector<const Verb*>& commands() {
+  static const std::vector<const Verb*> list = [] {
+    std::vector<const Verb*> all;
+    for (const Verb& v : verbs()) {
+      if (v.actions.empty()) all.push_back(&v);
+      for (const Verb& action : v.actions) all.push_back(&action);
+    }
+    return all;
+  }();
+  return list;
+}
+
 const Verb* find_verb(std::string_view name) {
   for (const Verb& v : verbs())
     if (v.name == name) return &v;
+  for (const Verb* v : commands())
+    if (v->name == name) return v;
   return nullptr;
+}
+
+const Verb* find_action(const Verb& verb, std::string_view word) {
+  if (word == "train") word = "fit";
+  for (const Verb& action : verb.actions)
+    if (action.action() == word) return &action;
+  return nullptr;
+}
+
+std::string action_words(const Verb& verb) {
+  std::string words;
+  for (const Verb& action : verb.actions) words += (words.empty() ? "" : ", ") + action.action();
+  return words;
 }
 
 bool takes_common(const Verb& verb, std::string_view option) {
@@ -236,16 +263,16 @@ const std::vector<std::string>& planned_verbs() {
 }
 
 std::string command_for(std::string_view word) {
-  for (const Verb& verb : verbs()) {
-    const auto options = verb.make();
+  for (const Verb* verb : commands()) {
+    const auto options = verb->make();
     for (const OptionField& f : options->list().fields())
       if (word != "none" && word != "default" && word != "all" &&
           std::find(f.choices_of().begin(), f.choices_of().end(), word) != f.choices_of().end())
-        return "covary " + verb.name + " " + joined_inputs(verb) + " " +
+        return "covary " + verb->name + " " + joined_inputs(*verb) + " " +
                options->list().flag_of(f) + " " + std::string(word);
   }
-  const auto it = commands().find(word);
-  return it == commands().end() ? "" : "covary " + it->second;
+  const auto it = systems().find(word);
+  return it == systems().end() ? "" : "covary " + it->second;
 }
 
 const std::vector<FlagSynonym>& flag_synonyms() {

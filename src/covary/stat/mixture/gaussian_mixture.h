@@ -26,6 +26,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "covary/core/data/model.h"
 #include "covary/stat/mixture/criteria.h"
 #include "covary/stat/mixture/em.h"
 #include "covary/stat/mixture/gaussian_mixture_options.h"
@@ -74,6 +75,11 @@ class GaussianMixture {
   // Fewer components by merging the pair that costs least, keeping mean and covariance of the whole
   // (Runnalls 2007, IEEE TAES 43(3), equation 21). Full covariances.
   GaussianMixture merged(int64_t components) const;
+
+  // The parameters as a model file's content (schema covary.mixture), and back, to the bit; the
+  // report is not kept.
+  data::Model model() const;
+  static GaussianMixture of_model(const data::Model& model);
 
   at::Tensor weights() const;      // [k], sum 1
   at::Tensor means() const;        // [k,d]
