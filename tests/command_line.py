@@ -355,6 +355,95 @@ class Safety(Case):
             print(f"  killed after step {reached}: resumed, same bits", file=sys.stderr)
 
 
+def two_clumps(path, rows=200):
+    """A table with a header: two clumps, and which of them a row is of as a word."""
+    rng = random.Random(3)
+    lines = ["a,b,kind"]
+    for i in range(rows):
+        far = 8 * (i % 2)
+        lines.append(f"{rng.gauss(far, 1)},{rng.gauss(-far, 0.5)},{'left' if far == 0 else 'right'}")
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+class Mixtures(Case):
+    def setUp(self):
+        super().setUp()
+        self.table = two_clumps(self.folder / "t.csv")
+
+    def done(self, *args, **kwargs):
+        r = run(*args, **kwargs)
+        self.assertEqual(r.returncode, 0, r.stderr)
+        return r
+
+    def document(self, *args):
+        return json.loads(self.done(*args, "--json").stdout)
+
+    def test_a_mixture_from_fit_to_samples(self):
+        model, page = self.folder / "m.json", self.folder / "p.html"
+        fit = self.document("mixture", "fit", self.table, "--target", "kind", "-k", "1:3", "-o", model, "--plot", page)
+        self.assertEqual((len(fit["components"]), len(fit["fits"]), fit["columns"]), (2, 3, ["a", "b"]))
+        self.assertEqual(page.read_text().count("<svg"), 3)
+        labels = self.folder / "labels.csv"
+        predicted = self.document("mixture", "predict", model, self.table, "--target", "kind", "--responsibilities", "-o", labels)
+        self.assertEqual((predicted["counts"], predicted["adjusted_rand_index"]), ([100, 100], 1))
+        self.assertEqual(labels.read_text().splitlines()[0], "component,p0,p1")
+        score = self.document("mixture", "score", model, self.table)
+        self.assertAlmostEqual(score["mean_log_density"], fit["fit"]["log_likelihood"] / 200, places=9)
+        drawn = self.done("mixture", "sample", model, "-n", 5, "--labels").stdout.splitlines()
+        self.assertEqual((len(drawn), drawn[0]), (6, "a,b,component"))
+        self.assertEqual(self.document("mixture", "inspect", model)["components"], fit["components"])
+        self.assertIn("*", self.done("mixture", "select", self.table, "--target", "kind", "-k", "1,2").stdout)
+
+    def test_both_kinds_of_model_file_say_the_same(self):
+        scores = []
+        for name in ("m.json", "m.cov"):
+            self.done("mixture", "fit", self.table, "--columns", "a,b", "-k", 2, "-o", self.folder / name)
+            scores.append(self.done("mixture", "score", self.folder / name, self.table, "-o", "-").stdout)
+        self.assertEqual(scores[0], scores[1])
+        cut = self.folder / "cut.cov"
+        cut.write_bytes((self.folder / "m.cov").read_bytes()[:-40])
+        self.refused(3, "mixture", "inspect", cut, says=["cut.cov"])
+
+    def test_other_methods_and_standard_input(self):
+        for more in (["--method", "vb", "-k", 8], ["--method", "kmeans", "-k", 2], ["--method", "online", "-k", 2, "--batch", 50]):
+            self.assertEqual(len(self.document("mixture", "fit", self.table, "--columns", "a,b", *more)["components"]), 2, more)
+        piped = self.done("mixture", "fit", "-", "--columns", "a,b", "-k", 2, input=self.table.read_text())
+        self.assertIn("200 rows", piped.stdout)
+
+    def test_a_density_from_a_model_or_a_table(self):
+        model, page = self.folder / "d.cov", self.folder / "d.html"
+        self.done("density", "fit", self.table, "--columns", "a,b", "--bandwidth", "silverman", "-o", model, "--plot", page)
+        self.assertIn("<rect", page.read_text())
+        stored = self.done("density", "score", model, self.table, "-o", "-").stdout
+        fresh = self.done("density", "score", self.table, self.table, "--columns", "a,b", "--bandwidth", "silverman", "-o", "-").stdout
+        self.assertEqual(stored, fresh)
+        tree = self.document("density", "score", model, self.table, "--rtol", "1e-3", "--engine", "tree")
+        self.assertEqual(tree["engine"], "tree")
+        rows = [float(x) for x in stored.split()[1:]]
+        self.assertAlmostEqual(tree["mean_log_density"], sum(rows) / len(rows), delta=1e-3)
+        self.assertEqual(len(self.done("density", "sample", model, "-n", 3).stdout.splitlines()), 4)
+
+    def test_what_is_wrong_is_named(self):
+        bad = self.folder / "bad.csv"
+        bad.write_text("a,b\n1,2\n3,inf\n")
+        self.refused(3, "mixture", "fit", bad, "-k", 1, says=["bad.csv", "row 1"])
+        self.refused(3, "mixture", "fit", self.folder / "none.csv", says=["none.csv"])
+        self.refused(3, "mixture", "fit", self.table, "--columns", "a,c", says=["t.csv", "'c'"])
+        self.refused(3, "mixture", "fit", self.table, "-k", 500, says=["t.csv", "200 rows"])
+        self.refused(2, "mixture", "fit", self.table, "-o", self.folder / "m.txt", says=["m.txt"])
+        self.refused(2, "mixture", "fit", self.table, "--method", "kmeans", says=["--components"])
+        self.refused(3, "mixture", "score", self.table, self.table, says=["t.csv"])
+        self.refused(3, "mixture", "inspect", self.write("m.json", {"schema": "covary.mixture", "version": 9}), says=["version"])
+        hole = self.folder / "hole.csv"
+        hole.write_text("a,b\n1,2\n3,\n")
+        self.refused(3, "density", "fit", hole, says=["hole.csv", "row 1", "missing"])
+
+    def write(self, name, document):
+        (self.folder / name).write_text(json.dumps(document))
+        return self.folder / name
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("build", type=pathlib.Path)

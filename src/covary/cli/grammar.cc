@@ -408,8 +408,10 @@ class Reader {
     if (best.empty()) {
       hint = "covary " + verb_->name + " --help=all lists the options";
       for (const Verb* other : commands())
-        if (other != verb_ && other->make()->list().find_flag(f.name))
+        if (other != verb_ && other->make()->list().find_flag(f.name)) {
           hint = "this is an option of covary " + other->name;
+          break;
+        }
     }
     usage("covary " + verb_->name + " has no such option", f.typed, hint);
   }

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <map>
 
+#include "covary/cli/density_options.h"
 #include "covary/cli/eval_options.h"
 #include "covary/cli/info_options.h"
+#include "covary/cli/mixture_options.h"
 #include "covary/cli/render_options.h"
 #include "covary/core/eval/study_options.h"
 #include "covary/splat/fit/train_options.h"
@@ -71,7 +73,6 @@ const std::map<std::string, std::string, std::less<>>& systems() {
       {"gp-hm", "pde solve --method gp"},
       {"hierarchical-polynomials", "regress fit TABLE --method hierarchical"},
       {"ila-sdp", "mixture fit TABLE --method ila-sdp"},
-      {"kde", "density score TRAIN QUERY --method kde"},
       {"kde-large-dim", "density diagnose TABLE"},
       {"kinetic-optimal-paths", "flow path TABLE"},
       {"ldp-sparse-regression", "regress fit TABLE --method private"},
@@ -93,7 +94,6 @@ const std::map<std::string, std::string, std::less<>>& systems() {
       {"topk-moe", "mixture fit TABLE --family experts --active 2"},
       {"gmm", "mixture fit TABLE -k 1:8"},
       {"kalman", "filter run MODEL TABLE --method kalman"},
-      {"kmeans", "mixture fit TABLE --method kmeans"},
       {"sinkhorn", "bridge fit X0 X1 --method sinkhorn"},
       {"tsdf", "surface RUN --method tsdf -o MESH"},
       {"gan", "generate fit IMAGES --method gan"},
@@ -108,7 +108,67 @@ nlohmann::json parity_of_training(const nlohmann::json& resolved) {
   return fit::parity_options(options);
 }
 
-std::string joined_inputs(const Verb& verb) { return verb.shape.substr(0, verb.shape.find(" -o")); }
+// A verb that is run by its actions.
+Verb family(const std::string& name, const std::string& summary, const std::string& shape,
+            std::vector<Verb> actions) {
+  Verb v;
+  v.name = name;
+  v.group = "statistics";
+  v.summary = summary;
+  v.shape = shape;
+  v.actions = std::move(actions);
+  for (Verb& a : v.actions) {
+    a.name = name + " " + a.name;
+    a.group = v.group;
+  }
+  return v;
+}
+
+Verb action(const std::string& name, const std::string& summary, const std::string& shape,
+            const std::string& example, int inputs,
+            std::function<std::unique_ptr<BoundOptions>()> make, bool plot = false) {
+  return {name,    "",
+          summary, shape,
+          example, inputs,
+          inputs,  std::move(make),
+          {},      {},
+          {},      plot ? std::vector<std::string>{"html"} : std::vector<std::string>{}};
+}
+
+Verb mixture_verb() {
+  return family(
+      "mixture", "Gaussian mixtures: clusters, densities, their number", "ACTION TABLE|MODEL",
+      {action("fit", "a mixture from a table", "TABLE [-o MODEL]",
+              "covary mixture fit table.csv -k 1:8 -o m.json", 1, bind<MixtureFitOptions>, true),
+       action("predict", "the component of each row", "MODEL TABLE [-o LABELS]",
+              "covary mixture predict m.json table.csv -o labels.csv", 2,
+              bind<MixturePredictOptions>),
+       action("score", "the log-density of each row, and the mean", "MODEL TABLE [-o FILE]",
+              "covary mixture score m.json table.csv", 2, bind<MixtureScoreOptions>),
+       action("sample", "new rows", "MODEL [-o TABLE]", "covary mixture sample m.json -n 1000", 1,
+              bind<MixtureSampleOptions>),
+       action("select", "criteria of every number and shape", "TABLE [-o FILE]",
+              "covary mixture select table.csv -k 1:8 --covariance full,tied", 1,
+              bind<MixtureFitOptions>, true),
+       action("inspect", "what a model holds", "MODEL", "covary mixture inspect m.json", 1,
+              bind<MixtureInspectOptions>, true)});
+}
+
+Verb density_verb() {
+  return family(
+      "density", "kernel density estimates", "ACTION TABLE|MODEL",
+      {action("fit", "widths and points into a model", "TABLE [-o MODEL]",
+              "covary density fit table.csv --bandwidth silverman -o d.cov", 1,
+              bind<DensityOptions>, true),
+       action("score", "the log-density of each row of QUERIES", "MODEL|TABLE QUERIES [-o FILE]",
+              "covary density score train.csv new.csv --rtol 1e-6", 2, bind<DensityOptions>, true),
+       action("sample", "new rows", "MODEL|TABLE [-o TABLE]", "covary density sample d.cov -n 1000",
+              1, bind<DensitySampleOptions>)});
+}
+
+std::string joined_inputs(const Verb& verb) {
+  return verb.shape.substr(0, std::min(verb.shape.find(" -o"), verb.shape.find(" [-o")));
+}
 
 }  // namespace
 
@@ -150,6 +210,8 @@ const std::vector<Verb>& verbs() {
        {"max_memory", "time_budget", "dry_run", "overwrite"},
        {},
        {"json", "csv"}},
+      mixture_verb(),
+      density_verb(),
       {"study",
        "studies and tools",
        "a published claim, measured again",
@@ -256,9 +318,9 @@ std::string verb_synonym(std::string_view word) {
 
 const std::vector<std::string>& planned_verbs() {
   static const std::vector<std::string> names = {
-      "capture",  "view",     "edit",  "animate",  "compress", "stream",  "surface", "segment",
-      "simulate", "generate", "gp",    "optimize", "pde",      "mixture", "density", "bridge",
-      "flow",     "filter",   "bayes", "regress",  "classify", "network", "convert", "special"};
+      "capture",  "view",     "edit",     "animate",  "compress", "stream", "surface", "segment",
+      "simulate", "generate", "gp",       "optimize", "pde",      "bridge", "flow",    "filter",
+      "bayes",    "regress",  "classify", "network",  "convert",  "special"};
   return names;
 }
 

@@ -69,11 +69,22 @@ int run(const char* text) {
     common.apply(job.invocation.common, "common options");
     prepare(job);
 
-    static const std::map<std::string, Result (*)(const Job&)> verbs = {{"train", run_train},
-                                                                        {"eval", run_eval},
-                                                                        {"render", run_render},
-                                                                        {"info", run_info},
-                                                                        {"study", run_study}};
+    static const std::map<std::string, Result (*)(const Job&)> verbs = {
+        {"train", run_train},
+        {"eval", run_eval},
+        {"render", run_render},
+        {"info", run_info},
+        {"study", run_study},
+        {"mixture fit", run_mixture_fit},
+        {"mixture predict", run_mixture_predict},
+        {"mixture score", run_mixture_score},
+        {"mixture sample", run_mixture_sample},
+        {"mixture select", run_mixture_select},
+        {"mixture inspect", run_mixture_inspect},
+        {"density fit", run_density_fit},
+        {"density score", run_density_score},
+        {"density sample", run_density_sample},
+    };
     const auto verb = verbs.find(job.invocation.verb);
     if (verb == verbs.end())
       throw Error(ExitCode::kFailed, "the program and its library are of different versions",

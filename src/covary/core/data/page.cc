@@ -50,7 +50,8 @@ svg .axis { stroke: var(--soft); fill: none; } svg .fit { fill: none; stroke-wid
 tr.best td { font-weight: 600; }
 )css";
 
-constexpr double kWide = 680, kHigh = 440, kLeft = 58, kRight = 14, kTop = 10, kBottom = 42;
+constexpr double kLeft = 58, kRight = 14, kTop = 10, kBottom = 42;
+constexpr double kWide = kLeft + Chart::kWidth + kRight, kHigh = kTop + Chart::kHeight + kBottom;
 
 std::string colour_of(int64_t colour) {
   return "var(--c" + std::to_string(colour % Chart::kColours) + ")";

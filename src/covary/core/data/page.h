@@ -45,7 +45,8 @@ std::string curve_card(const Curve& curve);  // "" when there is nothing to draw
 
 class Chart {
  public:
-  static constexpr int kColours = 8;  // colours are counted modulo this
+  static constexpr int kColours = 8;                 // colours are counted modulo this
+  static constexpr int kWidth = 608, kHeight = 388;  // px inside the axes
 
   using Range = std::array<double, 2>;
   Chart(Range x, Range y, std::string x_name, std::string y_name);

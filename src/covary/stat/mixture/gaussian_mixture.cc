@@ -110,7 +110,7 @@ GaussianMixture& GaussianMixture::fit_rows(const Rows& rows) {
     if (state_.d != rows.columns())
       throw Error(ExitCode::kData, "the given means have other columns than the data", "means");
   } else {
-    state_ = first_state(rows, moments, floor, options_);
+    state_ = first_state(rows, moments, floor, options_, &report.start);
   }
   compute::MixtureSums sums(state_.type, state_.k, state_.d);
   report.trace = run_em(rows, moments, floor, options_, state_, sums);

@@ -43,6 +43,7 @@ struct FitReport {
   Criteria criteria;             // with n = weight
   int64_t constant_columns = 0;  // whose variance the floor had to make up
   EmTrace trace;
+  EmTrace start;  // of the start that was kept, on at most init_rows rows; empty by one start
 };
 
 class GaussianMixture {
