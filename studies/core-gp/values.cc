@@ -190,7 +190,7 @@ double slope_error(const std::function<double(std::span<const double>)>& f, std:
       at[i] = before;
       return (above - below) / (2 * h);
     };
-    const double slope = (4 * central(1e-3) - central(2e-3)) / 3;
+    const double slope = (4 * central(2e-4) - central(4e-4)) / 3;
     error = std::max(error, std::abs(slope - gradient[i]) / scale);
   }
   return error;

@@ -5,6 +5,7 @@
 
 #include "covary/cli/density_options.h"
 #include "covary/cli/eval_options.h"
+#include "covary/cli/gp_options.h"
 #include "covary/cli/info_options.h"
 #include "covary/cli/mixture_options.h"
 #include "covary/cli/render_options.h"
@@ -166,6 +167,32 @@ Verb density_verb() {
               1, bind<DensitySampleOptions>)});
 }
 
+Verb gp_verb() {
+  Verb v = family(
+      "gp", "Gaussian processes: regression with error bars", "ACTION TABLE|MODEL",
+      {action("fit", "a process from a table", "TABLE --target NAME [-o MODEL]",
+              "covary gp fit table.csv --target y --kernel \"matern52(ard)+white\" -o m.cov", 1,
+              bind<GpFitOptions>, true),
+       action("predict", "mean, deviation and quantiles at each row of X",
+              "MODEL|TABLE X [-o FILE]", "covary gp predict m.cov x.csv --quantiles .05,.95", 2,
+              bind<GpPredictOptions>),
+       action("update", "more rows into a model", "MODEL TABLE [-o MODEL]",
+              "covary gp update m.cov new.csv", 2, bind<GpUpdateOptions>),
+       action("sample", "joint draws of the function at the rows of X", "MODEL|TABLE X [-o FILE]",
+              "covary gp sample m.cov grid.csv -n 20 -o draws.npy", 2, bind<GpSampleOptions>),
+       action("score", "how well it predicts: each row left out, or a table",
+              "MODEL|TABLE [TABLE] [-o FILE]", "covary gp score m.cov held.csv", 2,
+              bind<GpFitOptions>, true),
+       action("inspect", "what a model says about itself", "MODEL|TABLE",
+              "covary gp inspect m.cov --plot fit.html", 1, bind<GpFitOptions>, true)});
+  for (Verb& a : v.actions) {
+    if (a.action() == "score") a.min_inputs = 1;
+    if (!a.plots.empty()) a.reports = {"json"};
+    if (a.action() != "update") a.common.push_back("max_memory");
+  }
+  return v;
+}
+
 std::string joined_inputs(const Verb& verb) {
   return verb.shape.substr(0, std::min(verb.shape.find(" -o"), verb.shape.find(" [-o")));
 }
@@ -210,6 +237,7 @@ const std::vector<Verb>& verbs() {
        {"max_memory", "time_budget", "dry_run", "overwrite"},
        {},
        {"json", "csv"}},
+      gp_verb(),
       mixture_verb(),
       density_verb(),
       {"study",
@@ -318,9 +346,9 @@ std::string verb_synonym(std::string_view word) {
 
 const std::vector<std::string>& planned_verbs() {
   static const std::vector<std::string> names = {
-      "capture",  "view",     "edit",     "animate",  "compress", "stream", "surface", "segment",
-      "simulate", "generate", "gp",       "optimize", "pde",      "bridge", "flow",    "filter",
-      "bayes",    "regress",  "classify", "network",  "convert",  "special"};
+      "capture", "view",     "edit",     "animate",  "compress", "stream",  "surface",
+      "segment", "simulate", "generate", "optimize", "pde",      "bridge",  "flow",
+      "filter",  "bayes",    "regress",  "classify", "network",  "convert", "special"};
   return names;
 }
 

@@ -36,6 +36,13 @@ Result run_render(const Job& job);
 Result run_info(const Job& job);
 Result run_study(const Job& job);
 
+Result run_gp_fit(const Job& job);
+Result run_gp_predict(const Job& job);
+Result run_gp_update(const Job& job);
+Result run_gp_sample(const Job& job);
+Result run_gp_score(const Job& job);
+Result run_gp_inspect(const Job& job);
+
 Result run_mixture_fit(const Job& job);
 Result run_mixture_predict(const Job& job);
 Result run_mixture_score(const Job& job);

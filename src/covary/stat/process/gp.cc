@@ -10,9 +10,9 @@
 #include <ATen/ATen.h>
 
 #include "covary/core/base/error.h"
-#include "covary/core/base/random.h"
 #include "covary/core/base/threads.h"
 #include "covary/core/linalg/blas.h"
+#include "covary/stat/process/draws.h"
 #include "covary/stat/process/start.h"
 
 namespace covary::stat {
@@ -24,7 +24,11 @@ std::string complete_kernel(const std::string& text, bool noise_given, int64_t d
   const Kernel plain = Kernel::parse(text, dims);
   std::string out = text;
   if (!plain.has(ParameterRole::kVariance) && !plain.has(ParameterRole::kLinear)) {
-    out = "const*(" + out + ")";
+    // White stays outside: its variance is that of the noise.
+    const KernelTerms terms = part_from_white(text);
+    if (!terms.smooth.empty()) {
+      out = "const*(" + terms.smooth + ")" + (terms.white.empty() ? "" : " + " + terms.white);
+    }
   }
   if (!plain.has(ParameterRole::kNoise) && !noise_given) out += " + white";
   return out;
@@ -260,30 +264,14 @@ at::Tensor GaussianProcess::sample(const at::Tensor& points, int64_t count, uint
   if (count < 0) throw Error(ExitCode::kUsage, "must not be negative", "count");
   const Prediction joint = predict(points, {.covariance = true});
   const int64_t s = points.size(0), m = data_.outputs;
-  at::Tensor out = at::empty({count, s, m}, at::kDouble);
   const at::Tensor mean = joint.mean.reshape({s, m});
   const at::Tensor covariance = joint.covariance.reshape({m, s, s});
-  std::vector<double> z(static_cast<size_t>(s));
+  std::vector<at::Tensor> draws;
   for (int64_t o = 0; o < m; ++o) {
-    at::Tensor c = covariance[o].clone();
-    const linalg::Matrix factor{c.data_ptr<double>(), s, s};
-    double largest = 0;
-    for (int64_t i = 0; i < s; ++i) largest = std::max(largest, factor.row(i)[i]);
-    const bool certain = largest == 0;  // every point is known exactly
-    if (!certain) linalg::cholesky(factor).check("posterior covariance");
-    const Random random(seed, stream_of("process.sample", static_cast<uint64_t>(o)));
-    for (int64_t k = 0; k < count; ++k) {
-      for (int64_t i = 0; i < s; ++i) {
-        z[static_cast<size_t>(i)] = random.normal(static_cast<uint64_t>(k * s + i));
-      }
-      for (int64_t i = 0; i < s; ++i) {
-        const double draw = certain ? 0 : dot(factor.row(i), z.data(), i + 1);
-        out.data_ptr<double>()[(k * s + i) * m + o] =
-            mean.const_data_ptr<double>()[i * m + o] + draw;
-      }
-    }
+    draws.push_back(
+        gaussian_draws(mean.select(1, o), covariance[o], count, seed, static_cast<uint64_t>(o)));
   }
-  return data_.vector_y ? out.squeeze(2) : out;
+  return data_.vector_y ? draws[0] : at::stack(draws, 2);
 }
 
 Prediction GaussianProcess::leave_one_out() const {
