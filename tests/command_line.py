@@ -9,6 +9,7 @@ tests; 10 for the published figure). -k WORD: only the tests whose name holds th
 import argparse
 import hashlib
 import json
+import math
 import os
 import pathlib
 import random
@@ -442,6 +443,105 @@ class Mixtures(Case):
     def write(self, name, document):
         (self.folder / name).write_text(json.dumps(document))
         return self.folder / name
+
+
+def wave(path, columns, rows=60, seed=1):
+    """A sine of the first column and cosines of the others, with noise."""
+    rng = random.Random(seed)
+    lines = [",".join(f"x{k}" for k in range(columns)) + ",y"]
+    for _ in range(rows):
+        x = [rng.uniform(-2, 2) for _ in range(columns)]
+        y = 5 + rng.gauss(0, 0.1) + math.sin(2 * x[0]) + sum(math.cos(v) for v in x[1:])
+        lines.append(",".join(map(repr, x + [y])))
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+class Processes(Case):
+    def setUp(self):
+        super().setUp()
+        self.one, self.many = wave(self.folder / "one.csv", 1), wave(self.folder / "many.csv", 3)
+        self.new = wave(self.folder / "new.csv", 3, rows=12, seed=2)
+
+    def done(self, *args, **kwargs):
+        r = run(*args, **kwargs)
+        self.assertEqual(r.returncode, 0, r.stderr)
+        return r
+
+    def document(self, *args):
+        return json.loads(self.done(*args, "--json").stdout)
+
+    def rows(self, text):
+        lines = text.split()
+        return lines[0].split(","), [[float(v) for v in line.split(",")] for line in lines[1:]]
+
+    def test_a_process_from_fit_to_draws(self):
+        model, page, report = (self.folder / n for n in ("m.cov", "p.html", "r.json"))
+        fit = self.document("gp", "fit", self.many, "--target", "y", "--kernel", "matern52(ard)+white", "-o", model,
+                            "--plot", page, "--report", report)
+        self.assertEqual((fit["method"], fit["rows"], fit["columns"]), ("exact", 60, ["x0", "x1", "x2"]))
+        self.assertEqual(fit["fit"]["ending"], "converged")
+        self.assertIn("Predicted against observed", page.read_text())
+        held = json.loads(report.read_text())["leave_one_out"]
+        self.assertEqual((sum(held["pit"]), set(held["coverage"])), (60, {"50", "80", "95"}))
+        head, rows = self.rows(self.done("gp", "predict", model, self.new, "--quantiles", ".05,.95").stdout)
+        self.assertEqual((head, len(rows)), (["mean", "sd", "q0.05", "q0.95"], 12))
+        for mean, sd, low, high in rows:
+            self.assertAlmostEqual(mean + 1.6448536269514722 * sd, high, places=9)
+            self.assertAlmostEqual(mean - low, high - mean, places=9)
+        score = self.document("gp", "score", model, self.new)["scores"]
+        self.assertLess(score["rmse"], 0.3)
+        self.assertAlmostEqual(self.document("gp", "score", model)["scores"]["nlpd"], held["nlpd"], places=9)
+        likelihood = self.document("gp", "inspect", model)["log_likelihood"]
+        self.assertAlmostEqual(likelihood, fit["log_likelihood"], places=6)
+        before = sha(model)
+        update = self.document("gp", "update", model, self.new)
+        self.assertEqual((update["rows"], update["parameters"]), (72, fit["parameters"]))
+        self.assertNotEqual(sha(model), before)
+        again = self.folder / "again.json"
+        self.assertEqual(self.document("gp", "update", model, self.new, "--refit", "-o", again)["rows"], 84)
+        head, rows = self.rows(self.done("gp", "sample", again, self.new, "-n", 3).stdout)
+        self.assertEqual((head, len(rows)), (["draw0", "draw1", "draw2"], 12))
+
+    def test_the_method_is_said_and_a_table_serves_as_a_model(self):
+        page = self.folder / "one.html"
+        series = self.document("gp", "fit", self.one, "--target", "y", "--plot", page)
+        self.assertEqual(series["method"], "state-space")
+        self.assertIn("draw 1", page.read_text())
+        dense = self.document("gp", "fit", self.one, "--target", "y", "--method", "exact")
+        self.assertAlmostEqual(dense["log_likelihood"], series["log_likelihood"], places=4)
+        sparse = self.document("gp", "fit", self.many, "--target", "y", "--method", "sgpr", "--inducing", 10)
+        self.assertLess(sparse["log_likelihood"], sparse["log_likelihood_upper"])
+        model = self.folder / "m.json"
+        self.done("gp", "fit", self.one, "--target", "y", "-o", model)
+        stored, fresh = (self.rows(self.done("gp", "predict", m, self.one, *more).stdout)[1]
+                         for m, more in ((model, []), (self.one, ["--target", "y"])))
+        self.assertLess(max(abs(a - b) for p, q in zip(stored, fresh) for a, b in zip(p, q)), 1e-9)
+
+    def test_what_is_wrong_is_named(self):
+        fit = ("gp", "fit", self.many, "--target", "y")
+        self.refused(2, "gp", "fit", self.many, says=["which column"])
+        self.refused(3, "gp", "fit", self.many, "--target", "z", says=["many.csv", "'z'"])
+        self.refused(3, "gp", "predict", self.folder / "none.cov", self.new, says=["none.cov"])
+        self.refused(2, *fit, "--method", "svgp", says=["svgp", "not in this version"])
+        self.refused(2, *fit, "--likelihood", "poisson", says=["poisson", "not in this version"])
+        self.refused(2, *fit, "--method", "state-space", says=["3 columns"])
+        self.refused(2, *fit, "-o", self.folder / "m.txt", says=["m.txt"])
+        _, hint = self.refused(2, *fit, "--kernel", "matern53", says=["matern53"])
+        self.assertIn("matern52", hint)
+        bad = self.folder / "bad.csv"
+        bad.write_text("x,y\n1,2\ninf,3\n2,4\n")
+        self.refused(3, "gp", "fit", bad, "--target", "y", says=["bad.csv", "row 1"])
+        model = self.folder / "m.cov"
+        self.done(*fit, "-o", model)
+        self.refused(2, "gp", "predict", model, self.new, "--kernel", "rbf", says=["--kernel"])
+        self.refused(3, "gp", "predict", model, self.one, says=["one.csv", "'x1'"])
+        cut = self.folder / "cut.cov"
+        cut.write_bytes(model.read_bytes()[:-50])
+        self.refused(3, "gp", "inspect", cut, says=["cut.cov"])
+        broken = self.folder / "broken.json"
+        broken.write_text(json.dumps({"schema": "covary.process", "version": 1, "method": "exact"}))
+        self.refused(3, "gp", "inspect", broken, says=["broken.json"])
 
 
 if __name__ == "__main__":

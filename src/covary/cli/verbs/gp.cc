@@ -2,6 +2,7 @@
 // inspect MODEL. Where a MODEL stands, a table with --target is fitted first, in memory.
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 
 #include <ATen/ATen.h>
 
@@ -79,7 +80,13 @@ Fitted load_model(const std::string& path) {
 // are refused.
 Fitted load(const GpFitOptions& o, const Job& job) {
   const std::string& input = job.invocation.inputs[0];
-  if (input == "-" || !data::is_model(input)) return fit(o, job);
+  const bool model = input.ends_with(".cov") || input.ends_with(".json");
+  if (input == "-" || (!model && !data::is_model(input))) {
+    if (input != "-" && !std::filesystem::exists(input))
+      throw Error(ExitCode::kData, "is not there", input,
+                  "name a model, or a table with --target NAME");
+    return fit(o, job);
+  }
   for (const char* name :
        {"kernel", "mean", "likelihood", "method", "fit", "restarts", "inducing", "steps"})
     if (was_typed(job, name))
@@ -112,6 +119,12 @@ json document_of(const Fitted& f) {
 PredictiveScores left_out(const Fitted& f) {
   const auto [mean, variance] = f.process.leave_one_out();
   return stat::predictive_scores(mean, variance, f.process.y());
+}
+
+// A place that cannot be written is said first.
+void probe(const Job& job, const std::string& output) {
+  for (const std::string& file : {output, job.common.report, job.common.plot})
+    if (!file.empty() && file != "-") AtomicFile there(file);
 }
 
 std::string scores_text(const std::string& what, const PredictiveScores& s) {
@@ -147,6 +160,7 @@ void write_extras(const Job& job, const Fitted& f, const json& of_table = {}) {
 Result run_gp_fit(const Job& job) {
   const auto o = job.options<GpFitOptions>();
   const std::string output = model_name(job.invocation.outputs);
+  probe(job, output);
   const Fitted f = fit(o, job);
   if (!output.empty()) data::write_model(output, file_of(f));
   write_extras(job, f);
@@ -164,6 +178,7 @@ Result run_gp_fit(const Job& job) {
 Result run_gp_predict(const Job& job) {
   const auto o = job.options<GpPredictOptions>();
   const std::string output = one_output(job.invocation.outputs);
+  probe(job, output);
   const Fitted f = load(o, job);
   const std::string& input = job.invocation.inputs[1];
   const Samples s = rows_for(f, input, o.columns, "", "");
@@ -214,6 +229,7 @@ Result run_gp_update(const Job& job) {
 Result run_gp_sample(const Job& job) {
   const auto o = job.options<GpSampleOptions>();
   const std::string output = one_output(job.invocation.outputs);
+  probe(job, output);
   const Fitted f = load(o, job);
   const std::string& input = job.invocation.inputs[1];
   const Samples s = rows_for(f, input, o.columns, "", "");
@@ -231,6 +247,7 @@ Result run_gp_sample(const Job& job) {
 Result run_gp_score(const Job& job) {
   const auto o = job.options<GpFitOptions>();
   const std::string output = one_output(job.invocation.outputs);
+  probe(job, output);
   const Fitted f = load(o, job);
   const bool table = job.invocation.inputs.size() > 1;
   at::Tensor mean, variance, y;
@@ -266,6 +283,7 @@ Result run_gp_inspect(const Job& job) {
   if (!job.invocation.outputs.empty())
     throw Error(ExitCode::kUsage, "inspect writes no output", "-o " + job.invocation.outputs[0],
                 "for files of it: --json=FILE, --report FILE.json, --plot FILE.html");
+  probe(job, "");
   const Fitted f = load(o, job);
   write_extras(job, f);
   Result r;

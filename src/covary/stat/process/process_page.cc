@@ -1,6 +1,7 @@
 #include "covary/stat/process/process_page.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <cstdio>
 #include <limits>
@@ -38,6 +39,24 @@ std::vector<double> flat(const at::Tensor& t) {
 std::vector<double> thinned(const at::Tensor& t) {
   const int64_t n = t.size(0), step = (n + kDots - 1) / kDots;
   return flat(step <= 1 ? t : t.slice(0, 0, n, step));
+}
+
+// "const(variance=52.970573)" as "const(variance=52.97)": numbers of text to four digits.
+std::string shortened(const std::string& text) {
+  std::string out;
+  for (size_t i = 0; i < text.size();) {
+    const bool begins = std::isdigit(static_cast<unsigned char>(text[i])) &&
+                        (i == 0 || !std::isalnum(static_cast<unsigned char>(text[i - 1])));
+    if (!begins) {
+      out += text[i++];
+      continue;
+    }
+    size_t used = 0;
+    const double value = std::stod(text.substr(i), &used);
+    out += number(value);
+    i += used;
+  }
+  return out;
 }
 
 std::string name_of(const RegressionPage& page, size_t column) {
@@ -153,10 +172,13 @@ std::string scales_table(const RegressionPage& page) {
                           rows);
 }
 
-std::string parameters_table(const RegressionReport& r) {
+std::string parameters_table(const RegressionPage& page) {
+  const RegressionReport& r = page.process.report();
   std::vector<std::vector<std::string>> rows;
   for (const FittedParameter& p : r.parameters) {
-    rows.push_back({escaped(p.name), number(p.value),
+    std::string name = p.name;
+    if (p.column >= 0) name += " (" + name_of(page, static_cast<size_t>(p.column)) + ")";
+    rows.push_back({escaped(name), number(p.value),
                     p.fixed      ? "fixed"
                     : p.at_bound ? "at its bound"
                                  : "free"});
@@ -166,8 +188,9 @@ std::string parameters_table(const RegressionReport& r) {
                                    number(r.gradient_norm)
                              : "parameters as stated, or by the data";
   return "<h2>Parameters</h2>" + data::html_table({"Parameter", "Value", "State"}, rows) +
-         "<p class=\"sub\">Fit: " + escaped(fit) + ". Jitter " + number(r.jitter) + ". Method " +
-         escaped(r.choice.method) + ": " + escaped(r.choice.why) + ".</p>";
+         "<p class=\"sub\" style=\"margin-top:12px\">Fit: " + escaped(fit) + ". Jitter " +
+         number(r.jitter) + ". Method " + escaped(r.choice.method) + ": " + escaped(r.choice.why) +
+         ".</p>";
 }
 
 }  // namespace
@@ -196,9 +219,10 @@ std::string regression_page(const RegressionPage& page) {
     body += "<h2>Calibration</h2><div class=\"curves\">" + pit_picture(held[0].scores) +
             quantile_picture(held[0].scores) + "</div>";
   }
-  body += parameters_table(r);
-  return data::page(page.title,
-                    "Covary " + escaped(std::string(version())) + " · " + escaped(r.kernel), body);
+  body += parameters_table(page);
+  return data::page(
+      page.title,
+      "Covary " + escaped(std::string(version())) + " · " + escaped(shortened(r.kernel)), body);
 }
 
 }  // namespace covary::stat

@@ -203,8 +203,9 @@ void Regression::complete_report() {
   };
   const auto kernel_parameters = [&r](const Kernel& kernel, const std::vector<std::string>& bound) {
     for (const KernelParameter& p : kernel.parameters()) {
-      r.parameters.push_back(
-          {p.name, p.value, std::find(bound.begin(), bound.end(), p.name) != bound.end(), p.fixed});
+      r.parameters.push_back({p.name, p.value,
+                              std::find(bound.begin(), bound.end(), p.name) != bound.end(), p.fixed,
+                              p.dimension});
     }
   };
   if (const auto* gp = std::get_if<GaussianProcess>(&process_)) {
@@ -329,22 +330,20 @@ void Regression::update(const at::Tensor& x, const at::Tensor& y, const at::Tens
   }
 }
 
-void Regression::restore(const std::string& method, const Kernel& kernel,
-                         const at::Tensor& inducing) {
+void Regression::restore(const std::string& method, Kernel kernel, const at::Tensor& inducing) {
   const RegressionReport before = report_;
   if (method == "exact") {
-    Kernel known = kernel;
-    for (KernelParameter& p : known.parameters()) p.given = true;
+    for (KernelParameter& p : kernel.parameters()) p.given = true;
     GpOptions o;
     o.mean = mean_;
     o.fit = false;
-    process_.emplace<GaussianProcess>(x_, y_, known, o, noise_);
+    process_.emplace<GaussianProcess>(x_, y_, std::move(kernel), o, noise_);
   } else if (method == "sgpr") {
     double noise = 0;
     for (const FittedParameter& p : before.parameters) {
       if (p.name == "white.variance") noise = p.value;
     }
-    process_.emplace<SparseProcess>(x_, y_, kernel, noise, inducing.clone());
+    process_.emplace<SparseProcess>(x_, y_, std::move(kernel), noise, inducing);
   } else {
     MarkovOptions m;
     m.kernel = kernel.single_matern();

@@ -50,6 +50,7 @@ struct FittedParameter {
   std::string name;  // "matern52.lengthscale[0]", as in kernel.h
   double value = 0;
   bool at_bound = false, fixed = false;
+  int64_t column = -1;  // of X, for a parameter of one column
 };
 
 struct RegressionReport {
@@ -102,7 +103,7 @@ class Regression {
   Regression() = default;
   void infer(const RegressionOptions& options);
   // With the parameters of the kernel's text.
-  void restore(const std::string& method, const Kernel& kernel, const at::Tensor& inducing);
+  void restore(const std::string& method, Kernel kernel, const at::Tensor& inducing);
   void complete_report();
 
   at::Tensor x_, y_, noise_;
