@@ -23,7 +23,8 @@ void MixtureFitOptions::describe(OptionList& o) {
   o.add("covariance", &covariance, "shapes to try")
       .choices({"spherical", "diagonal", "tied", "full"})
       .common();
-  o.add("components", &components, "numbers of components to try: 3, 2,4 or 1:8; for vb the most")
+  o.add("components", &components,
+        "numbers of components to try (-k): 3, 2,4 or 1:8; for vb the most")
       .range(1, 1e6)
       .synonym("k")
       .common();
