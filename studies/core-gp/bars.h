@@ -31,7 +31,7 @@ struct Limit {
 };
 eval::Bar limited(const std::string& id, const std::string& part, const std::string& title,
                   const std::string& metric, const std::string& unit, Limit limit,
-                  std::function<double(eval::StudyContext&)> measure);
+                  const std::function<double(eval::StudyContext&)>& measure);
 
 // One that is not written yet.
 eval::Bar planned(const std::string& id, const std::string& part, const std::string& title,

@@ -39,7 +39,7 @@ at::Tensor smooth_values(const at::Tensor& x, uint64_t seed, double noise) {
 
 Bar limited(const std::string& id, const std::string& part, const std::string& title,
             const std::string& metric, const std::string& unit, Limit limit,
-            std::function<double(StudyContext&)> measure) {
+            const std::function<double(StudyContext&)>& measure) {
   const auto words = [](double bound) {
     char text[64];
     std::snprintf(text, sizeof text, "ours <= %g", bound);
