@@ -135,18 +135,22 @@ std::vector<Bar> process_speed_bars() {
                                .right = 0.6 * r.baseline->value};
                     return r;
                   }});
-  bars.push_back(limited("2", "e", "predicted mean and variance, n = 2000, a point", "wall time",
-                         "ms", {0.5, 5}, [](StudyContext& c) {
-                           const int64_t n = c.smoke() ? 300 : 2000, s = c.smoke() ? 500 : 5000;
-                           const at::Tensor x = normal_tensor(22, {n, 8}),
-                                            xs = normal_tensor(23, {s, 8});
-                           stat::GpOptions o;
-                           o.fit = false;
-                           const stat::GaussianProcess gp(x, smooth_values(x, 24, 0.1), o);
-                           const double begin = wall_seconds();
-                           gp.predict(xs);
-                           return 1e3 * (wall_seconds() - begin) / static_cast<double>(s);
-                         }));
+  bars.push_back(
+      limited("2", "e", "predicted mean and variance, n = 2000, a point; a tenth of libgp's 0.5 ms",
+              "wall time", "ms", {0.05, 5}, [](StudyContext& c) {
+                const int64_t n = c.smoke() ? 300 : 2000, s = c.smoke() ? 500 : 5000;
+                const at::Tensor x = normal_tensor(22, {n, 8}), xs = normal_tensor(23, {s, 8});
+                stat::GpOptions o;
+                o.fit = false;
+                const stat::GaussianProcess gp(x, smooth_values(x, 24, 0.1), o);
+                double best = INFINITY;
+                for (int turn = 0; turn < 5; ++turn) {
+                  const double begin = wall_seconds();
+                  gp.predict(xs);
+                  best = std::min(best, wall_seconds() - begin);
+                }
+                return 1e3 * best / static_cast<double>(s);
+              }));
   Bar fit = limited("2", "f", "one exact fit, ARD Matern 5/2, d = 8, n = 4000", "wall time", "s",
                     {180, 180}, [](StudyContext&) {
                       const at::Tensor x = normal_tensor(25, {4000, 8});

@@ -34,11 +34,7 @@ std::string complete_kernel(const std::string& text, bool noise_given, int64_t d
   return out;
 }
 
-double dot(const double* a, const double* b, int64_t n) {
-  double s = 0;
-  for (int64_t i = 0; i < n; ++i) s += a[i] * b[i];
-  return s;
-}
+double dot(const double* a, const double* b, int64_t n) { return linalg::dot(n, a, b); }
 
 std::string line(const char* format, double value) {
   char text[80];
@@ -51,6 +47,7 @@ std::string line(const char* format, double value) {
 struct Projection {
   std::vector<double> mean;      // [outputs, count]
   std::vector<double> cross;     // L^-1 k(X, x*), [count, n]
+  std::vector<double> known;     // squared length of each row of it, [count]
   std::vector<double> leftover;  // gram^-1/2 (h* - H' K^-1 k*), [count, p]
 };
 
@@ -77,13 +74,18 @@ Projection project(const Kernel& kernel, const GpData& data, const GpGroup& grou
   });
   linalg::forward(f.factor, out.cross.data(), count);
   out.leftover.resize(static_cast<size_t>(count * p));
-  for (int64_t i = 0; i < count; ++i) {
-    for (int64_t a = 0; a < p; ++a) {
-      out.leftover[static_cast<size_t>(i * p + a)] =
-          basis[static_cast<size_t>(a * count + i)] -
-          dot(f.basis.data() + a * n, out.cross.data() + i * n, n);
+  out.known.resize(static_cast<size_t>(count));
+  parallel_for(count, 16, [&](int64_t begin, int64_t end) {
+    const linalg::OneBlasThread one;
+    for (int64_t i = begin; i < end; ++i) {
+      const double* v = out.cross.data() + i * n;
+      out.known[static_cast<size_t>(i)] = dot(v, v, n);
+      for (int64_t a = 0; a < p; ++a) {
+        out.leftover[static_cast<size_t>(i * p + a)] =
+            basis[static_cast<size_t>(a * count + i)] - dot(f.basis.data() + a * n, v, n);
+      }
     }
-  }
+  });
   const linalg::Matrix gram{const_cast<double*>(f.gram.data()), p, p};
   if (p > 0) linalg::forward(gram, out.leftover.data(), count);
   return out;
@@ -169,9 +171,9 @@ Prediction GaussianProcess::predict(const at::Tensor& points, const PredictOptio
       const int64_t count = std::min(block, s - begin);
       const Projection q = project(kernel_, data_, group, f, x + begin * data_.dims, count);
       for (int64_t i = 0; i < count; ++i) {
-        const double* v = q.cross.data() + i * n;
         const double* r = q.leftover.data() + i * p;
-        const double left = prior[static_cast<size_t>(begin + i)] - dot(v, v, n) + dot(r, r, p);
+        const double left =
+            prior[static_cast<size_t>(begin + i)] - q.known[static_cast<size_t>(i)] + dot(r, r, p);
         for (int64_t o = 0; o < group.width(); ++o) {
           const size_t cell =
               static_cast<size_t>((begin + i) * m + group.outputs[static_cast<size_t>(o)]);
