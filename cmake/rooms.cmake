@@ -115,7 +115,7 @@ file(GLOB verb_files CONFIGURE_DEPENDS ${COVARY_SOURCE}/cli/verbs/*.cc ${CMAKE_S
      ${CMAKE_SOURCE_DIR}/studies/*/*.cc)
 if(verb_files)
   add_library(covary_verbs SHARED ${verb_files})
-  target_link_libraries(covary_verbs PRIVATE covary_splat)
+  target_link_libraries(covary_verbs PRIVATE covary_splat covary_stat)
   target_include_directories(covary_verbs PRIVATE ${CMAKE_SOURCE_DIR})
   covary_use_pch(covary_verbs ${verb_files})
 endif()

@@ -9,6 +9,7 @@ tests; 10 for the published figure). -k WORD: only the tests whose name holds th
 import argparse
 import hashlib
 import json
+import math
 import os
 import pathlib
 import random
@@ -353,6 +354,194 @@ class Safety(Case):
                     if digits:
                         self.assertLessEqual(reached - digits[0], 40, line)
             print(f"  killed after step {reached}: resumed, same bits", file=sys.stderr)
+
+
+def two_clumps(path, rows=200):
+    """A table with a header: two clumps, and which of them a row is of as a word."""
+    rng = random.Random(3)
+    lines = ["a,b,kind"]
+    for i in range(rows):
+        far = 8 * (i % 2)
+        lines.append(f"{rng.gauss(far, 1)},{rng.gauss(-far, 0.5)},{'left' if far == 0 else 'right'}")
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+class Mixtures(Case):
+    def setUp(self):
+        super().setUp()
+        self.table = two_clumps(self.folder / "t.csv")
+
+    def done(self, *args, **kwargs):
+        r = run(*args, **kwargs)
+        self.assertEqual(r.returncode, 0, r.stderr)
+        return r
+
+    def document(self, *args):
+        return json.loads(self.done(*args, "--json").stdout)
+
+    def test_a_mixture_from_fit_to_samples(self):
+        model, page = self.folder / "m.json", self.folder / "p.html"
+        fit = self.document("mixture", "fit", self.table, "--target", "kind", "-k", "1:3", "-o", model, "--plot", page)
+        self.assertEqual((len(fit["components"]), len(fit["fits"]), fit["columns"]), (2, 3, ["a", "b"]))
+        self.assertEqual(page.read_text().count("<svg"), 3)
+        labels = self.folder / "labels.csv"
+        predicted = self.document("mixture", "predict", model, self.table, "--target", "kind", "--responsibilities", "-o", labels)
+        self.assertEqual((predicted["counts"], predicted["adjusted_rand_index"]), ([100, 100], 1))
+        self.assertEqual(labels.read_text().splitlines()[0], "component,p0,p1")
+        score = self.document("mixture", "score", model, self.table)
+        self.assertAlmostEqual(score["mean_log_density"], fit["fit"]["log_likelihood"] / 200, places=9)
+        drawn = self.done("mixture", "sample", model, "-n", 5, "--labels").stdout.splitlines()
+        self.assertEqual((len(drawn), drawn[0]), (6, "a,b,component"))
+        self.assertEqual(self.document("mixture", "inspect", model)["components"], fit["components"])
+        self.assertIn("*", self.done("mixture", "select", self.table, "--target", "kind", "-k", "1,2").stdout)
+
+    def test_both_kinds_of_model_file_say_the_same(self):
+        scores = []
+        for name in ("m.json", "m.cov"):
+            self.done("mixture", "fit", self.table, "--columns", "a,b", "-k", 2, "-o", self.folder / name)
+            scores.append(self.done("mixture", "score", self.folder / name, self.table, "-o", "-").stdout)
+        self.assertEqual(scores[0], scores[1])
+        cut = self.folder / "cut.cov"
+        cut.write_bytes((self.folder / "m.cov").read_bytes()[:-40])
+        self.refused(3, "mixture", "inspect", cut, says=["cut.cov"])
+
+    def test_other_methods_and_standard_input(self):
+        for more in (["--method", "vb", "-k", 8], ["--method", "kmeans", "-k", 2], ["--method", "online", "-k", 2, "--batch", 50]):
+            self.assertEqual(len(self.document("mixture", "fit", self.table, "--columns", "a,b", *more)["components"]), 2, more)
+        piped = self.done("mixture", "fit", "-", "--columns", "a,b", "-k", 2, input=self.table.read_text())
+        self.assertIn("200 rows", piped.stdout)
+
+    def test_a_density_from_a_model_or_a_table(self):
+        model, page = self.folder / "d.cov", self.folder / "d.html"
+        self.done("density", "fit", self.table, "--columns", "a,b", "--bandwidth", "silverman", "-o", model, "--plot", page)
+        self.assertIn("<rect", page.read_text())
+        stored = self.done("density", "score", model, self.table, "-o", "-").stdout
+        fresh = self.done("density", "score", self.table, self.table, "--columns", "a,b", "--bandwidth", "silverman", "-o", "-").stdout
+        self.assertEqual(stored, fresh)
+        tree = self.document("density", "score", model, self.table, "--rtol", "1e-3", "--engine", "tree")
+        self.assertEqual(tree["engine"], "tree")
+        rows = [float(x) for x in stored.split()[1:]]
+        self.assertAlmostEqual(tree["mean_log_density"], sum(rows) / len(rows), delta=1e-3)
+        self.assertEqual(len(self.done("density", "sample", model, "-n", 3).stdout.splitlines()), 4)
+
+    def test_what_is_wrong_is_named(self):
+        bad = self.folder / "bad.csv"
+        bad.write_text("a,b\n1,2\n3,inf\n")
+        self.refused(3, "mixture", "fit", bad, "-k", 1, says=["bad.csv", "row 1"])
+        self.refused(3, "mixture", "fit", self.folder / "none.csv", says=["none.csv"])
+        self.refused(3, "mixture", "fit", self.table, "--columns", "a,c", says=["t.csv", "'c'"])
+        self.refused(3, "mixture", "fit", self.table, "-k", 500, says=["t.csv", "200 rows"])
+        self.refused(2, "mixture", "fit", self.table, "-o", self.folder / "m.txt", says=["m.txt"])
+        self.refused(2, "mixture", "fit", self.table, "--method", "kmeans", says=["--components"])
+        self.refused(3, "mixture", "score", self.table, self.table, says=["t.csv"])
+        self.refused(3, "mixture", "inspect", self.write("m.json", {"schema": "covary.mixture", "version": 9}), says=["version"])
+        hole = self.folder / "hole.csv"
+        hole.write_text("a,b\n1,2\n3,\n")
+        self.refused(3, "density", "fit", hole, says=["hole.csv", "row 1", "missing"])
+
+    def write(self, name, document):
+        (self.folder / name).write_text(json.dumps(document))
+        return self.folder / name
+
+
+def wave(path, columns, rows=60, seed=1):
+    """A sine of the first column and cosines of the others, with noise."""
+    rng = random.Random(seed)
+    lines = [",".join(f"x{k}" for k in range(columns)) + ",y"]
+    for _ in range(rows):
+        x = [rng.uniform(-2, 2) for _ in range(columns)]
+        y = 5 + rng.gauss(0, 0.1) + math.sin(2 * x[0]) + sum(math.cos(v) for v in x[1:])
+        lines.append(",".join(map(repr, x + [y])))
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+class Processes(Case):
+    def setUp(self):
+        super().setUp()
+        self.one, self.many = wave(self.folder / "one.csv", 1), wave(self.folder / "many.csv", 3)
+        self.new = wave(self.folder / "new.csv", 3, rows=12, seed=2)
+
+    def done(self, *args, **kwargs):
+        r = run(*args, **kwargs)
+        self.assertEqual(r.returncode, 0, r.stderr)
+        return r
+
+    def document(self, *args):
+        return json.loads(self.done(*args, "--json").stdout)
+
+    def rows(self, text):
+        lines = text.split()
+        return lines[0].split(","), [[float(v) for v in line.split(",")] for line in lines[1:]]
+
+    def test_a_process_from_fit_to_draws(self):
+        model, page, report = (self.folder / n for n in ("m.cov", "p.html", "r.json"))
+        fit = self.document("gp", "fit", self.many, "--target", "y", "--kernel", "matern52(ard)+white", "-o", model,
+                            "--plot", page, "--report", report)
+        self.assertEqual((fit["method"], fit["rows"], fit["columns"]), ("exact", 60, ["x0", "x1", "x2"]))
+        self.assertEqual(fit["fit"]["ending"], "converged")
+        self.assertIn("Predicted against observed", page.read_text())
+        held = json.loads(report.read_text())["leave_one_out"]
+        self.assertEqual((sum(held["pit"]), set(held["coverage"])), (60, {"50", "80", "95"}))
+        head, rows = self.rows(self.done("gp", "predict", model, self.new, "--quantiles", ".05,.95").stdout)
+        self.assertEqual((head, len(rows)), (["mean", "sd", "q0.05", "q0.95"], 12))
+        for mean, sd, low, high in rows:
+            self.assertAlmostEqual(mean + 1.6448536269514722 * sd, high, places=9)
+            self.assertAlmostEqual(mean - low, high - mean, places=9)
+        score = self.document("gp", "score", model, self.new)["scores"]
+        self.assertLess(score["rmse"], 0.3)
+        self.assertAlmostEqual(self.document("gp", "score", model)["scores"]["nlpd"], held["nlpd"], places=9)
+        likelihood = self.document("gp", "inspect", model)["log_likelihood"]
+        self.assertAlmostEqual(likelihood, fit["log_likelihood"], places=6)
+        before = sha(model)
+        update = self.document("gp", "update", model, self.new)
+        self.assertEqual((update["rows"], update["parameters"]), (72, fit["parameters"]))
+        self.assertNotEqual(sha(model), before)
+        again = self.folder / "again.json"
+        self.assertEqual(self.document("gp", "update", model, self.new, "--refit", "-o", again)["rows"], 84)
+        head, rows = self.rows(self.done("gp", "sample", again, self.new, "-n", 3).stdout)
+        self.assertEqual((head, len(rows)), (["draw0", "draw1", "draw2"], 12))
+
+    def test_the_method_is_said_and_a_table_serves_as_a_model(self):
+        page = self.folder / "one.html"
+        series = self.document("gp", "fit", self.one, "--target", "y", "--plot", page)
+        self.assertEqual(series["method"], "state-space")
+        self.assertIn("draw 1", page.read_text())
+        dense = self.document("gp", "fit", self.one, "--target", "y", "--method", "exact")
+        self.assertAlmostEqual(dense["log_likelihood"], series["log_likelihood"], places=4)
+        sparse = self.document("gp", "fit", self.many, "--target", "y", "--method", "sgpr", "--inducing", 10)
+        self.assertLess(sparse["log_likelihood"], sparse["log_likelihood_upper"])
+        model = self.folder / "m.json"
+        self.done("gp", "fit", self.one, "--target", "y", "-o", model)
+        stored, fresh = (self.rows(self.done("gp", "predict", m, self.one, *more).stdout)[1]
+                         for m, more in ((model, []), (self.one, ["--target", "y"])))
+        self.assertLess(max(abs(a - b) for p, q in zip(stored, fresh) for a, b in zip(p, q)), 1e-9)
+
+    def test_what_is_wrong_is_named(self):
+        fit = ("gp", "fit", self.many, "--target", "y")
+        self.refused(2, "gp", "fit", self.many, says=["which column"])
+        self.refused(3, "gp", "fit", self.many, "--target", "z", says=["many.csv", "'z'"])
+        self.refused(3, "gp", "predict", self.folder / "none.cov", self.new, says=["none.cov"])
+        self.refused(2, *fit, "--method", "svgp", says=["svgp", "not in this version"])
+        self.refused(2, *fit, "--likelihood", "poisson", says=["poisson", "not in this version"])
+        self.refused(2, *fit, "--method", "state-space", says=["3 columns"])
+        self.refused(2, *fit, "-o", self.folder / "m.txt", says=["m.txt"])
+        _, hint = self.refused(2, *fit, "--kernel", "matern53", says=["matern53"])
+        self.assertIn("matern52", hint)
+        bad = self.folder / "bad.csv"
+        bad.write_text("x,y\n1,2\ninf,3\n2,4\n")
+        self.refused(3, "gp", "fit", bad, "--target", "y", says=["bad.csv", "row 1"])
+        model = self.folder / "m.cov"
+        self.done(*fit, "-o", model)
+        self.refused(2, "gp", "predict", model, self.new, "--kernel", "rbf", says=["--kernel"])
+        self.refused(3, "gp", "predict", model, self.one, says=["one.csv", "'x1'"])
+        cut = self.folder / "cut.cov"
+        cut.write_bytes(model.read_bytes()[:-50])
+        self.refused(3, "gp", "inspect", cut, says=["cut.cov"])
+        broken = self.folder / "broken.json"
+        broken.write_text(json.dumps({"schema": "covary.process", "version": 1, "method": "exact"}))
+        self.refused(3, "gp", "inspect", broken, says=["broken.json"])
 
 
 if __name__ == "__main__":

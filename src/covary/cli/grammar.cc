@@ -131,6 +131,8 @@ class Reader {
 
   Parsed read() {
     if (std::optional<std::string> text = find_the_verb()) return {*text, {}};
+    if (!verb_->actions.empty())
+      if (std::optional<std::string> text = find_the_action()) return {*text, {}};
     options_ = verb_->make();
     if (std::optional<std::string> text = help_text()) return {*text, {}};
     for (; at_ < args_.size(); ++at_) {
@@ -196,10 +198,34 @@ class Reader {
     at_ = 1;
     if (first == "help") {
       const Verb* verb = args_.size() > 1 ? find_verb(args_[1]) : nullptr;
-      return verb ? verb_help(*verb, false) : overview();
+      const Verb* action = verb && args_.size() > 2 ? find_action(*verb, args_[2]) : nullptr;
+      return action ? verb_help(*action, false) : verb ? verb_help(*verb, false) : overview();
     }
     set_verb(first);
     return {};
+  }
+
+  // The second word of a verb that has actions: sets verb_ to the action.
+  std::optional<std::string> find_the_action() {
+    const Verb& verb = *verb_;
+    const std::string word = at_ < args_.size() ? args_[at_] : "";
+    if (const Verb* action = find_action(verb, word)) {
+      verb_ = action;
+      ++at_;
+      return {};
+    }
+    if (std::optional<std::string> text = help_text()) return text;
+    if (word == "--list") return verb_choices(verb);
+    if (word == "--version") return version_text();
+    const std::string name = "covary " + verb.name;
+    std::vector<std::string> words;
+    for (const Verb& action : verb.actions) words.push_back(action.action());
+    const std::string all = "the actions are " + action_words(verb);
+    const std::string near = nearest_word(word, words);
+    if (word.empty() || is_flag(word))
+      usage("no action given", name, all + "; for example: " + verb.actions[0].example);
+    usage("there is no such action", name + " " + word,
+          near.empty() ? all : "did you mean " + name + " " + near + "?");
   }
 
   static std::string list_verbs() {
@@ -279,8 +305,9 @@ class Reader {
     const bool one_dash = f.typed[1] != '-';
     if (f.name == "d" && one_dash)
       usage("means two things in other programs, so it is not used here", "-d",
-            "the capture is a plain word: covary " + verb_->name +
-                " CAPTURE; its size --downscale N; the device --device cpu");
+            "the input is a plain word: covary " + verb_->name + " " +
+                verb_->shape.substr(0, verb_->shape.find_first_of(" .")) +
+                "; its size --downscale N; the device --device cpu");
 
     if (is({"version"})) return version_text();
     if (is({"list"}) && verb_->name != "study") return verb_choices(*verb_);
@@ -380,9 +407,11 @@ class Reader {
     std::string hint = "did you mean --" + best + "?";
     if (best.empty()) {
       hint = "covary " + verb_->name + " --help=all lists the options";
-      for (const Verb& other : verbs())
-        if (other.name != verb_->name && other.make()->list().find_flag(f.name))
-          hint = "this is an option of covary " + other.name;
+      for (const Verb* other : commands())
+        if (other != verb_ && other->make()->list().find_flag(f.name)) {
+          hint = "this is an option of covary " + other->name;
+          break;
+        }
     }
     usage("covary " + verb_->name + " has no such option", f.typed, hint);
   }

@@ -1,6 +1,6 @@
 // The grammar of the command line: words in, an invocation or a text to print out.
 //
-//   covary VERB [INPUT...] [-o OUT] [--option value] [--config F] [--set k=v] [--preset P]
+//   covary VERB [ACTION] [INPUT...] [-o OUT] [--option value] [--config F] [--set k=v] [--preset P]
 //               [--sweep k=a,b]
 //
 // Everything that is wrong from the command line and its config alone is found here, before the

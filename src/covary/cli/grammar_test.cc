@@ -175,8 +175,10 @@ TEST(Grammar, WrongWordsNameTheNearest) {
 TEST(Grammar, AMethodOrSystemTypedAsAVerbPrintsTheCommand) {
   EXPECT_THAT(refused("mcmc data").hint(), HasSubstr("covary train CAPTURE --strategy mcmc"));
   EXPECT_THAT(refused("core-3dgs data").hint(), HasSubstr("covary train CAPTURE"));
-  EXPECT_THAT(refused("kde x").hint(), HasSubstr("covary density score"));
-  EXPECT_THAT(refused("kde x").hint(), HasSubstr("not in this version"));
+  EXPECT_THAT(refused("kde x").hint(), HasSubstr("write covary density fit TABLE --method kde"));
+  EXPECT_THAT(refused("gmm x").hint(), HasSubstr("write covary mixture fit TABLE -k 1:8"));
+  EXPECT_THAT(refused("sinkhorn x").hint(), HasSubstr("covary bridge fit"));
+  EXPECT_THAT(refused("sinkhorn x").hint(), HasSubstr("not in this version"));
 }
 
 TEST(Grammar, APlannedVerbSaysSoAndIsNotListed) {
@@ -336,11 +338,11 @@ TEST(Grammar, SweepsAreCheckedBeforeAnythingRuns) {
 
 TEST(Grammar, HelpIsAlwaysATextAndListsWhatThereIs) {
   EXPECT_EQ(parse({}).text, overview());
-  for (const Verb& v : verbs()) {
-    EXPECT_THAT(overview(), HasSubstr("\n  " + v.name + " "));
-    EXPECT_THAT(text(v.name + " --help"), StartsWith("usage: covary " + v.name));
-    EXPECT_GE(text(v.name + " --help=all").size(), text(v.name + " --help").size() - 80);
-    const auto schema = nlohmann::json::parse(text(v.name + " --help=json"));
+  for (const Verb& v : verbs()) EXPECT_THAT(overview(), HasSubstr("\n  " + v.name + " "));
+  for (const Verb* v : commands()) {
+    EXPECT_THAT(text(v->name + " --help"), StartsWith("usage: covary " + v->name));
+    EXPECT_GE(text(v->name + " --help=all").size(), text(v->name + " --help").size() - 80);
+    const auto schema = nlohmann::json::parse(text(v->name + " --help=json"));
     EXPECT_EQ(schema["options"]["type"], "object");
     EXPECT_TRUE(schema["common"]["properties"].contains("seed"));
   }
@@ -350,6 +352,53 @@ TEST(Grammar, HelpIsAlwaysATextAndListsWhatThereIs) {
   EXPECT_THAT(text("--help=json"), HasSubstr("\"render\""));
   EXPECT_THAT(text("info --help=all"), Not(HasSubstr("--resume")));
   EXPECT_THAT(text("help train"), StartsWith("usage: covary train"));
+}
+
+TEST(Grammar, AnActionIsTheSecondWordAndHasItsOwnOptions) {
+  const Invocation v = run("mixture fit t.csv -k 1:3 --covariance full,tied -o m.json --seed 3");
+  EXPECT_EQ(v.verb, "mixture fit");
+  EXPECT_THAT(v.inputs, ElementsAre("t.csv"));
+  EXPECT_EQ(v.options["components"], nlohmann::json({1, 2, 3}));
+  EXPECT_THAT(run("mixture predict m.json t.csv").inputs, ElementsAre("m.json", "t.csv"));
+  EXPECT_EQ(run("mixture train t.csv").verb, "mixture fit");
+  EXPECT_EQ(run("mixture sample m.json -n 5").options["samples"], 5);
+  EXPECT_THAT(refused("mixture").hint(), HasSubstr("fit, predict, score"));
+  EXPECT_THAT(refused("mixture -k 3").what(), HasSubstr("no action"));
+  EXPECT_THAT(refused("mixture t.csv").hint(), HasSubstr("the actions are fit"));
+  EXPECT_THAT(refused("mixture predcit m t").hint(), HasSubstr("covary mixture predict"));
+  EXPECT_THAT(refused("mixture predict m.json").what(), HasSubstr("no MODEL"));
+  EXPECT_THAT(refused("mixture sample m.json --covariance full").hint(),
+              HasSubstr("an option of covary mixture fit"));
+  EXPECT_THAT(refused("mixture score m t --plot a.html").what(), HasSubstr("covary mixture score"));
+  EXPECT_THAT(text("mixture --help"), HasSubstr("predict"));
+  EXPECT_THAT(text("mixture --list"), HasSubstr("mixture select"));
+  EXPECT_THAT(text("help mixture fit"), StartsWith("usage: covary mixture fit TABLE"));
+  const auto schema = nlohmann::json::parse(text("mixture --help=json"));
+  EXPECT_EQ(schema["actions"][0]["verb"], "mixture fit");
+}
+
+TEST_F(ConfigTest, AConfigNamesVerbAndAction) {
+  const std::string path = file(
+      "m.json", R"({"verb": "mixture fit", "inputs": ["t.csv"], "options": {"criterion": "icl"}})");
+  const Invocation v = run("--config " + path);
+  EXPECT_EQ(v.verb, "mixture fit");
+  EXPECT_THAT(v.inputs, ElementsAre("t.csv"));
+  EXPECT_EQ(run("mixture fit --config " + path).options["criterion"], "icl");
+  EXPECT_THAT(refused("mixture select --config " + path).what(), HasSubstr("covary mixture fit"));
+}
+
+TEST(Grammar, OptionsOfAMixtureBelongToItsMethod) {
+  EXPECT_EQ(run("mixture fit t --floor 1e-4").options["em"]["floor"], 1e-4);
+  EXPECT_EQ(run("mixture fit t --method vb --concentration 2").options["vb"]["concentration"], 2);
+  EXPECT_THAT(refused("mixture fit t --concentration 2").hint(), HasSubstr("--method vb"));
+  EXPECT_THAT(refused("mixture fit t --method kmeans -k 2,3").hint(), HasSubstr("-k 8"));
+  EXPECT_THAT(refused("mixture fit t --method vb -k 2:5").hint(), HasSubstr("-k 20"));
+  EXPECT_THAT(refused("mixture fit t --method vb --covariance tied").where(),
+              HasSubstr("--covariance"));
+  EXPECT_THAT(refused("mixture fit t -k 2.5").what(), HasSubstr("whole numbers"));
+  EXPECT_THAT(refused("mixture fit t --plot-columns a").hint(), HasSubstr("--plot-columns"));
+  EXPECT_THAT(refused("mixture fit t --init given").where(), HasSubstr("--init"));
+  EXPECT_THAT(refused("density fit t --bandwidth wide").hint(), HasSubstr("silverman"));
 }
 
 TEST(Grammar, EveryPresetNamesOptionsThatExist) {

@@ -65,6 +65,15 @@ std::string overview_json() {
 }
 
 std::string verb_help(const Verb& verb, bool all) {
+  if (!verb.actions.empty()) {
+    std::string out = "usage: covary " + verb.name + " ACTION INPUT... [--option value]...\n\n" +
+                      verb.summary + "\n\nactions\n";
+    for (const Verb& a : verb.actions)
+      out += "  " + padded(a.action(), 10) + padded(a.shape, 25) + a.summary + "\n";
+    return out + "\ncovary " + verb.name +
+           " ACTION --help shows the options of one.\nfor example: " + verb.actions[0].example +
+           "\n";
+  }
   const auto options = verb.make();
   const CommonList common(verb);
   std::string out = "usage: covary " + verb.name + " " + verb.shape + " [--option value]...\n\n" +
@@ -88,6 +97,12 @@ std::string verb_help(const Verb& verb, bool all) {
 }
 
 std::string verb_schema(const Verb& verb) {
+  if (!verb.actions.empty()) {
+    nlohmann::json j = {{"verb", verb.name}, {"summary", verb.summary}};
+    for (const Verb& a : verb.actions)
+      j["actions"].push_back(nlohmann::json::parse(verb_schema(a)));
+    return j.dump(2) + "\n";
+  }
   const auto options = verb.make();
   const CommonList common(verb);
   nlohmann::json j = {{"verb", verb.name},
@@ -102,6 +117,11 @@ std::string verb_schema(const Verb& verb) {
 }
 
 std::string verb_choices(const Verb& verb) {
+  if (!verb.actions.empty()) {
+    std::string out;
+    for (const Verb& a : verb.actions) out += a.name + "\n";
+    return out;
+  }
   const auto options = verb.make();
   std::string out;
   for (const OptionField& f : options->list().fields())

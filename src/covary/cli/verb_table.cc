@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <map>
 
+#include "covary/cli/density_options.h"
 #include "covary/cli/eval_options.h"
+#include "covary/cli/gp_options.h"
 #include "covary/cli/info_options.h"
+#include "covary/cli/mixture_options.h"
 #include "covary/cli/render_options.h"
 #include "covary/core/eval/study_options.h"
 #include "covary/splat/fit/train_options.h"
@@ -25,7 +28,7 @@ struct StudyVerbOptions : eval::StudyOptions {
 
 // Published systems and methods by the command that runs them, for those whose verb this version
 // has or will have.
-const std::map<std::string, std::string, std::less<>>& commands() {
+const std::map<std::string, std::string, std::less<>>& systems() {
   static const std::map<std::string, std::string, std::less<>> table = {
       {"3dgs", "train CAPTURE -o RUN"},
       {"gaussian", "train CAPTURE -o RUN"},
@@ -71,7 +74,6 @@ const std::map<std::string, std::string, std::less<>>& commands() {
       {"gp-hm", "pde solve --method gp"},
       {"hierarchical-polynomials", "regress fit TABLE --method hierarchical"},
       {"ila-sdp", "mixture fit TABLE --method ila-sdp"},
-      {"kde", "density score TRAIN QUERY --method kde"},
       {"kde-large-dim", "density diagnose TABLE"},
       {"kinetic-optimal-paths", "flow path TABLE"},
       {"ldp-sparse-regression", "regress fit TABLE --method private"},
@@ -93,7 +95,6 @@ const std::map<std::string, std::string, std::less<>>& commands() {
       {"topk-moe", "mixture fit TABLE --family experts --active 2"},
       {"gmm", "mixture fit TABLE -k 1:8"},
       {"kalman", "filter run MODEL TABLE --method kalman"},
-      {"kmeans", "mixture fit TABLE --method kmeans"},
       {"sinkhorn", "bridge fit X0 X1 --method sinkhorn"},
       {"tsdf", "surface RUN --method tsdf -o MESH"},
       {"gan", "generate fit IMAGES --method gan"},
@@ -108,7 +109,93 @@ nlohmann::json parity_of_training(const nlohmann::json& resolved) {
   return fit::parity_options(options);
 }
 
-std::string joined_inputs(const Verb& verb) { return verb.shape.substr(0, verb.shape.find(" -o")); }
+// A verb that is run by its actions.
+Verb family(const std::string& name, const std::string& summary, const std::string& shape,
+            std::vector<Verb> actions) {
+  Verb v;
+  v.name = name;
+  v.group = "statistics";
+  v.summary = summary;
+  v.shape = shape;
+  v.actions = std::move(actions);
+  for (Verb& a : v.actions) {
+    a.name = name + " " + a.name;
+    a.group = v.group;
+  }
+  return v;
+}
+
+Verb action(const std::string& name, const std::string& summary, const std::string& shape,
+            const std::string& example, int inputs,
+            std::function<std::unique_ptr<BoundOptions>()> make, bool plot = false) {
+  return {name,    "",
+          summary, shape,
+          example, inputs,
+          inputs,  std::move(make),
+          {},      {},
+          {},      plot ? std::vector<std::string>{"html"} : std::vector<std::string>{}};
+}
+
+Verb mixture_verb() {
+  return family(
+      "mixture", "Gaussian mixtures: clusters, densities, their number", "ACTION TABLE|MODEL",
+      {action("fit", "a mixture from a table", "TABLE [-o MODEL]",
+              "covary mixture fit table.csv -k 1:8 -o m.json", 1, bind<MixtureFitOptions>, true),
+       action("predict", "the component of each row", "MODEL TABLE [-o LABELS]",
+              "covary mixture predict m.json table.csv -o labels.csv", 2,
+              bind<MixturePredictOptions>),
+       action("score", "the log-density of each row, and the mean", "MODEL TABLE [-o FILE]",
+              "covary mixture score m.json table.csv", 2, bind<MixtureScoreOptions>),
+       action("sample", "new rows", "MODEL [-o TABLE]", "covary mixture sample m.json -n 1000", 1,
+              bind<MixtureSampleOptions>),
+       action("select", "criteria of every number and shape", "TABLE [-o FILE]",
+              "covary mixture select table.csv -k 1:8 --covariance full,tied", 1,
+              bind<MixtureFitOptions>, true),
+       action("inspect", "what a model holds", "MODEL", "covary mixture inspect m.json", 1,
+              bind<MixtureInspectOptions>, true)});
+}
+
+Verb density_verb() {
+  return family(
+      "density", "kernel density estimates", "ACTION TABLE|MODEL",
+      {action("fit", "widths and points into a model", "TABLE [-o MODEL]",
+              "covary density fit table.csv --bandwidth silverman -o d.cov", 1,
+              bind<DensityOptions>, true),
+       action("score", "the log-density of each row of QUERIES", "MODEL|TABLE QUERIES [-o FILE]",
+              "covary density score train.csv new.csv --rtol 1e-6", 2, bind<DensityOptions>, true),
+       action("sample", "new rows", "MODEL|TABLE [-o TABLE]", "covary density sample d.cov -n 1000",
+              1, bind<DensitySampleOptions>)});
+}
+
+Verb gp_verb() {
+  Verb v = family(
+      "gp", "Gaussian processes: regression with error bars", "ACTION TABLE|MODEL",
+      {action("fit", "a process from a table", "TABLE --target NAME [-o MODEL]",
+              "covary gp fit table.csv --target y --kernel \"matern52(ard)+white\" -o m.cov", 1,
+              bind<GpFitOptions>, true),
+       action("predict", "mean, deviation and quantiles at each row of X",
+              "MODEL|TABLE X [-o FILE]", "covary gp predict m.cov x.csv --quantiles .05,.95", 2,
+              bind<GpPredictOptions>),
+       action("update", "more rows into a model", "MODEL TABLE [-o MODEL]",
+              "covary gp update m.cov new.csv", 2, bind<GpUpdateOptions>),
+       action("sample", "joint draws of the function at the rows of X", "MODEL|TABLE X [-o FILE]",
+              "covary gp sample m.cov grid.csv -n 20 -o draws.npy", 2, bind<GpSampleOptions>),
+       action("score", "how well it predicts: each row left out, or a table",
+              "MODEL|TABLE [TABLE] [-o FILE]", "covary gp score m.cov held.csv", 2,
+              bind<GpFitOptions>, true),
+       action("inspect", "what a model says about itself", "MODEL|TABLE",
+              "covary gp inspect m.cov --plot fit.html", 1, bind<GpFitOptions>, true)});
+  for (Verb& a : v.actions) {
+    if (a.action() == "score") a.min_inputs = 1;
+    if (!a.plots.empty()) a.reports = {"json"};
+    if (a.action() != "update") a.common.push_back("max_memory");
+  }
+  return v;
+}
+
+std::string joined_inputs(const Verb& verb) {
+  return verb.shape.substr(0, std::min(verb.shape.find(" -o"), verb.shape.find(" [-o")));
+}
 
 }  // namespace
 
@@ -150,6 +237,9 @@ const std::vector<Verb>& verbs() {
        {"max_memory", "time_budget", "dry_run", "overwrite"},
        {},
        {"json", "csv"}},
+      gp_verb(),
+      mixture_verb(),
+      density_verb(),
       {"study",
        "studies and tools",
        "a published claim, measured again",
@@ -172,10 +262,37 @@ const std::vector<Verb>& verbs() {
   return table;
 }
 
+const std::vector<const Verb*>& commands() {
+  static const std::vector<const Verb*> list = [] {
+    std::vector<const Verb*> all;
+    for (const Verb& v : verbs()) {
+      if (v.actions.empty()) all.push_back(&v);
+      for (const Verb& action : v.actions) all.push_back(&action);
+    }
+    return all;
+  }();
+  return list;
+}
+
 const Verb* find_verb(std::string_view name) {
   for (const Verb& v : verbs())
     if (v.name == name) return &v;
+  for (const Verb* v : commands())
+    if (v->name == name) return v;
   return nullptr;
+}
+
+const Verb* find_action(const Verb& verb, std::string_view word) {
+  if (word == "train") word = "fit";
+  for (const Verb& action : verb.actions)
+    if (action.action() == word) return &action;
+  return nullptr;
+}
+
+std::string action_words(const Verb& verb) {
+  std::string words;
+  for (const Verb& action : verb.actions) words += (words.empty() ? "" : ", ") + action.action();
+  return words;
 }
 
 bool takes_common(const Verb& verb, std::string_view option) {
@@ -229,23 +346,23 @@ std::string verb_synonym(std::string_view word) {
 
 const std::vector<std::string>& planned_verbs() {
   static const std::vector<std::string> names = {
-      "capture",  "view",     "edit",  "animate",  "compress", "stream",  "surface", "segment",
-      "simulate", "generate", "gp",    "optimize", "pde",      "mixture", "density", "bridge",
-      "flow",     "filter",   "bayes", "regress",  "classify", "network", "convert", "special"};
+      "capture", "view",     "edit",     "animate",  "compress", "stream",  "surface",
+      "segment", "simulate", "generate", "optimize", "pde",      "bridge",  "flow",
+      "filter",  "bayes",    "regress",  "classify", "network",  "convert", "special"};
   return names;
 }
 
 std::string command_for(std::string_view word) {
-  for (const Verb& verb : verbs()) {
-    const auto options = verb.make();
+  for (const Verb* verb : commands()) {
+    const auto options = verb->make();
     for (const OptionField& f : options->list().fields())
       if (word != "none" && word != "default" && word != "all" &&
           std::find(f.choices_of().begin(), f.choices_of().end(), word) != f.choices_of().end())
-        return "covary " + verb.name + " " + joined_inputs(verb) + " " +
+        return "covary " + verb->name + " " + joined_inputs(*verb) + " " +
                options->list().flag_of(f) + " " + std::string(word);
   }
-  const auto it = commands().find(word);
-  return it == commands().end() ? "" : "covary " + it->second;
+  const auto it = systems().find(word);
+  return it == systems().end() ? "" : "covary " + it->second;
 }
 
 const std::vector<FlagSynonym>& flag_synonyms() {

@@ -1,5 +1,9 @@
 // The one table of verbs: name, group, summary, what stands where, and the options struct. Help,
 // parsing, did-you-mean and the library of verbs all read it.
+//
+// A verb of statistics has actions: `covary mixture fit TABLE`. Each action is a Verb of its own,
+// named by both words ("mixture fit"), with its own shape, options and files; the verb above them
+// keeps name, group, summary and shape alone.
 #pragma once
 
 #include <functional>
@@ -46,10 +50,19 @@ struct Verb {
   std::vector<std::string> plots = {};    // likewise --plot
   // What --parity sets, given all resolved options: an object for OptionList::apply.
   std::function<nlohmann::json(const nlohmann::json& resolved)> parity = {};
+  std::vector<Verb> actions = {};  // empty: the verb itself is run
+
+  std::string action() const { return name.substr(name.find(' ') + 1); }  // "fit" of "mixture fit"
 };
 
 const std::vector<Verb>& verbs();
-const Verb* find_verb(std::string_view name);
+// What can be run: verbs without actions, and the actions of the others.
+const std::vector<const Verb*>& commands();
+const Verb* find_verb(std::string_view name);  // also "mixture fit"
+// An action by its word (train is fit) or null.
+const Verb* find_action(const Verb& verb, std::string_view word);
+// "fit, predict, score"
+std::string action_words(const Verb& verb);
 
 // Whether the verb takes the common option.
 bool takes_common(const Verb& verb, std::string_view option);

@@ -69,11 +69,28 @@ int run(const char* text) {
     common.apply(job.invocation.common, "common options");
     prepare(job);
 
-    static const std::map<std::string, Result (*)(const Job&)> verbs = {{"train", run_train},
-                                                                        {"eval", run_eval},
-                                                                        {"render", run_render},
-                                                                        {"info", run_info},
-                                                                        {"study", run_study}};
+    static const std::map<std::string, Result (*)(const Job&)> verbs = {
+        {"train", run_train},
+        {"eval", run_eval},
+        {"render", run_render},
+        {"info", run_info},
+        {"study", run_study},
+        {"gp fit", run_gp_fit},
+        {"gp predict", run_gp_predict},
+        {"gp update", run_gp_update},
+        {"gp sample", run_gp_sample},
+        {"gp score", run_gp_score},
+        {"gp inspect", run_gp_inspect},
+        {"mixture fit", run_mixture_fit},
+        {"mixture predict", run_mixture_predict},
+        {"mixture score", run_mixture_score},
+        {"mixture sample", run_mixture_sample},
+        {"mixture select", run_mixture_select},
+        {"mixture inspect", run_mixture_inspect},
+        {"density fit", run_density_fit},
+        {"density score", run_density_score},
+        {"density sample", run_density_sample},
+    };
     const auto verb = verbs.find(job.invocation.verb);
     if (verb == verbs.end())
       throw Error(ExitCode::kFailed, "the program and its library are of different versions",

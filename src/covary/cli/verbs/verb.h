@@ -36,4 +36,22 @@ Result run_render(const Job& job);
 Result run_info(const Job& job);
 Result run_study(const Job& job);
 
+Result run_gp_fit(const Job& job);
+Result run_gp_predict(const Job& job);
+Result run_gp_update(const Job& job);
+Result run_gp_sample(const Job& job);
+Result run_gp_score(const Job& job);
+Result run_gp_inspect(const Job& job);
+
+Result run_mixture_fit(const Job& job);
+Result run_mixture_predict(const Job& job);
+Result run_mixture_score(const Job& job);
+Result run_mixture_sample(const Job& job);
+Result run_mixture_select(const Job& job);
+Result run_mixture_inspect(const Job& job);
+
+Result run_density_fit(const Job& job);
+Result run_density_score(const Job& job);
+Result run_density_sample(const Job& job);
+
 }  // namespace covary::cli

@@ -33,8 +33,9 @@ T get(const uint8_t* p) {
   return static_cast<T>(v);
 }
 
+// zlib would begin anew at a null pointer, which the data of an empty array may be.
 uint32_t crc_of(uint32_t crc, const uint8_t* data, uint64_t size) {
-  return static_cast<uint32_t>(crc32_z(crc, data, size));
+  return size == 0 ? crc : static_cast<uint32_t>(crc32_z(crc, data, size));
 }
 
 // Sizes that do not fit 32 bits move to an extra field, in this order.

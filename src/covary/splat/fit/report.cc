@@ -14,73 +14,20 @@
 #include "covary/core/base/file.h"
 #include "covary/core/base/machine.h"
 #include "covary/core/data/image.h"
+#include "covary/core/data/page.h"
 #include "covary/splat/fit/run_log.h"
 
 namespace covary::fit {
 namespace {
 
 namespace fs = std::filesystem;
+using data::Curve;
+using data::escaped;
+using data::page;
+using data::tile;
 using nlohmann::json;
 
-// One look for light and dark: colours are variables that follow the reader's setting.
-constexpr const char* kStyle = R"css(
-:root { color-scheme: light dark; --page: #fbfbfa; --card: #ffffff; --ink: #1d2126; --soft: #667079; --line: #e2e5e8;
-        --a: #1f6f8b; --b: #c8553d; }
-@media (prefers-color-scheme: dark) {
-  :root { --page: #14171a; --card: #1c2024; --ink: #e7eaed; --soft: #98a2ab; --line: #2f353b; --a: #5fb6d3; --b: #ee8a6f; } }
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--page); color: var(--ink); font: 15px/1.5 system-ui, sans-serif; }
-main { max-width: 1080px; margin: 0 auto; padding: 40px 24px 64px; }
-h1 { font-size: 26px; margin: 0 0 4px; letter-spacing: -0.01em; }
-h2 { font-size: 17px; margin: 40px 0 12px; }
-p.sub { color: var(--soft); margin: 0 0 24px; }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(140px, 1fr)); gap: 12px; }
-.tile, .card { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 14px 16px; }
-.tile b { display: block; font-size: 22px; font-weight: 600; font-variant-numeric: tabular-nums; }
-.tile span { color: var(--soft); font-size: 13px; }
-.curves { display: grid; grid-template-columns: repeat(auto-fit, minmax(310px, 1fr)); gap: 12px; }
-.card h3 { margin: 0 0 6px; font-size: 13px; font-weight: 500; color: var(--soft); }
-svg { width: 100%; height: auto; display: block; }
-svg text { fill: var(--soft); font: 11px system-ui, sans-serif; }
-svg .grid { stroke: var(--line); } svg .curve { fill: none; stroke: var(--a); stroke-width: 1.8; }
-svg .dot { fill: var(--b); }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { text-align: right; padding: 6px 12px; border-bottom: 1px solid var(--line); }
-th:first-child, td:first-child { text-align: left; }
-th { color: var(--soft); font-weight: 500; font-size: 13px; }
-figure { margin: 0 0 18px; } figcaption { color: var(--soft); font-size: 13px; padding: 4px 0; }
-.trio { display: grid; grid-template-columns: repeat(3, 1fr); gap: 8px; }
-.trio img { width: 100%; border-radius: 4px; display: block; }
-details pre { overflow-x: auto; font-size: 12px; color: var(--soft); }
-)css";
-
-std::string escaped(const std::string& text) {
-  std::string out;
-  for (const char c : text) switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      default:
-        out += c;
-    }
-  return out;
-}
-
-std::string number(double v, int digits) {
-  char text[64];
-  std::snprintf(text, sizeof text, "%.*f", digits, v);
-  return text;
-}
+std::string number(double v, int digits) { return data::fixed_number(v, digits); }
 
 // 1234567 as "1 234 567" with narrow spaces.
 std::string grouped(int64_t n) {
@@ -106,82 +53,6 @@ double figure(const json& object, const char* name) {
   if (found == object.end()) return NAN;
   if (found->is_number()) return found->get<double>();
   return found->is_object() ? figure(*found, "value") : NAN;
-}
-
-struct Curve {
-  std::string title;
-  std::vector<double> x = {}, y = {};
-  bool log_scale = false;  // of y
-  bool dots = false;
-  int digits = 2;
-};
-
-// About four round values between low and high.
-std::vector<double> ticks(double low, double high) {
-  const double raw = (high - low) / 4, power = std::pow(10, std::floor(std::log10(raw)));
-  double step = power;
-  for (const double m : {1.0, 2.0, 5.0, 10.0})
-    if (raw <= m * power) {
-      step = m * power;
-      break;
-    }
-  std::vector<double> all;
-  for (double t = std::ceil(low / step - 1e-9) * step; t <= high + 1e-9 * step; t += step)
-    all.push_back(std::abs(t) < 1e-9 * step ? 0 : t);
-  return all;
-}
-
-std::string short_number(double v) {
-  char text[32];
-  const double a = std::abs(v);
-  if (a >= 1e6)
-    std::snprintf(text, sizeof text, "%.3gM", v / 1e6);
-  else if (a >= 1e4)
-    std::snprintf(text, sizeof text, "%.4gk", v / 1e3);
-  else
-    std::snprintf(text, sizeof text, a >= 100 ? "%.0f" : "%.3g", v);
-  return text;
-}
-
-std::string drawn(const Curve& curve) {
-  constexpr double kWide = 340, kHigh = 190, kLeft = 44, kRight = 10, kTop = 8, kBottom = 24;
-  const auto scaled = [&](double v) { return curve.log_scale ? std::log10(v) : v; };
-  double low = INFINITY, high = -INFINITY, last = 1;
-  for (size_t i = 0; i < curve.y.size(); ++i) {
-    if (curve.log_scale && !(curve.y[i] > 0)) continue;
-    low = std::min(low, scaled(curve.y[i]));
-    high = std::max(high, scaled(curve.y[i]));
-    last = std::max(last, curve.x[i]);
-  }
-  if (!(low <= high)) return "";
-  const double margin =
-      std::max(1e-9, high > low ? 0.06 * (high - low) : 0.05 * std::abs(high) + 1e-6);
-  low -= margin, high += margin;
-  const auto px = [&](double x) { return kLeft + x / last * (kWide - kLeft - kRight); };
-  const auto py = [&](double y) {
-    return kTop + (high - y) / (high - low) * (kHigh - kTop - kBottom);
-  };
-  std::string svg =
-      "<svg viewBox=\"0 0 340 190\" role=\"img\" aria-label=\"" + escaped(curve.title) + "\">";
-  for (const double t : ticks(low, high)) {
-    const std::string y = number(py(t), 1);
-    svg += "<line class=\"grid\" x1=\"44\" x2=\"330\" y1=\"" + y + "\" y2=\"" + y + "\"/>";
-    svg += "<text x=\"39\" y=\"" + number(py(t) + 4, 1) + "\" text-anchor=\"end\">" +
-           short_number(curve.log_scale ? std::pow(10, t) : t) + "</text>";
-  }
-  for (const double t : ticks(0, last))
-    svg += "<text x=\"" + number(px(t), 1) + "\" y=\"184\" text-anchor=\"" +
-           (px(t) > kWide - 2 * kRight ? "end" : "middle") + "\">" + short_number(t) + "</text>";
-  std::string points, dots;
-  for (size_t i = 0; i < curve.y.size(); ++i) {
-    if (curve.log_scale && !(curve.y[i] > 0)) continue;
-    const std::string x = number(px(curve.x[i]), 1), y = number(py(scaled(curve.y[i])), 1);
-    points += x + "," + y + " ";
-    if (curve.dots) dots += "<circle class=\"dot\" r=\"3\" cx=\"" + x + "\" cy=\"" + y + "\"/>";
-  }
-  svg += "<polyline class=\"curve\" points=\"" + points + "\"/>" + dots + "</svg>";
-  return "<div class=\"card\"><h3>" + escaped(curve.title) + " <span>(now " +
-         number(curve.y.back(), curve.digits) + ")</span></h3>" + svg + "</div>";
 }
 
 std::string base64(const std::vector<uint8_t>& bytes) {
@@ -230,10 +101,6 @@ std::vector<Curve> curves_of(const std::vector<json>& records) {
   return all;
 }
 
-std::string tile(const std::string& value, const std::string& label) {
-  return "<div class=\"tile\"><b>" + value + "</b><span>" + label + "</span></div>";
-}
-
 std::string row(std::initializer_list<std::string> cells) {
   std::string out = "<tr>";
   for (const auto& c : cells) out += "<td>" + c + "</td>";
@@ -262,17 +129,8 @@ std::string gallery(const std::vector<ViewPictures>& views) {
 
 std::string curves_page(const std::vector<json>& records) {
   std::string out = "<div class=\"curves\">";
-  for (const Curve& c : curves_of(records)) out += drawn(c);
+  for (const Curve& c : curves_of(records)) out += data::curve_card(c);
   return out + "</div>";
-}
-
-// A self-contained page.
-std::string page(const std::string& title, const std::string& below, const std::string& body) {
-  return "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">"
-         "<meta name=\"viewport\" content=\"width=device-width\"><title>" +
-         escaped(title) + "</title><style>" + kStyle + "</style></head><body><main><h1>" +
-         escaped(title) + "</h1><p class=\"sub\">" + below + "</p>" + body +
-         "</main></body></html>\n";
 }
 
 std::string tiles_of(const json& metrics) {

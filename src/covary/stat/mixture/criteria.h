@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "covary/core/compute/gaussian/gaussian.h"
 
@@ -20,6 +21,10 @@ double free_parameters(compute::CovarianceType type, int64_t k, int64_t d);
 struct Criteria {
   double bic = 0, aic = 0, icl = 0;
 };
+
+// Agreement of two partitions of the same rows, 1 for equal ones, about 0 for unrelated ones (Hubert
+// and Arabie 1985). Labels are any integers; partitions that are trivial alike agree.
+double adjusted_rand_index(const std::vector<int64_t>& a, const std::vector<int64_t>& b);
 
 // log_likelihood: the sum over rows, nats; rows: their number, or sum of weights.
 Criteria criteria(double log_likelihood, double parameters, double rows, double entropy);

@@ -256,7 +256,7 @@ EmTrace run_em(const Rows& rows, const ColumnMoments& moments, const VarianceFlo
 }
 
 MixtureState first_state(const Rows& rows, const ColumnMoments& moments, const VarianceFloor& floor,
-                         const GaussianMixtureOptions& options) {
+                         const GaussianMixtureOptions& options, EmTrace* kept) {
   const Sample sample = sample_of(rows, moments, options.init_rows, options.seed);
   MixtureState best;
   if (options.starts == 1) return start_from(sample, floor, options, 0);
@@ -275,6 +275,7 @@ MixtureState first_state(const Rows& rows, const ColumnMoments& moments, const V
     if (trace.mean_log_likelihood.back() > most) {
       most = trace.mean_log_likelihood.back();
       best = std::move(state);
+      if (kept) *kept = trace;
     }
   }
   return best;

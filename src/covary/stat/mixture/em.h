@@ -29,8 +29,9 @@ EmTrace run_em(const Rows& rows, const ColumnMoments& moments, const VarianceFlo
                compute::MixtureSums& sums);
 
 // Parameters to begin from: the best of options.starts short runs on options.init_rows rows.
+// trace: of the start that was kept; left alone by a single start, which makes no step.
 MixtureState first_state(const Rows& rows, const ColumnMoments& moments, const VarianceFloor& floor,
-                         const GaussianMixtureOptions& options);
+                         const GaussianMixtureOptions& options, EmTrace* trace = nullptr);
 
 compute::CovarianceType covariance_type(const std::string& name);
 

@@ -42,6 +42,20 @@ std::vector<int64_t> shape_of(CovarianceType type, int64_t k, int64_t d) {
   return {};
 }
 
+const char* name_of(CovarianceType type) {
+  switch (type) {
+    case CovarianceType::kSpherical:
+      return "spherical";
+    case CovarianceType::kDiagonal:
+      return "diagonal";
+    case CovarianceType::kTied:
+      return "tied";
+    case CovarianceType::kFull:
+      return "full";
+  }
+  return "";
+}
+
 double log_sum_exp(const double* v, int64_t n) {
   const double top = *std::max_element(v, v + n);
   if (!std::isfinite(top)) return top;
@@ -96,7 +110,7 @@ GaussianMixture& GaussianMixture::fit_rows(const Rows& rows) {
     if (state_.d != rows.columns())
       throw Error(ExitCode::kData, "the given means have other columns than the data", "means");
   } else {
-    state_ = first_state(rows, moments, floor, options_);
+    state_ = first_state(rows, moments, floor, options_, &report.start);
   }
   compute::MixtureSums sums(state_.type, state_.k, state_.d);
   report.trace = run_em(rows, moments, floor, options_, state_, sums);
@@ -336,6 +350,48 @@ at::Tensor GaussianMixture::means() const {
 at::Tensor GaussianMixture::covariances() const {
   need_fit();
   return to_tensor(state_.covariances, shape_of(state_.type, state_.k, state_.d));
+}
+
+data::Model GaussianMixture::model() const {
+  need_fit();
+  data::Model m{.schema = "covary.mixture",
+                .version = 1,
+                .fields = {{"family", "gaussian"}, {"covariance", name_of(state_.type)}}};
+  m.put("log_weights", state_.log_weights, {state_.k});
+  m.put("means", state_.means, {state_.k, state_.d});
+  m.put("covariances", state_.covariances, shape_of(state_.type, state_.k, state_.d));
+  return m;
+}
+
+GaussianMixture GaussianMixture::of_model(const data::Model& m) {
+  m.text("family", {"gaussian"});
+  GaussianMixtureOptions options;
+  options.covariance = m.text("covariance", {"spherical", "diagonal", "tied", "full"});
+  MixtureState s;
+  s.type = covariance_type(options.covariance);
+  s.k = m.size("means", 0);
+  s.d = m.size("means", 1);
+  s.means = m.doubles("means", {s.k, s.d});
+  if (s.k == 0 || s.d == 0) m.refuse("means", "there are none");
+  s.log_weights = m.doubles("log_weights", {s.k});
+  const std::vector<int64_t> shape = shape_of(s.type, s.k, s.d);
+  s.covariances = m.doubles("covariances", shape);
+  double total = 0;
+  for (const double v : s.log_weights) total += std::exp(v);
+  if (!(std::abs(total - 1) < 1e-6)) m.refuse("log_weights", "the weights do not sum to 1");
+  for (const auto* values : {&s.means, &s.covariances}) {
+    if (!std::all_of(values->begin(), values->end(), [](double v) { return std::isfinite(v); }))
+      m.refuse(values == &s.means ? "means" : "covariances", "a value is not finite");
+  }
+  try {
+    s.factorise();
+  } catch (const Error& e) {
+    m.refuse("covariances", e.message() + " (" + e.where() + ")");
+  }
+  options.components = s.k;
+  GaussianMixture g(options);
+  g.state_ = std::move(s);
+  return g;
 }
 
 Selection select_mixture(const at::Tensor& x, const std::vector<int64_t>& components,

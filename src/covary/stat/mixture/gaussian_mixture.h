@@ -26,6 +26,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "covary/core/data/model.h"
 #include "covary/stat/mixture/criteria.h"
 #include "covary/stat/mixture/em.h"
 #include "covary/stat/mixture/gaussian_mixture_options.h"
@@ -42,6 +43,7 @@ struct FitReport {
   Criteria criteria;             // with n = weight
   int64_t constant_columns = 0;  // whose variance the floor had to make up
   EmTrace trace;
+  EmTrace start;  // of the start that was kept, on at most init_rows rows; empty by one start
 };
 
 class GaussianMixture {
@@ -74,6 +76,11 @@ class GaussianMixture {
   // Fewer components by merging the pair that costs least, keeping mean and covariance of the whole
   // (Runnalls 2007, IEEE TAES 43(3), equation 21). Full covariances.
   GaussianMixture merged(int64_t components) const;
+
+  // The parameters as a model file's content (schema covary.mixture), and back, to the bit; the
+  // report is not kept.
+  data::Model model() const;
+  static GaussianMixture of_model(const data::Model& model);
 
   at::Tensor weights() const;      // [k], sum 1
   at::Tensor means() const;        // [k,d]

@@ -9,21 +9,25 @@ void GaussianMixtureOptions::describe(OptionList& o) {
   o.add("covariance", &covariance, "what the covariances may be")
       .choices({"spherical", "diagonal", "tied", "full"})
       .common();
-  o.add("init", &init, "where the first components come from")
-      .choices({"k-means", "random", "given"});
   o.add("starts", &starts, "starts; the likeliest goes on").range(1, 10000).common();
-  o.add("init_rows", &init_rows, "rows that starts are made from").range(1, 1e12);
   o.add("steps", &steps, "EM steps at most").range(0, 1e9).common();
   o.add("tolerance", &tolerance, "stop when a step gains less mean log-likelihood")
       .range(0, 1e9)
       .unit("nats")
       .common();
+  o.add("seed", &seed, "seed").common();
+  describe_details(o);
+}
+
+void GaussianMixtureOptions::describe_details(OptionList& o) {
+  o.add("init", &init, "where the first components come from")
+      .choices({"k-means", "random", "given"});
+  o.add("init_rows", &init_rows, "rows that starts are made from").range(1, 1e12);
   o.add("floor", &floor, "smallest variance in any direction, as a share of the data's")
       .range(0, 1)
       .common();
   o.add("least_weight", &least_weight, "a component with less is set anew").range(0, 1);
   o.add("online_power", &online_power, "batch t counts (t + 2)^-power").range(0.5, 1);
-  o.add("seed", &seed, "seed").common();
 }
 
 void GaussianMixtureOptions::check() const {

@@ -23,6 +23,7 @@ struct GaussianMixtureOptions {
   int64_t seed = 42;
 
   void describe(OptionList& o);
+  void describe_details(OptionList& o);  // init, init_rows, floor, least_weight, online_power
   void check() const;
 };
 

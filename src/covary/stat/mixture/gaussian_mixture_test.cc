@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
+#include <functional>
 #include <limits>
 #include <map>
 
@@ -13,6 +14,7 @@
 
 #include "covary/core/base/error.h"
 #include "covary/core/base/random.h"
+#include "covary/core/base/temporary_folder.h"
 #include "covary/core/base/threads.h"
 #include "covary/core/data/table.h"
 #include "covary/stat/mixture/test_points.h"
@@ -349,6 +351,42 @@ RC_GTEST_PROP(GaussianMixtureProperty, HostileDataGiveAFiniteFitWithAMonotoneLik
     const double before = trace.mean_log_likelihood[i - 1];
     RC_ASSERT(anew || trace.mean_log_likelihood[i] >= before - 1e-9 * (1 + std::abs(before)));
   }
+}
+
+TEST(GaussianMixture, AModelFileGivesTheSameBitsBack) {
+  const TemporaryFolder folder("mixture");
+  const at::Tensor x = test_points(0, 200);
+  for (const char* type : kTypes) {
+    GaussianMixture m({.components = 3, .covariance = type, .starts = 1, .steps = 5});
+    m.fit(x);
+    for (const char* name : {"m.json", "m.cov"}) {
+      data::write_model(folder.path() / name, m.model());
+      const GaussianMixture r =
+          GaussianMixture::of_model(data::read_model(folder.path() / name, "covary.mixture", 1));
+      EXPECT_TRUE(at::equal(r.score_samples(x), m.score_samples(x))) << type << name;
+      EXPECT_TRUE(at::equal(r.predict_proba(x), m.predict_proba(x))) << type << name;
+      EXPECT_TRUE(at::equal(r.sample(5, 1), m.sample(5, 1))) << type << name;
+      EXPECT_EQ(r.options().covariance, type);
+    }
+  }
+}
+
+TEST(GaussianMixture, AModelThatIsNoMixtureIsRefusedByField) {
+  GaussianMixture m({.components = 2, .steps = 2});
+  m.fit(test_points(0, 50));
+  const auto changed = [&](const std::function<void(data::Model&)>& change) {
+    data::Model file = m.model();
+    change(file);
+    return fault([&] { GaussianMixture::of_model(file); });
+  };
+  EXPECT_THAT(changed([](auto& f) { f.fields["family"] = "vmf"; }), HasSubstr("family"));
+  EXPECT_THAT(changed([](auto& f) { f.fields["covariance"] = "tied"; }), HasSubstr("covariances"));
+  EXPECT_THAT(changed([](auto& f) { f.arrays.erase("means"); }), HasSubstr("means"));
+  EXPECT_THAT(changed([](auto& f) { f.put("means", {}, {0, 3}); }), HasSubstr("means"));
+  EXPECT_THAT(changed([](auto& f) { f.put("log_weights", {0.0, 0.0}, {2}); }), HasSubstr("sum to"));
+  EXPECT_THAT(changed([](auto& f) { f.arrays["means"].values[1] = NAN; }), HasSubstr("means"));
+  EXPECT_THAT(changed([](auto& f) { f.arrays["covariances"].values[0] = -1; }),
+              HasSubstr("not positive definite"));
 }
 
 }  // namespace

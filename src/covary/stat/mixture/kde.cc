@@ -33,7 +33,7 @@ void KernelDensity::need_fit() const {
     throw Error(ExitCode::kFailed, "the density has no points", "density", "call fit first");
 }
 
-KernelDensity& KernelDensity::fit(const at::Tensor& x, const at::Tensor& weights) {
+void KernelDensity::set_points(const at::Tensor& x, const at::Tensor& weights) {
   x_ = checked_rows(x, "data", false);
   const int64_t n = x_.size(0);
   const at::Tensor w = checked_weights(weights, n);
@@ -43,6 +43,10 @@ KernelDensity& KernelDensity::fit(const at::Tensor& x, const at::Tensor& weights
     throw Error(ExitCode::kData, "all weights are 0", "weights");
   if (options_.engine == "moments" && x_.size(1) != 1)
     throw Error(ExitCode::kUsage, "moments serve one column", "engine", "use auto");
+}
+
+KernelDensity& KernelDensity::fit(const at::Tensor& x, const at::Tensor& weights) {
+  set_points(x, weights);
   notes_.clear();
   build(chosen_widths());
   return *this;
@@ -263,7 +267,7 @@ double KernelDensity::leave_one_out(const std::vector<double>& widths,
 std::vector<double> KernelDensity::chosen_widths() {
   const int64_t n = x_.size(0), d = x_.size(1);
   const std::string& rule = options_.bandwidth;
-  if (rule != "scott" && rule != "silverman" && rule != "isj" && rule != "loo") {
+  if (rule != "scott" && rule != "silverman" && rule != "isj" && rule != "lcv") {
     return std::vector<double>(static_cast<size_t>(d), std::strtod(rule.c_str(), nullptr));
   }
   double total = 0, squares = 0;
@@ -295,7 +299,7 @@ std::vector<double> KernelDensity::chosen_widths() {
     }
     widths.push_back(h);
   }
-  if (rule != "loo" || n < 3) return widths;
+  if (rule != "lcv" || n < 3) return widths;
   std::vector<int64_t> sample;
   const int64_t count = std::min(n, kLooRows);
   for (int64_t i = 0; i < count; ++i) sample.push_back(i * n / count);
@@ -327,6 +331,60 @@ std::vector<double> KernelDensity::chosen_widths() {
   }
   for (double& v : widths) v *= std::exp((low + high) / 2);
   return widths;
+}
+
+KernelDensity& KernelDensity::set_accuracy(double rtol, double atol, const std::string& engine) {
+  KernelDensityOptions options = options_;
+  options.rtol = rtol;
+  options.atol = atol;
+  options.engine = engine;
+  options.check();
+  options_ = options;
+  if (tree_) {
+    set_points(x_, at::tensor(weights_, at::kDouble));
+    build(widths_);
+  }
+  return *this;
+}
+
+data::Model KernelDensity::model() const {
+  need_fit();
+  data::Model m{.schema = "covary.density", .version = 1, .fields = {{"method", "kde"}}};
+  m.fields["kernel"] = options_.kernel;
+  m.fields["bandwidth"] = options_.bandwidth;
+  m.fields["engine"] = options_.engine;
+  m.fields["rtol"] = options_.rtol;
+  m.fields["atol"] = options_.atol;
+  m.put("points", {x_.data_ptr<double>(), x_.data_ptr<double>() + x_.numel()},
+        {x_.size(0), x_.size(1)});
+  m.put("weights", weights_, {x_.size(0)});
+  m.put("widths", widths_, {x_.size(1)});
+  return m;
+}
+
+KernelDensity KernelDensity::of_model(const data::Model& m) {
+  m.text("method", {"kde"});
+  KernelDensityOptions options;
+  options.kernel = m.text("kernel");
+  options.bandwidth = m.text("bandwidth");
+  options.engine = m.text("engine");
+  options.rtol = m.number("rtol");
+  options.atol = m.number("atol");
+  const int64_t n = m.size("points", 0), d = m.size("points", 1);
+  const std::vector<double>& points = m.doubles("points", {n, d});
+  const std::vector<double>& widths = m.doubles("widths", {d});
+  for (const double h : widths)
+    if (!(h > 0) || !std::isfinite(h)) m.refuse("widths", "a width is not above 0 or not finite");
+  if (n == 0 || d == 0) m.refuse("points", "there are none");
+  try {
+    KernelDensity kde(options);
+    kde.set_points(at::tensor(points, at::kDouble).view({n, d}),
+                   at::tensor(m.doubles("weights", {n}), at::kDouble));
+    kde.build(widths);
+    return kde;
+  } catch (const Error& e) {
+    m.refuse(e.where(), e.message());
+  }
 }
 
 }  // namespace covary::mixture

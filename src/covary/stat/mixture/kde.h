@@ -30,6 +30,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "covary/core/data/model.h"
 #include "covary/stat/mixture/kde_kernel.h"
 #include "covary/stat/mixture/kde_moments.h"
 #include "covary/stat/mixture/kde_options.h"
@@ -47,6 +48,17 @@ class KernelDensity {
   at::Tensor gradient(const at::Tensor& q) const;       // [m,d], exact; 0 where p is 0
   at::Tensor sample(int64_t n, int64_t seed) const;     // [n,d]
 
+  // Points, weights, widths and options as a model file's content (schema covary.density), and back,
+  // to the bit.
+  data::Model model() const;
+  static KernelDensity of_model(const data::Model& model);
+  // The engine and errors allowed from now on; not the kernel and bandwidth.
+  KernelDensity& set_accuracy(double rtol, double atol, const std::string& engine);
+
+  int64_t columns() const { return x_.defined() ? x_.size(1) : 0; }
+  int64_t rows() const { return x_.defined() ? x_.size(0) : 0; }
+  const at::Tensor& points() const { return x_; }  // [n,d]
+  const KernelDensityOptions& options() const { return options_; }
   at::Tensor widths() const;  // h [d]
   const std::vector<std::string>& notes() const { return notes_; }
   // What auto would take, or the engine forced.
@@ -54,6 +66,7 @@ class KernelDensity {
 
  private:
   void need_fit() const;
+  void set_points(const at::Tensor& x, const at::Tensor& weights);
   void build(const std::vector<double>& widths);
   std::vector<double> scaled_query(const at::Tensor& q, int64_t& m) const;
   std::vector<double> chosen_widths();

@@ -12,7 +12,7 @@ void KernelDensityOptions::describe(OptionList& o) {
       .choices({"gaussian", "epanechnikov", "tophat", "exponential", "linear", "cosine"})
       .common();
   o.add("bandwidth", &bandwidth, "rule, or a width in the data's unit")
-      .suggestions({"scott", "silverman", "isj", "loo"})
+      .suggestions({"scott", "silverman", "isj", "lcv"})
       .common();
   o.add("rtol", &rtol, "relative error allowed of each density").range(0, 1).common();
   o.add("atol", &atol, "absolute error allowed of each density").range(0, 1e300);
@@ -20,20 +20,21 @@ void KernelDensityOptions::describe(OptionList& o) {
 }
 
 void KernelDensityOptions::check() const {
-  const auto refuse = [](const std::string& what, const char* field) {
-    throw Error(ExitCode::kUsage, what, field);
+  const auto refuse = [](const std::string& what, const char* field,
+                         const char* hint = "leave it out") {
+    throw Error(ExitCode::kUsage, what, field, hint);
   };
   if (kernel != "gaussian" && kernel != "epanechnikov" && kernel != "tophat" &&
       kernel != "exponential" && kernel != "linear" && kernel != "cosine") {
     refuse("is gaussian, epanechnikov, tophat, exponential, linear or cosine", "kernel");
   }
   if (bandwidth != "scott" && bandwidth != "silverman" && bandwidth != "isj" &&
-      bandwidth != "loo") {
+      bandwidth != "lcv") {
     char* end = nullptr;
     const double h = std::strtod(bandwidth.c_str(), &end);
     if (bandwidth.empty() || *end != 0 || !(h > 0) || !std::isfinite(h)) {
-      refuse("is scott, silverman, isj, loo or a number above 0, not '" + bandwidth + "'",
-             "bandwidth");
+      refuse("is scott, silverman, isj, lcv or a number above 0, not '" + bandwidth + "'",
+             "bandwidth", "write --bandwidth silverman, or a width such as 0.3");
     }
   }
   if (!(rtol >= 0 && rtol <= 1)) refuse("must be in [0, 1]", "rtol");

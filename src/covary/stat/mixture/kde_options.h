@@ -11,7 +11,7 @@ namespace covary::mixture {
 struct KernelDensityOptions {
   std::string kernel = "gaussian";  // gaussian | epanechnikov | tophat | exponential | linear |
                                     // cosine, all radial
-  std::string bandwidth = "scott";  // scott | silverman | isj | loo: one width a column; or a
+  std::string bandwidth = "scott";  // scott | silverman | isj | lcv: one width a column; or a
                                     // number, the width of every column in its unit
   double rtol = 0;                  // relative error allowed of each density; 0 = none
   double atol = 0;                  // absolute error allowed of each density, 1 / volume

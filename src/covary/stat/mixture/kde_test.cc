@@ -1,6 +1,7 @@
 #include "covary/stat/mixture/kde.h"
 
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <map>
 
@@ -11,6 +12,7 @@
 
 #include "covary/core/base/error.h"
 #include "covary/core/base/random.h"
+#include "covary/core/base/temporary_folder.h"
 #include "covary/core/base/threads.h"
 #include "covary/core/compute/every_target.h"
 #include "covary/stat/mixture/kde_bandwidth.h"
@@ -22,6 +24,16 @@ namespace {
 using testing::HasSubstr;
 const char* const kKernels[] = {"gaussian",    "epanechnikov", "tophat",
                                 "exponential", "linear",       "cosine"};
+
+template <class F>
+std::string fault(F&& f) {
+  try {
+    f();
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "no error";
+}
 
 at::Tensor normals(int64_t n, int64_t d, uint64_t stream) {
   at::Tensor x = at::empty({n, d}, at::kDouble);
@@ -160,12 +172,12 @@ TEST(KernelDensity, BandwidthRules) {
   // For normal data of n = 1,000 the best width is 1.06 n^(-1/5) = 0.266; two far clumps keep it,
   // where Scott's triples.
   const at::Tensor one = normals(1000, 1, 5), two = at::cat({one, one + 30});
-  KernelDensity isj({.bandwidth = "isj"}), loo({.bandwidth = "loo"});
+  KernelDensity isj({.bandwidth = "isj"}), lcv({.bandwidth = "lcv"});
   EXPECT_NEAR(isj.fit(one).widths().item<double>(), 0.266, 0.06);
   EXPECT_NEAR(isj.fit(two).widths().item<double>(), 0.25, 0.06);
   // No width near that of leave-one-out has a larger likelihood without the row itself.
   const at::Tensor few = two.slice(0, 0, 2000, 5);
-  const double chosen = loo.fit(few).widths().item<double>();
+  const double chosen = lcv.fit(few).widths().item<double>();
   const auto without_self = [&](double h) {
     const at::Tensor p = brute_force("gaussian", few, at::ones({400}, at::kDouble),
                                      at::full({1}, h, at::kDouble), few);
@@ -208,14 +220,6 @@ TEST(KernelDensity, SameBitsAtAnyNumberOfThreads) {
 }
 
 TEST(KernelDensity, BadInputIsNamed) {
-  const auto fault = [](auto&& f) {
-    try {
-      f();
-    } catch (const Error& e) {
-      return std::string(e.what());
-    }
-    return std::string("no error");
-  };
   EXPECT_THAT(fault([] { KernelDensity({.bandwidth = "-1"}); }), HasSubstr("bandwidth"));
   EXPECT_THAT(fault([] { KernelDensity({.kernel = "square"}); }), HasSubstr("kernel"));
   KernelDensity kde;
@@ -243,6 +247,41 @@ RC_GTEST_PROP(KernelDensityProperty, HostileDataGiveNoNaN, ()) {
   RC_ASSERT(!kde.score_samples(x).isnan().any().item<bool>());
   RC_ASSERT(kde.gradient(x).isfinite().all().item<bool>());
   RC_ASSERT(kde.sample(7, 1).isfinite().all().item<bool>());
+}
+
+TEST(KernelDensity, AModelFileGivesTheSameBitsBack) {
+  const TemporaryFolder folder("density");
+  const at::Tensor x = normals(80, 2, 3), q = normals(20, 2, 4);
+  KernelDensity kde({.kernel = "epanechnikov", .bandwidth = "silverman"});
+  kde.fit(x, at::rand({80}, at::kDouble));
+  for (const char* name : {"m.json", "m.cov"}) {
+    data::write_model(folder.path() / name, kde.model());
+    const KernelDensity r =
+        KernelDensity::of_model(data::read_model(folder.path() / name, "covary.density", 1));
+    EXPECT_TRUE(at::equal(r.score_samples(q), kde.score_samples(q))) << name;
+    EXPECT_TRUE(at::equal(r.sample(5, 1), kde.sample(5, 1))) << name;
+  }
+  const auto changed = [&](const std::function<void(data::Model&)>& change) {
+    data::Model file = kde.model();
+    change(file);
+    return fault([&] { KernelDensity::of_model(file); });
+  };
+  EXPECT_THAT(changed([](auto& f) { f.fields["method"] = "energy"; }), HasSubstr("method"));
+  EXPECT_THAT(changed([](auto& f) { f.fields["kernel"] = "square"; }), HasSubstr("kernel"));
+  EXPECT_THAT(changed([](auto& f) { f.put("widths", {1, -1}, {2}); }), HasSubstr("widths"));
+  EXPECT_THAT(changed([](auto& f) { f.arrays["points"].values[3] = NAN; }), HasSubstr("row 1"));
+  EXPECT_THAT(changed([](auto& f) { f.put("weights", {1}, {1}); }), HasSubstr("weights"));
+}
+
+TEST(KernelDensity, TheEngineMayBeChangedAfterTheFit) {
+  const at::Tensor x = normals(300, 1, 5), q = normals(30, 1, 6);
+  KernelDensity kde;
+  const at::Tensor exact = kde.fit(x).score_samples(q);
+  EXPECT_EQ(kde.engine(), "exact");
+  kde.set_accuracy(1e-9, 0, "auto");
+  EXPECT_EQ(kde.engine(), "moments");
+  EXPECT_LT((kde.score_samples(q) - exact).abs().max().item<double>(), 2e-9);
+  EXPECT_THAT(fault([&] { kde.set_accuracy(2, 0, "auto"); }), HasSubstr("rtol"));
 }
 
 }  // namespace

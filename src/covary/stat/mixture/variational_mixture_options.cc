@@ -6,14 +6,6 @@ namespace covary::mixture {
 
 void VariationalMixtureOptions::describe(OptionList& o) {
   o.add("components", &components, "most components there can be").range(1, 1e6).common();
-  o.add("prior", &prior, "prior of the weights").choices({"process", "dirichlet"}).common();
-  o.add("concentration", &concentration, "concentration of the weights' prior")
-      .range(1e-12, 1e12)
-      .common();
-  o.add("mean_strength", &mean_strength, "rows that the prior mean counts as").range(1e-12, 1e12);
-  o.add("degrees", &degrees, "degrees of freedom of the Wishart prior, less d - 1").range(2, 1e12);
-  o.add("prior_share", &prior_share, "prior covariance, as a share of the data's variances")
-      .range(1e-9, 1e9);
   o.add("starts", &starts, "seeds tried for each number of first clusters")
       .range(1, 10000)
       .common();
@@ -23,6 +15,18 @@ void VariationalMixtureOptions::describe(OptionList& o) {
       .unit("nats")
       .common();
   o.add("seed", &seed, "seed").common();
+  describe_details(o);
+}
+
+void VariationalMixtureOptions::describe_details(OptionList& o) {
+  o.add("prior", &prior, "prior of the weights").choices({"process", "dirichlet"}).common();
+  o.add("concentration", &concentration, "concentration of the weights' prior")
+      .range(1e-12, 1e12)
+      .common();
+  o.add("mean_strength", &mean_strength, "rows that the prior mean counts as").range(1e-12, 1e12);
+  o.add("degrees", &degrees, "degrees of freedom of the Wishart prior, less d - 1").range(2, 1e12);
+  o.add("prior_share", &prior_share, "prior covariance, as a share of the data's variances")
+      .range(1e-9, 1e9);
 }
 
 void VariationalMixtureOptions::check() const {

@@ -22,6 +22,7 @@ struct VariationalMixtureOptions {
   int64_t seed = 42;
 
   void describe(OptionList& o);
+  void describe_details(OptionList& o);  // those of the priors
   void check() const;
 };
 

@@ -10,9 +10,9 @@
 #include <ATen/ATen.h>
 
 #include "covary/core/base/error.h"
-#include "covary/core/base/random.h"
 #include "covary/core/base/threads.h"
 #include "covary/core/linalg/blas.h"
+#include "covary/stat/process/draws.h"
 #include "covary/stat/process/start.h"
 
 namespace covary::stat {
@@ -24,17 +24,17 @@ std::string complete_kernel(const std::string& text, bool noise_given, int64_t d
   const Kernel plain = Kernel::parse(text, dims);
   std::string out = text;
   if (!plain.has(ParameterRole::kVariance) && !plain.has(ParameterRole::kLinear)) {
-    out = "const*(" + out + ")";
+    // White stays outside: its variance is that of the noise.
+    const KernelTerms terms = part_from_white(text);
+    if (!terms.smooth.empty()) {
+      out = "const*(" + terms.smooth + ")" + (terms.white.empty() ? "" : " + " + terms.white);
+    }
   }
   if (!plain.has(ParameterRole::kNoise) && !noise_given) out += " + white";
   return out;
 }
 
-double dot(const double* a, const double* b, int64_t n) {
-  double s = 0;
-  for (int64_t i = 0; i < n; ++i) s += a[i] * b[i];
-  return s;
-}
+double dot(const double* a, const double* b, int64_t n) { return linalg::dot(n, a, b); }
 
 std::string line(const char* format, double value) {
   char text[80];
@@ -47,6 +47,7 @@ std::string line(const char* format, double value) {
 struct Projection {
   std::vector<double> mean;      // [outputs, count]
   std::vector<double> cross;     // L^-1 k(X, x*), [count, n]
+  std::vector<double> known;     // squared length of each row of it, [count]
   std::vector<double> leftover;  // gram^-1/2 (h* - H' K^-1 k*), [count, p]
 };
 
@@ -73,13 +74,18 @@ Projection project(const Kernel& kernel, const GpData& data, const GpGroup& grou
   });
   linalg::forward(f.factor, out.cross.data(), count);
   out.leftover.resize(static_cast<size_t>(count * p));
-  for (int64_t i = 0; i < count; ++i) {
-    for (int64_t a = 0; a < p; ++a) {
-      out.leftover[static_cast<size_t>(i * p + a)] =
-          basis[static_cast<size_t>(a * count + i)] -
-          dot(f.basis.data() + a * n, out.cross.data() + i * n, n);
+  out.known.resize(static_cast<size_t>(count));
+  parallel_for(count, 16, [&](int64_t begin, int64_t end) {
+    const linalg::OneBlasThread one;
+    for (int64_t i = begin; i < end; ++i) {
+      const double* v = out.cross.data() + i * n;
+      out.known[static_cast<size_t>(i)] = dot(v, v, n);
+      for (int64_t a = 0; a < p; ++a) {
+        out.leftover[static_cast<size_t>(i * p + a)] =
+            basis[static_cast<size_t>(a * count + i)] - dot(f.basis.data() + a * n, v, n);
+      }
     }
-  }
+  });
   const linalg::Matrix gram{const_cast<double*>(f.gram.data()), p, p};
   if (p > 0) linalg::forward(gram, out.leftover.data(), count);
   return out;
@@ -165,9 +171,9 @@ Prediction GaussianProcess::predict(const at::Tensor& points, const PredictOptio
       const int64_t count = std::min(block, s - begin);
       const Projection q = project(kernel_, data_, group, f, x + begin * data_.dims, count);
       for (int64_t i = 0; i < count; ++i) {
-        const double* v = q.cross.data() + i * n;
         const double* r = q.leftover.data() + i * p;
-        const double left = prior[static_cast<size_t>(begin + i)] - dot(v, v, n) + dot(r, r, p);
+        const double left =
+            prior[static_cast<size_t>(begin + i)] - q.known[static_cast<size_t>(i)] + dot(r, r, p);
         for (int64_t o = 0; o < group.width(); ++o) {
           const size_t cell =
               static_cast<size_t>((begin + i) * m + group.outputs[static_cast<size_t>(o)]);
@@ -260,30 +266,14 @@ at::Tensor GaussianProcess::sample(const at::Tensor& points, int64_t count, uint
   if (count < 0) throw Error(ExitCode::kUsage, "must not be negative", "count");
   const Prediction joint = predict(points, {.covariance = true});
   const int64_t s = points.size(0), m = data_.outputs;
-  at::Tensor out = at::empty({count, s, m}, at::kDouble);
   const at::Tensor mean = joint.mean.reshape({s, m});
   const at::Tensor covariance = joint.covariance.reshape({m, s, s});
-  std::vector<double> z(static_cast<size_t>(s));
+  std::vector<at::Tensor> draws;
   for (int64_t o = 0; o < m; ++o) {
-    at::Tensor c = covariance[o].clone();
-    const linalg::Matrix factor{c.data_ptr<double>(), s, s};
-    double largest = 0;
-    for (int64_t i = 0; i < s; ++i) largest = std::max(largest, factor.row(i)[i]);
-    const bool certain = largest == 0;  // every point is known exactly
-    if (!certain) linalg::cholesky(factor).check("posterior covariance");
-    const Random random(seed, stream_of("process.sample", static_cast<uint64_t>(o)));
-    for (int64_t k = 0; k < count; ++k) {
-      for (int64_t i = 0; i < s; ++i) {
-        z[static_cast<size_t>(i)] = random.normal(static_cast<uint64_t>(k * s + i));
-      }
-      for (int64_t i = 0; i < s; ++i) {
-        const double draw = certain ? 0 : dot(factor.row(i), z.data(), i + 1);
-        out.data_ptr<double>()[(k * s + i) * m + o] =
-            mean.const_data_ptr<double>()[i * m + o] + draw;
-      }
-    }
+    draws.push_back(
+        gaussian_draws(mean.select(1, o), covariance[o], count, seed, static_cast<uint64_t>(o)));
   }
-  return data_.vector_y ? out.squeeze(2) : out;
+  return data_.vector_y ? draws[0] : at::stack(draws, 2);
 }
 
 Prediction GaussianProcess::leave_one_out() const {

@@ -28,6 +28,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "covary/core/data/model.h"
 #include "covary/core/numeric/optimise/lbfgs.h"
 #include "covary/stat/process/gp_data.h"
 #include "covary/stat/process/gp_options.h"
@@ -85,12 +86,18 @@ class GaussianProcess {
   // variance, when the others came with one.
   void append(const at::Tensor& x, const at::Tensor& y, double noise = 0);
 
-  // A .cov file: kernel, data and report; loading factors anew.
-  void save(const std::filesystem::path& path) const;
-  static GaussianProcess load(const std::filesystem::path& path);
+  // Kernel, data and report as a model file's content (schema covary.process, method exact), and
+  // back; loading factors anew. save and load: the same with the file, .json or .cov.
+  data::Model model() const;
+  static GaussianProcess of_model(const data::Model& model);
+  void save(const std::filesystem::path& path) const { data::write_model(path, model()); }
+  static GaussianProcess load(const std::filesystem::path& path) {
+    return of_model(data::read_model(path, "covary.process", 1));
+  }
 
   const Kernel& kernel() const { return kernel_; }
   const GpReport& report() const { return report_; }
+  const GpData& data() const { return data_; }
   int64_t size() const { return data_.n; }
 
  private:

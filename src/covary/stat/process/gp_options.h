@@ -11,8 +11,8 @@
 namespace covary::stat {
 
 struct GpOptions {
-  // See kernel.h. A kernel without const or linear part is multiplied by one, and one without
-  // white gets one added unless the noise of each point is given.
+  // See kernel.h. A kernel without const or linear part is multiplied by one, all but its
+  // white, and one without white gets one added unless the noise of each point is given.
   std::string kernel = "matern52(ard)";
   std::string mean = "const";  // zero, const, linear: coefficients by generalised least squares
   bool fit = true;             // false: parameters stay as the kernel's text states them, others

@@ -393,7 +393,7 @@ TEST(Gp, NamesWhatIsWrongWithData) {
   EXPECT_EQ(gp.predict(at::empty({0, 2}, at::kDouble)).mean.numel(), 0);
 }
 
-TEST(Gp, NamesTheRowsOfAnIndefiniteMatrix) {
+TEST(Gp, SingularKernelsAreMendedWithTheJitterStated) {
   // The cosine of the distance in one column has rank 2; a huge kernel on duplicates stays singular
   // up to the end of the ladder only when its diagonal is negative - which no kernel has. So every
   // singular matrix of a kernel is mended, with the jitter stated.

@@ -67,6 +67,41 @@ void Kernel::tie(std::string_view name, std::string_view to) {
   p.value = target.value;
 }
 
+std::string Kernel::single_matern() const {
+  if (dims_ != 1) return "";
+  for (const KernelParameter& p : parameters_) {
+    if (p.fixed || p.tied_to >= 0) return "";
+  }
+  std::string found;
+  int constants = 0, whites = 0;
+  const auto walk = [&](const auto& self, int64_t at, bool inside_product) -> bool {
+    const Node& node = nodes_[static_cast<size_t>(at)];
+    if (node.op != Node::Op::kLeaf) {
+      const bool product = node.op == Node::Op::kProduct;
+      if (inside_product && !product) return false;
+      return self(self, node.left, product) && self(self, node.right, product);
+    }
+    const Leaf& leaf = leaves_[static_cast<size_t>(node.leaf)];
+    switch (leaf.kind) {
+      case Kind::kConst:
+        return inside_product && !leaf.literal && ++constants == 1;
+      case Kind::kWhite:
+        return !inside_product && ++whites == 1;
+      case Kind::kMatern12:
+      case Kind::kMatern32:
+      case Kind::kMatern52:
+        if (!found.empty()) return false;
+        found = leaf.kind == Kind::kMatern12   ? "matern12"
+                : leaf.kind == Kind::kMatern32 ? "matern32"
+                                               : "matern52";
+        return true;
+      default:
+        return false;
+    }
+  };
+  return walk(walk, static_cast<int64_t>(nodes_.size()) - 1, false) ? found : "";
+}
+
 bool Kernel::has(ParameterRole role) const {
   return std::any_of(parameters_.begin(), parameters_.end(),
                      [&](const KernelParameter& p) { return p.role == role; });

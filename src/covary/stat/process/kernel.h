@@ -69,6 +69,13 @@ struct KernelParameter {
   Prior prior;
 };
 
+// The terms of a kernel's text that are white, and the others, each joined by + again; either may be
+// empty. For what gives noise a place of its own. The text is not checked.
+struct KernelTerms {
+  std::string smooth, white;
+};
+KernelTerms part_from_white(std::string_view text);
+
 // W over a tile: rows `row`.. and columns `column`.. of a symmetric matrix, on or below its
 // diagonal or one square on it; writes [rows, columns]. Called from several threads.
 using TileWeights = std::function<void(const compute::PairBlock& tile, double* weights)>;
@@ -88,6 +95,10 @@ class Kernel {
   KernelParameter& parameter(std::string_view name);  // Error(kUsage) with the nearest name
   void tie(std::string_view name, std::string_view to);
   bool has(ParameterRole role) const;
+  // "matern12", "matern32" or "matern52" when the kernel is that leaf in one column, alone or times
+  // one const, with or without a white beside it, and every parameter is free: what state_space.h
+  // knows. Else empty.
+  std::string single_matern() const;
 
   // The parameters that a fit moves: neither fixed nor tied; as logarithms.
   std::vector<double> pack() const;

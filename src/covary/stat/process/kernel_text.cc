@@ -380,4 +380,35 @@ std::string Kernel::text_of(int64_t node, bool inside_product) const {
   return leaf_names()[static_cast<size_t>(leaf.kind)] + "(" + s + ")";
 }
 
+KernelTerms part_from_white(std::string_view text) {
+  KernelTerms terms;
+  const auto add = [&terms](std::string_view term) {
+    const size_t first = term.find_first_not_of(" \t"), last = term.find_last_not_of(" \t");
+    if (first == std::string_view::npos) return;
+    term = term.substr(first, last - first + 1);
+    const size_t name = term.find_first_of(" \t(*");
+    const size_t closed = term.find(')');
+    // white, or white(...), and nothing after it.
+    const bool white = term.substr(0, name) == "white" &&
+                       (name == std::string_view::npos || closed == term.size() - 1);
+    std::string& side = white ? terms.white : terms.smooth;
+    side += (side.empty() ? "" : " + ") + std::string(term);
+  };
+  int depth = 0;
+  size_t begin = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    depth += text[i] == '(' || text[i] == '[';
+    depth -= text[i] == ')' || text[i] == ']';
+    // The plus of 1e+3 is no sum.
+    const bool exponent =
+        i > 1 && (text[i - 1] == 'e' || text[i - 1] == 'E') &&
+        (std::isdigit(static_cast<unsigned char>(text[i - 2])) || text[i - 2] == '.');
+    if (text[i] != '+' || depth != 0 || exponent) continue;
+    add(text.substr(begin, i - begin));
+    begin = i + 1;
+  }
+  add(text.substr(begin));
+  return terms;
+}
+
 }  // namespace covary::stat

@@ -236,11 +236,22 @@ std::vector<int64_t> greedy_inducing(const Kernel& kernel, std::span<const doubl
   return chosen;
 }
 
+void SparseProcess::take(const at::Tensor& x, const at::Tensor& y, GpData* data) {
+  *data = GpData::from(x, y, {}, Mean::kConst);
+  if (data->outputs != 1) throw Error(ExitCode::kUsage, "must hold one output", "y");
+  n_ = data->n;
+  rows_ = data->groups[0].rows;
+  x_ = data->groups[0].x;
+  y_ = data->groups[0].y;
+  for (const double v : y_) mean_ += v / static_cast<double>(y_.size());
+  for (double& v : y_) v -= mean_;
+}
+
 SparseProcess::SparseProcess(const at::Tensor& x, const at::Tensor& y,
                              const SparseOptions& options) {
   options.check();
-  const GpData data = GpData::from(x, y, {}, Mean::kConst);
-  if (data.outputs != 1) throw Error(ExitCode::kUsage, "must hold one output", "y");
+  GpData data;
+  take(x, y, &data);
   Kernel plain = Kernel::parse(options.kernel, data.dims);
   if (plain.has(ParameterRole::kNoise)) {
     throw Error(ExitCode::kUsage, "has white: the noise is a parameter of its own here", "kernel",
@@ -251,14 +262,30 @@ SparseProcess::SparseProcess(const at::Tensor& x, const at::Tensor& y,
                 : Kernel::parse("const*(" + options.kernel + ")", data.dims);
   start_by_data(&kernel_, data, static_cast<uint64_t>(options.seed));
   noise_ = options.noise > 0 ? options.noise : 0.1 * mean_square(data);
-  x_ = data.groups[0].x;
-  y_ = data.groups[0].y;
-  for (const double v : y_) mean_ += v / static_cast<double>(y_.size());
-  for (double& v : y_) v -= mean_;
   for (const int64_t row : greedy_inducing(kernel_, x_, options.inducing)) {
     z_.insert(z_.end(), x_.begin() + row * data.dims, x_.begin() + (row + 1) * data.dims);
   }
   if (options.fit) fit(data, options);
+  condition();
+}
+
+SparseProcess::SparseProcess(const at::Tensor& x, const at::Tensor& y, Kernel kernel, double noise,
+                             const at::Tensor& inducing) {
+  GpData data;
+  take(x, y, &data);
+  const at::Tensor z = checked_points(inducing, data.dims, "inducing");
+  if (kernel.dims() != data.dims || z.size(0) == 0 || !(noise > 0) || std::isinf(noise)) {
+    throw Error(ExitCode::kUsage,
+                "needs a kernel for the columns of X, inducing points and a positive noise",
+                "sparse process");
+  }
+  kernel_ = std::move(kernel);
+  noise_ = noise;
+  z_.assign(z.const_data_ptr<double>(), z.const_data_ptr<double>() + z.numel());
+  condition();
+}
+
+void SparseProcess::condition() {
   bound_ = sparse_bound(kernel_, noise_, x_, y_, z_, nullptr);
   if (bound_.value == -kInfinity) {
     throw Error(ExitCode::kFailed,
@@ -270,7 +297,7 @@ SparseProcess::SparseProcess(const at::Tensor& x, const at::Tensor& y,
   report_.noise = noise_;
   report_.bound = bound_.value;
   report_.upper = std::max(bound_.upper, bound_.value);
-  report_.inducing = static_cast<int64_t>(z_.size()) / data.dims;
+  report_.inducing = static_cast<int64_t>(z_.size()) / kernel_.dims();
   report_.jitter = bound_.jitter;
 }
 
@@ -325,26 +352,75 @@ void SparseProcess::fit(const GpData& data, const SparseOptions& options) {
   report_.evaluations = o.evaluations;
 }
 
+void SparseProcess::project(const double* x, int64_t count, Vector* v, Vector* u) const {
+  const int64_t m = report_.inducing;
+  const linalg::Matrix factor{const_cast<double*>(bound_.factor.data()), m, m},
+      inner{const_cast<double*>(bound_.inner.data()), m, m};
+  v->resize(size_of(count, m));
+  kernel_.cross(x, count, z_.data(), m, v->data(), m);
+  linalg::forward(factor, v->data(), count);
+  *u = *v;
+  linalg::forward(inner, u->data(), count);
+}
+
 SparsePrediction SparseProcess::predict(const at::Tensor& points, bool noise) const {
   const at::Tensor xs = checked_points(points, kernel_.dims(), "points");
   const int64_t s = xs.size(0), m = report_.inducing, d = kernel_.dims();
-  const linalg::Matrix factor{const_cast<double*>(bound_.factor.data()), m, m},
-      inner{const_cast<double*>(bound_.inner.data()), m, m};
   SparsePrediction out{at::empty({s}, at::kDouble), at::empty({s}, at::kDouble)};
   for (int64_t begin = 0; begin < s; begin += kRowsAtOnce) {
     const int64_t count = std::min(kRowsAtOnce, s - begin);
     const double* x = xs.const_data_ptr<double>() + begin * d;
-    Vector v(size_of(count, m)), prior(static_cast<size_t>(count));
+    Vector v, u, prior(static_cast<size_t>(count));
     kernel_.diagonal(x, count, false, prior.data());
-    kernel_.cross(x, count, z_.data(), m, v.data(), m);
-    linalg::forward(factor, v.data(), count);
-    Vector u = v;
-    linalg::forward(inner, u.data(), count);
+    project(x, count, &v, &u);
     for (int64_t i = 0; i < count; ++i) {
       const double *vi = v.data() + i * m, *ui = u.data() + i * m;
       out.mean.data_ptr<double>()[begin + i] = mean_ + dot(vi, bound_.weights.data(), m) / noise_;
       const double left = prior[static_cast<size_t>(i)] - dot(vi, vi, m) + dot(ui, ui, m);
       out.variance.data_ptr<double>()[begin + i] = std::max(left, 0.0) + (noise ? noise_ : 0);
+    }
+  }
+  return out;
+}
+
+at::Tensor SparseProcess::covariance(const at::Tensor& points) const {
+  const at::Tensor xs = checked_points(points, kernel_.dims(), "points");
+  const int64_t s = xs.size(0), m = report_.inducing;
+  const double* x = xs.const_data_ptr<double>();
+  Vector v, u;
+  project(x, s, &v, &u);
+  at::Tensor c = at::empty({s, s}, at::kDouble);
+  kernel_.cross(x, s, x, s, c.data_ptr<double>(), s);
+  const linalg::OneBlasThread one;
+  linalg::gemm(false, true, s, s, m, -1, v.data(), m, v.data(), m, 1, c.data_ptr<double>(), s);
+  linalg::gemm(false, true, s, s, m, 1, u.data(), m, u.data(), m, 1, c.data_ptr<double>(), s);
+  return c;
+}
+
+// (Q + s I)^-1 = I / s - V' B^-1 V / s^2: its diagonal, and (y - mean) / s its product with y. What
+// Q leaves of the prior variance is added as in a prediction.
+SparsePrediction SparseProcess::leave_one_out() const {
+  const int64_t m = report_.inducing, d = kernel_.dims();
+  const auto known = static_cast<int64_t>(y_.size());
+  const double missing = std::numeric_limits<double>::quiet_NaN();
+  SparsePrediction out{at::full({n_}, missing, at::kDouble), at::full({n_}, missing, at::kDouble)};
+  for (int64_t begin = 0; begin < known; begin += kRowsAtOnce) {
+    const int64_t count = std::min(kRowsAtOnce, known - begin);
+    const double* x = x_.data() + begin * d;
+    Vector v, u, prior(static_cast<size_t>(count));
+    kernel_.diagonal(x, count, false, prior.data());
+    project(x, count, &v, &u);
+    for (int64_t i = 0; i < count; ++i) {
+      const double *vi = v.data() + i * m, *ui = u.data() + i * m;
+      const double residual =
+          y_[static_cast<size_t>(begin + i)] - dot(vi, bound_.weights.data(), m) / noise_;
+      // s times the diagonal: 1 - u'u / s, u'u <= s.
+      const double share = std::max(1 - dot(ui, ui, m) / noise_, 1e-12);
+      const int64_t row = rows_[static_cast<size_t>(begin + i)];
+      out.mean.data_ptr<double>()[row] =
+          mean_ + y_[static_cast<size_t>(begin + i)] - residual / share;
+      out.variance.data_ptr<double>()[row] =
+          noise_ / share + std::max(prior[static_cast<size_t>(i)] - dot(vi, vi, m), 0.0);
     }
   }
   return out;

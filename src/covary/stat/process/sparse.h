@@ -76,18 +76,34 @@ class SparseProcess {
   // for a kernel with white.
   SparseProcess(const at::Tensor& x, const at::Tensor& y, const SparseOptions& options = {});
 
+  // One whose parameters and inducing points [m,d] are known: no fit.
+  SparseProcess(const at::Tensor& x, const at::Tensor& y, Kernel kernel, double noise,
+                const at::Tensor& inducing);
+
   // noise: of a new value, not of the function. O(m^2) a point.
   SparsePrediction predict(const at::Tensor& points, bool noise = false) const;
+  // Of the function at the points, [s,s].
+  at::Tensor covariance(const at::Tensor& points) const;
+  // What each value is predicted to be from all others, noise included, with parameters and
+  // inducing points as they are; NaN where y is missing. O(m^2) a row.
+  SparsePrediction leave_one_out() const;
   const SparseReport& report() const { return report_; }
   const Kernel& kernel() const { return kernel_; }
   at::Tensor inducing() const;  // [m,d]
 
  private:
+  void take(const at::Tensor& x, const at::Tensor& y, GpData* data);
   void fit(const GpData& data, const SparseOptions& options);
+  void condition();
+  // L^-1 k and L_B^-1 L^-1 k of points [count, dims], each [count, m].
+  void project(const double* x, int64_t count, std::vector<double>* v,
+               std::vector<double>* u) const;
 
   Kernel kernel_;
   double noise_ = 0, mean_ = 0;
-  std::vector<double> x_, y_, z_;
+  std::vector<double> x_, y_, z_;  // rows with a value; y less its mean
+  std::vector<int64_t> rows_;      // of X
+  int64_t n_ = 0;                  // rows of X
   SparseBound bound_;
   SparseReport report_;
 };

@@ -308,7 +308,8 @@ MarkovProcess::MarkovProcess(const at::Tensor& t, const at::Tensor& y, const Mar
   const std::vector<double> values = checked(y, n, "y", true);
   std::vector<double> extra;
   if (noise.defined()) extra = checked(noise, n, "noise", false);
-  for (const size_t i : time_order(times)) {
+  order_ = time_order(times);
+  for (const size_t i : order_) {
     t_.push_back(times[i]);
     y_.push_back(values[i]);
     if (extra.empty()) continue;
@@ -320,13 +321,16 @@ MarkovProcess::MarkovProcess(const at::Tensor& t, const at::Tensor& y, const Mar
   if (n > 1 && t_.front() == t_.back()) {
     throw Error(ExitCode::kData, "all times are equal", "t");
   }
-  double square = 0, count = 0;
-  for (const double v : y_) {
-    if (std::isnan(v)) continue;
-    square += v * v;
-    count += 1;
-  }
+  double count = 0;
+  for (const double v : y_) count += !std::isnan(v);
   if (count == 0) throw Error(ExitCode::kData, "holds no value", "y");
+  constant_ = options.mean == "const";
+  if (constant_) {
+    for (const double v : y_) report_.mean += std::isnan(v) ? 0 : v / count;
+    for (double& v : y_) v -= report_.mean;
+  }
+  double square = 0;
+  for (const double v : y_) square += std::isnan(v) ? 0 : v * v;
   const double variance = square > 0 ? square / count : 1;
   const double length = n > 1 ? (t_.back() - t_.front()) / 10 : 1;
   report_.model = {markov_kind_of(options.kernel),
@@ -335,11 +339,41 @@ MarkovProcess::MarkovProcess(const at::Tensor& t, const at::Tensor& y, const Mar
                    options.noise > 0 || !options.fit ? options.noise : 0.1 * variance};
   if (!options.fit && options.noise == 0 && !noise.defined()) report_.model.noise = 0.1 * variance;
   if (options.fit) fit(options);
+  if (constant_) {
+    // The mean and the parameters in turns, until both are those of the largest likelihood.
+    MarkovOptions further = options;
+    for (int turn = 0; turn < 10; ++turn) {
+      const double before = report_.mean;
+      find_mean();
+      if (!options.fit || std::abs(report_.mean - before) <= 1e-8 * std::sqrt(variance)) break;
+      further.length = report_.model.length;
+      fit(further);
+    }
+  }
   report_.log_likelihood = markov_log_likelihood(report_.model, t_, y_, extra_, nullptr);
   if (!std::isfinite(report_.log_likelihood)) {
     throw Error(ExitCode::kFailed, "the likelihood is not finite: equal times carry no noise",
                 "process", "give a noise variance");
   }
+}
+
+// The log likelihood of y - c is a parabola in c, with curvature 1' K^-1 1: three points of it, far
+// apart, so that little is lost to rounding.
+void MarkovProcess::find_mean() {
+  double far = 0;
+  for (const double v : y_) far = std::isnan(v) ? far : std::max(far, std::abs(v));
+  far = 1e3 * (far > 0 ? far : std::sqrt(report_.model.variance));
+  std::vector<double> moved = y_;
+  const auto value_at = [&](double c) {
+    for (size_t i = 0; i < y_.size(); ++i) moved[i] = y_[i] - c;
+    return markov_log_likelihood(report_.model, t_, moved, extra_, nullptr);
+  };
+  const double above = value_at(far), below = value_at(-far), here = value_at(0);
+  mean_precision_ = (2 * here - above - below) / (far * far);
+  const double step = (above - below) / (2 * far * mean_precision_);
+  if (!std::isfinite(step) || !(mean_precision_ > 0)) return;  // the likelihood is refused above
+  report_.mean += step;
+  for (double& v : y_) v -= step;
 }
 
 void MarkovProcess::fit(const MarkovOptions& options) {
@@ -398,8 +432,9 @@ void MarkovProcess::fit(const MarkovOptions& options) {
   report_.fitted = true;
   report_.ending = o.ending;
   report_.gradient_norm = o.gradient_norm;
-  report_.iterations = o.iterations;
+  report_.iterations += o.iterations;
   report_.evaluations += o.evaluations;
+  report_.at_bound.clear();
   static constexpr const char* kNames[] = {"variance", "length", "noise"};
   for (const int64_t i : o.at_bound) report_.at_bound.emplace_back(kNames[i]);
 }
@@ -418,13 +453,54 @@ MarkovPrediction MarkovProcess::predict(const at::Tensor& ts, bool noise) const 
     if (!extra.empty()) se.push_back(extra[i]);
   }
   markov_smooth(report_.model, st, sy, se, mean, variance);
+  if (constant_) add_mean_variance(st, std::move(sy), se, &variance);
   const int64_t s = static_cast<int64_t>(queries.size());
   MarkovPrediction out{at::empty({s}, at::kDouble), at::empty({s}, at::kDouble)};
   for (size_t k = 0; k < order.size(); ++k) {
     if (order[k] < t_.size()) continue;
     const size_t i = order[k] - t_.size();
-    out.mean.data_ptr<double>()[i] = mean[k];
+    out.mean.data_ptr<double>()[i] = report_.mean + mean[k];
     out.variance.data_ptr<double>()[i] = variance[k] + (noise ? report_.model.noise : 0);
+  }
+  return out;
+}
+
+// What not knowing the mean adds: (1 - k' K^-1 1)^2 / (1' K^-1 1) at every point.
+void MarkovProcess::add_mean_variance(std::span<const double> t, std::vector<double> y,
+                                      std::span<const double> extra,
+                                      std::vector<double>* variance) const {
+  for (double& v : y) v = std::isnan(v) ? v : 1;
+  std::vector<double> ones(y.size()), unused(y.size());
+  markov_smooth(report_.model, t, y, extra, ones, unused);
+  for (size_t i = 0; i < y.size(); ++i) {
+    (*variance)[i] += (1 - ones[i]) * (1 - ones[i]) / mean_precision_;
+  }
+}
+
+// By the posterior of f, mean m and variance p, and noise s: K^-1 r = (r - m) / s, and the diagonal
+// of K^-1 is (s - p) / s^2; the mean takes its share as in the variance of a prediction.
+MarkovPrediction MarkovProcess::leave_one_out() const {
+  const size_t n = y_.size();
+  std::vector<double> mean(n), variance(n), with_mean(n);
+  markov_smooth(report_.model, t_, y_, extra_, mean, variance);
+  with_mean = variance;
+  if (constant_) add_mean_variance(t_, y_, extra_, &with_mean);
+  const double missing = std::numeric_limits<double>::quiet_NaN();
+  MarkovPrediction out{at::full({static_cast<int64_t>(n)}, missing, at::kDouble),
+                       at::full({static_cast<int64_t>(n)}, missing, at::kDouble)};
+  for (size_t i = 0; i < n; ++i) {
+    if (std::isnan(y_[i])) continue;
+    const double noise = report_.model.noise + (extra_.empty() ? 0 : extra_[i]);
+    const double precision = (noise - with_mean[i]) / (noise * noise);
+    if (!(precision > 0)) {
+      throw Error(
+          ExitCode::kFailed,
+          "row " + std::to_string(order_[i]) + " carries no noise, or nothing else is known",
+          "leave one out", "give a noise variance, or more rows");
+    }
+    const double alpha = (y_[i] - mean[i]) / noise;
+    out.mean.data_ptr<double>()[order_[i]] = report_.mean + y_[i] - alpha / precision;
+    out.variance.data_ptr<double>()[order_[i]] = 1 / precision;
   }
   return out;
 }

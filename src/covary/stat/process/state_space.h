@@ -5,7 +5,7 @@
 //   auto [mean, variance] = gp.predict(ts);                     // of the function at ts [s]
 //   double l = markov_log_likelihood(model, t, y, {}, &slope);  // spans, t ascending
 //
-// The model is y_i = f(t_i) + noise, f with mean 0 and covariance variance * k(|t - t'| / length)
+// The model is y_i = f(t_i) + noise, f with mean 0, or a constant by generalised least squares, and covariance variance * k(|t - t'| / length)
 // of Matern 1/2, 3/2 or 5/2: exactly the dense process of the same parameters, at O(n) cost (about
 // 40 ns a point for Matern 3/2, 60 with the gradient). Any gaps, repeated times, NaN in y
 // = missing, a noise variance a point beside the common one. Serial: the same bits always.
@@ -60,6 +60,7 @@ double markov_smooth(const MarkovModel& model, std::span<const double> t, std::s
 
 struct MarkovReport {
   MarkovModel model;
+  double mean = 0;  // the constant, units of y
   double log_likelihood = 0;
   bool fitted = false;
   numeric::Ending ending = numeric::Ending::kConverged;
@@ -83,11 +84,20 @@ class MarkovProcess {
 
   // ts [s] in any order; noise: of a new value, not of f. O((n + s) log(n + s)).
   MarkovPrediction predict(const at::Tensor& ts, bool noise = false) const;
+  // What each value is predicted to be from all others, noise included, in the order that they came
+  // in; NaN where y is missing. O(n), no refit. Error(kFailed) when values carry no noise.
+  MarkovPrediction leave_one_out() const;
   const MarkovReport& report() const { return report_; }
 
  private:
   void fit(const MarkovOptions& options);
-  std::vector<double> t_, y_, extra_;  // ascending in time
+  void find_mean();
+  void add_mean_variance(std::span<const double> t, std::vector<double> y,
+                         std::span<const double> extra, std::vector<double>* variance) const;
+  std::vector<double> t_, y_, extra_;  // ascending in time; y less the mean
+  std::vector<size_t> order_;          // of the values as they came
+  bool constant_ = false;              // the mean is estimated
+  double mean_precision_ = 0;          // 1' K^-1 1
   MarkovReport report_;
 };
 

@@ -13,6 +13,7 @@ namespace covary::stat {
 
 struct MarkovOptions {
   std::string kernel = "matern32";  // matern12, matern32, matern52
+  std::string mean = "zero";        // zero, const: by generalised least squares
   double variance = 0;              // of f, units of y^2; 0: start by the data
   double length = 0;                // units of t; 0: start by the data
   double noise = 0;                 // variance, units of y^2; 0: start by the data
@@ -25,6 +26,7 @@ struct MarkovOptions {
     o.add("kernel", &kernel, "covariance in time")
         .choices({"matern12", "matern32", "matern52"})
         .common();
+    o.add("mean", &mean, "mean function").choices({"zero", "const"}).common();
     o.add("variance", &variance, "of the function; 0: start by the data").range(0, 1e300);
     o.add("length", &length, "of time over which it varies; 0: start by the data").range(0, 1e300);
     o.add("noise", &noise, "variance of a value; 0: start by the data").range(0, 1e300);
@@ -40,6 +42,7 @@ struct MarkovOptions {
     if (kernel != "matern12" && kernel != "matern32" && kernel != "matern52") {
       refuse("kernel", "must be matern12, matern32 or matern52");
     }
+    if (mean != "zero" && mean != "const") refuse("mean", "must be zero or const");
     if (!(variance >= 0) || std::isinf(variance)) refuse("variance", "must not be negative");
     if (!(length >= 0) || std::isinf(length)) refuse("length", "must not be negative");
     if (!(noise >= 0) || std::isinf(noise)) refuse("noise", "must not be negative");

@@ -1,0 +1,98 @@
+#include "covary/cli/mixture_options.h"
+
+#include <cmath>
+
+#include "covary/core/base/error.h"
+
+namespace covary::cli {
+namespace {
+
+void describe_plot_columns(OptionList& o, std::vector<std::string>* columns) {
+  o.add("plot_columns", columns, "two columns that --plot shows, instead of principal axes");
+}
+
+}  // namespace
+
+void MixtureFitOptions::describe(OptionList& o) {
+  o.add("family", &family, "of the components").choices({"gaussian"}).common();
+  o.add("method", &method,
+        "em; variational Bayes, which finds the number of components; online for tables that "
+        "memory does not hold; k-means")
+      .choices({"em", "vb", "online", "kmeans"})
+      .common();
+  o.add("covariance", &covariance, "shapes to try")
+      .choices({"spherical", "diagonal", "tied", "full"})
+      .common();
+  o.add("components", &components,
+        "numbers of components to try (-k): 3, 2,4 or 1:8; for vb the most")
+      .range(1, 1e6)
+      .synonym("k")
+      .common();
+  o.add("criterion", &criterion, "what chooses among several fits")
+      .choices({"bic", "aic", "icl"})
+      .common();
+  o.add("starts", &starts, "starts; the best goes on; 0 = the method's own number")
+      .range(0, 10000)
+      .synonym("n_init")
+      .common();
+  o.add("steps", &steps, "steps at most; 0 = the method's own number")
+      .range(0, 1e9)
+      .synonym("max_iter");
+  o.add("tolerance", &tolerance, "gain of a step below which it ends").range(0, 1e9).synonym("tol");
+  o.add("batch", &batch, "rows a step of online").range(1, 1e9).synonym("batch_size");
+  o.add("passes", &passes, "of online over the table").range(1, 1e6);
+  o.add("least_share", &least_share, "by vb, components with less weight are not kept")
+      .range(0, 0.5);
+  describe_plot_columns(o, &plot_columns);
+  table.describe(o);
+  o.group("em", em).only_when("method", "em|online");
+  o.group("vb", vb).only_when("method", "vb");
+}
+
+std::vector<int64_t> MixtureFitOptions::numbers() const {
+  if (components.empty())
+    return method == "vb" ? std::vector<int64_t>{20} : std::vector<int64_t>{1, 2, 3, 4, 5, 6, 7, 8};
+  std::vector<int64_t> out;
+  for (const double k : components) out.push_back(static_cast<int64_t>(k));
+  return out;
+}
+
+void MixtureFitOptions::check() const {
+  const auto refuse = [](const std::string& what, const char* flag, const std::string& hint) {
+    throw Error(ExitCode::kUsage, what, flag, hint);
+  };
+  for (const double k : components)
+    if (k != std::floor(k)) refuse("expects whole numbers", "--components", "write -k 1:8");
+  if (covariance.empty()) refuse("names no shape", "--covariance", "write --covariance full");
+  if (method != "em" && method != "vb" && numbers().size() > 1)
+    refuse("--method " + method + " fits one number of components", "--components",
+           "write -k 8, or leave --method out to choose by " + criterion);
+  if (method == "vb" && numbers().size() > 1)
+    refuse("--method vb takes the most components there can be", "--components", "write -k 20");
+  if (method == "vb" && (covariance.size() > 1 || covariance[0] != "full"))
+    refuse("--method vb has full covariances", "--covariance", "leave it out");
+  if (method == "kmeans" && (covariance.size() > 1 || covariance[0] != "full"))
+    refuse("--method kmeans has one variance", "--covariance", "leave it out");
+  if (method == "online" && covariance.size() > 1)
+    refuse("--method online fits one shape", "--covariance", "write --covariance full");
+  if (!plot_columns.empty() && plot_columns.size() != 2)
+    refuse("expects two columns", "--plot-columns", "write --plot-columns length,width");
+  if (em.init == "given")
+    refuse("a command line cannot give the first components", "--init", "write --init k-means");
+  em.check();
+  vb.check();
+}
+
+void MixturePredictOptions::describe(OptionList& o) {
+  o.add("responsibilities", &responsibilities, "also each component's share of each row").common();
+  table.describe(o);
+}
+
+void MixtureSampleOptions::describe(OptionList& o) {
+  o.add("samples", &samples, "rows to draw").range(0, 1e10).synonym("n").common();
+  o.add("labels", &labels, "also the component that each row is of").common();
+}
+
+void MixtureInspectOptions::describe(OptionList& o) { describe_plot_columns(o, &plot_columns); }
+
+}  // namespace covary::cli

@@ -1,0 +1,297 @@
+// covary gp fit TABLE, predict MODEL X, update MODEL NEW, sample MODEL X, score MODEL [TABLE],
+// inspect MODEL. Where a MODEL stands, a table with --target is fitted first, in memory.
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+
+#include <ATen/ATen.h>
+
+#include "covary/cli/gp_options.h"
+#include "covary/cli/verbs/places.h"
+#include "covary/cli/verbs/samples.h"
+#include "covary/cli/verbs/verb.h"
+#include "covary/core/base/file.h"
+#include "covary/core/base/log.h"
+#include "covary/core/data/model.h"
+#include "covary/stat/process/process_page.h"
+#include "covary/stat/process/regression.h"
+#include "covary/stat/process/scores.h"
+
+namespace covary::cli {
+namespace {
+
+using nlohmann::json;
+using stat::PredictiveScores;
+using stat::Regression;
+
+struct Fitted {
+  Regression process;
+  std::vector<std::string> columns;
+  std::string target, noise;
+};
+
+std::string model_name(const std::vector<std::string>& outputs) {
+  const std::string file = one_output(outputs);
+  if (!file.empty() && !file.ends_with(".json") && !file.ends_with(".cov"))
+    throw Error(ExitCode::kUsage, "is no name of a model file", "-o " + file,
+                "a model is a FILE.json or a FILE.cov");
+  return file;
+}
+
+bool was_typed(const Job& job, const std::string& name) {
+  const auto& set = job.invocation.set;
+  return std::find(set.begin(), set.end(), name) != set.end();
+}
+
+Fitted fit(const GpFitOptions& o, const Job& job) {
+  const std::string& input = job.invocation.inputs[0];
+  if (o.target.empty())
+    throw Error(ExitCode::kUsage, "does not say which column is explained", "covary gp",
+                "write --target NAME");
+  const Samples s =
+      read_samples(input, {.columns = o.columns, .target = o.target, .weights = o.noise});
+  stat::RegressionOptions process = o.process;
+  process.seed = job.common.seed;
+  if (job.common.max_memory > 0) process.memory_limit = job.common.max_memory;
+  const stat::MethodChoice choice =
+      choose_method(process, s.x.size(0), s.x.size(1), s.weights.defined());
+  if (job.common.max_memory > 0 && choice.bytes > static_cast<double>(job.common.max_memory))
+    throw Error(ExitCode::kFailed,
+                "the method " + choice.method + " would need about " + bytes_text(choice.bytes),
+                "--max-memory " + bytes_text(static_cast<double>(job.common.max_memory)),
+                choice.method == "exact" ? "write --method sgpr" : "write --inducing 100");
+  log_info(count_text(s.x.size(0)) + " rows: method " + choice.method + ", about " +
+           number_text("%.2g s, ", choice.seconds) + bytes_text(choice.bytes) + "; " + choice.why);
+  return in_file(input, [&] {
+    return Fitted{Regression(s.x, s.y, process, s.weights), s.names, o.target, o.noise};
+  });
+}
+
+Fitted load_model(const std::string& path) {
+  const data::Model file = data::read_model(path, "covary.process", 1);
+  Fitted f{Regression::of_model(file), file.texts("columns"), file.text("target"),
+           file.text("noise_column")};
+  if (static_cast<int64_t>(f.columns.size()) != f.process.x().size(1))
+    file.refuse("columns", "are not as many as X has");
+  return f;
+}
+
+// A model file, or a table that is fitted first. A model is what it is: options of a fit beside it
+// are refused.
+Fitted load(const GpFitOptions& o, const Job& job) {
+  const std::string& input = job.invocation.inputs[0];
+  const bool model = input.ends_with(".cov") || input.ends_with(".json");
+  if (input == "-" || (!model && !data::is_model(input))) {
+    if (input != "-" && !std::filesystem::exists(input))
+      throw Error(ExitCode::kData, "is not there", input,
+                  "name a model, or a table with --target NAME");
+    return fit(o, job);
+  }
+  for (const char* name :
+       {"kernel", "mean", "likelihood", "method", "fit", "restarts", "inducing", "steps"})
+    if (was_typed(job, name))
+      throw Error(ExitCode::kUsage, "the model has its own", std::string("--") + name,
+                  "fit it anew: covary gp fit TABLE --target NAME --" + std::string(name) + " ...");
+  return load_model(input);
+}
+
+data::Model file_of(const Fitted& f) {
+  data::Model file = f.process.model();
+  file.fields["columns"] = f.columns;
+  file.fields["target"] = f.target;
+  file.fields["noise_column"] = f.noise;
+  return file;
+}
+
+// Rows for a process: its columns by name, with target and noise where they are asked for.
+Samples rows_for(const Fitted& f, const std::string& input, const std::vector<std::string>& columns,
+                 const std::string& target, const std::string& noise) {
+  return read_samples(input, {.columns = columns, .target = target, .weights = noise}, f.columns);
+}
+
+json document_of(const Fitted& f) {
+  json j = f.process.report().to_json();
+  j["target"] = f.target;
+  j["columns"] = f.columns;
+  return j;
+}
+
+PredictiveScores left_out(const Fitted& f) {
+  const auto [mean, variance] = f.process.leave_one_out();
+  return stat::predictive_scores(mean, variance, f.process.y());
+}
+
+// A place that cannot be written is said first.
+void probe(const Job& job, const std::string& output) {
+  for (const std::string& file : {output, job.common.report, job.common.plot})
+    if (!file.empty() && file != "-") AtomicFile there(file);
+}
+
+std::string scores_text(const std::string& what, const PredictiveScores& s) {
+  return what + ": RMSE " + number_text("%.6g", s.rmse) + ", NLPD " +
+         number_text("%.6f nats a row", s.nlpd) + ", CRPS " + number_text("%.6g", s.crps) +
+         ", inside 50/80/95 % intervals " + number_text("%.1f", 100 * s.coverage[0]) + "/" +
+         number_text("%.1f", 100 * s.coverage[1]) + "/" +
+         number_text("%.1f %%", 100 * s.coverage[2]) + ", " + count_text(s.rows) + " rows\n";
+}
+
+// --report and --plot; scores of a table beside those of leaving out, where there are some.
+void write_extras(const Job& job, const Fitted& f, const json& of_table = {}) {
+  if (!job.common.report.empty()) {
+    json report = document_of(f);
+    report["leave_one_out"] = left_out(f).to_json();
+    if (!of_table.is_null()) report["table"] = of_table;
+    write_file(job.common.report, report.dump(2) + "\n");
+    log_info("wrote " + job.common.report);
+  }
+  if (!job.common.plot.empty()) {
+    write_file(job.common.plot,
+               stat::regression_page({.title = title_of(job.invocation.inputs[0]),
+                                      .process = f.process,
+                                      .names = f.columns,
+                                      .target = f.target,
+                                      .seed = static_cast<uint64_t>(job.common.seed)}));
+    log_info("wrote " + job.common.plot);
+  }
+}
+
+}  // namespace
+
+Result run_gp_fit(const Job& job) {
+  const auto o = job.options<GpFitOptions>();
+  const std::string output = model_name(job.invocation.outputs);
+  probe(job, output);
+  const Fitted f = fit(o, job);
+  if (!output.empty()) data::write_model(output, file_of(f));
+  write_extras(job, f);
+  Result r;
+  r.document = document_of(f);
+  r.text = f.target + " by " + std::to_string(f.columns.size()) +
+           (f.columns.size() == 1 ? " column\n" : " columns\n") + f.process.report().text();
+  if (!output.empty()) {
+    r.document["model"] = output;
+    r.text += "model           " + output + "\n";
+  }
+  return r;
+}
+
+Result run_gp_predict(const Job& job) {
+  const auto o = job.options<GpPredictOptions>();
+  const std::string output = one_output(job.invocation.outputs);
+  probe(job, output);
+  const Fitted f = load(o, job);
+  const std::string& input = job.invocation.inputs[1];
+  const Samples s = rows_for(f, input, o.columns, "", "");
+  const auto [mean, variance] =
+      in_file(input, [&] { return f.process.predict(s.x, o.with_noise); });
+  const at::Tensor sd = variance.sqrt();
+  std::vector<std::string> names = {"mean", "sd"};
+  std::vector<at::Tensor> columns = {mean, sd};
+  for (const double q : o.quantiles) {
+    names.push_back("q" + number_text("%.12g", q));
+    columns.push_back(mean + stat::normal_quantile(q) * sd);
+  }
+  Result r;
+  r.text = write_table(output, table_of(names, columns));
+  r.document = {{"rows", s.x.size(0)},
+                {"target", f.target},
+                {"method", f.process.report().choice.method},
+                {"of", o.with_noise ? "new values" : "the function"}};
+  for (size_t k = 0; k < names.size(); ++k)
+    r.document[names[k]] =
+        std::vector<double>(columns[k].const_data_ptr<double>(),
+                            columns[k].const_data_ptr<double>() + columns[k].numel());
+  return r;
+}
+
+Result run_gp_update(const Job& job) {
+  const auto o = job.options<GpUpdateOptions>();
+  const std::string& model = job.invocation.inputs[0];
+  std::string output = model_name(job.invocation.outputs);
+  if (output.empty()) output = model;
+  Fitted f = load_model(model);
+  const std::string& input = job.invocation.inputs[1];
+  const std::string target = o.target.empty() ? f.target : o.target;
+  const std::string noise = o.noise.empty() ? f.noise : o.noise;
+  const int64_t before = f.process.x().size(0);
+  const Samples s = rows_for(f, input, o.columns, target, noise);
+  in_file(input, [&] { f.process.update(s.x, s.y, s.weights, o.refit); });
+  data::write_model(output, file_of(f));
+  Result r;
+  r.document = document_of(f);
+  r.document["model"] = output;
+  r.text = count_text(before) + " rows and " + count_text(s.x.size(0)) + " more" +
+           (o.refit ? ", fitted again\n" : ", parameters as they were\n") +
+           f.process.report().text() + "model           " + output + "\n";
+  return r;
+}
+
+Result run_gp_sample(const Job& job) {
+  const auto o = job.options<GpSampleOptions>();
+  const std::string output = one_output(job.invocation.outputs);
+  probe(job, output);
+  const Fitted f = load(o, job);
+  const std::string& input = job.invocation.inputs[1];
+  const Samples s = rows_for(f, input, o.columns, "", "");
+  const at::Tensor draws = in_file(input, [&] {
+    return f.process.sample(s.x, o.samples, static_cast<uint64_t>(job.common.seed));
+  });
+  std::vector<std::string> names;
+  for (int64_t k = 0; k < o.samples; ++k) names.push_back("draw" + std::to_string(k));
+  Result r;
+  r.document = {{"rows", s.x.size(0)}, {"draws", o.samples}, {"target", f.target}};
+  r.text = write_table(output, table_of(names, {draws.t().contiguous()}));
+  return r;
+}
+
+Result run_gp_score(const Job& job) {
+  const auto o = job.options<GpFitOptions>();
+  const std::string output = one_output(job.invocation.outputs);
+  probe(job, output);
+  const Fitted f = load(o, job);
+  const bool table = job.invocation.inputs.size() > 1;
+  at::Tensor mean, variance, y;
+  if (table) {
+    const std::string& input = job.invocation.inputs[1];
+    const Samples s = rows_for(f, input, o.columns, o.target.empty() ? f.target : o.target, "");
+    std::tie(mean, variance) = in_file(input, [&] { return f.process.predict(s.x, true); });
+    y = s.y;
+  } else {
+    std::tie(mean, variance) = f.process.leave_one_out();
+    y = f.process.y();
+  }
+  const PredictiveScores scores = stat::predictive_scores(mean, variance, y);
+  Result r;
+  r.document = {{"target", f.target},
+                {"of", table ? "table" : "leave-one-out"},
+                {"scores", scores.to_json()}};
+  r.text =
+      scores_text(table ? "on " + job.invocation.inputs[1] : "each row left out in turn", scores);
+  if (!output.empty()) {
+    const at::Tensor density =
+        -0.5 * ((2 * M_PI * variance).log() + (y - mean).square() / variance);
+    const std::string csv = write_table(
+        output, table_of({"log_density", "mean", "sd"}, {density, mean, variance.sqrt()}));
+    if (output == "-") r.text = csv;
+  }
+  write_extras(job, f, table ? scores.to_json() : json());
+  return r;
+}
+
+Result run_gp_inspect(const Job& job) {
+  const auto o = job.options<GpFitOptions>();
+  if (!job.invocation.outputs.empty())
+    throw Error(ExitCode::kUsage, "inspect writes no output", "-o " + job.invocation.outputs[0],
+                "for files of it: --json=FILE, --report FILE.json, --plot FILE.html");
+  probe(job, "");
+  const Fitted f = load(o, job);
+  write_extras(job, f);
+  Result r;
+  r.document = document_of(f);
+  r.text = f.target + " by ";
+  for (size_t k = 0; k < f.columns.size(); ++k) r.text += (k ? ", " : "") + f.columns[k];
+  r.text += "\n" + f.process.report().text();
+  return r;
+}
+
+}  // namespace covary::cli

@@ -1,0 +1,84 @@
+// Gaussian processes whose points fill a grid, and whose kernel is a product of one a axis: the same
+// answer as the dense process at a small part of its cost.
+//
+//   GridProcess gp({years, depths}, y, {.kernels = {"matern32", "rbf"}});   // y [years, depths]
+//   auto [mean, variance] = gp.predict(points);                            // points [s,2]
+//
+// Model: y = mean + f + noise, f of covariance k_1(x_1, x_1') ... k_d(x_d, x_d'), one noise variance
+// for all; y without missing values.
+//   d axes      K = K_1 (x) ... (x) K_d by the eigenvectors of its factors: O(sum n_k^3 + n sum n_k)
+//   one axis    with equal steps and a stationary kernel: K is Toeplitz (linalg/toeplitz.h), O(n^2)
+//               a step of the fit and O(n) memory
+// A prediction's variance costs O(n) (Toeplitz: O(n^2)). Doubles; the same bits at any number of
+// threads.
+// Source: Saatci 2011, chapter 5 (Kronecker); Cunningham, Shenoy and Sahani 2008 (Toeplitz).
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "covary/core/numeric/optimise/lbfgs.h"
+#include "covary/stat/process/grid_options.h"
+#include "covary/stat/process/kernel.h"
+
+namespace covary::stat {
+
+// Coordinates of each axis, in any order, no two alike.
+using GridAxes = std::vector<std::vector<double>>;
+
+// Whether the process of these axes is taken as Toeplitz.
+bool is_toeplitz(const GridAxes& axes, std::span<const Kernel> kernels);
+
+struct GridGradient {
+  std::vector<std::vector<double>> kernels;  // an axis, by log parameter
+  double noise = 0;                          // by log noise
+};
+// Log marginal likelihood of y [n_1, ..., n_d], -infinity where K has no factor; coefficient: of
+// the const mean, or null for mean zero. gradient may be null.
+double grid_log_likelihood(const GridAxes& axes, std::span<const Kernel> kernels, double noise,
+                           const at::Tensor& y, double* coefficient, GridGradient* gradient);
+
+struct GridReport {
+  std::vector<std::string> kernels;  // with the fitted values
+  double noise = 0;                  // variance, units of y^2
+  double mean = 0;                   // units of y
+  double log_likelihood = 0;
+  bool toeplitz = false;
+  bool fitted = false;
+  numeric::Ending ending = numeric::Ending::kConverged;
+  double gradient_norm = 0;  // nats per unit of a logarithm
+  int64_t iterations = 0, evaluations = 0;
+};
+
+struct GridPrediction {
+  at::Tensor mean, variance;  // [s]
+};
+
+class GridProcess {
+ public:
+  // y [n_1, ..., n_d] double. Throws Error(kData) naming axis or cell for values that are not
+  // finite, an axis that is empty or has equal coordinates; Error(kUsage) for shapes, options and a
+  // kernel with white; Error(kFailed) when no parameters give a finite likelihood.
+  GridProcess(GridAxes axes, const at::Tensor& y, const GridOptions& options = {});
+
+  // points [s,d], anywhere; noise: of a new value, not of f.
+  GridPrediction predict(const at::Tensor& points, bool noise = false) const;
+  const GridReport& report() const { return report_; }
+  const std::vector<Kernel>& kernels() const { return kernels_; }
+
+ private:
+  void start_by_data(double variance);
+  void fit(const GridOptions& options, double variance);
+
+  GridAxes axes_;
+  at::Tensor y_;
+  bool constant_ = false;
+  std::vector<Kernel> kernels_;
+  GridReport report_;
+};
+
+}  // namespace covary::stat

@@ -1,0 +1,533 @@
+#include "covary/stat/process/regression.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <limits>
+
+#include <ATen/ATen.h>
+
+#include "covary/core/base/error.h"
+#include "covary/core/base/machine.h"
+#include "covary/core/base/threads.h"
+#include "covary/core/linalg/blas.h"
+#include "covary/stat/process/draws.h"
+#include "covary/stat/process/model_parts.h"
+
+namespace covary::stat {
+namespace {
+
+using nlohmann::json;
+
+constexpr double kFits = 60;  // evaluations of a likelihood in a usual fit
+
+std::string number(double v) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.6g", v);
+  return text;
+}
+
+std::string digits(double v) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.17g", v);
+  return text;
+}
+
+[[noreturn]] void refuse_method(const std::string& method, const std::string& what,
+                                const std::string& hint) {
+  throw Error(ExitCode::kUsage, what, "--method " + method, hint);
+}
+
+// Multiply-adds a second of all threads, by a short product.
+double multiply_rate() {
+  static const double rate = [] {
+    constexpr int64_t n = 384;
+    std::vector<double> a(n * n, 1e-3), c(n * n);
+    const linalg::OneBlasThread one;
+    double best = std::numeric_limits<double>::infinity();
+    for (int turn = 0; turn < 3; ++turn) {
+      const double begin = wall_seconds();
+      linalg::gemm(false, false, n, n, n, 1, a.data(), n, a.data(), n, 0, c.data(), n);
+      best = std::min(best, wall_seconds() - begin);
+    }
+    return static_cast<double>(n * n * n) / std::max(best, 1e-6) * threads();
+  }();
+  return rate;
+}
+
+int64_t inducing_of(const RegressionOptions& o, int64_t n) {
+  return std::min(n, o.inducing > 0 ? o.inducing : 1000);
+}
+
+void estimate(const RegressionOptions& o, int64_t n, MethodChoice* c) {
+  const auto rows = static_cast<double>(n);
+  if (c->method == "state-space") {
+    c->seconds = kFits * 60e-9 * rows;
+    c->bytes = 12 * 8 * rows;
+  } else if (c->method == "exact") {
+    c->seconds = (o.fit ? kFits / 2 : 1) * rows * rows * rows / multiply_rate();
+    c->bytes = 2 * 8 * rows * rows;
+  } else {
+    const auto m = static_cast<double>(inducing_of(o, n));
+    c->seconds = (o.fit ? kFits : 1) * 4 * rows * m * m / multiply_rate();
+    c->bytes = 24 * rows * m;
+  }
+}
+
+// The kernel without its white, for a process whose noise is a parameter of its own; noise: the
+// white's variance where the text states it, else 0.
+std::string without_white(const std::string& text, int64_t dims, double* noise) {
+  *noise = 0;
+  for (const KernelParameter& p : Kernel::parse(text, dims).parameters()) {
+    if (p.role == ParameterRole::kNoise && p.given) *noise += p.value;
+  }
+  const std::string rest = part_from_white(text).smooth;
+  if (rest.empty()) {
+    throw Error(ExitCode::kUsage, "is white alone", "kernel", "sgpr needs something to learn");
+  }
+  if (Kernel::parse(rest, dims).has(ParameterRole::kNoise)) {
+    throw Error(ExitCode::kUsage, "has white inside a product", "kernel",
+                "sgpr takes white as a term of the sum, or none");
+  }
+  return rest;
+}
+
+json numbers_or_null(const std::optional<double>& v) { return v ? json(*v) : json(); }
+
+}  // namespace
+
+MethodChoice choose_method(const RegressionOptions& o, int64_t n, int64_t dims, bool noise_given) {
+  const Kernel kernel = Kernel::parse(o.kernel, dims);
+  const std::string matern = kernel.single_matern();
+  std::string against;  // why not state-space
+  if (dims != 1) {
+    against = "there are " + std::to_string(dims) + " columns, it knows one";
+  } else if (matern.empty()) {
+    against = "the kernel is no single free Matern with white";
+  } else if (o.mean == "linear") {
+    against = "the mean is linear, it knows zero and const";
+  } else if (noise_given && !kernel.has(ParameterRole::kNoise)) {
+    against = "it fits a common noise beside that of the rows";
+  }
+  MethodChoice c{.method = o.method, .why = "asked for"};
+  if (o.method == "auto") {
+    if (against.empty()) {
+      c.method = "state-space";
+      c.why = "one column and a Matern kernel: exact, in linear time";
+    } else if (n <= kExactRows) {
+      c.method = "exact";
+      c.why = std::to_string(n) + " rows, at most " + std::to_string(kExactRows);
+    } else {
+      c.method = "sgpr";
+      c.why = std::to_string(n) + " rows, more than " + std::to_string(kExactRows) +
+              ": a bound with a certified gap (conjugate gradients are not in this version)";
+    }
+  }
+  if (c.method == "state-space" && !against.empty())
+    refuse_method(c.method, "cannot serve: " + against,
+                  "leave --method out, or write --method exact");
+  if (c.method == "sgpr") {
+    const std::string hint = "write --method exact, or leave the option out";
+    if (noise_given) refuse_method(c.method, "knows no variances of single rows", hint);
+    if (o.mean != "const") refuse_method(c.method, "knows the mean const, not " + o.mean, hint);
+  }
+  estimate(o, n, &c);
+  return c;
+}
+
+Regression::Regression(const at::Tensor& x, const at::Tensor& y, const RegressionOptions& options,
+                       const at::Tensor& noise) {
+  options.check();
+  if (!x.defined() || x.dim() != 2 || !y.defined() || y.dim() != 1 || x.size(0) != y.size(0)) {
+    throw Error(ExitCode::kUsage, "needs X [n,d] and y [n]", "regression");
+  }
+  x_ = x;
+  y_ = y;
+  noise_ = noise;
+  infer(options);
+}
+
+void Regression::infer(const RegressionOptions& o) {
+  report_ = {};
+  report_.choice = choose_method(o, x_.size(0), x_.size(1), noise_.defined());
+  mean_ = o.mean;
+  if (report_.choice.method == "exact") {
+    GpOptions g;
+    g.kernel = o.kernel;
+    g.mean = o.mean;
+    g.fit = o.fit;
+    g.starts = o.restarts;
+    g.seed = o.seed;
+    g.memory_limit = o.memory_limit;
+    g.search.iterations = o.steps;
+    process_.emplace<GaussianProcess>(x_, y_, g, noise_);
+  } else if (report_.choice.method == "sgpr") {
+    SparseOptions s;
+    s.kernel = without_white(o.kernel, x_.size(1), &s.noise);
+    s.inducing = inducing_of(o, x_.size(0));
+    s.fit = o.fit;
+    s.seed = o.seed;
+    s.search.iterations = o.steps;
+    process_.emplace<SparseProcess>(x_, y_, s);
+  } else {
+    const Kernel kernel = Kernel::parse(o.kernel, 1);
+    MarkovOptions m;
+    m.kernel = kernel.single_matern();
+    m.mean = o.mean;
+    m.fit = o.fit;
+    m.search.iterations = o.steps;
+    for (const KernelParameter& p : kernel.parameters()) {
+      if (!p.given) continue;
+      (p.role == ParameterRole::kNoise         ? m.noise
+       : p.role == ParameterRole::kLengthscale ? m.length
+                                               : m.variance) = p.value;
+    }
+    process_.emplace<MarkovProcess>(checked_points(x_, 1, "X").select(1, 0).contiguous(), y_, m,
+                                    noise_);
+  }
+  complete_report();
+}
+
+void Regression::complete_report() {
+  RegressionReport& r = report_;
+  r.mean = mean_;
+  r.rows = x_.size(0);
+  r.columns = x_.size(1);
+  r.parameters.clear();
+  const auto search = [&r](const auto& from) {
+    r.fitted = from.fitted;
+    r.ending = numeric::name_of(from.ending);
+    r.gradient_norm = from.gradient_norm;
+    r.iterations = from.iterations;
+    r.evaluations = from.evaluations;
+  };
+  const auto kernel_parameters = [&r](const Kernel& kernel, const std::vector<std::string>& bound) {
+    for (const KernelParameter& p : kernel.parameters()) {
+      r.parameters.push_back({p.name, p.value,
+                              std::find(bound.begin(), bound.end(), p.name) != bound.end(), p.fixed,
+                              p.dimension});
+    }
+  };
+  if (const auto* gp = std::get_if<GaussianProcess>(&process_)) {
+    const GpReport& g = gp->report();
+    search(g);
+    r.kernel = g.kernel;
+    r.log_likelihood = g.log_likelihood;
+    r.jitter = g.jitter;
+    r.condition = g.condition;
+    kernel_parameters(gp->kernel(), g.at_bound);
+  } else if (const auto* sparse = std::get_if<SparseProcess>(&process_)) {
+    const SparseReport& s = sparse->report();
+    search(s);
+    r.kernel = s.kernel + " + white(" + digits(s.noise) + ")";
+    r.log_likelihood = s.bound;
+    r.upper = s.upper;
+    r.inducing = s.inducing;
+    r.jitter = s.jitter;
+    kernel_parameters(sparse->kernel(), {});
+    r.parameters.push_back({"white.variance", s.noise, false, false});
+  } else {
+    const MarkovReport& m = std::get<MarkovProcess>(process_).report();
+    search(m);
+    static constexpr const char* kKinds[] = {"matern12", "matern32", "matern52"};
+    const std::string kind = kKinds[static_cast<size_t>(m.model.kind)];
+    r.kernel = "const(" + digits(m.model.variance) + ")*" + kind + "(" + digits(m.model.length) +
+               ") + white(" + digits(m.model.noise) + ")";
+    r.log_likelihood = m.log_likelihood;
+    const auto at_bound = [&m](const char* name) {
+      return std::find(m.at_bound.begin(), m.at_bound.end(), name) != m.at_bound.end();
+    };
+    r.parameters = {{"const.variance", m.model.variance, at_bound("variance"), false},
+                    {kind + ".lengthscale", m.model.length, at_bound("length"), false},
+                    {"white.variance", m.model.noise, at_bound("noise"), false}};
+  }
+}
+
+std::pair<at::Tensor, at::Tensor> Regression::predict(const at::Tensor& points, bool noise) const {
+  if (const auto* gp = std::get_if<GaussianProcess>(&process_)) {
+    const Prediction p = gp->predict(points, {.noise = noise});
+    return {p.mean, p.variance};
+  }
+  if (const auto* sparse = std::get_if<SparseProcess>(&process_)) {
+    const SparsePrediction p = sparse->predict(points, noise);
+    return {p.mean, p.variance};
+  }
+  const at::Tensor t = checked_points(points, 1, "points").select(1, 0).contiguous();
+  const MarkovPrediction p = std::get<MarkovProcess>(process_).predict(t, noise);
+  return {p.mean, p.variance};
+}
+
+std::pair<at::Tensor, at::Tensor> Regression::leave_one_out() const {
+  if (const auto* gp = std::get_if<GaussianProcess>(&process_)) {
+    const Prediction p = gp->leave_one_out();
+    return {p.mean, p.variance};
+  }
+  if (const auto* sparse = std::get_if<SparseProcess>(&process_)) {
+    const SparsePrediction p = sparse->leave_one_out();
+    return {p.mean, p.variance};
+  }
+  const MarkovPrediction p = std::get<MarkovProcess>(process_).leave_one_out();
+  return {p.mean, p.variance};
+}
+
+at::Tensor Regression::sample(const at::Tensor& points, int64_t count, uint64_t seed) const {
+  if (count < 0) throw Error(ExitCode::kUsage, "must not be negative", "samples");
+  if (const auto* gp = std::get_if<GaussianProcess>(&process_))
+    return gp->sample(points, count, seed);
+  if (const auto* sparse = std::get_if<SparseProcess>(&process_)) {
+    return gaussian_draws(sparse->predict(points).mean, sparse->covariance(points), count, seed, 0);
+  }
+  if (x_.size(0) + points.size(0) > kExactRows) {
+    throw Error(ExitCode::kFailed,
+                "joint draws of more than " + std::to_string(kExactRows) +
+                    " rows and points are not in this version",
+                "sample", "draw at fewer points, or from a model of fewer rows");
+  }
+  GpOptions o;
+  o.kernel = report_.kernel;
+  o.mean = mean_;
+  o.fit = false;
+  return GaussianProcess(x_, y_, o, noise_).sample(points, count, seed);
+}
+
+void Regression::update(const at::Tensor& x, const at::Tensor& y, const at::Tensor& noise,
+                        bool refit) {
+  const at::Tensor rows = checked_points(x, x_.size(1), "X");
+  if (y.dim() != 1 || y.size(0) != rows.size(0) || noise.defined() != noise_.defined()) {
+    throw Error(ExitCode::kUsage,
+                "needs a value a row, and a variance a row where the first rows had one", "update");
+  }
+  const int64_t before = x_.size(0);
+  x_ = at::cat({x_, rows});
+  y_ = at::cat({y_, y});
+  if (noise.defined()) noise_ = at::cat({noise_, noise});
+  if (refit) {
+    RegressionOptions o;
+    o.kernel = report_.kernel;
+    o.mean = mean_;
+    o.method = report_.choice.method;
+    o.restarts = 1;
+    if (o.method == "sgpr") o.inducing = report_.inducing;
+    infer(o);
+    report_.choice.why = "as the model was";
+    return;
+  }
+  report_.choice.why = "as the model was";
+  if (auto* gp = std::get_if<GaussianProcess>(&process_)) {
+    // A row at a time is O(n^2), all anew O(n^3).
+    if (3 * rows.size(0) <= before) {
+      for (int64_t i = 0; i < rows.size(0); ++i) {
+        gp->append(rows[i], y[i], noise.defined() ? noise[i].item<double>() : 0);
+      }
+      complete_report();
+      return;
+    }
+    restore("exact", gp->kernel(), {});
+  } else if (const auto* sparse = std::get_if<SparseProcess>(&process_)) {
+    restore("sgpr", sparse->kernel(), sparse->inducing());
+  } else {
+    restore("state-space", Kernel::parse(report_.kernel, 1), {});
+  }
+}
+
+void Regression::restore(const std::string& method, Kernel kernel, const at::Tensor& inducing) {
+  const RegressionReport before = report_;
+  if (method == "exact") {
+    for (KernelParameter& p : kernel.parameters()) p.given = true;
+    GpOptions o;
+    o.mean = mean_;
+    o.fit = false;
+    process_.emplace<GaussianProcess>(x_, y_, std::move(kernel), o, noise_);
+  } else if (method == "sgpr") {
+    double noise = 0;
+    for (const FittedParameter& p : before.parameters) {
+      if (p.name == "white.variance") noise = p.value;
+    }
+    process_.emplace<SparseProcess>(x_, y_, std::move(kernel), noise, inducing);
+  } else {
+    MarkovOptions m;
+    m.kernel = kernel.single_matern();
+    m.mean = mean_;
+    m.fit = false;
+    for (const KernelParameter& p : kernel.parameters()) {
+      (p.role == ParameterRole::kNoise         ? m.noise
+       : p.role == ParameterRole::kLengthscale ? m.length
+                                               : m.variance) = p.value;
+    }
+    process_.emplace<MarkovProcess>(checked_points(x_, 1, "X").select(1, 0).contiguous(), y_, m,
+                                    noise_);
+  }
+  complete_report();
+  // How the parameters came about is not forgotten.
+  report_.fitted = before.fitted;
+  report_.ending = before.ending;
+  report_.gradient_norm = before.gradient_norm;
+  report_.iterations = before.iterations;
+  report_.evaluations = before.evaluations;
+  for (size_t i = 0; i < report_.parameters.size() && i < before.parameters.size(); ++i) {
+    report_.parameters[i].at_bound = before.parameters[i].at_bound;
+  }
+}
+
+std::vector<double> Regression::length_scales() const {
+  const auto scales_of = [this](const Kernel& kernel) {
+    std::vector<double> scales(static_cast<size_t>(x_.size(1)),
+                               std::numeric_limits<double>::infinity());
+    for (const KernelParameter& p : kernel.parameters()) {
+      if (p.role != ParameterRole::kLengthscale) continue;
+      for (size_t k = 0; k < scales.size(); ++k) {
+        if (p.dimension < 0 || p.dimension == static_cast<int64_t>(k)) {
+          scales[k] = std::min(scales[k], p.value);  // the one that changes fastest
+        }
+      }
+    }
+    const bool all =
+        std::all_of(scales.begin(), scales.end(), [](double s) { return std::isfinite(s); });
+    return all ? scales : std::vector<double>();
+  };
+  if (const auto* gp = std::get_if<GaussianProcess>(&process_)) return scales_of(gp->kernel());
+  if (const auto* sparse = std::get_if<SparseProcess>(&process_))
+    return scales_of(sparse->kernel());
+  return {std::get<MarkovProcess>(process_).report().model.length};
+}
+
+data::Model Regression::model() const {
+  data::Model m{.schema = "covary.process", .version = 1};
+  if (const auto* gp = std::get_if<GaussianProcess>(&process_)) {
+    m = gp->model();
+  } else {
+    m.fields = {{"method", report_.choice.method}, {"mean", mean_}};
+    if (const auto* sparse = std::get_if<SparseProcess>(&process_)) {
+      m.fields["kernel"] = sparse->kernel().text();
+      m.fields["parameters"] = parameters_json(sparse->kernel());
+      m.fields["noise"] = sparse->report().noise;
+      put_tensor(&m, "inducing", sparse->inducing());
+    } else {
+      const Kernel kernel = Kernel::parse(report_.kernel, 1);
+      m.fields["kernel"] = kernel.text();
+      m.fields["parameters"] = parameters_json(kernel);
+    }
+    put_tensor(&m, "X", x_);
+    put_tensor(&m, "y", y_.unsqueeze(1));
+    if (noise_.defined()) put_tensor(&m, "noise", noise_);
+  }
+  m.fields["fitted"] = report_.fitted;
+  m.fields["ending"] = report_.ending;
+  m.fields["gradient_norm"] = finite_or_null(report_.gradient_norm);
+  m.fields["iterations"] = report_.iterations;
+  m.fields["evaluations"] = report_.evaluations;
+  std::vector<std::string> at_bound;
+  for (const FittedParameter& p : report_.parameters) {
+    if (p.at_bound) at_bound.push_back(p.name);
+  }
+  m.fields["at_bound"] = at_bound;
+  m.fields["log_likelihood"] = report_.log_likelihood;
+  m.fields["why"] = report_.choice.why;
+  return m;
+}
+
+Regression Regression::of_model(const data::Model& model) {
+  Regression r;
+  const std::string method = model.text("method", {"exact", "sgpr", "state-space"});
+  r.mean_ = model.text("mean", {"zero", "const", "linear"});
+  r.x_ = tensor_of(model, "X", {-1, -1});
+  const int64_t n = r.x_.size(0);
+  r.y_ = tensor_of(model, "y", {n, -1});
+  if (r.y_.size(1) != 1)
+    model.refuse("y", "has several outputs, which this version's verbs do not");
+  r.y_ = r.y_.squeeze(1).contiguous();
+  if (model.arrays.contains("noise")) r.noise_ = tensor_of(model, "noise", {n});
+  r.report_.choice = {.method = method, .why = model.text("why")};
+  if (method == "exact") {
+    r.process_ = GaussianProcess::of_model(model);
+    r.complete_report();
+    return r;
+  }
+  if (method == "state-space" && r.x_.size(1) != 1) model.refuse("X", "must have one column");
+  const Kernel kernel = kernel_of(model, r.x_.size(1));
+  if (method == "state-space" && kernel.single_matern().empty())
+    model.refuse("kernel", "is no single Matern");
+  if (method == "sgpr") {
+    const double noise = model.number("noise");
+    if (!(noise > 0)) model.refuse("noise", "must be positive");
+    r.report_.parameters = {{"white.variance", noise, false, false}};
+    r.restore(method, kernel, tensor_of(model, "inducing", {-1, r.x_.size(1)}));
+  } else {
+    r.restore(method, kernel, {});
+  }
+  try {
+    const json& j = model.fields;
+    r.report_.fitted = j.at("fitted").get<bool>();
+    r.report_.ending = j.at("ending").get<std::string>();
+    r.report_.gradient_norm = j.at("gradient_norm").is_null()
+                                  ? std::numeric_limits<double>::infinity()
+                                  : j.at("gradient_norm").get<double>();
+    r.report_.iterations = j.at("iterations").get<int64_t>();
+    r.report_.evaluations = j.at("evaluations").get<int64_t>();
+    for (const std::string& name : model.texts("at_bound")) {
+      for (FittedParameter& p : r.report_.parameters) p.at_bound = p.at_bound || p.name == name;
+    }
+  } catch (const json::exception& e) {
+    throw Error(ExitCode::kData, std::string("is no process: ") + e.what(), model.path);
+  }
+  return r;
+}
+
+std::string RegressionReport::text() const {
+  char line[160];
+  std::string s = "method          " + choice.method + " (" + choice.why + ")\n";
+  s += "data            " + std::to_string(rows) + " rows, " + std::to_string(columns) +
+       (columns == 1 ? " column\n" : " columns\n");
+  if (inducing > 0) s += "inducing        " + std::to_string(inducing) + " points\n";
+  s += "mean            " + mean + "\n";
+  for (const FittedParameter& p : parameters) {
+    s += "  " + p.name + std::string(p.name.size() < 27 ? 27 - p.name.size() : 1, ' ') +
+         number(p.value) + (p.fixed ? "  fixed" : "") + (p.at_bound ? "  at bound" : "") + "\n";
+  }
+  std::snprintf(line, sizeof line, "%.6f nats", log_likelihood);
+  if (upper) {
+    s += std::string("log likelihood  at least ") + line;
+    std::snprintf(line, sizeof line, ", at most %.6f (gap %.4g)", *upper, *upper - log_likelihood);
+    s += std::string(line) + "\n";
+  } else {
+    s += std::string("log likelihood  ") + line + "\n";
+  }
+  if (fitted) {
+    std::snprintf(line, sizeof line, " after %lld steps, %lld evaluations, gradient %.2g\n",
+                  static_cast<long long>(iterations), static_cast<long long>(evaluations),
+                  gradient_norm);
+    s += "fit             " + ending + line;
+  } else {
+    s += "fit             none: parameters as stated, or by the data\n";
+  }
+  s += "jitter          " + number(jitter) + "\n";
+  if (condition) s += "condition       " + number(*condition) + "\n";
+  return s;
+}
+
+json RegressionReport::to_json() const {
+  json values = json::object();
+  for (const FittedParameter& p : parameters) {
+    values[p.name] = {{"value", p.value}, {"at_bound", p.at_bound}, {"fixed", p.fixed}};
+  }
+  return {{"method", choice.method},
+          {"why", choice.why},
+          {"kernel", kernel},
+          {"mean", mean},
+          {"parameters", values},
+          {"rows", rows},
+          {"columns", columns},
+          {"log_likelihood", log_likelihood},
+          {"log_likelihood_upper", numbers_or_null(upper)},
+          {"inducing", inducing},
+          {"fit",
+           {{"fitted", fitted},
+            {"ending", ending},
+            {"gradient_norm", finite_or_null(gradient_norm)},
+            {"iterations", iterations},
+            {"evaluations", evaluations}}},
+          {"jitter", jitter},
+          {"condition", numbers_or_null(condition)}};
+}
+
+}  // namespace covary::stat

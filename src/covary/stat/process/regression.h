@@ -1,0 +1,115 @@
+// Gaussian process regression by the method that serves the data: one face for the exact process
+// (gp.h), the sparse one (sparse.h) and the one in time (state_space.h).
+//
+//   Regression r(X, y, {.kernel = "matern52(ard)+white"});      // X [n,d], y [n], NaN = missing
+//   log_info(r.report().text());                                // also which method, and why
+//   auto [mean, variance] = r.predict(Xs, /*noise=*/true);
+//   r.update(X_new, y_new);                                     // parameters as they are
+//   data::write_model("m.cov", r.model());
+//
+// What `auto` takes:
+//   state-space   one column, one Matern kernel (times a const, plus white), mean zero or const:
+//                 the same answer as exact, in linear time
+//   exact         up to 15,000 rows
+//   sgpr          beyond: a bound, with the gap to the exact likelihood certified
+// Nothing is approximated unless the report says so. Errors are those of the three.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+#include <nlohmann/json.hpp>
+
+#include "covary/core/data/model.h"
+#include "covary/stat/process/gp.h"
+#include "covary/stat/process/regression_options.h"
+#include "covary/stat/process/sparse.h"
+#include "covary/stat/process/state_space.h"
+
+namespace covary::stat {
+
+constexpr int64_t kExactRows = 15000;  // up to which the dense process is the default
+
+struct MethodChoice {
+  std::string method, why;
+  double seconds = 0;  // of a fit on this machine, an estimate from a short measurement; 0 in a
+                       // model that was read
+  double bytes = 0;    // at the peak
+};
+// noise_given: rows bring variances of their own. Throws Error(kUsage) when the method that the
+// options name cannot serve.
+MethodChoice choose_method(const RegressionOptions& options, int64_t n, int64_t dims,
+                           bool noise_given);
+
+struct FittedParameter {
+  std::string name;  // "matern52.lengthscale[0]", as in kernel.h
+  double value = 0;
+  bool at_bound = false, fixed = false;
+  int64_t column = -1;  // of X, for a parameter of one column
+};
+
+struct RegressionReport {
+  MethodChoice choice;
+  std::string kernel;  // with the fitted values
+  std::string mean;
+  std::vector<FittedParameter> parameters;
+  int64_t rows = 0, columns = 0;
+  double log_likelihood = 0;    // marginal, nats; a lower bound with sgpr
+  std::optional<double> upper;  // sgpr: the exact one is between
+  int64_t inducing = 0;         // sgpr
+  bool fitted = false;
+  std::string ending;  // of the fit
+  double gradient_norm = 0;
+  int64_t iterations = 0, evaluations = 0;
+  double jitter = 0;                // added to the diagonal, units of y^2
+  std::optional<double> condition;  // of the kernel matrix, exact only
+  std::string text() const;         // several lines for a person
+  nlohmann::json to_json() const;
+};
+
+class Regression {
+ public:
+  // noise [n]: variances of the rows, or undefined.
+  Regression(const at::Tensor& x, const at::Tensor& y, const RegressionOptions& options = {},
+             const at::Tensor& noise = {});
+
+  // [s] each. noise: of a new value, not of the function.
+  std::pair<at::Tensor, at::Tensor> predict(const at::Tensor& points, bool noise) const;
+  std::pair<at::Tensor, at::Tensor> leave_one_out() const;
+  // Joint draws of the function: [count,s]. Those of state-space come from the dense process of the
+  // same parameters, up to kExactRows rows and points.
+  at::Tensor sample(const at::Tensor& points, int64_t count, uint64_t seed) const;
+  // More rows; parameters stay, or are fitted again from where they are.
+  void update(const at::Tensor& x, const at::Tensor& y, const at::Tensor& noise, bool refit);
+
+  // A length scale a column, where every column has one; else empty.
+  std::vector<double> length_scales() const;
+
+  const RegressionReport& report() const { return report_; }
+  const at::Tensor& x() const { return x_; }
+  const at::Tensor& y() const { return y_; }
+  bool has_noise() const { return noise_.defined(); }
+
+  // Data, parameters and report; schema covary.process. Predictions come back to rounding.
+  data::Model model() const;
+  static Regression of_model(const data::Model& model);
+
+ private:
+  Regression() = default;
+  void infer(const RegressionOptions& options);
+  // With the parameters of the kernel's text.
+  void restore(const std::string& method, Kernel kernel, const at::Tensor& inducing);
+  void complete_report();
+
+  at::Tensor x_, y_, noise_;
+  std::string mean_;
+  std::variant<std::monostate, GaussianProcess, SparseProcess, MarkovProcess> process_;
+  RegressionReport report_;
+};
+
+}  // namespace covary::stat

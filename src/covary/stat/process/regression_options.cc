@@ -1,0 +1,68 @@
+#include "covary/stat/process/regression_options.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "covary/core/base/error.h"
+
+namespace covary::stat {
+namespace {
+
+using Words = std::vector<std::string>;
+
+bool contains(const Words& words, const std::string& word) {
+  return std::find(words.begin(), words.end(), word) != words.end();
+}
+
+// A word that is there, one that is to come, or none at all.
+void check_word(const std::string& flag, const std::string& word, const Words& here,
+                const Words& to_come) {
+  if (contains(here, word)) return;
+  std::string all;
+  for (const std::string& w : here) all += (all.empty() ? "" : ", ") + w;
+  const std::string hint = "this version has " + all;
+  if (contains(to_come, word))
+    throw Error(ExitCode::kUsage, "is not in this version", flag + " " + word, hint);
+  const std::string near = nearest_word(word, here);
+  throw Error(ExitCode::kUsage, "there is no such choice", flag + " " + word,
+              near.empty() ? hint : "did you mean " + near + "?");
+}
+
+}  // namespace
+
+void RegressionOptions::describe(OptionList& o) {
+  o.add("kernel", &kernel,
+        "covariance function, e.g. \"matern52(ard)+white\" or "
+        "\"rbf + periodic(1)*rbf\"")
+      .common();
+  o.add("mean", &mean, "mean function, by generalised least squares")
+      .choices({"zero", "const", "linear"})
+      .common();
+  o.add("likelihood", &likelihood, "of a value given the function").suggestions({"gaussian"});
+  o.add("method", &method, "how to infer; auto says what it took and why")
+      .suggestions({"auto", "exact", "sgpr", "state-space"})
+      .common();
+  o.add("fit", &fit, "fit the parameters; --no-fit takes them as the kernel's text states them");
+  o.add("restarts", &restarts, "first guesses that compete").range(1, 1000).common();
+  o.add("inducing", &inducing, "points that stand for the rows in sgpr; 0 = 1000 or all rows")
+      .range(0, 1e5)
+      .common();
+  o.add("steps", &steps, "of the search, at most").range(0, 1e6).synonym("iterations");
+}
+
+void RegressionOptions::check() const {
+  check_word("--method", method, {"auto", "exact", "sgpr", "state-space"},
+             {"cg", "kron", "toeplitz", "svgp", "hsgp", "vecchia", "laplace", "ep", "vi",
+              "deep-kernel", "vector-field", "tucker"});
+  check_word("--likelihood", likelihood, {"gaussian"},
+             {"student-t", "bernoulli-probit", "bernoulli-logit", "poisson", "neg-binomial",
+              "softmax", "heteroscedastic"});
+  check_word("--mean", mean, {"zero", "const", "linear"}, {"quadratic", "user"});
+  if (restarts < 1) throw Error(ExitCode::kUsage, "must be at least 1", "--restarts");
+  if (inducing < 0) throw Error(ExitCode::kUsage, "must not be negative", "--inducing");
+  if (inducing > 0 && method != "auto" && method != "sgpr")
+    throw Error(ExitCode::kUsage, "is for sgpr, the method is " + method, "--inducing",
+                "leave it out, or write --method sgpr");
+}
+
+}  // namespace covary::stat

@@ -1,0 +1,221 @@
+#include "covary/stat/process/regression.h"
+
+#include <cmath>
+#include <filesystem>
+#include <functional>
+
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "covary/core/base/error.h"
+#include "covary/core/base/random.h"
+#include "covary/stat/process/process_page.h"
+#include "covary/stat/process/scores.h"
+
+namespace covary::stat {
+namespace {
+
+using ::testing::HasSubstr;
+
+at::Tensor normals(uint64_t seed, at::IntArrayRef shape) {
+  at::Tensor t = at::empty(shape, at::kDouble);
+  for (int64_t i = 0; i < t.numel(); ++i) {
+    t.data_ptr<double>()[i] = Random(seed, 8).normal(static_cast<uint64_t>(i));
+  }
+  return t;
+}
+
+at::Tensor values_at(const at::Tensor& x, uint64_t seed) {
+  return 3 + (x.sum(1) * 1.3).sin() + 0.2 * normals(seed, {x.size(0)});
+}
+
+double worst(const at::Tensor& a, const at::Tensor& b) {
+  return (a - b).abs().nan_to_num(0).max().item<double>();
+}
+
+std::string refusal(const std::function<void()>& work) {
+  try {
+    work();
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "accepted";
+}
+
+TEST(Regression, AutoTakesWhatServesTheDataAndSaysWhy) {
+  const auto choice = [](const std::string& kernel, int64_t n, int64_t d,
+                         const char* mean = "const", bool noise = false) {
+    return choose_method({.kernel = kernel, .mean = mean}, n, d, noise).method;
+  };
+  EXPECT_EQ(choice("matern32", 1000000, 1), "state-space");
+  EXPECT_EQ(choice("const*matern52(ard) + white", 10, 1), "state-space");
+  EXPECT_EQ(choice("matern32 + white(0.1)", 10, 1), "state-space");
+  EXPECT_EQ(choice("matern32", 10, 2), "exact");
+  EXPECT_EQ(choice("matern32 + rbf", 10, 1), "exact");
+  EXPECT_EQ(choice("2*matern32", 10, 1), "exact");  // a number stays as it is
+  EXPECT_EQ(choice("const + matern32", 10, 1), "exact");
+  EXPECT_EQ(choice("matern32(fixed,0.5)", 10, 1), "exact");
+  EXPECT_EQ(choice("matern32*(const + white)", 10, 1), "exact");
+  EXPECT_EQ(choice("matern32", 10, 1, "linear"), "exact");
+  EXPECT_EQ(choice("matern32", 10, 1, "const", true), "exact");
+  EXPECT_EQ(choice("matern32 + white", 10, 1, "const", true), "state-space");
+  EXPECT_EQ(choice("rbf", 15000, 1), "exact");
+  EXPECT_EQ(choice("rbf", 15001, 1), "sgpr");
+  EXPECT_THAT(choose_method({}, 20000, 3, false).why, HasSubstr("conjugate gradients"));
+  EXPECT_THAT(refusal([] { choose_method({.method = "state-space"}, 10, 2, false); }),
+              HasSubstr("2 columns"));
+  EXPECT_THAT(refusal([] { choose_method({.method = "sgpr"}, 10, 2, true); }),
+              HasSubstr("variances"));
+  EXPECT_THAT(refusal([] { RegressionOptions{.method = "svgp"}.check(); }),
+              HasSubstr("not in this version"));
+}
+
+// State space and the dense process: the same parameters give the same answer, mean and all.
+TEST(Regression, MethodsAgreeAtTheSameParameters) {
+  const at::Tensor x = normals(1, {70, 1}) * 2, xs = normals(2, {15, 1}) * 3;
+  at::Tensor y = values_at(x, 3);
+  y[5] = std::nan("");
+  for (const bool noisy : {false, true}) {
+    const at::Tensor noise = noisy ? normals(4, {70}).square() * 0.1 : at::Tensor();
+    for (const char* mean : {"zero", "const"}) {
+      RegressionOptions o{.kernel = "const(1.3)*matern32(0.8) + white(0.05)",
+                          .mean = mean,
+                          .method = "exact",
+                          .fit = false};
+      const Regression dense(x, y, o, noise);
+      o.method = "state-space";
+      const Regression fast(x, y, o, noise);
+      EXPECT_NEAR(fast.report().log_likelihood, dense.report().log_likelihood, 1e-8);
+      for (const bool of_value : {false, true}) {
+        EXPECT_LT(worst(fast.predict(xs, of_value).first, dense.predict(xs, of_value).first), 1e-8);
+        EXPECT_LT(worst(fast.predict(xs, of_value).second, dense.predict(xs, of_value).second),
+                  1e-8);
+      }
+      EXPECT_LT(worst(fast.leave_one_out().first, dense.leave_one_out().first), 1e-8);
+      EXPECT_LT(worst(fast.leave_one_out().second, dense.leave_one_out().second), 1e-8);
+      EXPECT_TRUE(std::isnan(fast.leave_one_out().first[5].item<double>()));
+    }
+  }
+}
+
+TEST(Regression, FitsOfTheMethodsMeet) {
+  const at::Tensor x = normals(5, {90, 1}) * 2, y = values_at(x, 6);
+  const Regression fast(x, y, {.kernel = "matern52"});
+  const Regression dense(x, y, {.kernel = "matern52 + white", .method = "exact"});
+  EXPECT_EQ(fast.report().choice.method, "state-space");
+  EXPECT_NEAR(fast.report().log_likelihood, dense.report().log_likelihood, 1e-5);
+  EXPECT_NEAR(fast.report().parameters[2].value, dense.report().parameters[2].value, 1e-3);
+}
+
+// With every row inducing, leaving one out is what the dense process does.
+TEST(Regression, SparseLeavesOutAsTheDenseProcessDoes) {
+  const at::Tensor x = normals(7, {60, 2}), y = values_at(x, 8);
+  RegressionOptions o{.kernel = "const(1.2)*matern32(0.9) + white(0.1)",
+                      .method = "sgpr",
+                      .fit = false,
+                      .inducing = 60};
+  const Regression sparse(x, y, o);
+  SCOPED_TRACE(sparse.report().text());
+  // The sparse process subtracts the plain mean of y.
+  RegressionOptions e{.kernel = o.kernel, .mean = "zero", .method = "exact", .fit = false};
+  const Regression dense(x, y - y.mean(), e);
+  EXPECT_LT(worst(sparse.leave_one_out().first, dense.leave_one_out().first + y.mean()), 1e-6);
+  EXPECT_LT(worst(sparse.leave_one_out().second, dense.leave_one_out().second), 1e-6);
+  EXPECT_LT(worst(sparse.sample(x, 2, 3), dense.sample(x, 2, 3) + y.mean()), 1e-4);
+}
+
+TEST(Regression, ModelsOfEveryMethodReadBackAndGrow) {
+  const at::Tensor xs = normals(9, {8, 1});
+  const at::Tensor x = normals(10, {40, 1}), y = values_at(x, 11);
+  const at::Tensor more = normals(12, {5, 1}), of_more = values_at(more, 13);
+  for (const char* method : {"exact", "sgpr", "state-space"}) {
+    for (const char* name : {"covary_regression_test.cov", "covary_regression_test.json"}) {
+      SCOPED_TRACE(std::string(method) + " " + name);
+      Regression r(x, y, {.kernel = "matern32 + white", .method = method, .restarts = 1});
+      const auto path = std::filesystem::temp_directory_path() / name;
+      data::write_model(path, r.model());
+      Regression again = Regression::of_model(data::read_model(path, "covary.process", 1));
+      std::filesystem::remove(path);
+      EXPECT_LT(worst(again.predict(xs, true).first, r.predict(xs, true).first), 1e-9);
+      EXPECT_LT(worst(again.predict(xs, true).second, r.predict(xs, true).second), 1e-9);
+      EXPECT_EQ(again.report().text(), r.report().text());
+      again.update(more, of_more, {}, false);
+      EXPECT_EQ(again.report().rows, 45);
+      EXPECT_EQ(again.report().ending, r.report().ending);
+      for (size_t i = 0; i < r.report().parameters.size(); ++i) {
+        EXPECT_EQ(again.report().parameters[i].value, r.report().parameters[i].value);
+      }
+      const double likelihood = again.report().log_likelihood;
+      again.update(more.slice(0, 0, 1) + 0.01, of_more.slice(0, 0, 1), {}, true);
+      EXPECT_EQ(again.report().rows, 46);
+      EXPECT_GT(again.report().log_likelihood, likelihood - 20);
+      EXPECT_TRUE(again.predict(xs, true).first.isfinite().all().item<bool>());
+    }
+  }
+}
+
+TEST(Regression, ManyNewRowsAreAsGoodAsOneByOne) {
+  const at::Tensor x = normals(14, {30, 2}), y = values_at(x, 15);
+  const at::Tensor more = normals(16, {30, 2}), of_more = values_at(more, 17);
+  Regression at_once(x, y), singly(x, y);
+  at_once.update(more, of_more, {}, false);
+  for (int64_t i = 0; i < 30; ++i) {
+    singly.update(more.slice(0, i, i + 1), of_more.slice(0, i, i + 1), {}, false);
+  }
+  EXPECT_LT(worst(at_once.predict(more, false).first, singly.predict(more, false).first), 1e-8);
+  EXPECT_NEAR(at_once.report().log_likelihood, singly.report().log_likelihood, 1e-7);
+}
+
+TEST(Regression, WhiteStaysOutsideTheScale) {
+  EXPECT_EQ(part_from_white("matern52(ard)+white").smooth, "matern52(ard)");
+  EXPECT_EQ(part_from_white("white(0.1) + rbf*(linear + white)").smooth, "rbf*(linear + white)");
+  EXPECT_EQ(part_from_white("white(0.1) + rbf*(linear + white)").white, "white(0.1)");
+  EXPECT_EQ(part_from_white("1e+3*rbf + white*const").smooth, "1e+3*rbf + white*const");
+  EXPECT_EQ(part_from_white("white").smooth, "");
+  const at::Tensor x = normals(18, {20, 2}), y = values_at(x, 19);
+  const Regression r(x, y, {.kernel = "rbf + white(0.3)", .fit = false});
+  EXPECT_NEAR(worst(r.predict(x, true).second - r.predict(x, false).second, at::zeros({20})), 0.3,
+              1e-12);
+}
+
+TEST(Scores, AreThoseOfTheirDefinitions) {
+  const int64_t n = 20000;
+  const at::Tensor z = normals(20, {n});
+  const PredictiveScores s =
+      predictive_scores(at::zeros({n}, at::kDouble), 4 * at::ones({n}, at::kDouble), 2 * z);
+  EXPECT_NEAR(s.rmse, 2, 0.03);
+  EXPECT_NEAR(s.nlpd, 0.5 * std::log(2 * M_PI * 4) + 0.5, 0.02);
+  EXPECT_NEAR(s.crps, 2 / std::sqrt(M_PI), 0.02);  // of a calibrated normal
+  EXPECT_NEAR(s.coverage[0], 0.5, 0.015);
+  EXPECT_NEAR(s.coverage[1], 0.8, 0.015);
+  EXPECT_NEAR(s.coverage[2], 0.95, 0.01);
+  for (const int64_t count : s.pit) EXPECT_NEAR(static_cast<double>(count), 2000, 200);
+  EXPECT_NEAR(normal_quantile(0.975), 1.959963984540054, 1e-12);
+  EXPECT_NEAR(normal_quantile(1e-12), -7.034483825301131, 1e-9);
+  EXPECT_THAT(refusal([] {
+                predictive_scores(at::zeros({1}, at::kDouble), at::zeros({1}, at::kDouble),
+                                  at::zeros({1}, at::kDouble));
+              }),
+              HasSubstr("variance is 0"));
+}
+
+TEST(RegressionPage, ShowsWhatThereIs) {
+  const at::Tensor x = normals(21, {50, 1}), y = values_at(x, 22);
+  const Regression line(x, y);
+  const std::string one = regression_page({.title = "a < b", .process = line, .names = {"t"}});
+  EXPECT_THAT(one, HasSubstr("a &lt; b"));
+  EXPECT_THAT(one, HasSubstr("<polygon"));  // the band
+  EXPECT_THAT(one, HasSubstr("draw 3"));
+  const at::Tensor wide = normals(23, {50, 3});
+  const Regression plane(wide, values_at(wide, 24));
+  const std::string many = regression_page({.title = "m", .process = plane, .target = "y"});
+  EXPECT_THAT(many, HasSubstr("Predicted against observed"));
+  EXPECT_THAT(many, HasSubstr("Length scales"));
+  // A single row leaves nothing to learn from: the page does without.
+  const Regression lone(x.slice(0, 0, 1), y.slice(0, 0, 1));
+  EXPECT_THAT(regression_page({.title = "1", .process = lone}), HasSubstr("<polygon"));
+}
+
+}  // namespace
+}  // namespace covary::stat

@@ -1,0 +1,82 @@
+#include "covary/stat/process/scores.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+#include <string>
+
+#include <ATen/ATen.h>
+
+#include "covary/core/base/error.h"
+
+namespace covary::stat {
+namespace {
+
+double normal_cdf(double z) { return 0.5 * std::erfc(-z / std::numbers::sqrt2); }
+double normal_density(double z) { return std::exp(-0.5 * z * z) / std::sqrt(2 * std::numbers::pi); }
+
+}  // namespace
+
+double normal_quantile(double p) {
+  // Bisection on the tail that is smaller, where the distribution keeps its digits.
+  if (p > 0.5) return -normal_quantile(1 - p);
+  double low = -40, high = 0;
+  for (int i = 0; i < 200 && high - low > 1e-15 * std::abs(low); ++i) {
+    const double middle = 0.5 * (low + high);
+    (normal_cdf(middle) < p ? low : high) = middle;
+  }
+  return 0.5 * (low + high);
+}
+
+PredictiveScores predictive_scores(const at::Tensor& mean, const at::Tensor& variance,
+                                   const at::Tensor& y) {
+  const at::Tensor m = mean.contiguous(), v = variance.contiguous(), t = y.contiguous();
+  PredictiveScores s;
+  double sum = 0, squares = 0, errors = 0;
+  for (int64_t i = 0; i < t.numel(); ++i) {
+    const double value = t.const_data_ptr<double>()[i], at = m.const_data_ptr<double>()[i],
+                 spread = v.const_data_ptr<double>()[i];
+    if (std::isnan(value) || std::isnan(at) || std::isnan(spread)) continue;
+    if (!(spread > 0)) {
+      throw Error(ExitCode::kFailed, "the predicted variance is 0: there is no density",
+                  "row " + std::to_string(i), "use a kernel with white");
+    }
+    const double sd = std::sqrt(spread), z = (value - at) / sd, p = normal_cdf(z);
+    ++s.rows;
+    sum += value;
+    squares += value * value;
+    errors += (value - at) * (value - at);
+    s.mae += std::abs(value - at);
+    s.nlpd += 0.5 * (std::log(2 * std::numbers::pi * spread) + z * z);
+    s.crps += sd * (z * (2 * p - 1) + 2 * normal_density(z) - 1 / std::sqrt(std::numbers::pi));
+    for (size_t k = 0; k < PredictiveScores::kLevels.size(); ++k) {
+      s.coverage[k] += std::abs(2 * p - 1) <= PredictiveScores::kLevels[k];
+    }
+    ++s.pit[std::min<size_t>(static_cast<size_t>(p * PredictiveScores::kBins),
+                             PredictiveScores::kBins - 1)];
+    s.standardised.push_back(z);
+  }
+  if (s.rows == 0) throw Error(ExitCode::kData, "holds no value to compare with", "y");
+  const auto n = static_cast<double>(s.rows);
+  s.rmse = std::sqrt(errors / n);
+  s.mae /= n;
+  s.nlpd /= n;
+  s.crps /= n;
+  for (double& c : s.coverage) c /= n;
+  const double spread = squares / n - sum / n * (sum / n);
+  s.r2 = spread > 0 ? 1 - errors / n / spread : 0;
+  std::sort(s.standardised.begin(), s.standardised.end());
+  return s;
+}
+
+nlohmann::json PredictiveScores::to_json() const {
+  nlohmann::json coverage_of = nlohmann::json::object();
+  for (size_t k = 0; k < kLevels.size(); ++k) {
+    coverage_of[std::to_string(static_cast<int>(std::lround(100 * kLevels[k])))] = coverage[k];
+  }
+  return {{"rows", rows}, {"rmse", rmse}, {"mae", mae},
+          {"nlpd", nlpd}, {"crps", crps}, {"coverage", coverage_of},
+          {"r2", r2},     {"pit", pit}};
+}
+
+}  // namespace covary::stat

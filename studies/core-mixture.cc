@@ -1,0 +1,115 @@
+// core-mixture: mixtures, densities and filters, the shared base of the statistics wing.
+#include "studies/core-mixture/bars.h"
+
+#include <cmath>
+#include <iterator>
+#include <utility>
+
+#include <ATen/ATen.h>
+
+#include "covary/core/base/random.h"
+
+namespace covary::studies {
+
+using eval::Bar;
+using eval::BarResult;
+using eval::Quantity;
+using eval::StudyContext;
+
+Bar at_most(const std::string& id, const std::string& part, const std::string& title,
+            const std::string& metric, double bound, std::function<double(StudyContext&)> measure) {
+  char text[64];
+  std::snprintf(text, sizeof(text), bound == 0 ? "ours == 0" : "ours <= %g", bound);
+  const std::string words = text;
+  return {.id = id,
+          .part = part,
+          .title = title,
+          .metric = metric,
+          .unit = "1",
+          .bound = words,
+          .smoke = true,
+          .desk = true,
+          .measure = [=](StudyContext& c) {
+            const double v = measure(c);
+            BarResult r;
+            r.ours = Quantity{.value = v, .unit = "1"};
+            r.bound = {.text = words, .left = v, .op = bound == 0 ? "==" : "<=", .right = bound};
+            return r;
+          }};
+}
+
+at::Tensor normal_rows(int64_t n, int64_t d, uint64_t seed, uint64_t stream) {
+  at::Tensor x = at::empty({n, d}, at::kDouble);
+  const Random random(seed, stream);
+  for (int64_t i = 0; i < n * d; ++i)
+    x.data_ptr<double>()[i] = random.normal(static_cast<uint64_t>(i));
+  return x;
+}
+
+at::Tensor clump_rows(int64_t n, int64_t k, double radius, uint64_t seed) {
+  at::Tensor x = normal_rows(n, 2, seed, stream_of("clumps"));
+  for (int64_t i = 0; i < n; ++i) {
+    const double angle = 2 * M_PI * static_cast<double>(i % k) / static_cast<double>(k);
+    x.data_ptr<double>()[2 * i] += radius * std::cos(angle);
+    x.data_ptr<double>()[2 * i + 1] += radius * std::sin(angle);
+  }
+  return x;
+}
+
+namespace {
+
+// Bars whose measurement is not written yet; they keep the study "partial".
+Bar planned(const std::string& id, const std::string& part, const std::string& title,
+            const std::string& metric, const std::string& bound, bool gpu = false) {
+  return {.id = id,
+          .part = part,
+          .title = title,
+          .metric = metric,
+          .bound = bound,
+          .desk = !gpu,
+          .full = gpu,
+          .gpu = gpu};
+}
+
+void add(std::vector<Bar>& all, std::vector<Bar> some) {
+  all.insert(all.end(), std::make_move_iterator(some.begin()), std::make_move_iterator(some.end()));
+}
+
+eval::Study make_study() {
+  eval::Study study{
+      .slug = "core-mixture",
+      .title = "Mixtures, density estimation and filters: values, robustness, streams",
+      .bars = {}};
+  add(study.bars, value_bars());
+  study.bars.push_back(planned("2", "a", "EM a step beside scikit-learn, full, 100k x 32, k = 16",
+                               "time ratio", "scikit-learn >= 15x ours"));
+  study.bars.push_back(planned("2", "b", "exact kernel density beside scikit-learn, 32,768 x 16",
+                               "time ratio", "scikit-learn >= 60x ours"));
+  study.bars.push_back(planned("2", "c", "dual tree beside scikit-learn, 100k x 2, rtol 1e-3",
+                               "time ratio", "scikit-learn >= 5x ours"));
+  study.bars.push_back(planned("2", "d", "10,000 Kalman filters, 4 states, 1,000 steps",
+                               "time ratio", "FilterPy >= 500x ours"));
+  study.bars.push_back(planned("2", "e", "EM on a GPU, diagonal, 1M x 64, k = 64, 100 steps",
+                               "seconds", "ours <= 3 s", true));
+  add(study.bars, robustness_bars());
+  add(study.bars, process_bars());
+  add(study.bars, streaming_bars());
+  study.bars.push_back(planned("6", "a", "UKF, CKF, EKF = KF on linear models",
+                               "largest difference", "ours <= 1e-10"));
+  study.bars.push_back(planned("6", "b", "smoother = conditioning of the stacked system, T = 20",
+                               "largest difference", "ours <= 1e-9"));
+  study.bars.push_back(planned("6", "c", "covariances over a million steps in float",
+                               "least eigenvalue", "ours >= 0"));
+  study.bars.push_back(
+      planned("6", "d", "particle likelihood without bias", "standard errors", "ours <= 3"));
+  study.bars.push_back(planned("6", "e", "filter parallel in time = one step after another",
+                               "largest difference", "ours <= 1e-9"));
+  study.bars.push_back(planned("6", "f", "Nile, local level by maximum likelihood",
+                               "log-likelihood difference", "ours <= 1e-4"));
+  return study;
+}
+
+[[maybe_unused]] const bool kRegistered = eval::register_study(make_study());
+
+}  // namespace
+}  // namespace covary::studies

@@ -1,0 +1,30 @@
+// The parts of the study core-mixture: each file gives its bars, core-mixture.cc puts them in order.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "covary/core/eval/study.h"
+
+namespace covary::studies {
+
+std::vector<eval::Bar> value_bars();       // 1: likelihoods, densities, chunks
+std::vector<eval::Bar> robustness_bars();  // 3: hostile data
+std::vector<eval::Bar> process_bars();     // 4: Dirichlet-process mixtures
+std::vector<eval::Bar> streaming_bars();   // 5: more rows than memory holds
+
+// A bar at smoke and desk scale whose one number must not exceed the bound (of the scale).
+eval::Bar at_most(const std::string& id, const std::string& part, const std::string& title,
+                  const std::string& metric, double bound,
+                  std::function<double(eval::StudyContext&)> measure);
+
+// Rows [n,d], normal in every column.
+at::Tensor normal_rows(int64_t n, int64_t d, uint64_t seed, uint64_t stream);
+// Rows of k clumps of unit covariance whose centres lie on a circle of a radius, in two dimensions.
+at::Tensor clump_rows(int64_t n, int64_t k, double radius, uint64_t seed);
+
+}  // namespace covary::studies
