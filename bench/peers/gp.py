@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Exact Gaussian processes beside GPyTorch (Cholesky), scikit-learn and plain torch: the same arrays, the same
-parameters, one thread; marginal likelihood, gradient by log parameters, CPU seconds and wall.
+parameters, as many threads; marginal likelihood, gradient by log parameters, CPU seconds and wall.
 
     python3 -m venv peers && peers/bin/pip install torch --index-url https://download.pytorch.org/whl/cpu
     peers/bin/pip install gpytorch scikit-learn
     ninja -C build covary_process_bench
-    peers/bin/python bench/peers/gp.py build/covary_process_bench --n 1000 2000 [--kernel rbf|matern52] [--repeats 5]
+    peers/bin/python bench/peers/gp.py build/covary_process_bench --n 1000 2000 [--kernel rbf|matern52] [--repeats 5] [--threads 2]
 
 Prints a line a library: the median of the repeats and the largest relative difference from ours. Exits 1 when a value
 or gradient entry differs by more than 1e-8 of its size (of the gradient: of its largest entry).
@@ -42,9 +42,9 @@ def timed(work, repeats):
     return result, statistics.median(cpu), statistics.median(wall)
 
 
-def ours(bench, n, kernel, repeats):
+def ours(bench, n, kernel, repeats, threads):
     out = subprocess.run(
-        [bench, f"--benchmark_filter=^marginal/{kernel}/n:{n}/threads:1/", f"--benchmark_repetitions={repeats}",
+        [bench, f"--benchmark_filter=^marginal/{kernel}/n:{n}/threads:{threads}/", f"--benchmark_repetitions={repeats}",
          "--benchmark_min_time=0.01", "--benchmark_format=json"], check=True, capture_output=True, text=True)
     runs = [b for b in json.loads(out.stdout)["benchmarks"] if b.get("run_type") == "iteration"]
     value = runs[0]["log_likelihood"]
@@ -141,20 +141,21 @@ def main():
     parser.add_argument("--n", type=int, nargs="+", default=[1000, 2000])
     parser.add_argument("--kernel", choices=["rbf", "matern52"], default="rbf")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--threads", type=int, choices=[1, 2], default=1)
     parser.add_argument("--peers", nargs="+", default=["gpytorch", "sklearn", "torch"])
     args = parser.parse_args()
     makers = {"gpytorch": with_gpytorch, "sklearn": with_sklearn, "torch": with_torch}
     same = True
     for n in args.n:
-        (value, gradient), cpu, wall = ours(args.bench, n, args.kernel, args.repeats)
+        (value, gradient), cpu, wall = ours(args.bench, n, args.kernel, args.repeats, args.threads)
         print(f"n {n}  {args.kernel}\n  {'covary':10} log p {value:.10f}  cpu {cpu:8.3f} s  wall {wall:8.3f} s")
         x, y = arrays(n)
         for peer in args.peers:
             from threadpoolctl import threadpool_limits
             if peer != "sklearn":
                 import torch
-                torch.set_num_threads(1)
-            with threadpool_limits(1):
+                torch.set_num_threads(args.threads)
+            with threadpool_limits(args.threads):
                 work = makers[peer](x, y, args.kernel)
                 (theirs, slope), peer_cpu, peer_wall = timed(work, args.repeats)
             off = abs(theirs - value) / abs(value)
