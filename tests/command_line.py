@@ -412,6 +412,15 @@ class Mixtures(Case):
         piped = self.done("mixture", "fit", "-", "--columns", "a,b", "-k", 2, input=self.table.read_text())
         self.assertIn("200 rows", piped.stdout)
 
+    def test_a_column_that_numbers_the_rows_is_pointed_out(self):
+        numbered = self.folder / "numbered.csv"
+        rows = self.table.read_text().splitlines()
+        numbered.write_text("\n".join(f"{i or 'rownames'},{row}" for i, row in enumerate(rows)) + "\n")
+        r = self.done("mixture", "fit", numbered, "--target", "kind", "-k", 1)
+        self.assertIn("--columns a,b", r.stderr)
+        r = self.done("mixture", "fit", numbered, "--columns", "rownames,a,b", "-k", 1)
+        self.assertNotIn("--columns", r.stderr)
+
     def test_a_density_from_a_model_or_a_table(self):
         model, page = self.folder / "d.cov", self.folder / "d.html"
         self.done("density", "fit", self.table, "--columns", "a,b", "--bandwidth", "silverman", "-o", model, "--plot", page)

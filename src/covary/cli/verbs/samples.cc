@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iostream>
 #include <iterator>
+#include <set>
 
 #include <ATen/ATen.h>
 
@@ -29,6 +30,20 @@ at::Tensor tensor_of(const std::vector<double>& values, std::vector<int64_t> sha
   at::Tensor t = at::empty(shape, at::kDouble);
   std::copy(values.begin(), values.end(), t.data_ptr<double>());
   return t;
+}
+
+// R and pandas write the number of each row as a first column: it is in a table's file, not in its
+// data.
+void warn_of_row_numbers(const Samples& s, const std::string& input) {
+  static const std::set<std::string> kNames{"",      "rownames", "row",       "row.names",
+                                            "index", "id",       "Unnamed: 0"};
+  if (s.names.size() < 2 || !kNames.contains(s.names[0])) return;
+  const auto steps = s.x.select(1, 0).diff();
+  if (steps.numel() == 0 || !steps.eq(1).all().item<bool>()) return;
+  std::string others;
+  for (size_t k = 1; k < s.names.size(); ++k) others += (k > 1 ? "," : "") + s.names[k];
+  log_warning(input + ": column '" + s.names[0] +
+              "' only numbers the rows; leave it out with --columns " + others);
 }
 
 }  // namespace
@@ -64,6 +79,7 @@ Samples samples_of(const data::Table& table, const ColumnOptions& options, const
     s.x = tensor_of(split.x, {split.rows, static_cast<int64_t>(split.names.size())});
     if (!split.y.empty()) s.y = tensor_of(split.y, {split.rows});
     if (!split.weights.empty()) s.weights = tensor_of(split.weights, {split.rows});
+    if (choice.columns.empty()) warn_of_row_numbers(s, input);
     return s;
   });
 }
