@@ -13,6 +13,7 @@
 namespace covary::studies {
 
 std::vector<eval::Bar> process_value_bars();       // 1: every path against the dense one, gradients
+std::vector<eval::Bar> process_snelson_bars();     // 1: scikit-learn's figures on public data
 std::vector<eval::Bar> process_speed_bars();       // 2: against the BLAS of the same run
 std::vector<eval::Bar> process_table_bars();       // 3: held-out rows of public tables
 std::vector<eval::Bar> process_series_bars();      // 4: a million points in time

@@ -359,7 +359,6 @@ std::vector<Bar> process_value_bars() {
               {1e-6, 1e-6}, series_slope_error),
       limited("1", "g", "sparse bound's gradient against differences", "largest relative error",
               "1", {1e-6, 1e-6}, sparse_slope_error),
-      planned("1", "h", "Snelson's data: likelihoods and optima of scikit-learn", "error <= 1e-6"),
       limited("1", "i", "Kronecker and Toeplitz grids against dense", "largest error", "1",
               {1e-8, 1e-8}, grid_error),
       planned("1", "j", "conjugate gradients against dense", "error <= 1e-4"),
