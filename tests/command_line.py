@@ -484,6 +484,23 @@ class Processes(Case):
         lines = text.split()
         return lines[0].split(","), [[float(v) for v in line.split(",")] for line in lines[1:]]
 
+    def test_a_grid_of_fits_and_what_one_would_be(self):
+        out = self.folder / "grid"
+        sweep = ["gp", "fit", self.many, "--target", "y", "--sweep", "kernel=rbf;matern52(ard)", "--sweep", "mean=zero,const"]
+        grid = self.document(*sweep, "-o", out)
+        self.assertEqual([(r["kernel"], r["mean"]) for r in grid["rows"]],
+                         [(k, m) for k in ("rbf", "matern52(ard)") for m in ("zero", "const")])
+        one = self.document("gp", "inspect", out / "sweep" / "003" / "model.cov")
+        self.assertAlmostEqual(one["log_likelihood"], grid["rows"][3]["log_likelihood"], places=9)
+        self.refused(3, *sweep, "-o", out, says=["not empty"])
+        (out / "sweep" / "002" / "result.json").unlink()
+        self.assertEqual(self.document(*sweep, "-o", out, "--resume")["rows"], grid["rows"])
+        self.refused(2, *sweep, says=["folder"])
+        before = sorted(self.folder.rglob("*"))
+        plan = self.document("gp", "fit", self.many, "--target", "y", "--dry-run", "-o", self.folder / "none.cov")
+        self.assertEqual((plan["method"], plan["rows"], plan["options"]["seed"]), ("exact", 60, 42))
+        self.assertEqual(sorted(self.folder.rglob("*")), before)
+
     def test_a_process_from_fit_to_draws(self):
         model, page, report = (self.folder / n for n in ("m.cov", "p.html", "r.json"))
         fit = self.document("gp", "fit", self.many, "--target", "y", "--kernel", "matern52(ard)+white", "-o", model,

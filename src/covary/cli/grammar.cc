@@ -451,9 +451,9 @@ class Reader {
   }
 
   void take_sweep(const std::string& text) {
-    if (verb_->name != "train")
+    if (!verb_->sweeps)
       usage("is not in this version of covary " + verb_->name, "--sweep",
-            "sweeps are for covary train");
+            "sweeps are for covary train, gp fit and other fits");
     const size_t equals = text.find('=');
     if (equals == std::string::npos || equals == 0 || equals + 1 == text.size())
       usage("expects key=a,b,c, got '" + text + "'", "--sweep", "write --sweep sh_degree=0,1,3");
@@ -633,6 +633,8 @@ class Reader {
   void check_sweeps() {
     if (out_.sweeps.empty() && common_.repeats > 1)
       usage("is for sweeps", "--repeats", "add --sweep key=a,b,c");
+    if (out_.sweeps.empty() && common_.resume && verb_->group == "statistics")
+      usage("is for sweeps: a fit by itself is not long", "--resume", "leave it out");
     for (const Sweep& sweep : out_.sweeps) {
       if (sweep.key.rfind("data.", 0) == 0) {
         if (inputs_.empty() || inputs_[0].rfind("sample:", 0) != 0)

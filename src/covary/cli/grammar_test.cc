@@ -213,6 +213,9 @@ TEST(Grammar, ContradictionsAreRefused) {
   EXPECT_THAT(refused("train a --strategy mcmc --grad-threshold 1").hint(),
               HasSubstr("--strategy default"));
   EXPECT_THAT(refused("train a --repeats 3").hint(), HasSubstr("--sweep"));
+  EXPECT_THAT(refused("gp fit a --target y --resume").what(), HasSubstr("for sweeps"));
+  EXPECT_THAT(refused("gp predict a b --sweep kernel=rbf").hint(), HasSubstr("gp fit"));
+  EXPECT_THAT(refused("gp fit a --target y --sweep mean=odd").where(), HasSubstr("mean"));
 }
 
 TEST(Grammar, WhatABuildLacksIsSaid) {

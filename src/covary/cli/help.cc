@@ -90,7 +90,7 @@ std::string verb_help(const Verb& verb, bool all) {
       "  --set key=value             any field, also without a flag of its own: --set "
       "loss.ssim_weight=0.3\n"
       "  --json[=FILE]               result document on stdout, or to a file\n";
-  if (verb.name == "train")
+  if (verb.sweeps)
     out += "  --sweep key=A,B,...         a run for each value; several sweeps make a grid\n";
   if (!all) out += "\n--help=all shows every option, --help=json the schema, --list all choices.\n";
   return out;

@@ -121,6 +121,8 @@ Verb family(const std::string& name, const std::string& summary, const std::stri
   for (Verb& a : v.actions) {
     a.name = name + " " + a.name;
     a.group = v.group;
+    a.sweeps = a.action() == "fit";
+    if (a.sweeps) a.common = {"resume", "overwrite"};
   }
   return v;
 }
@@ -189,6 +191,7 @@ Verb gp_verb() {
     if (a.action() == "score") a.min_inputs = 1;
     if (!a.plots.empty()) a.reports = {"json"};
     if (a.action() != "update") a.common.push_back("max_memory");
+    if (a.action() == "fit") a.common.push_back("dry_run");
   }
   return v;
 }
@@ -209,11 +212,13 @@ const std::vector<Verb>& verbs() {
        1,
        1,
        bind<fit::TrainOptions>,
-       {"max_memory", "time_budget", "dry_run", "resume", "overwrite", "repeats"},
+       {"max_memory", "time_budget", "dry_run", "resume", "overwrite"},
        fit::stage_names(),
        {"json", "csv", "html"},
        {"html", "png"},
-       parity_of_training},
+       parity_of_training,
+       {},
+       true},
       {"eval",
        "scenes",
        "PSNR, SSIM and LPIPS of runs or scenes, side by side",
@@ -305,6 +310,7 @@ bool takes_common(const Verb& verb, std::string_view option) {
   if (option == "report") return !verb.reports.empty();
   if (option == "plot") return !verb.plots.empty();
   if (option == "parity") return static_cast<bool>(verb.parity);
+  if (option == "repeats") return verb.sweeps;
   return has(all) || has(verb.common);
 }
 

@@ -51,6 +51,7 @@ struct Verb {
   // What --parity sets, given all resolved options: an object for OptionList::apply.
   std::function<nlohmann::json(const nlohmann::json& resolved)> parity = {};
   std::vector<Verb> actions = {};  // empty: the verb itself is run
+  bool sweeps = false;             // takes --sweep, --repeats
 
   std::string action() const { return name.substr(name.find(' ') + 1); }  // "fit" of "mixture fit"
 };

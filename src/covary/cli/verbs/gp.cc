@@ -43,28 +43,57 @@ bool was_typed(const Job& job, const std::string& name) {
   return std::find(set.begin(), set.end(), name) != set.end();
 }
 
-Fitted fit(const GpFitOptions& o, const Job& job) {
-  const std::string& input = job.invocation.inputs[0];
+// The table of a fit, and how it would be fitted; the memory limit holds.
+struct Plan {
+  Samples table;
+  stat::RegressionOptions process;
+  stat::MethodChoice choice;
+  std::string text() const {
+    return count_text(table.x.size(0)) + " rows: method " + choice.method + ", about " +
+           number_text("%.2g s, ", choice.seconds) + bytes_text(choice.bytes) + "; " + choice.why;
+  }
+};
+
+Plan plan(const GpFitOptions& o, const Job& job) {
   if (o.target.empty())
     throw Error(ExitCode::kUsage, "does not say which column is explained", "covary gp",
                 "write --target NAME");
-  const Samples s =
-      read_samples(input, {.columns = o.columns, .target = o.target, .weights = o.noise});
-  stat::RegressionOptions process = o.process;
-  process.seed = job.common.seed;
-  if (job.common.max_memory > 0) process.memory_limit = job.common.max_memory;
-  const stat::MethodChoice choice =
-      choose_method(process, s.x.size(0), s.x.size(1), s.weights.defined());
-  if (job.common.max_memory > 0 && choice.bytes > static_cast<double>(job.common.max_memory))
+  Plan p;
+  p.table = read_samples(job.invocation.inputs[0],
+                         {.columns = o.columns, .target = o.target, .weights = o.noise});
+  p.process = o.process;
+  p.process.seed = job.common.seed;
+  if (job.common.max_memory > 0) p.process.memory_limit = job.common.max_memory;
+  p.choice =
+      choose_method(p.process, p.table.x.size(0), p.table.x.size(1), p.table.weights.defined());
+  if (job.common.max_memory > 0 && p.choice.bytes > static_cast<double>(job.common.max_memory))
     throw Error(ExitCode::kFailed,
-                "the method " + choice.method + " would need about " + bytes_text(choice.bytes),
+                "the method " + p.choice.method + " would need about " + bytes_text(p.choice.bytes),
                 "--max-memory " + bytes_text(static_cast<double>(job.common.max_memory)),
-                choice.method == "exact" ? "write --method sgpr" : "write --inducing 100");
-  log_info(count_text(s.x.size(0)) + " rows: method " + choice.method + ", about " +
-           number_text("%.2g s, ", choice.seconds) + bytes_text(choice.bytes) + "; " + choice.why);
-  return in_file(input, [&] {
-    return Fitted{Regression(s.x, s.y, process, s.weights), s.names, o.target, o.noise};
+                p.choice.method == "exact" ? "write --method sgpr" : "write --inducing 100");
+  return p;
+}
+
+Fitted fit(const GpFitOptions& o, const Job& job) {
+  const Plan p = plan(o, job);
+  log_info(p.text());
+  return in_file(job.invocation.inputs[0], [&] {
+    return Fitted{Regression(p.table.x, p.table.y, p.process, p.table.weights), p.table.names,
+                  o.target, o.noise};
   });
+}
+
+// --dry-run: what the fit would be.
+Result planned(const GpFitOptions& o, const Job& job) {
+  const Plan p = plan(o, job);
+  Result r;
+  r.document = {{"inputs", job.invocation.inputs}, {"options", recorded_options(job.invocation)},
+                {"columns", p.table.names},        {"rows", p.table.x.size(0)},
+                {"method", p.choice.method},       {"why", p.choice.why},
+                {"seconds", p.choice.seconds},     {"bytes", p.choice.bytes}};
+  r.text = (job.invocation.json ? "" : r.document["options"].dump(2) + "\n") + p.text() +
+           "\nnothing was written\n";
+  return r;
 }
 
 Fitted load_model(const std::string& path) {
@@ -160,6 +189,7 @@ void write_extras(const Job& job, const Fitted& f, const json& of_table = {}) {
 Result run_gp_fit(const Job& job) {
   const auto o = job.options<GpFitOptions>();
   const std::string output = model_name(job.invocation.outputs);
+  if (job.common.dry_run) return planned(o, job);
   probe(job, output);
   const Fitted f = fit(o, job);
   if (!output.empty()) data::write_model(output, file_of(f));

@@ -10,6 +10,7 @@
 #include <new>
 
 #include "covary/cli/error_report.h"
+#include "covary/cli/verbs/sweep.h"
 #include "covary/cli/verbs/verb.h"
 #include "covary/core/base/error.h"
 #include "covary/core/base/file.h"
@@ -95,7 +96,8 @@ int run(const char* text) {
     if (verb == verbs.end())
       throw Error(ExitCode::kFailed, "the program and its library are of different versions",
                   job.invocation.verb, "build the target covary again");
-    const Result result = verb->second(job);
+    const bool grid = !job.invocation.sweeps.empty() && job.invocation.verb != "train";
+    const Result result = grid ? sweep_fits(job, verb->second) : verb->second(job);
     put(job, result);
     if (std::fflush(stdout) != 0)
       throw Error(ExitCode::kData, "cannot be written", "standard output",

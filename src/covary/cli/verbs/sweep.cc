@@ -2,9 +2,10 @@
 
 #include <algorithm>
 
+#include "covary/cli/verb_table.h"
 #include "covary/cli/verbs/places.h"
+#include "covary/cli/verbs/samples.h"
 #include "covary/cli/verbs/tables.h"
-#include "covary/cli/verbs/train_run.h"
 #include "covary/core/base/error.h"
 #include "covary/core/base/file.h"
 #include "covary/core/base/log.h"
@@ -45,7 +46,7 @@ std::string with_parameter(const std::string& input, const std::string& name,
 
 }  // namespace
 
-Result run_sweep(const Job& job, const fs::path& out) {
+Result run_sweep(const Job& job, const fs::path& out, const RunPoint& run_point) {
   const Invocation& v = job.invocation;
   const fs::path folder = out / "sweep";
   if (!job.common.resume && !job.common.overwrite && !is_empty_or_absent(out))
@@ -74,11 +75,11 @@ Result run_sweep(const Job& job, const fs::path& out) {
     std::snprintf(name, sizeof(name), "%03zu", index);
     const fs::path run = folder / name;
 
-    Invocation one = v;
-    CommonOptions common = job.common;
-    common.seed += static_cast<int64_t>(index % static_cast<size_t>(job.common.repeats));
-    auto options = job.options<fit::TrainOptions>();
-    OptionList list(options);
+    Job one = job;
+    one.invocation.sweeps.clear();
+    one.common.seed += static_cast<int64_t>(index % static_cast<size_t>(job.common.repeats));
+    const auto options = find_verb(v.verb)->make();
+    options->list().apply(v.options, "options");
     nlohmann::ordered_json row = {{"run", name}};
     std::string told;
     for (size_t k = 0; k < v.sweeps.size(); ++k) {
@@ -86,27 +87,22 @@ Result run_sweep(const Job& job, const fs::path& out) {
       row[key] = point[k];
       told += " " + key + "=" + point[k];
       if (key.rfind("data.", 0) == 0)
-        one.inputs[0] = with_parameter(one.inputs[0], key.substr(5), point[k]);
+        one.invocation.inputs[0] =
+            with_parameter(one.invocation.inputs[0], key.substr(5), point[k]);
       else if (key == "seed")
-        common.seed = std::stoll(point[k]) +
-                      static_cast<int64_t>(index % static_cast<size_t>(job.common.repeats));
+        one.common.seed = std::stoll(point[k]) +
+                          static_cast<int64_t>(index % static_cast<size_t>(job.common.repeats));
       else
-        list.set(key, point[k], "--sweep " + key);
+        options->list().set(key, point[k], "--sweep " + key);
     }
-    list.finish();
-    options.check();
-    row["seed"] = common.seed;
-    one.common["seed"] = common.seed;
+    options->list().finish();
+    options->check();
+    one.invocation.options = options->list().to_json();
+    row["seed"] = one.common.seed;
+    one.invocation.common["seed"] = one.common.seed;
 
-    json metrics;
-    const bool done =
-        job.common.resume && fs::exists(run / "scene.ply") && fs::exists(run / "metrics.json");
-    if (done) {
-      metrics = json::parse(read_file(run / "metrics.json"), nullptr, false);
-    } else {
-      log_info("sweep " + std::to_string(index + 1) + "/" + std::to_string(total) + ":" + told);
-      metrics = train_once(one, options, common, run).metrics;
-    }
+    log_info("sweep " + std::to_string(index + 1) + "/" + std::to_string(total) + ":" + told);
+    const json metrics = run_point(one, run);
     row.update(flattened(metrics));
     table.add(row);
 
@@ -118,6 +114,26 @@ Result run_sweep(const Job& job, const fs::path& out) {
   result.document = {{"run", out.string()}, {"columns", table.columns}, {"rows", table.rows}};
   result.text = std::to_string(total) + " runs in " + folder.string() + ": see table.csv\n";
   return result;
+}
+
+Result sweep_fits(const Job& job, Result (*fit)(const Job&)) {
+  const std::string out = one_output(job.invocation.outputs);
+  if (out.empty() || out.ends_with(".cov") || out.ends_with(".json"))
+    throw Error(ExitCode::kUsage, "a sweep writes a folder", "--sweep", "name a folder: -o OUT");
+  if (job.invocation.inputs[0] == "-")
+    throw Error(ExitCode::kUsage, "standard input can be read once", "--sweep",
+                "write the table to a file first");
+  return run_sweep(job, out, [&](const Job& point, const fs::path& run) {
+    const fs::path done = run / "result.json";
+    if (job.common.resume && fs::exists(done) && fs::exists(run / "model.cov"))
+      return json::parse(read_file(done), nullptr, false);
+    make_folder(run);
+    Job one = point;
+    one.invocation.outputs = {(run / "model.cov").string()};
+    const json document = fit(one).document;
+    write_file(done, document.dump(2) + "\n");
+    return document;
+  });
 }
 
 }  // namespace covary::cli

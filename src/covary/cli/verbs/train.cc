@@ -126,7 +126,11 @@ Result run_train(const Job& job) {
     if (!out.files.empty())
       throw Error(ExitCode::kUsage, "a sweep writes a folder", "-o " + out.files[0].string(),
                   "name a folder: -o OUT");
-    return run_sweep(job, out.run);
+    return run_sweep(job, out.run, [&](const Job& one, const fs::path& run) {
+      if (job.common.resume && fs::exists(run / "scene.ply") && fs::exists(run / "metrics.json"))
+        return nlohmann::json::parse(read_file(run / "metrics.json"), nullptr, false);
+      return train_once(one.invocation, one.options<fit::TrainOptions>(), one.common, run).metrics;
+    });
   }
   if (!job.common.resume && !job.common.overwrite && !is_empty_or_absent(out.run))
     throw Error(ExitCode::kData, "the folder is not empty", out.run.string(),
