@@ -421,6 +421,27 @@ class Mixtures(Case):
         r = self.done("mixture", "fit", numbered, "--columns", "rownames,a,b", "-k", 1)
         self.assertNotIn("--columns", r.stderr)
 
+    def test_built_in_tables_and_what_info_says(self):
+        fit = self.document("mixture", "fit", "sample:clumps,rows=300", "--target", "kind", "-k", 3, "-o", self.folder / "m.json")
+        self.assertEqual(len(fit["components"]), 3)
+        table = self.document("info", "sample:clumps,rows=300")
+        self.assertEqual((table["rows"], [c["name"] for c in table["columns"]]), (300, ["x0", "x1", "kind"]))
+        self.assertIn("sample:wave", self.done("info", "sample:").stdout)
+        self.refused(2, "mixture", "fit", "sample:clump", says=["clump"])
+        (self.folder / "hole.csv").write_text("a,b\n1,x\n,y\n4,x\n")
+        a, b = self.document("info", self.folder / "hole.csv")["columns"]
+        self.assertEqual((a["missing"], a["mean"], b["words"]), (1, 2.5, ["x", "y"]))
+        self.assertIn("covary mixture inspect", self.done("info", self.folder / "m.json").stdout)
+
+    def test_a_bare_name_is_looked_up_in_the_data_folder(self):
+        (self.folder / "data" / "classic").mkdir(parents=True)
+        self.table.rename(self.folder / "data" / "classic" / "two.csv")
+        here = {**os.environ, "COVARY_DATA": str(self.folder / "data")}
+        self.assertIn("200 rows", self.done("mixture", "fit", "two", "--target", "kind", "-k", 1, env=here).stdout)
+        (self.folder / "data" / "two.npy").write_text("")
+        self.refused(3, "mixture", "fit", "two", "-k", 1, env=here, says=["2 tables"])
+        self.refused(3, "mixture", "fit", "three", "-k", 1, env=here, says=["three"])
+
     def test_a_density_from_a_model_or_a_table(self):
         model, page = self.folder / "d.cov", self.folder / "d.html"
         self.done("density", "fit", self.table, "--columns", "a,b", "--bandwidth", "silverman", "-o", model, "--plot", page)

@@ -10,6 +10,7 @@
 #include "covary/cli/verb_table.h"
 #include "covary/core/base/error.h"
 #include "covary/core/base/file.h"
+#include "covary/core/base/sample_name.h"
 
 namespace covary::cli {
 namespace {
@@ -259,7 +260,7 @@ class Reader {
             (find_verb(verb) ? "write " : "not in this version yet; it will be ") + command);
     }
     std::error_code ignored;
-    if (std::filesystem::exists(word, ignored) || word.rfind("sample:", 0) == 0)
+    if (std::filesystem::exists(word, ignored) || is_sample(word))
       usage("the verb is missing", word,
             "write covary info " + word + " to see what it is, covary train " + word +
                 " -o OUT to train it");
@@ -637,7 +638,7 @@ class Reader {
       usage("is for sweeps: a fit by itself is not long", "--resume", "leave it out");
     for (const Sweep& sweep : out_.sweeps) {
       if (sweep.key.rfind("data.", 0) == 0) {
-        if (inputs_.empty() || inputs_[0].rfind("sample:", 0) != 0)
+        if (inputs_.empty() || !is_sample(inputs_[0]))
           usage("sweeps a parameter of a sample: input, and the input is none",
                 "--sweep " + sweep.key, "write the capture as sample:NAME");
         continue;

@@ -11,6 +11,7 @@
 #include "covary/core/base/file.h"
 #include "covary/core/base/log.h"
 #include "covary/core/base/machine.h"
+#include "covary/core/base/sample_name.h"
 #include "covary/splat/fit/evaluate.h"
 #include "covary/splat/fit/load.h"
 #include "covary/splat/fit/report.h"
@@ -106,7 +107,7 @@ scene::Capture load_views(const std::string& source, scene::CaptureOptions how,
     throw Error(ExitCode::kData, "there is no such file", "--reference-cameras " + reference,
                 "name a cameras.json, a run, or a COLMAP model");
   if (!is_camera_file(reference)) {
-    if (source.rfind("sample:", 0) == 0)
+    if (is_sample(source))
       throw Error(ExitCode::kUsage, "a sample has no photos that a model could name",
                   "--reference-cameras " + reference, "name a cameras.json, or a run");
     std::vector<std::string> notes;

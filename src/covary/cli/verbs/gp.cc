@@ -111,7 +111,7 @@ Fitted load(const GpFitOptions& o, const Job& job) {
   const std::string& input = job.invocation.inputs[0];
   const bool model = input.ends_with(".cov") || input.ends_with(".json");
   if (input == "-" || (!model && !data::is_model(input))) {
-    if (input != "-" && !std::filesystem::exists(input))
+    if (!is_table_there(input))
       throw Error(ExitCode::kData, "is not there", input,
                   "name a model, or a table with --target NAME");
     return fit(o, job);

@@ -5,12 +5,16 @@
 #include "covary/cli/info_options.h"
 #include "covary/cli/verbs/cloud_facts.h"
 #include "covary/cli/verbs/places.h"
+#include "covary/cli/verbs/table_facts.h"
 #include "covary/cli/verbs/verb.h"
 #include "covary/core/base/error.h"
 #include "covary/core/base/file.h"
 #include "covary/core/base/machine.h"
+#include "covary/core/base/sample_name.h"
 #include "covary/core/data/archive.h"
 #include "covary/core/data/image.h"
+#include "covary/core/data/model.h"
+#include "covary/core/data/table_samples.h"
 #include "covary/core/data/video.h"
 #include "covary/splat/fit/load.h"
 #include "covary/splat/scene/cameras_json.h"
@@ -21,12 +25,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-
-std::string line(const std::string& name, const std::string& value) {
-  std::string left = "  " + name;
-  left.resize(std::max<size_t>(left.size() + 1, 18), ' ');
-  return left + value + "\n";
-}
 
 std::string size_text(int width, int height) {
   return std::to_string(width) + "x" + std::to_string(height);
@@ -44,13 +42,14 @@ Result about_this_build() {
   const auto text = [&](const char* key) {
     return j[key].is_string() ? j[key].get<std::string>() : j[key].dump();
   };
-  r.text += line("devices", "cpu (this build has no CUDA)") + line("cpu", text("cpu")) +
-            line("cores", text("cores") + ", " + text("threads") + " threads in use") +
-            line("memory", bytes_text(static_cast<double>(total_memory_bytes()))) +
-            line("SIMD target", text("simd")) + line("libtorch", text("torch")) +
-            line("compiler", text("compiler")) + line("system", text("os")) +
-            line("ffmpeg",
-                 ffmpeg.empty() ? "not found: videos need it (apt-get install ffmpeg)" : ffmpeg);
+  r.text +=
+      fact_line("devices", "cpu (this build has no CUDA)") + fact_line("cpu", text("cpu")) +
+      fact_line("cores", text("cores") + ", " + text("threads") + " threads in use") +
+      fact_line("memory", bytes_text(static_cast<double>(total_memory_bytes()))) +
+      fact_line("SIMD target", text("simd")) + fact_line("libtorch", text("torch")) +
+      fact_line("compiler", text("compiler")) + fact_line("system", text("os")) +
+      fact_line("ffmpeg",
+                ffmpeg.empty() ? "not found: videos need it (apt-get install ffmpeg)" : ffmpeg);
   return r;
 }
 
@@ -59,9 +58,12 @@ Result about_samples() {
   r.document = json::array();
   for (const scene::SampleSource& s : scene::samples()) {
     r.document.push_back({{"name", s.name}, {"help", s.help}});
-    r.text += line("sample:" + s.name, s.help);
+    r.text += fact_line("sample:" + s.name, s.help);
   }
-  if (r.text.empty()) r.text = "this version has no generators\n";
+  for (const data::TableSample& s : data::table_samples()) {
+    r.document.push_back({{"name", s.name}, {"help", s.help + "; " + s.parameters()}});
+    r.text += fact_line("sample:" + s.name, s.help + "; " + s.parameters());
+  }
   return r;
 }
 
@@ -83,28 +85,28 @@ Result about_cloud(const scene::Cloud& cloud, const fs::path& file, const InfoOp
            number_text("%.4g", v[2]) + ")";
   };
   r.text = file.string() + ": scene of " + count_text(f.count) + " Gaussians\n";
-  r.text += line(
+  r.text += fact_line(
       "size", bytes_text(static_cast<double>(bytes)) +
                   (f.count ? number_text(", %.0f bytes a Gaussian",
                                          static_cast<double>(bytes) / static_cast<double>(f.count))
                            : ""));
-  r.text += line("SH degree", std::to_string(f.sh_degree));
-  r.text += line("bounds", vec(f.low) + " to " + vec(f.high));
-  r.text += line("middle 90%", vec(f.low90) + " to " + vec(f.high90));
-  r.text += line("opacity", histogram_text(f.opacity));
-  r.text += line("scale (log10)", histogram_text(f.scale));
-  r.text += line("elongation", number_text("median %.2f, ", f.elongation_median) +
-                                   number_text("99%% below %.1f", f.elongation_99));
-  r.text += line("not finite", f.not_finite == 0
-                                   ? "none"
-                                   : count_text(f.not_finite) + " Gaussians hold NaN or infinity");
+  r.text += fact_line("SH degree", std::to_string(f.sh_degree));
+  r.text += fact_line("bounds", vec(f.low) + " to " + vec(f.high));
+  r.text += fact_line("middle 90%", vec(f.low90) + " to " + vec(f.high90));
+  r.text += fact_line("opacity", histogram_text(f.opacity));
+  r.text += fact_line("scale (log10)", histogram_text(f.scale));
+  r.text += fact_line("elongation", number_text("median %.2f, ", f.elongation_median) +
+                                        number_text("99%% below %.1f", f.elongation_99));
+  r.text += fact_line(
+      "not finite",
+      f.not_finite == 0 ? "none" : count_text(f.not_finite) + " Gaussians hold NaN or infinity");
   if (!f.columns.empty()) {
     std::string names;
     for (const std::string& c : f.columns) names += (names.empty() ? "" : ", ") + c;
-    r.text += line("extra columns", names);
+    r.text += fact_line("extra columns", names);
   }
   if (options.index >= 0)
-    r.text += line("Gaussian " + std::to_string(options.index), r.document["gaussian"].dump());
+    r.text += fact_line("Gaussian " + std::to_string(options.index), r.document["gaussian"].dump());
   return r;
 }
 
@@ -118,14 +120,15 @@ Result about_run(const fs::path& path, const InfoOptions& options) {
       "\n";
   if (scene.config.contains("inputs") && scene.config["inputs"].is_array() &&
       !scene.config["inputs"].empty())
-    text += line("capture", scene.config["inputs"][0].is_string()
-                                ? scene.config["inputs"][0].get<std::string>()
-                                : "?");
+    text += fact_line("capture", scene.config["inputs"][0].is_string()
+                                     ? scene.config["inputs"][0].get<std::string>()
+                                     : "?");
   const fit::TrainOptions o = train_options_of(scene.config);
-  text += line("options", count_text(o.steps) + " steps, strategy " + o.strategy + ", SH degree " +
-                              std::to_string(o.sh_degree) + ", downscale " +
-                              std::to_string(o.capture.downscale) + ", antialias " + o.antialias);
-  text += line("state", scene.note.empty() ? "finished" : scene.note);
+  text +=
+      fact_line("options", count_text(o.steps) + " steps, strategy " + o.strategy + ", SH degree " +
+                               std::to_string(o.sh_degree) + ", downscale " +
+                               std::to_string(o.capture.downscale) + ", antialias " + o.antialias);
+  text += fact_line("state", scene.note.empty() ? "finished" : scene.note);
   if (fs::exists(path / "metrics.json")) {
     const json metrics = json::parse(read_file(path / "metrics.json"), nullptr, false);
     run["metrics"] = metrics;
@@ -141,7 +144,7 @@ Result about_run(const fs::path& path, const InfoOptions& options) {
             figures += (figures.empty() ? "" : ", ") + std::string(key) +
                        number_text(" %.4g", v.get<double>());
         }
-        text += line(split + " views", figures);
+        text += fact_line(split + " views", figures);
       }
   }
   run["scene"] = r.document;
@@ -186,10 +189,10 @@ Result about_capture(const std::string& where, const InfoOptions& options) {
   std::string text;
   for (const auto& [size, n] : sizes.items())
     text += (text.empty() ? "" : ", ") + n.dump() + " of " + size + " px";
-  r.text += line("photos", text + " (" + bytes_text(bytes) + " in memory)");
-  r.text += line("split", std::to_string(c.train.size()) + " for training, " +
-                              std::to_string(c.test.size()) + " held out");
-  r.text += line("points", count_text(static_cast<int64_t>(c.points.positions.size())));
+  r.text += fact_line("photos", text + " (" + bytes_text(bytes) + " in memory)");
+  r.text += fact_line("split", std::to_string(c.train.size()) + " for training, " +
+                                   std::to_string(c.test.size()) + " held out");
+  r.text += fact_line("points", count_text(static_cast<int64_t>(c.points.positions.size())));
   text.clear();
   for (const auto& [name, n] : {std::pair<const char*, int64_t>{"alpha", alphas},
                                 {"masks", masks},
@@ -198,10 +201,10 @@ Result about_capture(const std::string& where, const InfoOptions& options) {
     if (n)
       text +=
           (text.empty() ? "" : ", ") + std::string(name) + " on " + std::to_string(n) + " views";
-  if (!text.empty()) r.text += line("also", text);
+  if (!text.empty()) r.text += fact_line("also", text);
   for (const auto& [name, sum] : c.files)
-    r.text += line(fs::path(name).filename().string(), "sha256 " + sum.substr(0, 16));
-  for (const std::string& note : c.notes) r.text += line("note", note);
+    r.text += fact_line(fs::path(name).filename().string(), "sha256 " + sum.substr(0, 16));
+  for (const std::string& note : c.notes) r.text += fact_line("note", note);
   if (options.index >= 0) {
     if (options.index >= static_cast<int64_t>(c.views.size()))
       throw Error(ExitCode::kUsage, "there are " + std::to_string(c.views.size()) + " views",
@@ -216,7 +219,7 @@ Result about_capture(const std::string& where, const InfoOptions& options) {
                           {"cx", v.camera.cx},
                           {"cy", v.camera.cy},
                           {"centre", {at[0], at[1], at[2]}}};
-    r.text += line("view " + std::to_string(options.index), r.document["view"].dump());
+    r.text += fact_line("view " + std::to_string(options.index), r.document["view"].dump());
   }
   r.text += "next: covary train " + where + " -o out/" + name_of(where) + "\n";
   return r;
@@ -242,7 +245,7 @@ Result about_arrays(const fs::path& path) {
     for (const int64_t n : a.shape) shape += (shape.empty() ? "" : " x ") + std::to_string(n);
     const char* type = kTypes[static_cast<size_t>(a.dtype)];
     r.document["arrays"][name] = {{"type", type}, {"shape", a.shape}};
-    r.text += line(name, std::string(type) + " " + (shape.empty() ? "scalar" : shape));
+    r.text += fact_line(name, std::string(type) + " " + (shape.empty() ? "scalar" : shape));
   }
   return r;
 }
@@ -256,16 +259,19 @@ Result run_info(const Job& job) {
   if (job.invocation.inputs.empty()) return about_this_build();
   const std::string& what = job.invocation.inputs[0];
   if (what == "sample:") return about_samples();
-  if (what.rfind("sample:", 0) == 0) return about_capture(what, options);
+  if (data::is_table_sample(what)) return about_table(data::sample_table(what), what);
+  if (is_sample(what)) return about_capture(what, options);
 
   const fs::path path = what;
   if (!fs::exists(path))
     throw Error(ExitCode::kData, "is not there", what,
-                "check the spelling; covary info sample: lists built-in captures");
+                "check the spelling; covary info sample: lists built-in inputs");
   if (fs::is_directory(path))
     return is_scene(path) ? about_run(path, options) : about_capture(what, options);
   const std::string e = path.extension().string();
   if (e == ".ply") return about_cloud(fit::load_scene(path).cloud, path, options);
+  if ((e == ".cov" || e == ".json") && data::is_model(path)) return about_model(path);
+  if (e == ".csv" || e == ".arff") return about_table(data::read_table(path), what);
   if (e == ".npy" || e == ".npz" || e == ".cov") return about_arrays(path);
   if (e == ".png" || e == ".jpg" || e == ".jpeg" || e == ".PNG" || e == ".JPG") {
     const data::ImageInfo i = data::image_info(path);
@@ -298,9 +304,9 @@ Result run_info(const Job& job) {
       return r;
     }
   }
-  throw Error(
-      ExitCode::kData, "is of no kind that this version reads", what,
-      "captures (COLMAP folder, transforms.json), runs, .ply, .cov, .npy, .npz, .png, .jpg are");
+  throw Error(ExitCode::kData, "is of no kind that this version reads", what,
+              "captures (COLMAP folder, transforms.json), runs, .ply, .csv, .arff, .cov, .npy, "
+              ".npz, .png, .jpg are");
 }
 
 }  // namespace covary::cli

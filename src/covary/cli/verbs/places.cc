@@ -1,9 +1,12 @@
 #include "covary/cli/verbs/places.h"
 
+#include <algorithm>
+
 #include <cstdio>
 
 #include "covary/core/base/error.h"
 #include "covary/core/base/file.h"
+#include "covary/core/base/sample_name.h"
 
 namespace covary::cli {
 
@@ -26,7 +29,7 @@ bool is_scene(const fs::path& path) {
 }
 
 std::string name_of(const std::string& input) {
-  if (input.rfind("sample:", 0) == 0) return input.substr(7, input.find(',', 7) - 7);
+  if (is_sample(input)) return input.substr(7, input.find(',', 7) - 7);
   fs::path path = fs::path(input).lexically_normal();
   if (path.filename().empty()) path = path.parent_path();
   std::string name = path.stem().string();
@@ -70,6 +73,12 @@ std::string number_text(const char* format, double x) {
   char buffer[64];
   std::snprintf(buffer, sizeof(buffer), format, x);
   return buffer;
+}
+
+std::string fact_line(const std::string& name, const std::string& value) {
+  std::string left = "  " + name;
+  left.resize(std::max<size_t>(left.size() + 1, 18), ' ');
+  return left + value + "\n";
 }
 
 std::string bytes_text(double bytes) {

@@ -26,6 +26,8 @@ bool is_empty_or_absent(const std::filesystem::path& folder);
 // The training options of a run, from its config.json; defaults where there is none.
 fit::TrainOptions train_options_of(const nlohmann::json& config);
 
+// "  rows            400\n"
+std::string fact_line(const std::string& name, const std::string& value);
 // "12.3 MB", "4.1 GB".
 std::string bytes_text(double bytes);
 // 18204 -> "18,204".

@@ -10,6 +10,7 @@
 #include <new>
 
 #include "covary/cli/error_report.h"
+#include "covary/cli/verb_table.h"
 #include "covary/cli/verbs/sweep.h"
 #include "covary/cli/verbs/verb.h"
 #include "covary/core/base/error.h"
@@ -55,17 +56,27 @@ void put(const Job& job, const Result& result) {
     write_file(v.json_file, document);
 }
 
+// What makes a command that ran out of memory fit.
+const char* memory_hint(const std::string& verb) {
+  const Verb* v = find_verb(verb);
+  if (v != nullptr && v->group == "statistics")
+    return "take fewer rows or columns; --dry-run and --max-memory, where a verb has them, say so "
+           "before";
+  return "use smaller photos (--downscale 2) or fewer Gaussians (--max-gaussians 200000)";
+}
+
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
 int run(const char* text) {
   bool json = false;
-  std::string json_file;
+  std::string json_file, name;
   const auto report = [&](const Error& e) { return report_error(e, json, json_file); };
   try {
     Job job;
     job.invocation = Invocation::from_json(nlohmann::json::parse(text));
     json = job.invocation.json;
     json_file = job.invocation.json_file;
+    name = job.invocation.verb;
     OptionList common(job.common);
     common.apply(job.invocation.common, "common options");
     prepare(job);
@@ -116,16 +127,12 @@ int run(const char* text) {
     log(LogLevel::kError, "interrupted");
     return i.exit_code;
   } catch (const std::bad_alloc&) {
-    return report(
-        Error(ExitCode::kFailed, "out of memory", "",
-              "use smaller photos (--downscale 2) or fewer Gaussians (--max-gaussians 200000)"));
+    return report(Error(ExitCode::kFailed, "out of memory", "", memory_hint(name)));
   } catch (const c10::Error& e) {
     const std::string what = first_line(e.what_without_backtrace());
     const bool memory = what.find("alloc") != std::string::npos;
-    return report(Error(
-        ExitCode::kFailed, (memory ? "out of memory: " : "internal error: ") + what, "",
-        memory ? "use smaller photos (--downscale 2) or fewer Gaussians (--max-gaussians 200000)"
-               : "please report this command"));
+    return report(Error(ExitCode::kFailed, (memory ? "out of memory: " : "internal error: ") + what,
+                        "", memory ? memory_hint(name) : "please report this command"));
   } catch (const std::exception& e) {
     return report(Error(ExitCode::kFailed, "internal error: " + first_line(e.what()), "",
                         "please report this command"));

@@ -1,6 +1,8 @@
 #include "covary/cli/verbs/samples.h"
 
 #include <algorithm>
+#include <cstdlib>
+#include <filesystem>
 #include <iostream>
 #include <iterator>
 #include <set>
@@ -10,20 +12,39 @@
 #include "covary/cli/verbs/places.h"
 #include "covary/core/base/file.h"
 #include "covary/core/base/log.h"
+#include "covary/core/base/sample_name.h"
 #include "covary/core/base/temporary_folder.h"
+#include "covary/core/data/table_samples.h"
 
 namespace covary::cli {
 namespace {
 
-data::Table read_input(const std::string& input) {
-  if (input != "-") return data::read_table(input);
-  const TemporaryFolder folder("stdin");
-  const std::string text{std::istreambuf_iterator<char>(std::cin), {}};
-  if (text.empty()) throw Error(ExitCode::kData, "is empty", "-", "pipe a table into the command");
-  // The reader names the file in its errors; this one is called what the user called it.
-  const auto file = folder.path() / "-";
-  write_file(file, text);
-  return data::read_table(file);
+namespace fs = std::filesystem;
+
+// A bare name is looked up under $COVARY_DATA, up to two folders deep. Empty: not there.
+fs::path find_table(const std::string& input) {
+  if (fs::exists(input)) return input;
+  const char* root = std::getenv("COVARY_DATA");
+  if (root == nullptr || input.empty() || input.find('/') != std::string::npos) return {};
+  std::error_code ignored;
+  std::vector<fs::path> folders = {root}, found;
+  for (size_t depth = 0, begin = 0; depth < 2; ++depth) {
+    const size_t end = folders.size();
+    for (size_t i = begin; i < end; ++i) {
+      const fs::path folder = folders[i];
+      for (const auto& entry : fs::directory_iterator(folder, ignored))
+        if (entry.is_directory(ignored)) folders.push_back(entry.path());
+    }
+    begin = end;
+  }
+  for (const fs::path& folder : folders)
+    for (const char* extension : {"", ".csv", ".arff", ".npz", ".npy"})
+      if (const fs::path file = folder / (input + extension); fs::is_regular_file(file, ignored))
+        found.push_back(file);
+  if (found.size() > 1)
+    throw Error(ExitCode::kData, "is the name of " + std::to_string(found.size()) + " tables",
+                input, "write " + found[0].string() + " or " + found[1].string());
+  return found.empty() ? fs::path() : found[0];
 }
 
 at::Tensor tensor_of(const std::vector<double>& values, std::vector<int64_t> shape) {
@@ -82,6 +103,28 @@ Samples samples_of(const data::Table& table, const ColumnOptions& options, const
     if (choice.columns.empty()) warn_of_row_numbers(s, input);
     return s;
   });
+}
+
+data::Table read_input(const std::string& input) {
+  if (is_sample(input)) return data::sample_table(input);
+  if (input != "-") {
+    const fs::path file = find_table(input);
+    if (file.empty())
+      throw Error(ExitCode::kData, "is not there", input,
+                  "name a file, a table under $COVARY_DATA, or one of covary info sample:");
+    return data::read_table(file);
+  }
+  const TemporaryFolder folder("stdin");
+  const std::string text{std::istreambuf_iterator<char>(std::cin), {}};
+  if (text.empty()) throw Error(ExitCode::kData, "is empty", "-", "pipe a table into the command");
+  // The reader names the file in its errors; this one is called what the user called it.
+  const auto file = folder.path() / "-";
+  write_file(file, text);
+  return data::read_table(file);
+}
+
+bool is_table_there(const std::string& input) {
+  return input == "-" || is_sample(input) || !find_table(input).empty();
 }
 
 Samples read_samples(const std::string& input, const ColumnOptions& options,

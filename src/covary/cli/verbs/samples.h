@@ -22,7 +22,13 @@ struct Samples {
   at::Tensor y, weights;           // [n], or undefined
 };
 
-// CSV, ARFF, NPY or NPZ. known: columns that a model was fitted to; they are taken by name where
+// A whole table: "-" is standard input, "sample:NAME,key=value" one of data/table_samples.h, a bare
+// name that is no file one under $COVARY_DATA (faithful for ROOT/classic/faithful.csv); else a file:
+// CSV, ARFF, NPY or NPZ.
+data::Table read_input(const std::string& input);
+bool is_table_there(const std::string& input);
+
+// Its columns. known: columns that a model was fitted to; they are taken by name where
 // the table has them all, else as many columns in their order.
 Samples read_samples(const std::string& input, const ColumnOptions& options,
                      const std::vector<std::string>& known = {});

@@ -11,6 +11,7 @@
 
 #include "covary/core/base/error.h"
 #include "covary/core/base/file.h"
+#include "covary/core/base/sample_name.h"
 #include "covary/core/base/threads.h"
 #include "covary/splat/scene/capture_source.h"
 #include "covary/splat/scene/colmap.h"
@@ -443,7 +444,7 @@ std::string list_some(const std::vector<std::string>& names) {
 
 Capture load_capture(const std::string& where, const CaptureOptions& options) {
   options.check();
-  if (where.starts_with(kSamplePrefix)) return make_sample(where, options);
+  if (is_sample(where)) return make_sample(where, options);
   try {
     return load_folder(where, options);
   } catch (const fs::filesystem_error& e) {

@@ -8,8 +8,6 @@
 
 namespace covary::scene {
 
-constexpr const char* kSamplePrefix = "sample:";
-
 // Error(kUsage) for an unknown name, with the nearest one, and for what is not key=value.
 Capture make_sample(const std::string& where, const CaptureOptions& options);
 
