@@ -127,6 +127,7 @@ class Kernel {
  private:
   friend class KernelParser;
   friend class KernelTape;
+  friend class SpectralMeasure;
 
   enum class Kind {
     kConst,
