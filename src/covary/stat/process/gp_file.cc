@@ -36,7 +36,7 @@ json parameters_json(const Kernel& kernel) {
   for (const KernelParameter& p : kernel.parameters()) {
     parameters.push_back({{"name", p.name},
                           {"value", p.value},
-                          {"lower", p.lower},
+                          {"lower", finite_or_null(p.lower)},
                           {"upper", finite_or_null(p.upper)},
                           {"fixed", p.fixed},
                           {"tied_to", p.tied_to},
@@ -58,11 +58,12 @@ Kernel kernel_of(const data::Model& model, int64_t dims) {
       const auto tied = p.at("tied_to").get<int64_t>();
       const auto value = p.at("value").get<double>();
       if (p.at("name") != parameters[i].name || tied >= static_cast<int64_t>(parameters.size()) ||
-          !(value > 0) || !std::isfinite(value)) {
+          !(value > 0 || parameters[i].real) || !std::isfinite(value)) {
         model.refuse("parameters[" + std::to_string(i) + "]", "does not fit the kernel");
       }
       parameters[i].value = value;
-      parameters[i].lower = p.at("lower").get<double>();
+      parameters[i].lower = p.at("lower").is_null() ? -std::numeric_limits<double>::infinity()
+                                                    : p.at("lower").get<double>();
       parameters[i].upper = p.at("upper").is_null() ? std::numeric_limits<double>::infinity()
                                                     : p.at("upper").get<double>();
       parameters[i].fixed = p.at("fixed").get<bool>();

@@ -76,6 +76,7 @@ std::string Kernel::single_matern() const {
   int constants = 0, whites = 0;
   const auto walk = [&](const auto& self, int64_t at, bool inside_product) -> bool {
     const Node& node = nodes_[static_cast<size_t>(at)];
+    if (node.op == Node::Op::kPower) return false;
     if (node.op != Node::Op::kLeaf) {
       const bool product = node.op == Node::Op::kProduct;
       if (inside_product && !product) return false;
@@ -110,7 +111,7 @@ bool Kernel::has(ParameterRole role) const {
 std::vector<double> Kernel::pack() const {
   std::vector<double> logs;
   for (const KernelParameter& p : parameters_) {
-    if (!p.fixed && p.tied_to < 0) logs.push_back(std::log(p.value));
+    if (!p.fixed && p.tied_to < 0) logs.push_back(p.real ? p.value : std::log(p.value));
   }
   return logs;
 }
@@ -118,7 +119,9 @@ std::vector<double> Kernel::pack() const {
 void Kernel::unpack(std::span<const double> logs) {
   size_t next = 0;
   for (KernelParameter& p : parameters_) {
-    if (!p.fixed && p.tied_to < 0) p.value = std::exp(logs[next++]);
+    if (p.fixed || p.tied_to >= 0) continue;
+    p.value = p.real ? logs[next] : std::exp(logs[next]);
+    ++next;
   }
   for (KernelParameter& p : parameters_) {
     if (p.tied_to >= 0) p.value = parameters_[static_cast<size_t>(p.tied_to)].value;
@@ -130,8 +133,8 @@ void Kernel::bounds(std::vector<double>* lower, std::vector<double>* upper) cons
   upper->clear();
   for (const KernelParameter& p : parameters_) {
     if (p.fixed || p.tied_to >= 0) continue;
-    lower->push_back(std::log(p.lower));
-    upper->push_back(std::log(p.upper));
+    lower->push_back(p.real ? p.lower : std::log(p.lower));
+    upper->push_back(p.real ? p.upper : std::log(p.upper));
   }
 }
 
@@ -153,7 +156,8 @@ double Kernel::log_prior(std::span<double> gradient) const {
     const KernelParameter& p = parameters_[i];
     if (p.fixed || p.tied_to >= 0 || p.prior.flat()) continue;
     double slope = 0;
-    sum += p.prior.log_density(p.value, &slope);
+    sum += p.prior.log_density(p.value, p.real ? nullptr : &slope);
+    if (p.real) slope = p.prior.slope(p.value);
     if (!gradient.empty()) gradient[i] += slope;
   }
   return sum;
@@ -190,12 +194,15 @@ void Kernel::cross(const double* x, int64_t n, const double* y, int64_t m, doubl
 }
 
 void Kernel::diagonal(const double* x, int64_t n, bool with_white, double* out) const {
-  const auto value = [&](int64_t p) { return parameters_[static_cast<size_t>(p)].value; };
   parallel_for(n, 256, [&](int64_t begin, int64_t end) {
-    std::vector<double> stack(nodes_.size());
+    std::vector<double> stack(nodes_.size()), point, parameters;
     for (int64_t i = begin; i < end; ++i) {
       for (size_t node = 0; node < nodes_.size(); ++node) {
         const Node& now = nodes_[node];
+        if (now.op == Node::Op::kPower) {
+          stack[node] = std::pow(stack[static_cast<size_t>(now.left)], now.exponent);
+          continue;
+        }
         if (now.op != Node::Op::kLeaf) {
           const double a = stack[static_cast<size_t>(now.left)],
                        b = stack[static_cast<size_t>(now.right)];
@@ -204,22 +211,38 @@ void Kernel::diagonal(const double* x, int64_t n, bool with_white, double* out) 
         }
         const Leaf& leaf = leaves_[static_cast<size_t>(now.leaf)];
         double k = 1;
-        if (leaf.kind == Kind::kConst) k = value(leaf.scale);
-        if (leaf.kind == Kind::kWhite) k = with_white ? value(leaf.scale) : 0;
+        if (leaf.kind == Kind::kConst) k = value_of(leaf.scale);
+        if (leaf.kind == Kind::kWhite) k = with_white ? value_of(leaf.scale) : 0;
         if (leaf.kind == Kind::kLinear || leaf.kind == Kind::kPolynomial) {
-          k = leaf.kind == Kind::kPolynomial ? value(leaf.shape) : 0;
+          k = leaf.kind == Kind::kPolynomial ? value_of(leaf.shape) : 0;
           for (size_t c = 0; c < leaf.dims.size(); ++c) {
             const double z = x[i * dims_ + leaf.dims[c]];
-            k += value(leaf.scale + (leaf.scales > 1 ? static_cast<int64_t>(c) : 0)) * z * z;
+            k += value_of(leaf.scale + (leaf.scales > 1 ? static_cast<int64_t>(c) : 0)) * z * z;
           }
           double power = k;
           for (int64_t e = 1; leaf.kind == Kind::kPolynomial && e < leaf.degree; ++e) power *= k;
           k = power;
         }
+        if (leaf.kind == Kind::kPair) {
+          point.clear();
+          parameters.clear();
+          for (const int64_t c : leaf.dims) point.push_back(x[i * dims_ + c]);
+          for (size_t p = 0; p < leaf.function->parameters().size(); ++p) {
+            parameters.push_back(value_of(leaf.first + static_cast<int64_t>(p)));
+          }
+          leaf.function->check(point.data(), parameters.data());
+          k = leaf.function->value(point.data(), point.data(), parameters.data());
+        }
         stack[node] = k;
       }
       out[i] = stack.back();
     }
+  });
+}
+
+bool Kernel::stationary() const {
+  return std::none_of(leaves_.begin(), leaves_.end(), [](const Leaf& leaf) {
+    return leaf.kind == Kind::kLinear || leaf.kind == Kind::kPolynomial || leaf.kind == Kind::kPair;
   });
 }
 
@@ -279,10 +302,7 @@ void Kernel::contract_cross(const double* x, int64_t n, const double* y, int64_t
 void Kernel::contract_diagonal(const double* x, int64_t n, const double* weights,
                                std::span<double> gradient) const {
   std::fill(gradient.begin(), gradient.end(), 0.0);
-  const bool stationary = std::none_of(leaves_.begin(), leaves_.end(), [](const Leaf& leaf) {
-    return leaf.kind == Kind::kLinear || leaf.kind == Kind::kPolynomial;
-  });
-  if (stationary && n > 0) {  // every point has the same derivative
+  if (stationary() && n > 0) {  // every point has the same derivative
     double sum = 0;
     for (int64_t i = 0; i < n; ++i) sum += weights[i];
     contract_cross(x, 1, x, 1, &sum, 1, gradient);

@@ -6,7 +6,8 @@
 //   k.matrix(x, n, buffer, n);                    // x [n, 5] row by row; both halves filled
 //   k.contract(x, n, weights, gradient);          // gradient[p] = sum_ij W_ij dK_ij / dlog(p)
 //
-// Text: sums and products of leaves with parentheses; a number is a const that stays as it is. A
+// Text: sums, products and whole powers (rbf^2) of leaves with parentheses; a number is a const that
+// stays as it is. A
 // leaf takes a value for its first parameter, `name=value` for any (with ard also
 // `name=[1,2,3]`), and
 //   ard          a length scale (period, variance) a dimension
@@ -22,52 +23,47 @@
 //   cosine(period)             cos(2 pi sum_k (x_k - x'_k) / p_k)
 //   linear(variance)           sum_k v_k x_k x'_k
 //   polynomial(variance,offset,degree=2)  (offset + sum_k v_k x_k x'_k)^degree, degree 1..10
-// Every parameter is positive and is optimised by its logarithm. Leaves of one kind after the first
-// are named rbf2, rbf3, ...
+//   matern(lengthscale,nu)     Matern of any order nu, see radial.h; fitted with the rest
+//   wendland(lengthscale,smoothness=2)  0 from distance 1 on, smoothness 0..3, see radial.h
+//   brownian(variance) integrated_brownian(variance)  motion from x = 0 in both directions; over
+//                              several columns their product
+//   relu erf step (lengthscale,bias,depth=1,weight)  infinitely wide networks of `depth` hidden
+//                              layers; relu and step are the arc-cosine kernels of order 1 and 0
+//   hamming(lengthscale)       exp(-sum_k [x_k != x'_k] / l_k), for categories
+//   index(levels=3,rank=1,loading,variance)  (W W' + diag v) between levels 0, 1, .. of one column
+//   sho(period,quality)        a damped oscillator driven by white noise, one column
+//   rising falling (location,width)  s(x) s(x') with a logistic step s, one column
+//   and those of a user, see define_kernel in pair_function.h
+// Written for short:
+//   changepoint(A,B,location=1,width=0.1,dims=0)   falling*A + rising*B, one location and width
+//   spectral_mixture(components=3,base=rbf)        sum of const*base(ard)*cosine(ard); with matern32
+//                              and its like as base the spectral densities are Student's t
+// Parameters are positive and optimised by their logarithm, but for locations and loadings, which
+// are as they are ("real"). Leaves of one kind after the first are named rbf2, rbf3, ...
 //
 // All leaves are evaluated in one pass over tiles of 32 x 128 pairs that stay in cache; no n x n
 // matrix is stored for a derivative. Sums are formed by strips of 32 rows in order: the same bits
 // at any number of threads. Coordinates are taken relative to the first point before they are
 // scaled, so that data far from the origin lose no digits (linear and polynomial excepted, which
-// know an origin).
-// Source: Rasmussen and Williams 2006, chapters 4 and 5 (eq. 5.9 for the contraction).
+// know an origin, and pair functions, which see x as it is).
+// Source: Rasmussen and Williams 2006, chapters 4 and 5 (eq. 5.9 for the contraction); Wilson and
+// Adams 2013 (spectral mixtures); Lloyd et al. 2014 (change points).
 #pragma once
 
 #include <cstdint>
 #include <functional>
-#include <limits>
+#include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "covary/core/compute/pairwise/pairwise.h"
-#include "covary/stat/process/prior.h"
+#include "covary/stat/process/kernel_parameter.h"
+#include "covary/stat/process/pair_function.h"
 
 namespace covary::stat {
-
-enum class ParameterRole {
-  kVariance,     // units of y^2, or 1 beside another one in a product
-  kNoise,        // variance of white, units of y^2
-  kLengthscale,  // units of x
-  kPeriod,       // units of x
-  kShape,        // 1: alpha; the length scale of a periodic kernel
-  kLinear,       // variance of a slope, units of 1 / x^2
-  kOffset        // 1
-};
-
-struct KernelParameter {
-  std::string name;  // "matern52.lengthscale[0]"
-  ParameterRole role = ParameterRole::kVariance;
-  double value = 1;
-  // For the fit; 0 and infinity: chosen by the data.
-  double lower = 0, upper = std::numeric_limits<double>::infinity();
-  int64_t dimension = -1;  // the column that a parameter of one dimension belongs to
-  bool given = false;      // stated in the text: a fit starts there
-  bool fixed = false;
-  int64_t tied_to = -1;  // index of the parameter whose value this one shares
-  Prior prior;
-};
 
 // The terms of a kernel's text that are white, and the others, each joined by + again; either may be
 // empty. For what gives noise a place of its own. The text is not checked.
@@ -100,7 +96,7 @@ class Kernel {
   // knows. Else empty.
   std::string single_matern() const;
 
-  // The parameters that a fit moves: neither fixed nor tied; as logarithms.
+  // The parameters that a fit moves: neither fixed nor tied; as logarithms, real ones as they are.
   std::vector<double> pack() const;
   void unpack(std::span<const double> logs);
   void bounds(std::vector<double>* lower, std::vector<double>* upper) const;
@@ -114,7 +110,8 @@ class Kernel {
              int64_t stride) const;  // [n, m]; white is 0
   void diagonal(const double* x, int64_t n, bool with_white, double* out) const;
 
-  // gradient [parameters] = sum_ij W_ij dK_ij / dlog(parameter), W symmetric.
+  // gradient [parameters] = sum_ij W_ij dK_ij / dlog(parameter), W symmetric; by real parameters as
+  // they are.
   void contract(const double* x, int64_t n, const TileWeights& weights,
                 std::span<double> gradient) const;
   // The same over two sets, W [n, m] with rows `stride` apart, and over a diagonal, w [n]; white is 0.
@@ -130,6 +127,7 @@ class Kernel {
  private:
   friend class KernelParser;
   friend class KernelTape;
+  friend class SpectralMeasure;
 
   enum class Kind {
     kConst,
@@ -142,26 +140,40 @@ class Kernel {
     kPeriodic,
     kCosine,
     kLinear,
-    kPolynomial
+    kPolynomial,
+    kMatern,
+    kWendland,
+    kPair
   };
   struct Leaf {
     Kind kind = Kind::kConst;
     bool ard = false;
     bool literal = false;       // a bare number
     std::vector<int64_t> dims;  // empty for const and white
-    int64_t degree = 2;
+    int64_t degree = 2;         // of a polynomial; smoothness of wendland
     // Index of the first parameter of each role and how many there are: scales are length scales
     // or variances of slopes.
     int64_t scale = -1, scales = 0, period = -1, periods = 0, shape = -1;
-    std::string name;
+    // A pair function, its parameters from `first` on, and what the text says of it.
+    std::shared_ptr<const PairFunction> function;
+    int64_t first = -1;
+    std::map<std::string, int64_t> whole;
+    std::string kind_name, name;
   };
   // Post-order: children before parents.
   struct Node {
-    enum class Op { kLeaf, kSum, kProduct } op = Op::kLeaf;
+    enum class Op { kLeaf, kSum, kProduct, kPower } op = Op::kLeaf;
     int64_t leaf = -1, left = -1, right = -1;
+    int64_t exponent = 1;
   };
 
+  static const std::vector<std::string>& profile_leaves();  // names, in the order of Kind
   std::string text_of(int64_t node, bool inside_product) const;
+  std::string leaf_text(const Leaf& leaf) const;
+  double value_of(int64_t parameter) const {
+    return parameters_[static_cast<size_t>(parameter)].value;
+  }
+  bool stationary() const;  // every leaf sees differences of inputs alone
 
   int64_t dims_ = 0;
   std::vector<KernelParameter> parameters_;

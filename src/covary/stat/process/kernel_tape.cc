@@ -4,6 +4,8 @@
 #include <cmath>
 #include <numbers>
 
+#include "covary/stat/process/radial.h"
+
 namespace covary::stat {
 namespace {
 
@@ -63,8 +65,16 @@ KernelTape::KernelTape(const Kernel& kernel, const double* x, int64_t n, const d
   };
   x_ = relative(x, n_);
   if (!same_) y_ = relative(y, m_);
+  for (const KernelParameter& p : kernel.parameters_) parameters_.push_back(p.value);
   for (const Leaf& leaf : kernel.leaves_) {
     Features f;
+    if (leaf.kind == Kernel::Kind::kPair) {
+      f.x = pair_features(leaf, x, n_);
+      if (!same_) f.y = pair_features(leaf, y, m_);
+      f.count = static_cast<int64_t>(leaf.dims.size());
+      features_.push_back(std::move(f));
+      continue;
+    }
     f.x = features(leaf, x_.data(), n_);
     if (!same_) f.y = features(leaf, y_.data(), m_);
     f.count = n_ > 0 ? static_cast<int64_t>(f.x.size()) / n_ : 0;
@@ -124,6 +134,19 @@ std::vector<double> KernelTape::features(const Leaf& leaf, const double* x, int6
   return out;
 }
 
+std::vector<double> KernelTape::pair_features(const Leaf& leaf, const double* x, int64_t n) const {
+  const auto count = static_cast<int64_t>(leaf.dims.size());
+  std::vector<double> out(static_cast<size_t>(n * count));
+  for (int64_t i = 0; i < n; ++i) {
+    double* point = out.data() + i * count;
+    for (int64_t k = 0; k < count; ++k) {
+      point[k] = x[i * kernel_.dims() + leaf.dims[static_cast<size_t>(k)]];
+    }
+    leaf.function->check(point, parameters_.data() + leaf.first);
+  }
+  return out;
+}
+
 KernelTape::Scratch KernelTape::scratch() const {
   return {std::vector<double>(kernel_.nodes_.size() * kBuffers * tile_size_),
           std::vector<char>(kernel_.nodes_.size())};
@@ -173,6 +196,30 @@ void KernelTape::forward_leaf(size_t node, const PairBlock& t, Scratch& s) const
     case Kind::kRationalQuadratic:
       radial(Profile::kRationalQuadratic, value(leaf.shape));
       return;
+    case Kind::kMatern:
+    case Kind::kWendland: {
+      double* q = buffer(s, node, kDistance);
+      double* slope = slopes_ ? buffer(s, node, kSlope) : nullptr;
+      compute::pair_squares(rows_of(f), columns_of(f), t, q);
+      if (leaf.kind == Kind::kWendland) {
+        wendland_profile(leaf.degree, static_cast<int64_t>(leaf.dims.size()), q, t.size(), out,
+                         slope);
+      } else {
+        matern_profile(value(leaf.shape), q, t.size(), out, slope,
+                       slopes_ ? buffer(s, node, kShapeSlope) : nullptr);
+      }
+      return;
+    }
+    case Kind::kPair: {
+      const double* p = parameters_.data() + leaf.first;
+      for (int64_t i = 0; i < t.rows; ++i) {
+        const double* point = pair_point(f, t.row + i);
+        for (int64_t j = 0; j < t.columns; ++j) {
+          out[i * t.columns + j] = leaf.function->value(point, pair_column(f, t.column + j), p);
+        }
+      }
+      return;
+    }
     case Kind::kCosine:
     case Kind::kLinear:
       dot_tile(rows_of(f), columns_of(f), t, out);
@@ -200,6 +247,16 @@ const double* KernelTape::forward(const PairBlock& t, Scratch& s) const {
     s.zero[i] = 0;
     if (nodes[i].op == Node::Op::kLeaf) {
       forward_leaf(i, t, s);
+      continue;
+    }
+    if (nodes[i].op == Node::Op::kPower) {
+      const size_t child = static_cast<size_t>(nodes[i].left);
+      s.zero[i] = s.zero[child];
+      const double* base = buffer(s, child, kValue);
+      double* power = buffer(s, i, kValue);
+      for (int64_t k = 0; !s.zero[i] && k < t.size(); ++k) {
+        power[k] = whole_power(base[k], nodes[i].exponent);
+      }
       continue;
     }
     const size_t left = static_cast<size_t>(nodes[i].left),
@@ -235,6 +292,16 @@ void KernelTape::walk_back(const PairBlock& t, const double* weights, Scratch& s
     }
     const size_t left = static_cast<size_t>(nodes[i].left),
                  right = static_cast<size_t>(nodes[i].right);
+    if (nodes[i].op == Node::Op::kPower) {
+      double* out = buffer(s, left, kWeight);
+      const double* base = buffer(s, left, kValue);
+      const double exponent = static_cast<double>(nodes[i].exponent);
+      for (int64_t k = 0; k < t.size(); ++k) {
+        out[k] = w[k] * exponent * whole_power(base[k], nodes[i].exponent - 1);
+      }
+      reaching[left] = out;
+      continue;
+    }
     if (nodes[i].op == Node::Op::kSum) {
       reaching[left] = reaching[right] = w;
       continue;
@@ -277,8 +344,10 @@ void KernelTape::leaf_gradient(size_t node, const Leaf& leaf, const PairBlock& t
     case Kind::kMatern32:
     case Kind::kMatern52:
     case Kind::kRationalQuadratic:
+    case Kind::kMatern:
+    case Kind::kWendland:
     case Kind::kPeriodic: {
-      if (leaf.kind == Kind::kRationalQuadratic) {
+      if (leaf.kind == Kind::kRationalQuadratic || leaf.kind == Kind::kMatern) {
         gradient[leaf.shape] +=
             value(leaf.shape) * compute::pair_dot(w, buffer(s, node, kShapeSlope), t.size());
       }
@@ -317,6 +386,9 @@ void KernelTape::leaf_gradient(size_t node, const Leaf& leaf, const PairBlock& t
       }
       return;
     }
+    case Kind::kPair:
+      pair_gradient(leaf, f, t, w, gradient + leaf.first);
+      return;
     case Kind::kCosine: {
       const double *cos_a = a.values + t.row, *sin_a = cos_a + a.stride;
       const double *cos_b = b.values + t.column, *sin_b = cos_b + b.stride;
@@ -357,11 +429,42 @@ void KernelTape::leaf_gradient(size_t node, const Leaf& leaf, const PairBlock& t
   }
 }
 
+void KernelTape::pair_gradient(const Leaf& leaf, const Features& f, const PairBlock& t,
+                               const double* w, double* gradient) const {
+  const std::vector<KernelParameter>& listed = leaf.function->parameters();
+  const double* p = parameters_.data() + leaf.first;
+  std::vector<double> slopes(listed.size());
+  for (int64_t i = 0; i < t.rows; ++i) {
+    const double* point = pair_point(f, t.row + i);
+    for (int64_t j = 0; j < t.columns; ++j) {
+      const double weight = w[i * t.columns + j];
+      if (weight == 0) continue;
+      leaf.function->parameter_slopes(point, pair_column(f, t.column + j), p, slopes.data());
+      for (size_t k = 0; k < slopes.size(); ++k) {
+        gradient[k] += weight * slopes[k] * (listed[k].real ? 1 : p[k]);
+      }
+    }
+  }
+}
+
 void KernelTape::leaf_input_gradient(size_t node, const Leaf& leaf, const PairBlock& t,
                                      const double* w, Scratch& s, double* gradient) const {
   using Kind = Kernel::Kind;
   if (leaf.dims.empty()) return;
   const Features& f = features_[static_cast<size_t>(kernel_.nodes_[node].leaf)];
+  if (leaf.kind == Kind::kPair) {
+    std::vector<double> slopes(leaf.dims.size());
+    for (int64_t i = 0; i < t.rows; ++i) {
+      for (int64_t j = 0; j < t.columns; ++j) {
+        leaf.function->input_slopes(pair_point(f, t.row + i), pair_column(f, t.column + j),
+                                    parameters_.data() + leaf.first, slopes.data());
+        for (size_t k = 0; k < slopes.size(); ++k) {
+          gradient[i * kernel_.dims() + leaf.dims[k]] += w[i * t.columns + j] * slopes[k];
+        }
+      }
+    }
+    return;
+  }
   const Points a = rows_of(f), b = columns_of(f);
   const auto value = [&](int64_t first, int64_t count, size_t k) {
     return kernel_

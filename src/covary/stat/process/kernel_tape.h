@@ -42,7 +42,8 @@ class KernelTape {
   using Leaf = Kernel::Leaf;
   using Node = Kernel::Node;
   // Of both sets, coordinate by coordinate: scaled coordinates (radial), cosines and sines
-  // (periodic, cosine), coordinates times the root of their variance (linear, polynomial).
+  // (periodic, cosine), coordinates times the root of their variance (linear, polynomial); of a pair
+  // function the coordinates as they came, point by point.
   struct Features {
     std::vector<double> x, y;
     int64_t count = 0;
@@ -60,6 +61,15 @@ class KernelTape {
     return same_ ? points(f.x, n_, f.count) : points(f.y, m_, f.count);
   }
   std::vector<double> features(const Leaf& leaf, const double* x, int64_t n) const;
+  const double* pair_point(const Features& f, int64_t row) const {
+    return f.x.data() + row * f.count;
+  }
+  const double* pair_column(const Features& f, int64_t column) const {
+    return (same_ ? f.x.data() : f.y.data()) + column * f.count;
+  }
+  std::vector<double> pair_features(const Leaf& leaf, const double* x, int64_t n) const;
+  void pair_gradient(const Leaf& leaf, const Features& f, const compute::PairBlock& tile,
+                     const double* weights, double* gradient) const;
   void forward_leaf(size_t node, const compute::PairBlock& tile, Scratch& s) const;
   // Calls visit(node, leaf, weights) for every leaf that a weight reaches.
   template <class F>
@@ -77,6 +87,7 @@ class KernelTape {
   std::vector<double> origin_;      // the first point of x
   std::vector<double> x_, y_;       // coordinates relative to it, [dims, n] and [dims, m]
   std::vector<Features> features_;  // a leaf
+  std::vector<double> parameters_;  // values of all of the kernel's
 };
 
 }  // namespace covary::stat

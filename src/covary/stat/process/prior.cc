@@ -45,7 +45,20 @@ Prior Prior::smoothed_box(double low, double high, double sd) {
 }
 
 double Prior::log_density(double value, double* slope_of_log) const {
-  double density = 0, slope = 0;  // slope: to the value
+  double slope = 0;
+  const double density = at(value, &slope);
+  if (slope_of_log) *slope_of_log = slope * value;
+  return density;
+}
+
+double Prior::slope(double value) const {
+  double slope = 0;
+  at(value, &slope);
+  return slope;
+}
+
+double Prior::at(double value, double* slope_of_value) const {
+  double density = 0, slope = 0;
   switch (kind_) {
     case Kind::kFlat:
       break;
@@ -78,7 +91,7 @@ double Prior::log_density(double value, double* slope_of_log) const {
       break;
     }
   }
-  if (slope_of_log) *slope_of_log = slope * value;
+  *slope_of_value = slope;
   return density;
 }
 

@@ -25,6 +25,9 @@ class Prior {
   bool flat() const { return kind_ == Kind::kFlat; }
   // value > 0. slope may be null.
   double log_density(double value, double* slope_of_log) const;
+  // d log density / d value, also of a value that is not positive, where the density is that of a
+  // normal or a box.
+  double slope(double value) const;
   std::string text() const;  // "gamma(3,6)"; "flat"
   // What text() writes. Throws Error(kUsage) for anything else.
   static Prior parse(const std::string& text);
@@ -32,6 +35,8 @@ class Prior {
  private:
   enum class Kind { kFlat, kGamma, kLogNormal, kNormal, kHalfCauchy, kSmoothedBox };
   Prior(Kind kind, double a, double b, double c = 0) : kind_(kind), a_(a), b_(b), c_(c) {}
+
+  double at(double value, double* slope_of_value) const;
 
   Kind kind_ = Kind::kFlat;
   double a_ = 0, b_ = 0, c_ = 0;

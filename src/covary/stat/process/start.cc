@@ -58,12 +58,31 @@ Guess guess(const KernelParameter& p, const GpData& data, double variance, uint6
       return {1, 1e-3, 1e4};
     case ParameterRole::kLinear: {
       const double span = median_distance(data, columns, seed);
-      return {variance / (span * span), 1e-8, 1e4};
+      return {variance / std::pow(span, p.power), 1e-8, 1e4};
     }
+    case ParameterRole::kSmoothness:
+      return {1.5, 1.0 / 15, 20};
     case ParameterRole::kOffset:
       return {1, 1e-6, 1e6};
+    case ParameterRole::kLocation:
+    case ParameterRole::kLoading:
+      break;  // of any sign, see below
   }
   return {1, 1e-6, 1e6};
+}
+
+// Locations begin in the middle of their column and stay in it; loadings keep their value.
+void start_real(KernelParameter* p, const GpData& data) {
+  double low = -1e3, high = 1e3;
+  if (p->role == ParameterRole::kLocation) {
+    const size_t column = static_cast<size_t>(std::max<int64_t>(p->dimension, 0));
+    low = data.centre[column] - 0.5 * data.scale[column];
+    high = data.centre[column] + 0.5 * data.scale[column];
+    if (!p->given) p->value = data.centre[column];
+  }
+  if (p->lower == -kInfinity) p->lower = std::min(low, p->value);
+  if (p->upper == kInfinity) p->upper = std::max(high, p->value);
+  p->value = std::clamp(p->value, p->lower, p->upper);
 }
 
 }  // namespace
@@ -93,7 +112,12 @@ void start_by_data(Kernel* kernel, const GpData& data, uint64_t seed) {
   const double variance = mean_square(data);
   for (KernelParameter& p : kernel->parameters()) {
     if (p.fixed) continue;
-    const Guess g = guess(p, data, variance, seed);
+    if (p.real) {
+      start_real(&p, data);
+      continue;
+    }
+    Guess g = guess(p, data, variance, seed);
+    g.value *= p.start;
     if (!p.given) p.value = g.value;
     if (p.lower == 0) p.lower = std::min(g.value * g.down, p.value * 1e-2);
     if (p.upper == kInfinity) p.upper = std::max(g.value * g.up, p.value * 1e2);
