@@ -20,20 +20,6 @@ namespace {
 
 constexpr int64_t kPoints = 1024;  // predicted at a time
 
-std::string complete_kernel(const std::string& text, bool noise_given, int64_t dims) {
-  const Kernel plain = Kernel::parse(text, dims);
-  std::string out = text;
-  if (!plain.has(ParameterRole::kVariance) && !plain.has(ParameterRole::kLinear)) {
-    // White stays outside: its variance is that of the noise.
-    const KernelTerms terms = part_from_white(text);
-    if (!terms.smooth.empty()) {
-      out = "const*(" + terms.smooth + ")" + (terms.white.empty() ? "" : " + " + terms.white);
-    }
-  }
-  if (!plain.has(ParameterRole::kNoise) && !noise_given) out += " + white";
-  return out;
-}
-
 double dot(const double* a, const double* b, int64_t n) { return linalg::dot(n, a, b); }
 
 std::string line(const char* format, double value) {

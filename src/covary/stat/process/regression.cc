@@ -13,6 +13,7 @@
 #include "covary/core/linalg/blas.h"
 #include "covary/stat/process/draws.h"
 #include "covary/stat/process/model_parts.h"
+#include "covary/stat/process/start.h"
 
 namespace covary::stat {
 namespace {
@@ -67,6 +68,10 @@ void estimate(const RegressionOptions& o, int64_t n, MethodChoice* c) {
   } else if (c->method == "exact") {
     c->seconds = (o.fit ? kFits / 2 : 1) * rows * rows * rows / multiply_rate();
     c->bytes = 2 * 8 * rows * rows;
+  } else if (c->method == "cg") {
+    // About 20 products with 17 right-hand sides an evaluation, 1 + 17 flops an entry.
+    c->seconds = (o.fit ? kFits / 3 : 1) * 20 * 35 * rows * rows / multiply_rate();
+    c->bytes = 8 * rows * (6 * std::sqrt(rows) + 800);
   } else {
     const auto m = static_cast<double>(inducing_of(o, n));
     c->seconds = (o.fit ? kFits : 1) * 4 * rows * m * m / multiply_rate();
@@ -94,6 +99,30 @@ std::string without_white(const std::string& text, int64_t dims, double* noise) 
 
 json numbers_or_null(const std::optional<double>& v) { return v ? json(*v) : json(); }
 
+constexpr double kLeastShare = 1e-4;  // of noise in signal, for conjugate gradients by default
+constexpr int64_t kLeftOut = 256;     // rows left out in turn by conjugate gradients
+
+// The kernel with the values that a dense fit to a sample gives, and the share of its noise in the
+// variance of the data.
+std::pair<std::string, double> sample_fit(const RegressionOptions& o, const at::Tensor& x,
+                                          const at::Tensor& y, const at::Tensor& noise) {
+  const GpData data = GpData::from(x, y, noise, mean_of(o.mean));
+  const GpData part = data.sample(1000, static_cast<uint64_t>(o.seed));
+  GpOptions g;
+  g.kernel = o.kernel;
+  g.mean = o.mean;
+  g.fit = o.fit;
+  g.starts = o.restarts;
+  g.seed = o.seed;
+  g.search.iterations = std::min<int64_t>(o.steps, 50);
+  const GaussianProcess gp(part.x, part.y.squeeze(1).contiguous(), g, part.noise);
+  double variance = part.noise.defined() ? part.noise.mean().item<double>() : 0;
+  for (const KernelParameter& p : gp.kernel().parameters()) {
+    if (p.role == ParameterRole::kNoise) variance += p.value;
+  }
+  return {gp.kernel().text(), variance / mean_square(part)};
+}
+
 }  // namespace
 
 MethodChoice choose_method(const RegressionOptions& o, int64_t n, int64_t dims, bool noise_given) {
@@ -117,10 +146,14 @@ MethodChoice choose_method(const RegressionOptions& o, int64_t n, int64_t dims, 
     } else if (n <= kExactRows) {
       c.method = "exact";
       c.why = std::to_string(n) + " rows, at most " + std::to_string(kExactRows);
+    } else if (n <= kIterativeRows) {
+      c.method = "cg";
+      c.why = std::to_string(n) + " rows, more than " + std::to_string(kExactRows) +
+              ": exact, by conjugate gradients";
     } else {
       c.method = "sgpr";
-      c.why = std::to_string(n) + " rows, more than " + std::to_string(kExactRows) +
-              ": a bound with a certified gap (conjugate gradients are not in this version)";
+      c.why = std::to_string(n) + " rows, more than " + std::to_string(kIterativeRows) +
+              ": a bound with a certified gap";
     }
   }
   if (c.method == "state-space" && !against.empty())
@@ -151,6 +184,17 @@ void Regression::infer(const RegressionOptions& o) {
   report_ = {};
   report_.choice = choose_method(o, x_.size(0), x_.size(1), noise_.defined());
   mean_ = o.mean;
+  std::string kernel_text = o.kernel;
+  if (o.method == "auto" && report_.choice.method == "cg") {
+    double share = 0;
+    std::tie(kernel_text, share) = sample_fit(o, x_, y_, noise_);
+    if (share < kLeastShare && !noise_.defined() && o.mean == "const") {
+      report_.choice.method = "sgpr";
+      report_.choice.why = "the noise is about " + number(share) +
+                           " of the data's variance, too little for conjugate gradients: a bound "
+                           "with a certified gap";
+    }
+  }
   if (report_.choice.method == "exact") {
     GpOptions g;
     g.kernel = o.kernel;
@@ -169,6 +213,15 @@ void Regression::infer(const RegressionOptions& o) {
     s.seed = o.seed;
     s.search.iterations = o.steps;
     process_.emplace<SparseProcess>(x_, y_, s);
+  } else if (report_.choice.method == "cg") {
+    IterativeOptions c;
+    c.kernel = kernel_text;
+    c.mean = o.mean;
+    c.fit = o.fit;
+    c.starts = o.restarts;
+    c.seed = o.seed;
+    c.search.iterations = std::min(c.search.iterations, o.steps);
+    process_.emplace<IterativeProcess>(x_, y_, c, noise_);
   } else {
     const Kernel kernel = Kernel::parse(o.kernel, 1);
     MarkovOptions m;
@@ -226,6 +279,13 @@ void Regression::complete_report() {
     r.jitter = s.jitter;
     kernel_parameters(sparse->kernel(), {});
     r.parameters.push_back({"white.variance", s.noise, false, false});
+  } else if (const auto* cg = std::get_if<IterativeProcess>(&process_)) {
+    const IterativeReport& c = cg->report();
+    search(c);
+    r.kernel = c.kernel;
+    r.log_likelihood = c.log_likelihood;
+    r.solves = c;
+    kernel_parameters(cg->kernel(), c.at_bound);
   } else {
     const MarkovReport& m = std::get<MarkovProcess>(process_).report();
     search(m);
@@ -252,6 +312,10 @@ std::pair<at::Tensor, at::Tensor> Regression::predict(const at::Tensor& points, 
     const SparsePrediction p = sparse->predict(points, noise);
     return {p.mean, p.variance};
   }
+  if (const auto* cg = std::get_if<IterativeProcess>(&process_)) {
+    const IterativePrediction p = cg->predict(points, noise);
+    return {p.mean, p.variance};
+  }
   const at::Tensor t = checked_points(points, 1, "points").select(1, 0).contiguous();
   const MarkovPrediction p = std::get<MarkovProcess>(process_).predict(t, noise);
   return {p.mean, p.variance};
@@ -264,6 +328,10 @@ std::pair<at::Tensor, at::Tensor> Regression::leave_one_out() const {
   }
   if (const auto* sparse = std::get_if<SparseProcess>(&process_)) {
     const SparsePrediction p = sparse->leave_one_out();
+    return {p.mean, p.variance};
+  }
+  if (const auto* cg = std::get_if<IterativeProcess>(&process_)) {
+    const IterativePrediction p = cg->leave_one_out(kLeftOut, 0);
     return {p.mean, p.variance};
   }
   const MarkovPrediction p = std::get<MarkovProcess>(process_).leave_one_out();
@@ -325,6 +393,8 @@ void Regression::update(const at::Tensor& x, const at::Tensor& y, const at::Tens
     restore("exact", gp->kernel(), {});
   } else if (const auto* sparse = std::get_if<SparseProcess>(&process_)) {
     restore("sgpr", sparse->kernel(), sparse->inducing());
+  } else if (const auto* cg = std::get_if<IterativeProcess>(&process_)) {
+    restore("cg", cg->kernel(), {});
   } else {
     restore("state-space", Kernel::parse(report_.kernel, 1), {});
   }
@@ -344,6 +414,10 @@ void Regression::restore(const std::string& method, Kernel kernel, const at::Ten
       if (p.name == "white.variance") noise = p.value;
     }
     process_.emplace<SparseProcess>(x_, y_, std::move(kernel), noise, inducing);
+  } else if (method == "cg") {
+    IterativeOptions o;
+    o.mean = mean_;
+    process_.emplace<IterativeProcess>(x_, y_, std::move(kernel), o, noise_);
   } else {
     MarkovOptions m;
     m.kernel = kernel.single_matern();
@@ -388,6 +462,7 @@ std::vector<double> Regression::length_scales() const {
   if (const auto* gp = std::get_if<GaussianProcess>(&process_)) return scales_of(gp->kernel());
   if (const auto* sparse = std::get_if<SparseProcess>(&process_))
     return scales_of(sparse->kernel());
+  if (const auto* cg = std::get_if<IterativeProcess>(&process_)) return scales_of(cg->kernel());
   return {std::get<MarkovProcess>(process_).report().model.length};
 }
 
@@ -402,6 +477,10 @@ data::Model Regression::model() const {
       m.fields["parameters"] = parameters_json(sparse->kernel());
       m.fields["noise"] = sparse->report().noise;
       put_tensor(&m, "inducing", sparse->inducing());
+    } else if (const auto* cg = std::get_if<IterativeProcess>(&process_)) {
+      m.fields["kernel"] = cg->kernel().text();
+      m.fields["parameters"] = parameters_json(cg->kernel());
+      cg->put(&m);
     } else {
       const Kernel kernel = Kernel::parse(report_.kernel, 1);
       m.fields["kernel"] = kernel.text();
@@ -428,7 +507,7 @@ data::Model Regression::model() const {
 
 Regression Regression::of_model(const data::Model& model) {
   Regression r;
-  const std::string method = model.text("method", {"exact", "sgpr", "state-space"});
+  const std::string method = model.text("method", {"exact", "cg", "sgpr", "state-space"});
   r.mean_ = model.text("mean", {"zero", "const", "linear"});
   r.x_ = tensor_of(model, "X", {-1, -1});
   const int64_t n = r.x_.size(0);
@@ -452,6 +531,9 @@ Regression Regression::of_model(const data::Model& model) {
     if (!(noise > 0)) model.refuse("noise", "must be positive");
     r.report_.parameters = {{"white.variance", noise, false, false}};
     r.restore(method, kernel, tensor_of(model, "inducing", {-1, r.x_.size(1)}));
+  } else if (method == "cg") {
+    r.process_ = IterativeProcess::of(model, r.x_, r.y_, kernel, r.mean_, r.noise_);
+    r.complete_report();
   } else {
     r.restore(method, kernel, {});
   }
@@ -490,7 +572,23 @@ std::string RegressionReport::text() const {
     std::snprintf(line, sizeof line, ", at most %.6f (gap %.4g)", *upper, *upper - log_likelihood);
     s += std::string(line) + "\n";
   } else {
-    s += std::string("log likelihood  ") + line + "\n";
+    s += std::string("log likelihood  ") + line;
+    if (solves) {
+      std::snprintf(line, sizeof line, ", standard error %.2g by %lld probes", solves->value.error,
+                    static_cast<long long>(solves->probes));
+      s += line;
+    }
+    s += "\n";
+  }
+  if (solves) {
+    std::snprintf(line, sizeof line, "%lld products, relative residual %.2g, rank %lld; means within "
+                  "%.2g prior deviations\n",
+                  static_cast<long long>(solves->value.iterations), solves->value.residual,
+                  static_cast<long long>(solves->rank), solves->prediction);
+    s += std::string("solves          ") + line;
+    if (solves->short_solves > 0)
+      s += "                " + std::to_string(solves->short_solves) +
+           " evaluations of the fit had a solve short of its tolerance\n";
   }
   if (fitted) {
     std::snprintf(line, sizeof line, " after %lld steps, %lld evaluations, gradient %.2g\n",
@@ -500,7 +598,7 @@ std::string RegressionReport::text() const {
   } else {
     s += "fit             none: parameters as stated, or by the data\n";
   }
-  s += "jitter          " + number(jitter) + "\n";
+  if (!solves) s += "jitter          " + number(jitter) + "\n";
   if (condition) s += "condition       " + number(*condition) + "\n";
   return s;
 }
@@ -527,7 +625,15 @@ json RegressionReport::to_json() const {
             {"iterations", iterations},
             {"evaluations", evaluations}}},
           {"jitter", jitter},
-          {"condition", numbers_or_null(condition)}};
+          {"condition", numbers_or_null(condition)},
+          {"solves", solves ? json{{"products", solves->value.iterations},
+                                   {"residual", solves->value.residual},
+                                   {"rank", solves->rank},
+                                   {"probes", solves->probes},
+                                   {"log_likelihood_error", solves->value.error},
+                                   {"mean_error", solves->prediction},
+                                   {"short", solves->short_solves}}
+                            : json()}};
 }
 
 }  // namespace covary::stat

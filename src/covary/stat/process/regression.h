@@ -1,5 +1,6 @@
 // Gaussian process regression by the method that serves the data: one face for the exact process
-// (gp.h), the sparse one (sparse.h) and the one in time (state_space.h).
+// (gp.h), the one by conjugate gradients (iterative.h), the sparse one (sparse.h) and the one in time
+// (state_space.h).
 //
 //   Regression r(X, y, {.kernel = "matern52(ard)+white"});      // X [n,d], y [n], NaN = missing
 //   log_info(r.report().text());                                // also which method, and why
@@ -11,7 +12,9 @@
 //   state-space   one column, one Matern kernel (times a const, plus white), mean zero or const:
 //                 the same answer as exact, in linear time
 //   exact         up to 15,000 rows
-//   sgpr          beyond: a bound, with the gap to the exact likelihood certified
+//   cg            up to 300,000, where the noise of a dense fit to a sample is at least 1e-4 of the
+//                 signal: exact too, the likelihood with a stated error
+//   sgpr          else: a bound, with the gap to the exact likelihood certified
 // Nothing is approximated unless the report says so. Errors are those of the three.
 #pragma once
 
@@ -27,13 +30,15 @@
 
 #include "covary/core/data/model.h"
 #include "covary/stat/process/gp.h"
+#include "covary/stat/process/iterative.h"
 #include "covary/stat/process/regression_options.h"
 #include "covary/stat/process/sparse.h"
 #include "covary/stat/process/state_space.h"
 
 namespace covary::stat {
 
-constexpr int64_t kExactRows = 15000;  // up to which the dense process is the default
+constexpr int64_t kExactRows = 15000;      // up to which the dense process is the default
+constexpr int64_t kIterativeRows = 300000;  // up to which conjugate gradients are
 
 struct MethodChoice {
   std::string method, why;
@@ -62,6 +67,7 @@ struct RegressionReport {
   double log_likelihood = 0;    // marginal, nats; a lower bound with sgpr
   std::optional<double> upper;  // sgpr: the exact one is between
   int64_t inducing = 0;         // sgpr
+  std::optional<IterativeReport> solves;  // cg: errors of likelihood and predictions
   bool fitted = false;
   std::string ending;  // of the fit
   double gradient_norm = 0;
@@ -80,9 +86,10 @@ class Regression {
 
   // [s] each. noise: of a new value, not of the function.
   std::pair<at::Tensor, at::Tensor> predict(const at::Tensor& points, bool noise) const;
+  // cg: of 256 rows by chance, NaN for the others.
   std::pair<at::Tensor, at::Tensor> leave_one_out() const;
-  // Joint draws of the function: [count,s]. Those of state-space come from the dense process of the
-  // same parameters, up to kExactRows rows and points.
+  // Joint draws of the function: [count,s]. Those of state-space and cg come from the dense process
+  // of the same parameters, up to kExactRows rows and points.
   at::Tensor sample(const at::Tensor& points, int64_t count, uint64_t seed) const;
   // More rows; parameters stay, or are fitted again from where they are.
   void update(const at::Tensor& x, const at::Tensor& y, const at::Tensor& noise, bool refit);
@@ -108,7 +115,8 @@ class Regression {
 
   at::Tensor x_, y_, noise_;
   std::string mean_;
-  std::variant<std::monostate, GaussianProcess, SparseProcess, MarkovProcess> process_;
+  std::variant<std::monostate, GaussianProcess, SparseProcess, MarkovProcess, IterativeProcess>
+      process_;
   RegressionReport report_;
 };
 

@@ -40,7 +40,7 @@ void RegressionOptions::describe(OptionList& o) {
       .common();
   o.add("likelihood", &likelihood, "of a value given the function").suggestions({"gaussian"});
   o.add("method", &method, "how to infer; auto says what it took and why")
-      .suggestions({"auto", "exact", "sgpr", "state-space"})
+      .suggestions({"auto", "exact", "cg", "sgpr", "state-space"})
       .common();
   o.add("fit", &fit, "fit the parameters; --no-fit takes them as the kernel's text states them");
   o.add("restarts", &restarts, "first guesses that compete").range(1, 1000).common();
@@ -51,8 +51,8 @@ void RegressionOptions::describe(OptionList& o) {
 }
 
 void RegressionOptions::check() const {
-  check_word("--method", method, {"auto", "exact", "sgpr", "state-space"},
-             {"cg", "kron", "toeplitz", "svgp", "hsgp", "vecchia", "laplace", "ep", "vi",
+  check_word("--method", method, {"auto", "exact", "cg", "sgpr", "state-space"},
+             {"kron", "toeplitz", "svgp", "hsgp", "vecchia", "laplace", "ep", "vi",
               "deep-kernel", "vector-field", "tucker"});
   check_word("--likelihood", likelihood, {"gaussian"},
              {"student-t", "bernoulli-probit", "bernoulli-logit", "poisson", "neg-binomial",

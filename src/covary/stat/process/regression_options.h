@@ -12,7 +12,7 @@ struct RegressionOptions {
   std::string kernel = "matern52(ard)";  // see kernel.h; without const or white each is added
   std::string mean = "const";            // zero, const, linear
   std::string likelihood = "gaussian";
-  std::string method = "auto";  // auto, exact, sgpr, state-space; auto says what it took and why
+  std::string method = "auto";  // auto, exact, cg, sgpr, state-space; auto says what it took and why
   bool fit = true;              // false: parameters as the kernel's text states them, others by
                                 // the data
   int64_t restarts = 4;         // first guesses that compete, 1

@@ -1,0 +1,61 @@
+// The matrix of a kernel over a set of points as a linear operator that is never stored: entries are
+// computed tile by tile, used for all right-hand sides, and dropped.
+//
+//   const KernelOperator k(kernel, x, n, noise);          // K + diag(noise), white inside K
+//   k.multiply(rows, count, out);
+//   linalg::LowRankOperator p = kernel_preconditioner(kernel, x, n, noise, pivots);
+//
+// Half of the entries are computed, each used twice. n^2 / 2 entries and 2 n^2 count flops a
+// product; 8 n count kGroups bytes. The same bits at any number of threads.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "covary/core/linalg/low_rank.h"
+#include "covary/core/linalg/operator.h"
+#include "covary/stat/process/kernel.h"
+#include "covary/stat/process/kernel_tape.h"
+
+namespace covary::stat {
+
+class KernelOperator : public linalg::LinearOperator {
+ public:
+  // Strips of rows are dealt to so many groups, whose sums are added in order.
+  static constexpr int64_t kGroups = 16;
+
+  // Kernel and points x [n, dims] must outlive the operator; noise [n] variances, or empty.
+  KernelOperator(const Kernel& kernel, const double* x, int64_t n, std::span<const double> noise);
+  int64_t size() const override { return n_; }
+  void multiply(const double* rows, int64_t count, double* out) const override;
+  void diagonal(double* out) const override;
+
+ private:
+  const Kernel& kernel_;
+  const double* x_;
+  int64_t n_;
+  KernelTape tape_;
+  std::vector<double> noise_;
+};
+
+// Variance of each row beside the smooth part of the kernel: its white and noise [n] (or empty).
+std::vector<double> noise_diagonal(const Kernel& kernel, const double* x, int64_t n,
+                                   std::span<const double> noise);
+
+// Rows that a partial Cholesky factorisation of the kernel without white takes first, at most
+// `rank`.
+std::vector<int64_t> kernel_pivots(const Kernel& kernel, const double* x, int64_t n, int64_t rank);
+
+// K_nm K_mm^-1 K_mn + diag: what the kernel is dominated by, of the rows `pivots`. As a function of
+// the kernel's parameters it is smooth.
+struct KernelPreconditioner {
+  linalg::LowRankOperator matrix;
+  std::vector<double> points;  // of the pivots, [m, dims]
+  std::vector<double> factor;  // L of K_mm, [m, m]
+};
+KernelPreconditioner kernel_preconditioner(const Kernel& kernel, const double* x, int64_t n,
+                                           std::span<const double> noise,
+                                           std::span<const int64_t> pivots);
+
+}  // namespace covary::stat
