@@ -14,14 +14,14 @@ constexpr int64_t kSmall = 32;                // inverted by substitution
 
 int64_t blocks(int64_t n, int64_t size) { return (n + size - 1) / size; }
 
-// body(row, rows, column, columns) for the blocks of an [n, m] output.
+// body(row, rows, column, columns) for the blocks of an [n, m] output, `height` rows each.
 template <class F>
-void over_blocks(int64_t n, int64_t m, const F& body) {
-  const int64_t rows = blocks(n, kBlock), columns = blocks(m, kWide);
+void over_blocks(int64_t n, int64_t m, const F& body, int64_t height = kBlock) {
+  const int64_t rows = blocks(n, height), columns = blocks(m, kWide);
   parallel_tasks(rows * columns, [&](int64_t task) {
     const OneBlasThread one;
-    const int64_t i = task / columns * kBlock, j = task % columns * kWide;
-    body(i, std::min(kBlock, n - i), j, std::min(kWide, m - j));
+    const int64_t i = task / columns * height, j = task % columns * kWide;
+    body(i, std::min(height, n - i), j, std::min(kWide, m - j));
   });
 }
 
@@ -103,10 +103,13 @@ void lower_square(int64_t n, const Real* l, int64_t ldl, Real* c, int64_t ldc) {
 template <class Real>
 void full_times(int64_t n, int64_t m, const Real* s, int64_t lds, const Real* x, int64_t ldx,
                 Real* y, int64_t ldy) {
-  over_blocks(n, m, [&](int64_t i, int64_t rows, int64_t j, int64_t columns) {
-    gemm(false, false, rows, columns, n, Real(1), s + i * lds, lds, x + j, ldx, Real(0),
-         y + i * ldy + j, ldy);
-  });
+  over_blocks(
+      n, m,
+      [&](int64_t i, int64_t rows, int64_t j, int64_t columns) {
+        gemm(false, false, rows, columns, n, Real(1), s + i * lds, lds, x + j, ldx, Real(0),
+             y + i * ldy + j, ldy);
+      },
+      kWide);
 }
 
 #define COVARY_TRIANGLE(Real)                                                                   \

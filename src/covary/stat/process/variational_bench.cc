@@ -47,10 +47,10 @@ void step(benchmark::State& state, const char* kernel) {
   int64_t at = 0;
   for (auto _ : state) {
     const auto first = static_cast<size_t>(at++ % (n / batch) * batch);
-    const BoundParts b = one.evaluate(
-        model, z, std::span(x).subspan(first * d, static_cast<size_t>(batch * d)),
-        std::span(y).subspan(first, static_cast<size_t>(batch)),
-        static_cast<double>(n) / static_cast<double>(batch), &gradient);
+    const BoundParts b =
+        one.evaluate(model, z, std::span(x).subspan(first * d, static_cast<size_t>(batch * d)),
+                     std::span(y).subspan(first, static_cast<size_t>(batch)),
+                     static_cast<double>(n) / static_cast<double>(batch), &gradient);
     one.follow(0.1);
     if (at == 1)
       state.counters["first_bound"] =
@@ -65,8 +65,10 @@ constexpr const char* kRbf = "const(1)*rbf(ard,lengthscale=1)";
 constexpr const char* kMatern = "const(1)*matern52(ard,lengthscale=1)";
 
 void sizes(benchmark::internal::Benchmark* b) {
-  b->ArgNames({"m", "batch", "threads"})->MeasureProcessCPUTime()->UseRealTime()->Unit(
-      benchmark::kMillisecond);
+  b->ArgNames({"m", "batch", "threads"})
+      ->MeasureProcessCPUTime()
+      ->UseRealTime()
+      ->Unit(benchmark::kMillisecond);
 }
 BENCHMARK_CAPTURE(in_float, rbf, kRbf)->Args({512, 1024, 1})->Args({512, 1024, 2})->Apply(sizes);
 BENCHMARK_CAPTURE(in_float, matern52, kMatern)->Args({512, 1024, 1})->Apply(sizes);
@@ -80,9 +82,9 @@ void products(benchmark::State& state) {
   const double flops = 2.0 * n * m * m * (1 + 3 * 5.0 / 8) + 2.0 * m * m * m * 3 * 5.0 / 8;
   for (auto _ : state)
     linalg::gemm(false, false, m, n, m, 1.0f, a.data(), m, b.data(), n, 0.0f, c.data(), n);
-  state.counters["gemm_seconds"] = benchmark::Counter(
-      flops / (2.0 * n * m * m) * static_cast<double>(state.iterations()),
-      benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+  state.counters["gemm_seconds"] =
+      benchmark::Counter(flops / (2.0 * n * m * m) * static_cast<double>(state.iterations()),
+                         benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
   state.counters["flops"] = flops;
 }
 BENCHMARK(products)->Unit(benchmark::kMillisecond);

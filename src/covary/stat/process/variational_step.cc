@@ -54,17 +54,14 @@ void contract(const KernelTape& tape, int64_t n, int64_t m, int64_t dims, const 
   std::vector<double> partial(static_cast<size_t>(strips) * count),
       moved(static_cast<size_t>(n * dims));
   over_tiles(tape, n, m, [&](const PairBlock& t, KernelTape::Scratch& scratch, int64_t strip) {
-    double w[kRows * kColumns], copy[kRows * kColumns];
+    double w[kRows * kColumns];
     for (int64_t i = 0; i < t.rows; ++i) {
       const Real* from = weights + (t.row + i) * m + t.column;
       for (int64_t j = 0; j < t.columns; ++j) w[i * t.columns + j] = from[j];
     }
-    std::copy_n(w, t.size(), copy);
-    // Each way back multiplies the slopes in place: they are formed for each.
     tape.forward(t, scratch);
     tape.backward(t, w, scratch, partial.data() + static_cast<size_t>(strip) * count);
-    tape.forward(t, scratch);
-    tape.backward_inputs(t, copy, scratch, moved.data() + t.row * dims);
+    tape.backward_inputs(t, w, scratch, moved.data() + t.row * dims, true);
   });
   for (int64_t s = 0; s < strips; ++s) {
     for (size_t p = 0; p < count; ++p)
@@ -92,7 +89,10 @@ void times(int64_t m, int64_t n, const Real* a, const Real* x, Real* out) {
 
 template <class Real>
 VariationalStep<Real>::VariationalStep(int64_t m, double relative_jitter)
-    : m_(m), asked_jitter_(relative_jitter), shift_(static_cast<size_t>(m)), mean_(static_cast<size_t>(m)) {
+    : m_(m),
+      asked_jitter_(relative_jitter),
+      shift_(static_cast<size_t>(m)),
+      mean_(static_cast<size_t>(m)) {
   const auto square = static_cast<size_t>(m * m);
   precision_.resize(square);
   for (int64_t i = 0; i < m; ++i) precision_[static_cast<size_t>(i * m + i)] = 1;
@@ -241,9 +241,9 @@ BoundParts VariationalStep<Real>::evaluate(const LatentModel& model, std::span<c
 }
 
 template <class Real>
-bool VariationalStep<Real>::take_precision(std::vector<Real> precision) {
+bool VariationalStep<Real>::take_precision() {
   std::vector<Real>& c = work2_;
-  c = precision;
+  c = work_;
   {
     const linalg::OneBlasThread one;
     if (linalg::potrf(m_, c.data(), m_) != 0 || !std::isfinite(c.back())) return false;
@@ -255,7 +255,7 @@ bool VariationalStep<Real>::take_precision(std::vector<Real> precision) {
   linalg::invert_lower(m_, c.data(), m_);
   linalg::lower_square(m_, c.data(), m_, s_.data(), m_);
   log_determinant_ = log_determinant;
-  precision_ = std::move(precision);
+  precision_.swap(work_);
   return true;
 }
 
@@ -263,13 +263,13 @@ template <class Real>
 bool VariationalStep<Real>::follow(double rate) {
   for (int turn = 0; turn < 8; ++turn, rate *= 0.5) {
     const auto r = static_cast<Real>(rate);
-    std::vector<Real> precision(precision_.size());
-    for (size_t i = 0; i < precision.size(); ++i)
-      precision[i] = (1 - r) * precision_[i] - 2 * r * g_[i];
-    for (int64_t i = 0; i < m_; ++i) precision[static_cast<size_t>(i * m_ + i)] += r;
+    work_.resize(precision_.size());
+    for (size_t i = 0; i < precision_.size(); ++i)
+      work_[i] = (1 - r) * precision_[i] - 2 * r * g_[i];
+    for (int64_t i = 0; i < m_; ++i) work_[static_cast<size_t>(i * m_ + i)] += r;
+    if (!take_precision()) continue;
     std::vector<Real> gm(mean_.size());
     times(m_, m_, g_.data(), mean_.data(), gm.data());
-    if (!take_precision(std::move(precision))) continue;
     for (size_t i = 0; i < shift_.size(); ++i)
       shift_[i] = (1 - r) * shift_[i] + r * (au_[i] - 2 * gm[i]);
     times(m_, m_, s_.data(), shift_.data(), mean_.data());
@@ -327,10 +327,8 @@ VariationalState VariationalStep<Real>::state() const {
 
 template <class Real>
 void VariationalStep<Real>::set_state(const VariationalState& state) {
-  std::vector<Real> precision(precision_.size());
-  for (size_t i = 0; i < precision.size(); ++i)
-    precision[i] = static_cast<Real>(state.precision[i]);
-  if (!take_precision(std::move(precision)))
+  work_.assign(state.precision.begin(), state.precision.end());
+  if (!take_precision())
     throw Error(ExitCode::kFailed, "the precision of q has no factor", "process");
   for (size_t i = 0; i < shift_.size(); ++i) shift_[i] = static_cast<Real>(state.shift[i]);
   times(m_, m_, s_.data(), shift_.data(), mean_.data());

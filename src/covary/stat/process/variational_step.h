@@ -72,7 +72,7 @@ class VariationalStep {
   double relative_jitter() const { return relative_jitter_; }
 
  private:
-  bool take_precision(std::vector<Real> precision);  // S and log |S| from S^-1
+  bool take_precision();  // S^-1 from work_; false, and nothing changed, when it has no factor
 
   int64_t m_;
   double asked_jitter_, relative_jitter_ = 0, log_determinant_ = 0;
