@@ -10,6 +10,11 @@ void dtrsm_(const char*, const char*, const char*, const char*, const int*, cons
             const double*, const double*, const int*, double*, const int*);
 void dpotrf_(const char*, const int*, double*, const int*, int*);
 void dpotri_(const char*, const int*, double*, const int*, int*);
+void sgemm_(const char*, const char*, const int*, const int*, const int*, const float*,
+            const float*, const int*, const float*, const int*, const float*, float*, const int*);
+void spotrf_(const char*, const int*, float*, const int*, int*);
+void strsm_(const char*, const char*, const char*, const char*, const int*, const int*,
+            const float*, const float*, const int*, float*, const int*);
 double ddot_(const int*, const double*, const int*, const double*, const int*);
 void daxpy_(const int*, const double*, const double*, const int*, double*, const int*);
 // Of MKL; another BLAS inside libtorch does without.
@@ -67,6 +72,32 @@ void potri(int64_t n, double* a, int64_t lda) {
   const int nn = narrow(n), la = narrow(lda);
   int info = 0;
   dpotri_("U", &nn, a, &la, &info);
+}
+
+void gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, float alpha,
+          const float* a, int64_t lda, const float* b, int64_t ldb, float beta, float* c,
+          int64_t ldc) {
+  if (m == 0 || n == 0) return;
+  const int mm = narrow(m), nn = narrow(n), kk = narrow(k);
+  const int la = narrow(lda), lb = narrow(ldb), lc = narrow(ldc);
+  sgemm_(transpose_b ? "T" : "N", transpose_a ? "T" : "N", &nn, &mm, &kk, &alpha, b, &lb, a, &la,
+         &beta, c, &lc);
+}
+
+int64_t potrf(int64_t n, float* a, int64_t lda) {
+  if (n == 0) return 0;
+  const int nn = narrow(n), la = narrow(lda);
+  int info = 0;
+  spotrf_("U", &nn, a, &la, &info);
+  return info;
+}
+
+void trsm_left(bool transpose, int64_t m, int64_t n, const float* l, int64_t ldl, float* b,
+               int64_t ldb) {
+  if (m == 0 || n == 0) return;
+  const int mm = narrow(m), nn = narrow(n), ll = narrow(ldl), lb = narrow(ldb);
+  const float one = 1;
+  strsm_("R", "U", transpose ? "T" : "N", "N", &nn, &mm, &one, l, &ll, b, &lb);
 }
 
 double dot(int64_t n, const double* x, const double* y) {

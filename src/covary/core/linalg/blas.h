@@ -44,6 +44,14 @@ int64_t potrf(int64_t n, double* a, int64_t lda);
 // Lower half of a factor := lower half of the inverse of the matrix.
 void potri(int64_t n, double* a, int64_t lda);
 
+// In single precision.
+void gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, float alpha,
+          const float* a, int64_t lda, const float* b, int64_t ldb, float beta, float* c,
+          int64_t ldc);
+void trsm_left(bool transpose, int64_t m, int64_t n, const float* l, int64_t ldl, float* b,
+               int64_t ldb);
+int64_t potrf(int64_t n, float* a, int64_t lda);
+
 double dot(int64_t n, const double* x, const double* y);
 void axpy(int64_t n, double alpha, const double* x, double* y);
 

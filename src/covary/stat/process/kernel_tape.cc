@@ -448,7 +448,8 @@ void KernelTape::pair_gradient(const Leaf& leaf, const Features& f, const PairBl
 }
 
 void KernelTape::leaf_input_gradient(size_t node, const Leaf& leaf, const PairBlock& t,
-                                     const double* w, Scratch& s, double* gradient) const {
+                                     const double* w, Scratch& s, double* gradient,
+                                     bool after_backward) const {
   using Kind = Kernel::Kind;
   if (leaf.dims.empty()) return;
   const Features& f = features_[static_cast<size_t>(kernel_.nodes_[node].leaf)];
@@ -473,8 +474,26 @@ void KernelTape::leaf_input_gradient(size_t node, const Leaf& leaf, const PairBl
   };
   double* slope = buffer(s, node, kSlope);
   const bool sloped = leaf.kind != Kind::kCosine && leaf.kind != Kind::kLinear;
-  if (sloped) compute::pair_product(w, slope, t.size(), slope);
+  if (sloped && !after_backward) compute::pair_product(w, slope, t.size(), slope);
   const double* weights = sloped ? slope : w;
+  if (sloped && leaf.kind != Kind::kPeriodic && leaf.kind != Kind::kPolynomial) {
+    constexpr int64_t kSome = 16;
+    double sums[kRows * kSome];
+    for (int64_t first = 0; first < a.dims; first += kSome) {
+      const int64_t some = std::min(kSome, a.dims - first);
+      std::fill_n(sums, t.rows * some, 0.0);
+      compute::pair_difference_moments({a.values + first * a.stride, a.stride, some},
+                                       {b.values + first * b.stride, b.stride, some}, t, weights,
+                                       sums, some);
+      for (int64_t k = 0; k < some; ++k) {
+        const auto of = static_cast<size_t>(first + k);
+        const double factor = 2 / value(leaf.scale, leaf.scales, of);
+        for (int64_t i = 0; i < t.rows; ++i)
+          gradient[i * kernel_.dims() + leaf.dims[of]] += factor * sums[i * some + k];
+      }
+    }
+    return;
+  }
   for (size_t k = 0; k < leaf.dims.size(); ++k) {
     const int64_t pair = leaf.kind == Kind::kPeriodic ? static_cast<int64_t>(2 * k)
                          : leaf.kind == Kind::kCosine ? 0
@@ -499,8 +518,7 @@ void KernelTape::leaf_input_gradient(size_t node, const Leaf& leaf, const PairBl
           factor = std::sqrt(value(leaf.scale, leaf.scales, k));
           break;
         default:
-          for (int64_t j = 0; j < t.columns; ++j) sum += row[j] * (xa[i] - xb[j]);
-          factor = 2 / value(leaf.scale, leaf.scales, k);
+          break;
       }
       gradient[i * kernel_.dims() + leaf.dims[k]] += factor * sum;
     }
@@ -515,9 +533,9 @@ void KernelTape::backward(const PairBlock& t, const double* weights, Scratch& s,
 }
 
 void KernelTape::backward_inputs(const PairBlock& t, const double* weights, Scratch& s,
-                                 double* gradient) const {
+                                 double* gradient, bool after_backward) const {
   walk_back(t, weights, s, [&](size_t node, const Leaf& leaf, const double* w) {
-    leaf_input_gradient(node, leaf, t, w, s, gradient);
+    leaf_input_gradient(node, leaf, t, w, s, gradient, after_backward);
   });
 }
 

@@ -34,9 +34,10 @@ class KernelTape {
   // gradient [parameters] += sum over the tile of weights * dK / dlog(parameter).
   void backward(const compute::PairBlock& tile, const double* weights, Scratch& scratch,
                 double* gradient) const;
-  // gradient [rows of the tile, dims] += sum over columns of weights * dK / dx.
+  // gradient [rows of the tile, dims] += sum over columns of weights * dK / dx. after_backward: the
+  // tile's last call was backward with these weights, else forward.
   void backward_inputs(const compute::PairBlock& tile, const double* weights, Scratch& scratch,
-                       double* gradient) const;
+                       double* gradient, bool after_backward = false) const;
 
  private:
   using Leaf = Kernel::Leaf;
@@ -78,7 +79,8 @@ class KernelTape {
   void leaf_gradient(size_t node, const Leaf& leaf, const compute::PairBlock& tile,
                      const double* weights, Scratch& s, double* gradient) const;
   void leaf_input_gradient(size_t node, const Leaf& leaf, const compute::PairBlock& tile,
-                           const double* weights, Scratch& s, double* gradient) const;
+                           const double* weights, Scratch& s, double* gradient,
+                           bool after_backward) const;
 
   const Kernel& kernel_;
   int64_t n_, m_;

@@ -7,6 +7,7 @@
 //   pair_squares(x, x, b, r2);                        // r2 [32, 128]
 //   radial_profile(Profile::kMatern52, 0, r2, 32 * 128, value, slope, nullptr);
 //   pair_square_moments(x, x, b, weights, sums);      // sums[k] += sum_ij w_ij (x_ik - x_jk)^2
+//   pair_difference_moments(x, x, b, weights, s, d);  // s[i,k] += sum_j w_ij (x_ik - x_jk)
 //
 // Points come coordinate by coordinate, already divided by their length scales. Differences are
 // formed one by one, never as |x|^2 + |y|^2 - 2 x.y: duplicates have distance 0, and points far
@@ -58,6 +59,12 @@ void pair_square_moments_reference(const Points& a, const Points& b, const PairB
                                    const double* weights, double* sums);
 void pair_square_moments(const Points& a, const Points& b, const PairBlock& block,
                          const double* weights, double* sums);
+
+// sums[i * stride + k] += sum_j weights_ij (a_ik - b_jk), i a row of the block, k < dims.
+void pair_difference_moments_reference(const Points& a, const Points& b, const PairBlock& block,
+                                       const double* weights, double* sums, int64_t stride);
+void pair_difference_moments(const Points& a, const Points& b, const PairBlock& block,
+                             const double* weights, double* sums, int64_t stride);
 
 // out = x * y, entry by entry; out may be x or y.
 void pair_product(const double* x, const double* y, int64_t count, double* out);

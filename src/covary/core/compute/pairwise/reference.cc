@@ -74,4 +74,18 @@ void pair_square_moments_reference(const Points& a, const Points& b, const PairB
   }
 }
 
+void pair_difference_moments_reference(const Points& a, const Points& b, const PairBlock& block,
+                                       const double* weights, double* sums, int64_t stride) {
+  for (int64_t i = 0; i < block.rows; ++i) {
+    for (int64_t k = 0; k < a.dims; ++k) {
+      double s = 0;
+      for (int64_t j = 0; j < block.columns; ++j) {
+        s += weights[i * block.columns + j] *
+             (a.values[k * a.stride + block.row + i] - b.values[k * b.stride + block.column + j]);
+      }
+      sums[i * stride + k] += s;
+    }
+  }
+}
+
 }  // namespace covary::compute

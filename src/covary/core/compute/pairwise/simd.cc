@@ -158,6 +158,36 @@ void moments(const Points& a, const Points& b, const PairBlock& t, const double*
   for (; k < a.dims; ++k) moments_of_dims<1>(a, b, t, k, weights, sums);
 }
 
+// Row by row: the weights of a row are read once for up to four coordinates.
+template <int kDims>
+HWY_INLINE void differences_of_dims(const Points& a, const Points& b, const PairBlock& t,
+                                    int64_t k0, const double* weights, double* sums,
+                                    int64_t stride) {
+  for (int64_t i = 0; i < t.rows; ++i) {
+    Vec x[kDims], sum[kDims];
+    for (int k = 0; k < kDims; ++k) {
+      x[k] = hn::Set(kDoubles, a.values[(k0 + k) * a.stride + t.row + i]);
+      sum[k] = hn::Zero(kDoubles);
+    }
+    for (int64_t j = 0; j < t.columns; j += lanes()) {
+      const int64_t left = t.columns - j;
+      const Vec w = load(weights + i * t.columns + j, left);
+      for (int k = 0; k < kDims; ++k) {
+        const Vec y = load(b.values + (k0 + k) * b.stride + t.column + j, left);
+        sum[k] = hn::MulAdd(w, hn::Sub(x[k], y), sum[k]);
+      }
+    }
+    for (int k = 0; k < kDims; ++k) sums[i * stride + k0 + k] += sum_of(sum[k]);
+  }
+}
+
+void differences(const Points& a, const Points& b, const PairBlock& t, const double* weights,
+                 double* sums, int64_t stride) {
+  int64_t k = 0;
+  for (; k + 4 <= a.dims; k += 4) differences_of_dims<4>(a, b, t, k, weights, sums, stride);
+  for (; k < a.dims; ++k) differences_of_dims<1>(a, b, t, k, weights, sums, stride);
+}
+
 void product(const double* x, const double* y, int64_t count, double* out) {
   for (int64_t i = 0; i < count; i += lanes()) {
     store(hn::Mul(load(x + i, count - i), load(y + i, count - i)), out + i, count - i);
@@ -189,6 +219,7 @@ namespace covary::compute {
 HWY_EXPORT(squares);
 HWY_EXPORT(profile);
 HWY_EXPORT(moments);
+HWY_EXPORT(differences);
 HWY_EXPORT(product);
 HWY_EXPORT(dot);
 
@@ -207,6 +238,11 @@ void radial_profile(Profile kind, double shape, const double* q, int64_t count, 
 void pair_square_moments(const Points& a, const Points& b, const PairBlock& block,
                          const double* weights, double* sums) {
   HWY_DYNAMIC_DISPATCH(moments)(a, b, block, weights, sums);
+}
+
+void pair_difference_moments(const Points& a, const Points& b, const PairBlock& block,
+                             const double* weights, double* sums, int64_t stride) {
+  HWY_DYNAMIC_DISPATCH(differences)(a, b, block, weights, sums, stride);
 }
 
 void pair_product(const double* x, const double* y, int64_t count, double* out) {

@@ -84,6 +84,11 @@ TEST(PairwiseSimd, SquaresAndMomentsAgreeWithTheReferenceAtRaggedSizes) {
         pair_square_moments_reference(a, b, t, w.data(), r.data());
         pair_square_moments(a, b, t, w.data(), s.data());
         for (size_t k = 0; k < s.size(); ++k) ASSERT_NEAR(s[k], r[k], 1e-11);
+        const size_t wide = static_cast<size_t>(d + 2);
+        Vector near(static_cast<size_t>(t.rows) * wide, 0.5), far = near;
+        pair_difference_moments_reference(a, b, t, w.data(), far.data(), d + 2);
+        pair_difference_moments(a, b, t, w.data(), near.data(), d + 2);
+        for (size_t k = 0; k < near.size(); ++k) ASSERT_NEAR(near[k], far[k], 1e-12);
         Vector p(size);
         pair_product(w.data(), exact.data(), t.size(), p.data());
         double sum = 0;
