@@ -1,17 +1,24 @@
 #!/usr/bin/env python3
-"""Gaussian mixtures and k-means: scikit-learn and blocked NumPy beside Covary, on the same arrays.
+"""Gaussian mixtures and k-means: scikit-learn, blocked NumPy, faiss and mlpack beside Covary, in one run.
 
-    python3 -m venv /tmp/peers && /tmp/peers/bin/pip install scikit-learn
+    python3 -m venv /tmp/peers && /tmp/peers/bin/pip install scikit-learn faiss-cpu mlpack
+    ninja -C build covary_mixture_bench covary_linalg_bench
+    /tmp/peers/bin/python bench/peers/mixture.py --bench build [--only em-16] [--runs 5]
     /tmp/peers/bin/python bench/peers/mixture.py --references       the literals in the tests
-    /tmp/peers/bin/python bench/peers/mixture.py [--n 200000] [--threads 2]     times of the peers
-    build/covary_mixture_bench --benchmark_filter=em_steps          times of Covary, same shapes
 
-The packages are needed here alone; nothing in the repository depends on them. CPU is the process's,
-wall is the clock's, both in seconds for ten steps; the median of the runs.
+Ten EM steps or Lloyd sweeps from the same kind of start on the same law of data, one thread unless
+told; a line a program with the median of the runs: CPU seconds of the process, wall, and how many times Covary's (CPU;
+wall with more threads than one). A peer that is not installed is left out, and said so. --json prints one object a line: what
+`covary study core-mixture` reads. The packages are needed here alone; nothing in the repository depends
+on them.
 """
 import argparse
+import json
 import os
+import resource
 import statistics
+import subprocess
+import sys
 import time
 
 
@@ -99,50 +106,162 @@ def timed(f, runs):
         f()
         wall.append(time.perf_counter() - w)
         cpu.append(time.process_time() - c)
-    return statistics.median(wall), statistics.median(cpu)
+    return statistics.median(cpu), statistics.median(wall)
 
 
-def times(n, runs):
+def ours(folder, bench, pattern, runs):
+    out = subprocess.run([os.path.join(folder, bench), f"--benchmark_filter=^{pattern}", f"--benchmark_repetitions={runs}",
+                          "--benchmark_min_time=0.01", "--benchmark_format=json"],
+                         check=True, capture_output=True, text=True)
+    all_runs = [b for b in json.loads(out.stdout)["benchmarks"] if b.get("run_type") == "iteration"]
+    return (statistics.median(b["cpu_s"] for b in all_runs), statistics.median(b["real_time"] / 1e3 for b in all_runs))
+
+
+def clumps(n, d, k):
+    import numpy as np
+    rng = np.random.default_rng(0)
+    places = rng.normal(size=(k, d))
+    return places[np.arange(n) % k] + rng.normal(size=(n, d)), places
+
+
+def with_sklearn(n, d, k, covariance):
     import warnings
 
     import numpy as np
-    from sklearn.cluster import KMeans
     from sklearn.mixture import GaussianMixture
     warnings.simplefilter("ignore")
-    rng = np.random.default_rng(0)
-    d = k = 16
-    places = rng.normal(size=(k, d))
-    x = places[np.arange(n) % k] + rng.normal(size=(n, d))
-    print(f"n = {n}, d = {d}, k = {k}, 10 steps")
-    for covariance in ("full", "diag", "tied"):
-        p = {"full": np.stack([np.eye(d)] * k), "diag": np.ones((k, d)), "tied": np.eye(d)}
-        m = GaussianMixture(k, covariance_type=covariance, tol=0, max_iter=10, means_init=places,
-                            weights_init=np.full(k, 1 / k), precisions_init=p[covariance])
-        print("  scikit-learn %-5s  wall %.3f  cpu %.3f" % (covariance, *timed(lambda: m.fit(x), runs)))
+    x, places = clumps(n, d, k)
+    one = {"full": np.stack([np.eye(d)] * k), "diag": np.ones((k, d)), "tied": np.eye(d), "spherical": np.ones(k)}
+    m = GaussianMixture(k, covariance_type=covariance, tol=0, max_iter=10, means_init=places,
+                        weights_init=np.full(k, 1 / k), precisions_init=one[covariance])
+    return lambda: m.fit(x)
 
-    def blocked():
+
+def with_numpy(n, d, k, covariance):
+    import numpy as np
+    if covariance != "full":
+        return None
+    x, places = clumps(n, d, k)
+
+    def work():
         s = (np.full(k, 1 / k), places, np.stack([np.eye(d)] * k))
         for _ in range(10):
             s = blocked_step(x, *s)
-    print("  NumPy blocked full  wall %.3f  cpu %.3f" % timed(blocked, runs))
-    f = rng.normal(size=(n, d)).astype(np.float32)
-    km = KMeans(256, init=f[:256], n_init=1, max_iter=10, tol=0)
-    print("  scikit-learn k-means k = 256, float  wall %.3f  cpu %.3f" % timed(lambda: km.fit(f), runs))
+    return work
+
+
+def with_mlpack_em(n, d, k, covariance):
+    import mlpack
+    if covariance not in ("full", "diag"):
+        return None
+    x, _ = clumps(n, d, k)
+    # Its start is k-means, in the time; ten steps then as everywhere.
+    return lambda: mlpack.gmm_train(input_=x, gaussians=k, max_iterations=10, tolerance=1e-300, kmeans_max_iterations=1,
+                                    diagonal_covariance=covariance == "diag", no_force_positive=True)
+
+
+def kmeans_rows(spread):
+    import numpy as np
+    rng = np.random.default_rng(0)
+    n, d, k = 1000000, 16, 256
+    places = spread * rng.normal(size=(k, d))
+    return (places[np.arange(n) % k] + rng.normal(size=(n, d))).astype(np.float32)
+
+
+def with_faiss(spread):
+    import faiss
+    faiss.omp_set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    x = kmeans_rows(spread)
+
+    def work():
+        km = faiss.Kmeans(x.shape[1], 256, niter=10, max_points_per_centroid=1 << 30)
+        km.early_stop_threshold = 0.0
+        km.train(x, init_centroids=x[:256].copy())
+    return work
+
+
+def with_sklearn_kmeans(spread):
+    from sklearn.cluster import KMeans
+    x = kmeans_rows(spread)
+    km = KMeans(256, init=x[:256].copy(), n_init=1, max_iter=10, tol=0)
+    return lambda: km.fit(x)
+
+
+def with_mlpack_kmeans(spread):
+    import mlpack
+    x = kmeans_rows(spread).astype("f8")
+    return lambda: mlpack.kmeans(input_=x, clusters=256, initial_centroids=x[:256].copy(), max_iterations=10,
+                                 algorithm="naive", allow_empty_clusters=True)
+
+
+def cases(threads=1):
+    """name: (peers, program, benchmark)."""
+    all_cases = {}
+    em_peers = {"scikit-learn": with_sklearn, "NumPy blocked": with_numpy, "mlpack": with_mlpack_em}
+    for tag, n, d, k in (("16", 200000, 16, 16), ("32", 100000, 32, 16), ("8", 10000, 8, 4)):
+        for covariance, name in (("full", "full"), ("diag", "diagonal"), ("tied", "tied"), ("spherical", "spherical")):
+            all_cases[f"em-{tag}-{covariance}"] = (
+                {p: (lambda f=f, n=n, d=d, k=k, c=covariance: f(n, d, k, c)) for p, f in em_peers.items()},
+                "covary_mixture_bench", f"em_steps_{name}/n:{n}/d:{d}/k:{k}/threads:{threads}/")
+    k_peers = {"faiss": with_faiss, "scikit-learn": with_sklearn_kmeans, "mlpack naive": with_mlpack_kmeans}
+    for spread in (0, 1, 3):
+        for bounds in ("plain", "bounds"):
+            all_cases[f"kmeans-{spread}-{bounds}"] = (
+                {p: (lambda f=f, s=spread: f(s)) for p, f in k_peers.items()}, "covary_linalg_bench",
+                f"lloyd_{bounds}/n:1000000/threads:{threads}/spread:{spread}/")
+    return all_cases
+
+
+def one_case(name, a):
+    peers, program, pattern = cases(a.threads)[name]
+    base = None
+    if a.bench:
+        base = ours(a.bench, program, pattern, a.runs)
+        report(a, name, "covary", base, None, 0)
+    for peer, make in peers.items():
+        if a.peers and peer not in a.peers:
+            continue
+        try:
+            work = make()
+        except ImportError as e:
+            print(f"{name}: {peer} is not installed ({e})", file=sys.stderr)
+            continue
+        if work is None:
+            continue
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        got = timed(work, a.runs)
+        extra = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+        report(a, name, peer, got, base, extra)
+
+
+def report(a, name, who, got, base, extra):
+    if a.json:
+        print(json.dumps({"case": name, "who": who, "cpu": got[0], "wall": got[1], "extra_bytes": extra}), flush=True)
+        return
+    at = 1 if a.threads > 1 else 0
+    ratio = f"  {got[at] / base[at]:6.1f}x" if base else ""
+    print(f"{name:18} {who:14} cpu {got[0]:8.4f} s  wall {got[1]:8.4f} s{ratio}", flush=True)
 
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--references", action="store_true", help="print the literals of the tests")
-    p.add_argument("--n", type=int, default=200000, help="rows")
-    p.add_argument("--runs", type=int, default=3, help="runs; the median is printed")
-    p.add_argument("--threads", type=int, default=2, help="threads of the peers")
+    p.add_argument("--bench", help="folder of Covary's benchmarks; without it the peers alone")
+    p.add_argument("--only", help="cases whose name begins so")
+    p.add_argument("--peers", nargs="+", help="these peers alone")
+    p.add_argument("--runs", type=int, default=5, help="runs; the median is printed")
+    p.add_argument("--threads", type=int, default=1, help="threads of all; with more than one, judge by wall")
+    p.add_argument("--json", action="store_true", help="one object a line")
     a = p.parse_args()
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = str(a.threads)
     if a.references:
-        references()
-    else:
-        times(a.n, a.runs)
+        return references()
+    for name in cases():
+        if a.only and not name.startswith(a.only):
+            continue
+        one_case(name, a)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -24,6 +24,9 @@ namespace {
 
 constexpr int64_t kTile = kGaussianTile;
 constexpr int64_t kQueue = 128;  // points that a component gathers before their scatter is summed
+// Columns of a tile and of a queue lie so far apart: powers of two would share few sets of the cache.
+constexpr int64_t kColumn = kTile + 8;
+constexpr int64_t kQueueColumn = kQueue + 8;
 constexpr int64_t kWidest = 64;  // bytes of the widest vector
 constexpr double kNone = -std::numeric_limits<double>::infinity();
 
@@ -107,38 +110,38 @@ struct Work {
     const int64_t slots = !statistics || !matrices ? 0 : p.m.type == CovarianceType::kTied ? 1 : k;
     const int64_t pairs = d4 / 4 * (d4 / 4 + 1) / 2;
     lane_sums = slots * pairs * 16 * (kWidest / 8);
-    const int64_t total = d4 * kTile                                              // x
-                          + d4 * kTile                                            // whitened
-                          + d4 * kTile                                            // group
-                          + k * kTile                                             // joint
-                          + 4 * kTile                                             // vectors
-                          + (statistics && matrices ? k * (d4 + 1) * kQueue : 0)  // queue
-                          + 4 * kQueue                                            // scaled
+    const int64_t total = d4 * kColumn                                                  // x
+                          + d4 * kColumn                                                // whitened
+                          + d4 * kColumn                                                // group
+                          + k * kColumn                                                 // joint
+                          + 4 * kColumn                                                 // vectors
+                          + (statistics && matrices ? k * (d4 + 1) * kQueueColumn : 0)  // queue
+                          + 4 * kQueueColumn                                            // scaled
                           + lane_sums;
     memory = hwy::AllocateAligned<double>(static_cast<size_t>(total));
     std::fill_n(memory.get(), total, 0.0);
     x = memory.get();
-    whitened = x + d4 * kTile;
-    group = whitened + d4 * kTile;
-    joint = group + d4 * kTile;
-    log_density = joint + k * kTile;
-    entropy = log_density + kTile;
-    inverse = entropy + kTile;
-    weight = inverse + kTile;
-    queue = weight + kTile;
-    scaled = queue + (statistics && matrices ? k * (d4 + 1) * kQueue : 0);
-    sums = scaled + 4 * kQueue;
+    whitened = x + d4 * kColumn;
+    group = whitened + d4 * kColumn;
+    joint = group + d4 * kColumn;
+    log_density = joint + k * kColumn;
+    entropy = log_density + kColumn;
+    inverse = entropy + kColumn;
+    weight = inverse + kColumn;
+    queue = weight + kColumn;
+    scaled = queue + (statistics && matrices ? k * (d4 + 1) * kQueueColumn : 0);
+    sums = scaled + 4 * kQueueColumn;
     waiting.assign(static_cast<size_t>(k), 0);
   }
 
   int64_t lane_sums;
   hwy::AlignedFreeUniquePtr<double[]> memory;
-  double *x, *whitened;                              // [d4,kTile]
+  double *x, *whitened;                              // [d4,kColumn]
   double* group;                                     // [d4, a group of points]
-  double* joint;                                     // [k,kTile], then responsibilities
+  double* joint;                                     // [k,kColumn], then responsibilities
   double *log_density, *entropy, *inverse, *weight;  // [kTile]
-  double* queue;   // [k,d4+1,kQueue] centred points, and their weighted responsibilities
-  double* scaled;  // [4,kQueue]
+  double* queue;   // [k,d4+1,kQueueColumn] centred points, and their weighted responsibilities
+  double* scaled;  // [4,kQueueColumn]
   double* sums;    // lanes of the scatter, [slot][pair of blocks][16][lanes]
   std::vector<int64_t> waiting;  // [k] points in the queue
 };
@@ -168,11 +171,11 @@ HWY_INLINE int64_t lanes() { return static_cast<int64_t>(hn::Lanes(kD)); }
 void transpose(const double* x, int64_t count, int64_t d, double* out) {
   for (int64_t i = 0; i < kTile; ++i) {
     const double* row = x + (i < count ? i : 0) * d;
-    for (int64_t j = 0; j < d; ++j) out[j * kTile + i] = row[j];
+    for (int64_t j = 0; j < d; ++j) out[j * kColumn + i] = row[j];
   }
 }
 
-// |W c|^2 of kGroup vectors of points, c [d4][stride]; whitened to out [d4][kTile] unless null.
+// |W c|^2 of kGroup vectors of points, c [d4][stride]; whitened to out [d4][kColumn] unless null.
 HWY_INLINE void whiten_group(const double* HWY_RESTRICT triangle, int64_t d4,
                              const double* HWY_RESTRICT c, int64_t stride, V* squares,
                              double* out) {
@@ -193,13 +196,13 @@ HWY_INLINE void whiten_group(const double* HWY_RESTRICT triangle, int64_t d4,
     for (int64_t r = 0; r < 4; ++r) {
       for (int64_t g = 0; g < kGroup; ++g) {
         squares[g] = hn::MulAdd(acc[r][g], acc[r][g], squares[g]);
-        if (out) hn::Store(acc[r][g], kD, out + (row + r) * kTile + g * lanes());
+        if (out) hn::Store(acc[r][g], kD, out + (row + r) * kColumn + g * lanes());
       }
     }
   }
 }
 
-// joint [k,kTile] of a tile whose columns are in w.x.
+// joint [k,kColumn] of a tile whose columns are in w.x.
 void joint_of_tile(const Packed& p, Work& w) {
   const int64_t k = p.m.k, d4 = p.d4, d = p.m.d, stride = kGroup * lanes();
   const V minus_half = hn::Set(kD, -0.5);
@@ -207,7 +210,7 @@ void joint_of_tile(const Packed& p, Work& w) {
     for (int64_t j = 0; j < d4; ++j) {
       const V m = hn::Set(kD, mean[j]);
       for (int64_t g = 0; g < kGroup; ++g) {
-        const V x = hn::Load(kD, w.x + j * kTile + i + g * lanes());
+        const V x = hn::Load(kD, w.x + j * kColumn + i + g * lanes());
         hn::Store(hn::Sub(x, m), kD, w.group + j * stride + g * lanes());
       }
     }
@@ -232,7 +235,7 @@ void joint_of_tile(const Packed& p, Work& w) {
         for (int64_t j = 0; j < d; ++j) {
           const V s = hn::Set(kD, scale[j]), m = hn::Set(kD, mean[j]);
           for (int64_t g = 0; g < kGroup; ++g) {
-            const int64_t at = j * kTile + i + g * lanes();
+            const int64_t at = j * kColumn + i + g * lanes();
             const V z = p.m.type == CovarianceType::kTied
                             ? hn::Sub(hn::Load(kD, w.whitened + at), s)
                             : hn::Mul(hn::Sub(hn::Load(kD, w.x + at), m), s);
@@ -242,7 +245,7 @@ void joint_of_tile(const Packed& p, Work& w) {
       }
       for (int64_t g = 0; g < kGroup; ++g) {
         hn::Store(hn::MulAdd(minus_half, squares[g], constant), kD,
-                  w.joint + c * kTile + i + g * lanes());
+                  w.joint + c * kColumn + i + g * lanes());
       }
     }
   }
@@ -257,17 +260,17 @@ void soften_tile(const Packed& p, Work& w, bool statistics) {
   const V floor = hn::Set(kD, -1000.0);
   for (int64_t i = 0; i < kTile; i += lanes()) {
     V top = none;
-    for (int64_t c = 0; c < k; ++c) top = hn::Max(top, hn::Load(kD, w.joint + c * kTile + i));
+    for (int64_t c = 0; c < k; ++c) top = hn::Max(top, hn::Load(kD, w.joint + c * kColumn + i));
     const auto dead = hn::Eq(top, none);
     const V shift = hn::IfThenElse(dead, zero, top);
     V sum = zero, weighted = zero;
     for (int64_t c = 0; c < k; ++c) {
-      const V t = hn::Max(hn::Sub(hn::Load(kD, w.joint + c * kTile + i), shift), floor);
+      const V t = hn::Max(hn::Sub(hn::Load(kD, w.joint + c * kColumn + i), shift), floor);
       const V e = hn::Exp(kD, t);
       sum = hn::Add(sum, e);
       if (!statistics) continue;
       weighted = hn::MulAdd(e, t, weighted);
-      hn::Store(e, kD, w.joint + c * kTile + i);
+      hn::Store(e, kD, w.joint + c * kColumn + i);
     }
     const V safe = hn::IfThenElse(dead, one, sum);
     const V log_sum = hn::Log(kD, safe);
@@ -276,7 +279,7 @@ void soften_tile(const Packed& p, Work& w, bool statistics) {
     const V inverse = hn::IfThenZeroElse(dead, hn::Div(one, safe));
     hn::Store(hn::NegMulAdd(weighted, inverse, log_sum), kD, w.entropy + i);
     for (int64_t c = 0; c < k; ++c) {
-      double* r = w.joint + c * kTile + i;
+      double* r = w.joint + c * kColumn + i;
       hn::Store(hn::Mul(hn::Load(kD, r), inverse), kD, r);
     }
   }
@@ -287,11 +290,11 @@ void flush_queue(const Packed& p, Work& w, int64_t c, MixtureSums& sums) {
   const int64_t count = w.waiting[static_cast<size_t>(c)], d4 = p.d4, d = p.m.d;
   if (count == 0) return;
   w.waiting[static_cast<size_t>(c)] = 0;
-  double* q = w.queue + c * (d4 + 1) * kQueue;
-  const double* r = q + d4 * kQueue;
+  double* q = w.queue + c * (d4 + 1) * kQueueColumn;
+  const double* r = q + d4 * kQueueColumn;
   const int64_t n = round_up(count, lanes());
   for (int64_t j = 0; j <= d4; ++j) {
-    for (int64_t i = count; i < n; ++i) q[j * kQueue + i] = 0;
+    for (int64_t i = count; i < n; ++i) q[j * kQueueColumn + i] = 0;
   }
   V mass = hn::Zero(kD);
   for (int64_t i = 0; i < n; i += lanes()) mass = hn::Add(mass, hn::Load(kD, r + i));
@@ -303,8 +306,8 @@ void flush_queue(const Packed& p, Work& w, int64_t c, MixtureSums& sums) {
     for (int64_t a = row; a < row + 4; ++a) {
       V shift = hn::Zero(kD);
       for (int64_t i = 0; i < n; i += lanes()) {
-        const V y = hn::Mul(hn::Load(kD, r + i), hn::Load(kD, q + a * kQueue + i));
-        hn::Store(y, kD, w.scaled + (a - row) * kQueue + i);
+        const V y = hn::Mul(hn::Load(kD, r + i), hn::Load(kD, q + a * kQueueColumn + i));
+        hn::Store(y, kD, w.scaled + (a - row) * kQueueColumn + i);
         shift = hn::Add(shift, y);
       }
       if (a < d) {
@@ -312,9 +315,9 @@ void flush_queue(const Packed& p, Work& w, int64_t c, MixtureSums& sums) {
       }
     }
     for (int64_t column = 0; column <= row; column += 4) {
-      const double* HWY_RESTRICT x = q + column * kQueue;
+      const double* HWY_RESTRICT x = q + column * kQueueColumn;
       for (int64_t part = 0; part < 4; part += kRows) {
-        const double* HWY_RESTRICT y = w.scaled + part * kQueue;
+        const double* HWY_RESTRICT y = w.scaled + part * kQueueColumn;
         double* out = lane_sums + part * 4 * lanes();
         V acc[kRows][4];
         for (int64_t a = 0; a < kRows; ++a) {
@@ -322,8 +325,8 @@ void flush_queue(const Packed& p, Work& w, int64_t c, MixtureSums& sums) {
         }
         for (int64_t i = 0; i < n; i += lanes()) {
           V left[kRows], right[4];
-          for (int64_t a = 0; a < kRows; ++a) left[a] = hn::Load(kD, y + a * kQueue + i);
-          for (int64_t b = 0; b < 4; ++b) right[b] = hn::Load(kD, x + b * kQueue + i);
+          for (int64_t a = 0; a < kRows; ++a) left[a] = hn::Load(kD, y + a * kQueueColumn + i);
+          for (int64_t b = 0; b < 4; ++b) right[b] = hn::Load(kD, x + b * kQueueColumn + i);
           for (int64_t a = 0; a < kRows; ++a) {
             for (int64_t b = 0; b < 4; ++b) acc[a][b] = hn::MulAdd(left[a], right[b], acc[a][b]);
           }
@@ -364,10 +367,10 @@ void enqueue_tile(const Packed& p, Work& w, MixtureSums& sums) {
   const V negligible = hn::Set(kD, kNegligible);
   for (int64_t c = 0; c < p.m.k; ++c) {
     int64_t& waiting = w.waiting[static_cast<size_t>(c)];
-    double* q = w.queue + c * (d4 + 1) * kQueue;
+    double* q = w.queue + c * (d4 + 1) * kQueueColumn;
     const double* mean = p.means.data() + c * d4;
     for (int64_t i = 0; i < kTile; i += lanes()) {
-      const V r = hn::Load(kD, w.joint + c * kTile + i);
+      const V r = hn::Load(kD, w.joint + c * kColumn + i);
       const V u = hn::Load(kD, w.weight + i);
       const auto taken = hn::And(hn::Ge(r, negligible), hn::Gt(u, hn::Zero(kD)));
       const int64_t count = static_cast<int64_t>(hn::CountTrue(kD, taken));
@@ -376,16 +379,16 @@ void enqueue_tile(const Packed& p, Work& w, MixtureSums& sums) {
       double* out = q + waiting;
       if (count == lanes()) {
         for (int64_t j = 0; j < d4; ++j) {
-          const V x = hn::Load(kD, w.x + j * kTile + i);
-          hn::StoreU(hn::Sub(x, hn::Set(kD, mean[j])), kD, out + j * kQueue);
+          const V x = hn::Load(kD, w.x + j * kColumn + i);
+          hn::StoreU(hn::Sub(x, hn::Set(kD, mean[j])), kD, out + j * kQueueColumn);
         }
-        hn::StoreU(hn::Mul(r, u), kD, out + d4 * kQueue);
+        hn::StoreU(hn::Mul(r, u), kD, out + d4 * kQueueColumn);
       } else {
         for (int64_t j = 0; j < d4; ++j) {
-          const V x = hn::Sub(hn::Load(kD, w.x + j * kTile + i), hn::Set(kD, mean[j]));
-          hn::StoreU(hn::Compress(x, taken), kD, out + j * kQueue);
+          const V x = hn::Sub(hn::Load(kD, w.x + j * kColumn + i), hn::Set(kD, mean[j]));
+          hn::StoreU(hn::Compress(x, taken), kD, out + j * kQueueColumn);
         }
-        hn::StoreU(hn::Compress(hn::Mul(r, u), taken), kD, out + d4 * kQueue);
+        hn::StoreU(hn::Compress(hn::Mul(r, u), taken), kD, out + d4 * kQueueColumn);
       }
       waiting += count;
     }
@@ -397,7 +400,7 @@ void add_diagonal_tile(const Packed& p, Work& w, MixtureSums& sums) {
   const int64_t d = p.m.d;
   const V negligible = hn::Set(kD, kNegligible);
   for (int64_t c = 0; c < p.m.k; ++c) {
-    double* r = w.joint + c * kTile;
+    double* r = w.joint + c * kColumn;
     V mass = hn::Zero(kD);
     for (int64_t i = 0; i < kTile; i += lanes()) {
       const V v = hn::Load(kD, r + i);
@@ -413,7 +416,7 @@ void add_diagonal_tile(const Packed& p, Work& w, MixtureSums& sums) {
       V shift[2] = {hn::Zero(kD), hn::Zero(kD)}, square[2] = {hn::Zero(kD), hn::Zero(kD)};
       for (int64_t i = 0; i < kTile; i += 2 * lanes()) {
         for (int64_t g = 0; g < 2; ++g) {
-          const V x = hn::Sub(hn::Load(kD, w.x + j * kTile + i + g * lanes()), mean);
+          const V x = hn::Sub(hn::Load(kD, w.x + j * kColumn + i + g * lanes()), mean);
           const V y = hn::Mul(hn::Load(kD, r + i + g * lanes()), x);
           shift[g] = hn::Add(shift[g], y);
           square[g] = hn::MulAdd(y, x, square[g]);
@@ -471,9 +474,9 @@ void score_tile(const Packed& p, const double* x, int64_t n, Work& w, const Mixt
   for (int64_t i = 0; i < n && (out.joint || out.labels); ++i) {
     int64_t best = 0;
     for (int64_t c = 0; c < k; ++c) {
-      const double j = w.joint[c * kTile + i];
+      const double j = w.joint[c * kColumn + i];
       if (out.joint) out.joint[i * k + c] = j;
-      if (j > w.joint[best * kTile + i]) best = c;
+      if (j > w.joint[best * kColumn + i]) best = c;
     }
     if (out.labels) out.labels[i] = best;
   }
@@ -482,7 +485,7 @@ void score_tile(const Packed& p, const double* x, int64_t n, Work& w, const Mixt
   if (out.log_density) std::copy_n(w.log_density, n, out.log_density);
   if (!out.responsibilities) return;
   for (int64_t i = 0; i < n; ++i) {
-    for (int64_t c = 0; c < k; ++c) out.responsibilities[i * k + c] = w.joint[c * kTile + i];
+    for (int64_t c = 0; c < k; ++c) out.responsibilities[i * k + c] = w.joint[c * kColumn + i];
   }
 }
 
