@@ -9,6 +9,7 @@
 #include "covary/cli/info_options.h"
 #include "covary/cli/mixture_options.h"
 #include "covary/cli/render_options.h"
+#include "covary/cli/special_options.h"
 #include "covary/core/eval/study_options.h"
 #include "covary/splat/fit/train_options.h"
 
@@ -193,6 +194,24 @@ Verb gp_verb() {
   return v;
 }
 
+Verb special_verb() {
+  const std::string shape = "[ORDERS] [X] [-o FILE]";
+  Verb v = family(
+      "special", "special functions on numbers and arrays", "ACTION [ORDERS] [X]",
+      {action("log-i", "log of the modified Bessel function I_v(x), of any size", shape,
+              "covary special log-i --order 1023 --x 1000", 0, bind<LogBesselOptions>),
+       action("log-k", "log of the modified Bessel function K_v(x), of any size", shape,
+              "covary special log-k v.npy x.npy --scaled -o out.npy", 0, bind<LogBesselOptions>),
+       action("ratio", "I_(v+1)(x)/I_v(x), or of K, to full precision", shape,
+              "covary special ratio --order 63 --x 50", 0, bind<BesselRatioOptions>)});
+  v.group = "studies and tools";
+  for (Verb& a : v.actions) {
+    a.group = v.group;
+    a.max_inputs = 2;
+  }
+  return v;
+}
+
 std::string joined_inputs(const Verb& verb) {
   return verb.shape.substr(0, std::min(verb.shape.find(" -o"), verb.shape.find(" [-o")));
 }
@@ -258,6 +277,7 @@ const std::vector<Verb>& verbs() {
        1,
        bind<InfoOptions>,
        {}},
+      special_verb(),
   };
   return table;
 }
@@ -346,9 +366,9 @@ std::string verb_synonym(std::string_view word) {
 
 const std::vector<std::string>& planned_verbs() {
   static const std::vector<std::string> names = {
-      "capture", "view",     "edit",     "animate",  "compress", "stream",  "surface",
-      "segment", "simulate", "generate", "optimize", "pde",      "bridge",  "flow",
-      "filter",  "bayes",    "regress",  "classify", "network",  "convert", "special"};
+      "capture", "view",     "edit",     "animate",  "compress", "stream", "surface",
+      "segment", "simulate", "generate", "optimize", "pde",      "bridge", "flow",
+      "filter",  "bayes",    "regress",  "classify", "network",  "convert"};
   return names;
 }
 

@@ -22,6 +22,9 @@ struct Samples {
   at::Tensor y, weights;           // [n], or undefined
 };
 
+// A table as it is: CSV, ARFF, NPY, NPZ, or CSV on stdin.
+data::Table read_input(const std::string& input);
+
 // CSV, ARFF, NPY or NPZ. known: columns that a model was fitted to; they are taken by name where
 // the table has them all, else as many columns in their order.
 Samples read_samples(const std::string& input, const ColumnOptions& options,
