@@ -473,6 +473,29 @@ class Mixtures(Case):
         piped = self.done("mixture", "fit", "-", "--columns", "a,b", "-k", 2, input=self.table.read_text())
         self.assertIn("200 rows", piped.stdout)
 
+    def test_a_mixture_of_directions_from_fit_to_samples(self):
+        rng = random.Random(5)
+        rows = [(rng.gauss(3 * (i % 2), 0.4), rng.gauss(3 - 3 * (i % 2), 0.4), rng.gauss(0, 0.4), i % 2) for i in range(200)]
+        table, model, page = self.folder / "d.csv", self.folder / "d.json", self.folder / "d.html"
+        table.write_text("x,y,z,kind\n" + "".join(f"{a},{b},{c},{k}\n" for a, b, c, k in rows))
+        vmf = ["mixture", "fit", table, "--target", "kind", "--family", "vmf"]
+        self.refused(3, *vmf, says=["d.csv", "row 0", "length"])
+        fit = self.document(*vmf, "--normalise", "-k", "1:3", "-o", model, "--plot", page)
+        self.assertEqual((len(fit["components"]), fit["family"], fit["columns"]), (2, "vmf", ["x", "y", "z"]))
+        self.assertIn("hemispheres", page.read_text())
+        predicted = self.document("mixture", "predict", model, table, "--target", "kind", "--responsibilities")
+        self.assertEqual((predicted["counts"], predicted["adjusted_rand_index"]), ([100, 100], 1))
+        score = self.document("mixture", "score", model, table, "--target", "kind")
+        self.assertAlmostEqual(score["mean_log_density"], fit["fit"]["log_likelihood"] / 200, places=9)
+        for line in self.done("mixture", "sample", model, "-n", 5).stdout.splitlines()[1:]:
+            self.assertAlmostEqual(sum(float(v) ** 2 for v in line.split(",")), 1, places=12)
+        self.assertEqual(self.document("mixture", "inspect", model)["components"], fit["components"])
+        self.assertIn("*", self.done("mixture", "select", *vmf[2:], "--normalise", "-k", "1,2").stdout)
+        for more in (["--assignment", "hard"], ["--method", "kmeans"]):
+            self.assertEqual(len(self.document(*vmf, "--normalise", "-k", 2, *more)["components"]), 2)
+        self.refused(2, *vmf, "--covariance", "tied", says=["--covariance"])
+        self.refused(2, *vmf, "--floor", 0.1, says=["--floor"])
+
     def test_a_density_from_a_model_or_a_table(self):
         model, page = self.folder / "d.cov", self.folder / "d.html"
         self.done("density", "fit", self.table, "--columns", "a,b", "--bandwidth", "silverman", "-o", model, "--plot", page)

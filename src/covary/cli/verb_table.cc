@@ -139,7 +139,8 @@ Verb action(const std::string& name, const std::string& summary, const std::stri
 
 Verb mixture_verb() {
   return family(
-      "mixture", "Gaussian mixtures: clusters, densities, their number", "ACTION TABLE|MODEL",
+      "mixture", "mixtures of Gaussians or directions: clusters, densities, their number",
+      "ACTION TABLE|MODEL",
       {action("fit", "a mixture from a table", "TABLE [-o MODEL]",
               "covary mixture fit table.csv -k 1:8 -o m.json", 1, bind<MixtureFitOptions>, true),
        action("predict", "the component of each row", "MODEL TABLE [-o LABELS]",

@@ -206,7 +206,9 @@ void VonMisesFisherMixture::run(const at::Tensor& x, const at::Tensor& w, int64_
   const at::Tensor log_share = joint - log_density.unsqueeze(1);
   report_.entropy =
       -(w * (log_share.exp() * log_share).nan_to_num(0.0, 0.0, 0.0).sum(1)).sum().item<double>();
-  report_.parameters = static_cast<double>(k * x.size(1) + k - 1);
+  // Spherical k-means has one kappa and no weights.
+  report_.parameters = static_cast<double>(options_.assignment == "cosine" ? k * (x.size(1) - 1) + 1
+                                                                           : k * x.size(1) + k - 1);
   report_.criteria =
       criteria(report_.log_likelihood, report_.parameters, report_.weight, report_.entropy);
   for (size_t j = 0; j < parts_.size(); ++j) {

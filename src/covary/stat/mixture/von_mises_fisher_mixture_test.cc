@@ -45,9 +45,7 @@ void expect_monotone(const VonMisesFisherReport& fit) {
   const std::set<int64_t> restarted(fit.restarted.begin(), fit.restarted.end());
   for (size_t i = 1; i < fit.objective.size(); ++i) {
     if (restarted.count(static_cast<int64_t>(i))) continue;
-    EXPECT_GE(fit.objective[i],
-              fit.objective[i - 1] - 1e-12 * std::fabs(fit.objective[i]))
-        << i;
+    EXPECT_GE(fit.objective[i], fit.objective[i - 1] - 1e-12 * std::fabs(fit.objective[i])) << i;
   }
 }
 
