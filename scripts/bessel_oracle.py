@@ -4,6 +4,7 @@
     python3 -m venv oracle && oracle/bin/pip install mpmath gmpy2
     oracle/bin/python scripts/bessel_oracle.py                         the checked-in grid, 2,500 points, half a minute
     oracle/bin/python scripts/bessel_oracle.py --random 100000 -o big.csv   as many points of the same kinds, for a soak
+    python3 scripts/bessel_oracle.py --table       every fifth row of the grid for the study log-bessel; no mpmath needed
 
 Rows: v, x (hexadecimal doubles), log I, log K, log I - x, log K + x, I_(v+1)/I_v, K_(v+1)/K_v (25 digits), and the
 derivatives in v of log I and log K (20 digits). The derivatives in x follow from the ratios.
@@ -14,14 +15,18 @@ terms, whose remainder is then under 1e-30. Both are compared where they meet.
 import argparse
 import pathlib
 import random
+import sys
 
-from mpmath import asinh, besseli, besselk, exp, log, mp, mpf, nstr, pi, sqrt
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+HERE = ROOT / "src/covary/core/compute/bessel/bessel_oracle.csv"
+TABLE = ROOT / "studies/log-bessel/mpmath_table.inc"
+if "--table" not in sys.argv:
+    from mpmath import asinh, besseli, besselk, exp, log, mp, mpf, nstr, pi, sqrt
 
-from bessel_tables import debye_polynomials
+    from bessel_tables import debye_polynomials
 
-HERE = pathlib.Path(__file__).resolve().parent.parent / "src/covary/core/compute/bessel/bessel_oracle.csv"
-mp.dps = 60
-TERMS = [[mpf(c.numerator) / c.denominator for c in row] for row in debye_polynomials(26)]
+    mp.dps = 60
+    TERMS = [[mpf(c.numerator) / c.denominator for c in row] for row in debye_polynomials(26)]
 
 
 def debye(v, x):
@@ -102,12 +107,24 @@ def points(count, rng):
     return [kinds[n % len(kinds)]() for n in range(count)]
 
 
+def write_table():
+    lines = ["// v, x, log I, log K, by mpmath at 60 digits. Written by scripts/bessel_oracle.py --table."]
+    for line in HERE.read_text(encoding="utf-8").splitlines()[::5]:
+        v, x, i, k = line.split(",")[:4]
+        lines.append("{%s, %s, %s, %s}," % (v, x, *(n + ("L" if "." in n else ".0L") for n in (i, k))))
+    TABLE.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
 def main():
     parser = argparse.ArgumentParser()
+    parser.add_argument("--table", action="store_true")
     parser.add_argument("--random", type=int, default=2500)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("-o", type=pathlib.Path, default=HERE)
     args = parser.parse_args()
+    if args.table:
+        write_table()
+        return
     for v, x in [(3.7, 121), (121.5, 4), (90, 85)]:
         for a, b in zip(debye(mpf(v), mpf(x)), direct(mpf(v), mpf(x))):
             assert abs(a - b) < mpf(10) ** -30 * max(1, abs(a)), (v, x, a, b)

@@ -356,6 +356,67 @@ class Safety(Case):
             print(f"  killed after step {reached}: resumed, same bits", file=sys.stderr)
 
 
+class Special(Case):
+    def said(self, *args, **kwargs):
+        r = run("special", *args, **kwargs)
+        self.assertEqual(r.returncode, 0, r.stderr)
+        return r.stdout
+
+    def test_numbers(self):
+        self.assertEqual(float(self.said("log-i", "--order", 1023, "--x", 1000)), 507.83022839542616)
+        self.assertEqual(float(self.said("log-k", 1023, 10)), 4417.1773250313517)
+        self.assertAlmostEqual(float(self.said("ratio", "--order", 0.5, "--x", 5)), 0.800090803982019376, places=14)
+        self.assertEqual([self.said("log-i", 0, 0), self.said("log-i", 1, 0), self.said("log-k", 1, 0)], ["0\n", "-inf\n", "inf\n"])
+        self.assertEqual(self.said("log-k", "--order", -2.5, "--x", 3), self.said("log-k", 2.5, 3))
+        self.assertEqual(self.said("log-i", "--order", -3, "--x", 3), self.said("log-i", 3, 3))
+        scaled = float(self.said("log-i", 2, 3, "--scaled"))
+        self.assertAlmostEqual(scaled + 3, float(self.said("log-i", 2, 3)), places=14)
+
+    def test_lists_and_tables(self):
+        rows = self.said("log-k", "--order", "0:2", "--x", 1.5, "--derivatives").splitlines()
+        self.assertEqual((len(rows), rows[0]), (4, "order,x,log_k,d_order,d_x"))
+        # K_0' = -K_1
+        k0, k1 = (float(row.split(",")[2]) for row in rows[1:3])
+        self.assertAlmostEqual(float(rows[1].split(",")[4]), -math.exp(k1 - k0), places=14)
+        table = self.folder / "t.csv"
+        table.write_text("v,other,arg\n1,7,2\n3,7,-4\n")
+        r = run("special", "log-i", table, "--columns", "v,arg", "--json")
+        document = json.loads(r.stdout)
+        self.assertEqual((document["outside"], document["log_i"][1]), (1, "nan"))
+        self.assertIn("1 of 2", r.stderr)
+        self.assertEqual(len(self.said("ratio", "-", "--kind", "k", input="order,x\n1,2\n3,4\n").splitlines()), 3)
+
+    def test_arrays_broadcast(self):
+        v, x, out = (self.folder / name for name in ("v.npy", "x.npy", "out.npy"))
+        write_npy(v, [0.5, 2, 3], "(3, 1)")
+        write_npy(x, [1, 2, 4, 8], "(4,)")
+        self.said("log-k", v, x, "--scaled", "-o", out)
+        raw = out.read_bytes()
+        self.assertIn(b"(3, 4)", raw)
+        values = struct.unpack("<12d", raw[-96:])
+        self.assertEqual(values[6], float(self.said("log-k", 2, 4, "--scaled")))
+        self.said("log-k", v, x, "--derivatives", "second", "-o", out)
+        self.assertIn(b"(3, 4, 6)", out.read_bytes())
+        self.said("log-k", v, "--x", 2, "-o", self.folder / "out.csv")
+        self.assertEqual(len((self.folder / "out.csv").read_text().splitlines()), 4)
+
+    def test_what_is_wrong_is_named(self):
+        self.refused(2, "special", "log-i", "--order", -2.5, "--x", 3, says=["-2.5", "--order"])
+        self.refused(2, "special", "ratio", "--order", -1, "--x", 3, says=["-1"])
+        self.refused(2, "special", "log-i", "--order", 1, says=["--x"])
+        self.refused(2, "special", "log-i", "--order", "0:2", "--x", "1,2", says=["[3]", "[2]"])
+        self.refused(2, "special", "log-k", 1, 2, "--device", "cuda", says=["no CUDA"])
+        bad = self.folder / "bad.npy"
+        write_npy(bad, [1, -0.5], "(2,)")
+        self.refused(3, "special", "log-i", bad, "--x", 1, says=["bad.npy", "element 1"])
+
+
+def write_npy(path, values, shape):
+    head = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}"
+    head += " " * (117 - len(head)) + "\n"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", 118) + head.encode() + struct.pack(f"<{len(values)}d", *values))
+
+
 def two_clumps(path, rows=200):
     """A table with a header: two clumps, and which of them a row is of as a word."""
     rng = random.Random(3)
@@ -441,6 +502,29 @@ class Mixtures(Case):
         (self.folder / "data" / "two.npy").write_text("")
         self.refused(3, "mixture", "fit", "two", "-k", 1, env=here, says=["2 tables"])
         self.refused(3, "mixture", "fit", "three", "-k", 1, env=here, says=["three"])
+
+    def test_a_mixture_of_directions_from_fit_to_samples(self):
+        rng = random.Random(5)
+        rows = [(rng.gauss(3 * (i % 2), 0.4), rng.gauss(3 - 3 * (i % 2), 0.4), rng.gauss(0, 0.4), i % 2) for i in range(200)]
+        table, model, page = self.folder / "d.csv", self.folder / "d.json", self.folder / "d.html"
+        table.write_text("x,y,z,kind\n" + "".join(f"{a},{b},{c},{k}\n" for a, b, c, k in rows))
+        vmf = ["mixture", "fit", table, "--target", "kind", "--family", "vmf"]
+        self.refused(3, *vmf, says=["d.csv", "row 0", "length"])
+        fit = self.document(*vmf, "--normalise", "-k", "1:3", "-o", model, "--plot", page)
+        self.assertEqual((len(fit["components"]), fit["family"], fit["columns"]), (2, "vmf", ["x", "y", "z"]))
+        self.assertIn("hemispheres", page.read_text())
+        predicted = self.document("mixture", "predict", model, table, "--target", "kind", "--responsibilities")
+        self.assertEqual((predicted["counts"], predicted["adjusted_rand_index"]), ([100, 100], 1))
+        score = self.document("mixture", "score", model, table, "--target", "kind")
+        self.assertAlmostEqual(score["mean_log_density"], fit["fit"]["log_likelihood"] / 200, places=9)
+        for line in self.done("mixture", "sample", model, "-n", 5).stdout.splitlines()[1:]:
+            self.assertAlmostEqual(sum(float(v) ** 2 for v in line.split(",")), 1, places=12)
+        self.assertEqual(self.document("mixture", "inspect", model)["components"], fit["components"])
+        self.assertIn("*", self.done("mixture", "select", *vmf[2:], "--normalise", "-k", "1,2").stdout)
+        for more in (["--assignment", "hard"], ["--method", "kmeans"]):
+            self.assertEqual(len(self.document(*vmf, "--normalise", "-k", 2, *more)["components"]), 2)
+        self.refused(2, *vmf, "--covariance", "tied", says=["--covariance"])
+        self.refused(2, *vmf, "--floor", 0.1, says=["--floor"])
 
     def test_a_density_from_a_model_or_a_table(self):
         model, page = self.folder / "d.cov", self.folder / "d.html"

@@ -14,7 +14,9 @@ void describe_plot_columns(OptionList& o, std::vector<std::string>* columns) {
 }  // namespace
 
 void MixtureFitOptions::describe(OptionList& o) {
-  o.add("family", &family, "of the components").choices({"gaussian"}).common();
+  o.add("family", &family, "of the components: Gaussians, or von Mises-Fisher: rows are directions")
+      .choices({"gaussian", "vmf"})
+      .common();
   o.add("method", &method,
         "em; variational Bayes, which finds the number of components; online for tables that "
         "memory does not hold; k-means")
@@ -47,6 +49,7 @@ void MixtureFitOptions::describe(OptionList& o) {
   table.describe(o);
   o.group("em", em).only_when("method", "em|online");
   o.group("vb", vb).only_when("method", "vb");
+  o.group("vmf", vmf).only_when("family", "vmf");
 }
 
 std::vector<int64_t> MixtureFitOptions::numbers() const {
@@ -79,8 +82,17 @@ void MixtureFitOptions::check() const {
     refuse("expects two columns", "--plot-columns", "write --plot-columns length,width");
   if (em.init == "given")
     refuse("a command line cannot give the first components", "--init", "write --init k-means");
+  if (family == "vmf") {
+    if (method != "em" && method != "kmeans")
+      refuse("directions are fitted by em or kmeans", "--method", "leave it out");
+    if (covariance.size() > 1 || covariance[0] != "full")
+      refuse("directions have no covariance", "--covariance", "leave it out");
+    if (!plot_columns.empty())
+      refuse("directions are shown as they are", "--plot-columns", "leave it out");
+  }
   em.check();
   vb.check();
+  vmf.check();
 }
 
 void MixturePredictOptions::describe(OptionList& o) {

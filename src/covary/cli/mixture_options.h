@@ -9,14 +9,16 @@
 #include "covary/cli/column_options.h"
 #include "covary/stat/mixture/gaussian_mixture_options.h"
 #include "covary/stat/mixture/variational_mixture_options.h"
+#include "covary/stat/mixture/von_mises_fisher_mixture_options.h"
 
 namespace covary::cli {
 
 // Of fit and select.
 struct MixtureFitOptions {
-  std::string family = "gaussian";
+  std::string family = "gaussian";  // gaussian | vmf (von Mises-Fisher: rows are directions)
   std::string method = "em";  // em | vb (variational Bayes) | online (one batch after another) |
-                              // kmeans (equal weights, one variance: predict = nearest centre)
+                              // kmeans (equal weights, one variance: predict = nearest centre;
+                              // of directions: spherical k-means)
   std::vector<std::string> covariance = {"full"};  // spherical, diagonal, tied, full; one unless em
   std::vector<double> components;         // numbers to try; empty = 1:8 by em, at most 20 by vb
   std::string criterion = "bic";          // bic | aic | icl: chooses when several are fitted
@@ -36,8 +38,12 @@ struct MixtureFitOptions {
   struct VbDetails : mixture::VariationalMixtureOptions {
     void describe(OptionList& o) { describe_details(o); }
   };
+  struct VmfDetails : mixture::VonMisesFisherMixtureOptions {
+    void describe(OptionList& o) { describe_details(o); }
+  };
   EmDetails em;
   VbDetails vb;
+  VmfDetails vmf;
 
   void describe(OptionList& o);
   void check() const;

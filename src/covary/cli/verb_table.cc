@@ -9,6 +9,7 @@
 #include "covary/cli/info_options.h"
 #include "covary/cli/mixture_options.h"
 #include "covary/cli/render_options.h"
+#include "covary/cli/special_options.h"
 #include "covary/core/eval/study_options.h"
 #include "covary/splat/fit/train_options.h"
 
@@ -140,7 +141,8 @@ Verb action(const std::string& name, const std::string& summary, const std::stri
 
 Verb mixture_verb() {
   return family(
-      "mixture", "Gaussian mixtures: clusters, densities, their number", "ACTION TABLE|MODEL",
+      "mixture", "mixtures of Gaussians or directions: clusters, densities, their number",
+      "ACTION TABLE|MODEL",
       {action("fit", "a mixture from a table", "TABLE [-o MODEL]",
               "covary mixture fit table.csv -k 1:8 -o m.json", 1, bind<MixtureFitOptions>, true),
        action("predict", "the component of each row", "MODEL TABLE [-o LABELS]",
@@ -192,6 +194,24 @@ Verb gp_verb() {
     if (!a.plots.empty()) a.reports = {"json"};
     if (a.action() != "update") a.common.push_back("max_memory");
     if (a.action() == "fit") a.common.push_back("dry_run");
+  }
+  return v;
+}
+
+Verb special_verb() {
+  const std::string shape = "[ORDERS] [X] [-o FILE]";
+  Verb v = family(
+      "special", "special functions on numbers and arrays", "ACTION [ORDERS] [X]",
+      {action("log-i", "log of the modified Bessel function I_v(x), of any size", shape,
+              "covary special log-i --order 1023 --x 1000", 0, bind<LogBesselOptions>),
+       action("log-k", "log of the modified Bessel function K_v(x), of any size", shape,
+              "covary special log-k v.npy x.npy --scaled -o out.npy", 0, bind<LogBesselOptions>),
+       action("ratio", "I_(v+1)(x)/I_v(x), or of K, to full precision", shape,
+              "covary special ratio --order 63 --x 50", 0, bind<BesselRatioOptions>)});
+  v.group = "studies and tools";
+  for (Verb& a : v.actions) {
+    a.group = v.group;
+    a.max_inputs = 2;
   }
   return v;
 }
@@ -263,6 +283,7 @@ const std::vector<Verb>& verbs() {
        1,
        bind<InfoOptions>,
        {}},
+      special_verb(),
   };
   return table;
 }
@@ -352,9 +373,9 @@ std::string verb_synonym(std::string_view word) {
 
 const std::vector<std::string>& planned_verbs() {
   static const std::vector<std::string> names = {
-      "capture", "view",     "edit",     "animate",  "compress", "stream",  "surface",
-      "segment", "simulate", "generate", "optimize", "pde",      "bridge",  "flow",
-      "filter",  "bayes",    "regress",  "classify", "network",  "convert", "special"};
+      "capture", "view",     "edit",     "animate",  "compress", "stream", "surface",
+      "segment", "simulate", "generate", "optimize", "pde",      "bridge", "flow",
+      "filter",  "bayes",    "regress",  "classify", "network",  "convert"};
   return names;
 }
 

@@ -3,10 +3,12 @@
 #include <cmath>
 #include <limits>
 #include <optional>
+#include <variant>
 
 #include <ATen/ATen.h>
 
 #include "covary/cli/mixture_options.h"
+#include "covary/cli/verbs/mixture_vmf.h"
 #include "covary/cli/verbs/places.h"
 #include "covary/cli/verbs/samples.h"
 #include "covary/cli/verbs/tables.h"
@@ -317,18 +319,34 @@ std::string headline(const GaussianMixture& m, const std::string& method, const 
   return out;
 }
 
+// A model of either family, and what can be asked of both.
 struct Loaded {
-  GaussianMixture model;
+  std::variant<GaussianMixture, mixture::VonMisesFisherMixture> model;
   std::vector<std::string> columns;
   data::Model file;
+
+  template <class F>
+  auto ask(F&& question) const {
+    return std::visit(question, model);
+  }
+  int64_t components() const {
+    return ask([](const auto& m) { return m.components(); });
+  }
 };
 
 Loaded load(const std::string& path) {
   data::Model file = data::read_model(path, "covary.mixture", 1);
-  Loaded l{GaussianMixture::of_model(file), file.texts("columns"), std::move(file)};
+  Loaded l;
+  if (file.text("family", {"gaussian", "vmf"}) == "vmf")
+    l.model = mixture::VonMisesFisherMixture::of_model(file);
+  else
+    l.model = GaussianMixture::of_model(file);
+  l.columns = file.texts("columns");
+  l.file = std::move(file);
+  const int64_t d = l.ask([](const auto& m) { return m.columns(); });
   if (l.columns.empty())
-    for (int64_t j = 0; j < l.model.columns(); ++j) l.columns.push_back("x" + std::to_string(j));
-  if (static_cast<int64_t>(l.columns.size()) != l.model.columns())
+    for (int64_t j = 0; j < d; ++j) l.columns.push_back("x" + std::to_string(j));
+  if (static_cast<int64_t>(l.columns.size()) != d)
     l.file.refuse("columns", "are not as many as the means have");
   return l;
 }
@@ -344,6 +362,7 @@ std::string check_model_name(const std::string& file) {
 Result run_mixture_fit(const Job& job) {
   const auto o = job.options<MixtureFitOptions>();
   const std::string output = check_model_name(one_output(job.invocation.outputs));
+  if (o.family == "vmf") return fit_vmf(job, o, output);
   const std::string& input = job.invocation.inputs[0];
   const Fitted f = fit(o, job);
   if (!output.empty()) data::write_model(output, file_of(f, o));
@@ -369,6 +388,7 @@ Result run_mixture_select(const Job& job) {
   if (o.method != "em")
     throw Error(ExitCode::kUsage, "criteria are for --method em", "--method", "leave it out");
   const std::string output = one_output(job.invocation.outputs);
+  if (o.family == "vmf") return select_vmf(job, o, output);
   const Fitted f = fit(o, job);
   const Table table = selection_table(f.fits);
   if (!output.empty() && output != "-") table.write(output);
@@ -385,20 +405,21 @@ Result run_mixture_predict(const Job& job) {
   const Loaded l = load(job.invocation.inputs[0]);
   const std::string& input = job.invocation.inputs[1];
   const Samples s = read_samples(input, o.table, l.columns);
-  const at::Tensor labels = in_file(input, [&] { return l.model.predict(s.x); });
+  const at::Tensor labels =
+      in_file(input, [&] { return l.ask([&](const auto& m) { return m.predict(s.x); }); });
   std::vector<std::string> names = {"component"};
   std::vector<at::Tensor> columns = {labels};
   if (o.responsibilities) {
-    columns.push_back(l.model.predict_proba(s.x));
-    for (int64_t c = 0; c < l.model.components(); ++c) names.push_back("p" + std::to_string(c));
+    columns.push_back(l.ask([&](const auto& m) { return m.predict_proba(s.x); }));
+    for (int64_t c = 0; c < l.components(); ++c) names.push_back("p" + std::to_string(c));
   }
-  const at::Tensor counts = at::bincount(labels, {}, l.model.components());
+  const at::Tensor counts = at::bincount(labels, {}, l.components());
   Result r;
   r.document = {{"rows", labels.size(0)},
                 {"counts", std::vector<int64_t>(counts.data_ptr<int64_t>(),
                                                 counts.data_ptr<int64_t>() + counts.numel())}};
   const std::string csv = output.empty() ? "" : write_table(output, table_of(names, columns));
-  for (int64_t c = 0; c < l.model.components(); ++c)
+  for (int64_t c = 0; c < l.components(); ++c)
     r.text +=
         "component " + std::to_string(c) + ": " + count_text(counts[c].item<int64_t>()) + " rows\n";
   if (s.y.defined()) {
@@ -423,8 +444,10 @@ Result run_mixture_score(const Job& job) {
   const Loaded l = load(job.invocation.inputs[0]);
   const std::string& input = job.invocation.inputs[1];
   const Samples s = read_samples(input, o.table, l.columns);
-  const at::Tensor log_density = in_file(input, [&] { return l.model.score_samples(s.x); });
-  const double mean = in_file(input, [&] { return l.model.score(s.x, s.weights); });
+  const at::Tensor log_density =
+      in_file(input, [&] { return l.ask([&](const auto& m) { return m.score_samples(s.x); }); });
+  const double mean =
+      in_file(input, [&] { return l.ask([&](const auto& m) { return m.score(s.x, s.weights); }); });
   const std::string csv =
       output.empty() ? "" : write_table(output, table_of({"log_density"}, {log_density}));
   Result r;
@@ -440,7 +463,8 @@ Result run_mixture_sample(const Job& job) {
   const std::string output = one_output(job.invocation.outputs);
   const Loaded l = load(job.invocation.inputs[0]);
   at::Tensor labels;
-  const at::Tensor x = l.model.sample(o.samples, job.common.seed, labels);
+  const at::Tensor x =
+      l.ask([&](const auto& m) { return m.sample(o.samples, job.common.seed, labels); });
   std::vector<std::string> names = l.columns;
   std::vector<at::Tensor> columns = {x};
   if (o.labels) {
@@ -456,8 +480,15 @@ Result run_mixture_sample(const Job& job) {
 Result run_mixture_inspect(const Job& job) {
   const auto o = job.options<MixtureInspectOptions>();
   const Loaded l = load(job.invocation.inputs[0]);
+  if (const auto* vmf = std::get_if<mixture::VonMisesFisherMixture>(&l.model)) {
+    if (!o.plot_columns.empty())
+      throw Error(ExitCode::kUsage, "directions are shown as they are", "--plot-columns",
+                  "leave it out");
+    return inspect_vmf(job, *vmf, l.columns, l.file);
+  }
+  const auto& model = std::get<GaussianMixture>(l.model);
   Fitted f;
-  f.model = l.model;
+  f.model = model;
   f.samples.names = l.columns;
   if (l.file.arrays.contains("trace")) {
     f.trace = l.file.doubles("trace", {-1});
@@ -474,12 +505,12 @@ Result run_mixture_inspect(const Job& job) {
   r.document = {{"schema", l.file.schema},
                 {"version", l.file.version},
                 {"family", l.file.text("family")},
-                {"covariance", l.model.options().covariance},
+                {"covariance", model.options().covariance},
                 {"method", method},
                 {"columns", l.columns},
                 {"fit", facts},
-                {"components", components_of(l.model)}};
-  r.text = headline(l.model, method, facts) + components_text(l.model, l.columns);
+                {"components", components_of(model)}};
+  r.text = headline(model, method, facts) + components_text(model, l.columns);
   return r;
 }
 

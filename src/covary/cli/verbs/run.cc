@@ -102,6 +102,9 @@ int run(const char* text) {
         {"density fit", run_density_fit},
         {"density score", run_density_score},
         {"density sample", run_density_sample},
+        {"special log-i", run_special_log_i},
+        {"special log-k", run_special_log_k},
+        {"special ratio", run_special_ratio},
     };
     const auto verb = verbs.find(job.invocation.verb);
     if (verb == verbs.end())

@@ -54,4 +54,8 @@ Result run_density_fit(const Job& job);
 Result run_density_score(const Job& job);
 Result run_density_sample(const Job& job);
 
+Result run_special_log_i(const Job& job);
+Result run_special_log_k(const Job& job);
+Result run_special_ratio(const Job& job);
+
 }  // namespace covary::cli

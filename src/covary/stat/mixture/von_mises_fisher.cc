@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <string>
+#include <vector>
 
 #include <ATen/ATen.h>
 
@@ -11,6 +12,7 @@
 #include "covary/core/base/random.h"
 #include "covary/core/base/threads.h"
 #include "covary/core/compute/bessel/bessel.h"
+#include "covary/core/linalg/blas.h"
 
 namespace covary::mixture {
 namespace {
@@ -136,16 +138,9 @@ at::Tensor VonMisesFisher::log_density(const at::Tensor& rows) const {
   if (rows.dim() != 2 || rows.size(1) != d) {
     refuse("rows have another dimension than the mean", "pass [N, " + std::to_string(d) + "]");
   }
-  const at::Tensor x = rows.to(at::kDouble).contiguous(), m = mean.contiguous();
-  const at::Tensor out = at::empty({x.size(0)}, at::kDouble);
-  const double peak = log_peak_density(d, kappa);
-  parallel_for(x.size(0), loop_grain(d), [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const double cosine = dot(x.data_ptr<double>() + i * d, m.data_ptr<double>(), d);
-      out.data_ptr<double>()[i] = peak + kappa * (cosine - 1);
-    }
-  });
-  return out;
+  const at::Tensor cosine =
+      cosines(rows.to(at::kDouble).contiguous(), mean.contiguous().unsqueeze(0)).squeeze(1);
+  return log_peak_density(d, kappa) + kappa * (cosine - 1);
 }
 
 at::Tensor VonMisesFisher::sample(int64_t n, uint64_t seed) const {
@@ -178,6 +173,22 @@ at::Tensor VonMisesFisher::sample(int64_t n, uint64_t seed) const {
   return out;
 }
 
+at::Tensor cosines(const at::Tensor& rows, const at::Tensor& means) {
+  const int64_t n = rows.size(0), d = rows.size(1), k = means.size(0);
+  constexpr int64_t kRows = 512;
+  const at::Tensor out = at::empty({n, k}, at::kDouble);
+  parallel_for((n + kRows - 1) / kRows, 1, [&](int64_t begin, int64_t end) {
+    const linalg::OneBlasThread one;
+    for (int64_t block = begin; block < end; ++block) {
+      const int64_t row = block * kRows;
+      linalg::gemm(false, true, std::min(kRows, n - row), k, d, 1,
+                   rows.data_ptr<double>() + row * d, d, means.data_ptr<double>(), d, 0,
+                   out.data_ptr<double>() + row * k, k);
+    }
+  });
+  return out;
+}
+
 int64_t loop_grain(int64_t operations) {
   return std::max<int64_t>(1, 100000 / std::max<int64_t>(1, operations));
 }
@@ -189,22 +200,44 @@ at::Tensor unit_rows(const at::Tensor& rows, bool normalise) {
   order_of(rows.size(1));
   at::Tensor x = rows.detach().to(at::kDouble).contiguous();
   if (normalise) x = x.clone();
-  const int64_t d = x.size(1);
+  const int64_t n = x.size(0), d = x.size(1);
   double* data = x.data_ptr<double>();
-  parallel_for(x.size(0), loop_grain(d), [&](int64_t begin, int64_t end) {
+  std::vector<double> norms(static_cast<size_t>(n));
+  parallel_for(n, loop_grain(d), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       double* row = data + i * d;
-      const double norm = std::sqrt(dot(row, row, d));
-      if (!std::isfinite(norm)) refuse("row " + std::to_string(i) + " is not finite", "drop it");
-      if (norm == 0)
-        refuse("row " + std::to_string(i) + " is zero: it has no direction", "drop it");
-      if (!normalise && std::fabs(norm - 1) > 1e-6) {
-        refuse("row " + std::to_string(i) + " has length " + std::to_string(norm),
-               "normalise the rows");
+      double scale = 0;  // squares of tiny or huge entries would leave the range
+      for (int64_t k = 0; k < d; ++k) scale = std::max(scale, std::fabs(row[k]));
+      double norm = std::sqrt(dot(row, row, d));
+      if (normalise && scale > 0 && std::isfinite(scale) && !(norm > 1e-140 && norm < 1e140)) {
+        for (int64_t k = 0; k < d; ++k) row[k] /= scale;
+        norm = std::sqrt(dot(row, row, d));
       }
-      for (int64_t k = 0; normalise && k < d; ++k) row[k] /= norm;
+      norms[static_cast<size_t>(i)] = norm;
+      for (int64_t k = 0; normalise && norm > 0 && k < d; ++k) row[k] /= norm;
     }
   });
+  // The first row of the worst kind, and how many are like it.
+  const auto name = [&](const auto& is_bad, const std::string& what, const std::string& hint) {
+    int64_t first = -1, count = 0;
+    for (int64_t i = 0; i < n; ++i) {
+      if (!is_bad(norms[static_cast<size_t>(i)])) continue;
+      if (first < 0) first = i;
+      ++count;
+    }
+    if (count == 0) return;
+    std::string text = "row " + std::to_string(first) + " " + what;
+    if (what.ends_with("length ")) text += std::to_string(norms[static_cast<size_t>(first)]);
+    if (count > 1) text += " (and " + std::to_string(count - 1) + " rows more)";
+    refuse(text, hint);
+  };
+  name([](double norm) { return !std::isfinite(norm); }, "is not finite", "drop it");
+  name([](double norm) { return norm == 0; }, "is zero: it has no direction", "drop it");
+  if (!normalise) {
+    name([](double norm) { return std::fabs(norm - 1) > 1e-6; },
+         "is no unit vector: it has length ",
+         "normalise the rows: --normalise, or .normalise = true");
+  }
   return x;
 }
 

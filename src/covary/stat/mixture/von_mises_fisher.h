@@ -64,6 +64,9 @@ VonMisesFisherFit fit_von_mises_fisher(const at::Tensor& rows, const at::Tensor&
 // Items a thread should have at least, of a loop whose items cost `operations`: below, waking it costs more than it does.
 int64_t loop_grain(int64_t operations);
 
+// x . mean of rows [N,D] and means [K,D], contiguous doubles: [N,K], by BLAS in blocks of fixed size.
+at::Tensor cosines(const at::Tensor& rows, const at::Tensor& means);
+
 // Rows as contiguous doubles of length 1, checked (or scaled) as above.
 at::Tensor unit_rows(const at::Tensor& rows, bool normalise);
 // Weights as contiguous doubles, checked; ones when undefined.

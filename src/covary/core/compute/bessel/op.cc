@@ -59,14 +59,21 @@ int64_t run(const BesselOptions& options, const Tensors& in, const Tensors& out)
 
 // Value and derivatives (value, v, x, vv, vx, xx) at broadcast, contiguous inputs; those that are wanted.
 Tensors evaluate(const BesselOptions& options, const at::Tensor& order, const at::Tensor& argument,
-                 const std::vector<bool>& wanted) {
+                 const std::vector<bool>& wanted, int64_t* outside) {
   const Tensors in{order.detach().contiguous(), argument.detach().contiguous()};
   Tensors out(6);
   for (size_t i = 0; i < 6; ++i) {
     if (wanted[i]) out[i] = at::empty(in[0].sizes(), in[0].options());
   }
-  const int64_t outside = in[0].scalar_type() == at::kFloat ? run<float>(options, in, out)
-                                                            : run<double>(options, in, out);
+  *outside = in[0].scalar_type() == at::kFloat ? run<float>(options, in, out)
+                                               : run<double>(options, in, out);
+  return out;
+}
+
+Tensors evaluate(const BesselOptions& options, const at::Tensor& order, const at::Tensor& argument,
+                 const std::vector<bool>& wanted) {
+  int64_t outside = 0;
+  Tensors out = evaluate(options, order, argument, wanted, &outside);
   check_domain(options.kind, outside);
   return out;
 }
@@ -126,16 +133,37 @@ at::Tensor log_bessel(const BesselOptions& options, const at::Tensor& order,
 }
 
 at::Tensor bessel_ratio(BesselKind kind, const at::Tensor& order, const at::Tensor& argument) {
+  const BesselTable table = bessel_ratio_table(kind, order, argument);
+  check_domain(kind, table.outside);
+  return table.parts.squeeze(-1);
+}
+
+BesselTable bessel_table(const BesselOptions& options, const at::Tensor& order,
+                         const at::Tensor& argument, int derivatives) {
+  check(options.kind, order, argument);
+  const Tensors both = at::broadcast_tensors({order, argument});
+  const bool first = derivatives >= 1, second = derivatives >= 2;
+  BesselTable table;
+  Tensors parts = evaluate(options, both[0], both[1], {true, first, first, second, second, second},
+                           &table.outside);
+  parts.resize(second ? 6 : first ? 3 : 1);
+  table.parts = parts.size() == 1 ? parts[0].unsqueeze(-1) : at::stack(parts, -1);
+  return table;
+}
+
+BesselTable bessel_ratio_table(BesselKind kind, const at::Tensor& order,
+                               const at::Tensor& argument) {
   check(kind, order, argument);
   const Tensors both = at::broadcast_tensors({order.detach(), argument.detach()});
   const at::Tensor v = both[0].contiguous(), x = both[1].contiguous();
-  const at::Tensor ratio = at::empty(v.sizes(), v.options());
-  const int64_t outside =
+  BesselTable table;
+  table.parts = at::empty(v.sizes(), v.options());
+  table.outside =
       v.scalar_type() == at::kFloat
-          ? bessel_ratio<float>(kind, input<float>(v, x), ratio.data_ptr<float>())
-          : bessel_ratio<double>(kind, input<double>(v, x), ratio.data_ptr<double>());
-  check_domain(kind, outside);
-  return ratio;
+          ? bessel_ratio<float>(kind, input<float>(v, x), table.parts.data_ptr<float>())
+          : bessel_ratio<double>(kind, input<double>(v, x), table.parts.data_ptr<double>());
+  table.parts = table.parts.unsqueeze(-1);
+  return table;
 }
 
 }  // namespace covary::compute

@@ -22,4 +22,15 @@ at::Tensor log_bessel(const BesselOptions& options, const at::Tensor& order,
 // I_(v+1)/I_v or K_(v+1)/K_v, no gradient; errors likewise, and any negative order.
 at::Tensor bessel_ratio(BesselKind kind, const at::Tensor& order, const at::Tensor& argument);
 
+// For tables with strange elements: nothing is refused, what lies outside the domain is NaN and counted. parts [...,1],
+// [...,3] or [...,6] by `derivatives` 0, 1 or 2: value, dv, dx, dvv, dvx, dxx; no gradient.
+struct BesselTable {
+  at::Tensor parts;
+  int64_t outside = 0;
+};
+BesselTable bessel_table(const BesselOptions& options, const at::Tensor& order,
+                         const at::Tensor& argument, int derivatives = 0);
+BesselTable bessel_ratio_table(BesselKind kind, const at::Tensor& order,
+                               const at::Tensor& argument);
+
 }  // namespace covary::compute
