@@ -14,6 +14,14 @@
 namespace covary::cli {
 namespace {
 
+at::Tensor tensor_of(const std::vector<double>& values, std::vector<int64_t> shape) {
+  at::Tensor t = at::empty(shape, at::kDouble);
+  std::copy(values.begin(), values.end(), t.data_ptr<double>());
+  return t;
+}
+
+}  // namespace
+
 data::Table read_input(const std::string& input) {
   if (input != "-") return data::read_table(input);
   const TemporaryFolder folder("stdin");
@@ -24,14 +32,6 @@ data::Table read_input(const std::string& input) {
   write_file(file, text);
   return data::read_table(file);
 }
-
-at::Tensor tensor_of(const std::vector<double>& values, std::vector<int64_t> shape) {
-  at::Tensor t = at::empty(shape, at::kDouble);
-  std::copy(values.begin(), values.end(), t.data_ptr<double>());
-  return t;
-}
-
-}  // namespace
 
 Samples samples_of(const data::Table& table, const ColumnOptions& options, const std::string& input,
                    const std::vector<std::string>& known) {
