@@ -5,6 +5,7 @@
 
 #include "covary/cli/density_options.h"
 #include "covary/cli/eval_options.h"
+#include "covary/cli/filter_options.h"
 #include "covary/cli/gp_options.h"
 #include "covary/cli/info_options.h"
 #include "covary/cli/mixture_options.h"
@@ -216,6 +217,26 @@ Verb special_verb() {
   return v;
 }
 
+Verb filter_verb() {
+  Verb v = family(
+      "filter", "state-space models of series: Kalman filters, sigma points, particles",
+      "ACTION MODEL TABLE",
+      {action("fit", "a model of a series", "TABLE [-o MODEL]",
+              "covary filter fit table.csv --model \"trend+seasonal(12)\" -o m.json", 1,
+              bind<FilterFitOptions>, true),
+       action("run", "states and innovations, step by step; - answers line by line",
+              "MODEL TABLE [-o FILE]", "covary filter run m.json table.csv --ahead 12", 2,
+              bind<FilterRunOptions>, true),
+       action("smooth", "states given the whole series", "MODEL TABLE [-o FILE]",
+              "covary filter smooth m.json table.csv --plot out.html", 2, bind<FilterRunOptions>,
+              true),
+       action("sample", "series of a model, or states given a table", "MODEL [TABLE] [-o FILE]",
+              "covary filter sample \"pendulum(dt=0.05)\" --steps 400", 2,
+              bind<FilterSampleOptions>)});
+  v.actions.back().min_inputs = 1;
+  return v;
+}
+
 std::string joined_inputs(const Verb& verb) {
   return verb.shape.substr(0, std::min(verb.shape.find(" -o"), verb.shape.find(" [-o")));
 }
@@ -265,6 +286,7 @@ const std::vector<Verb>& verbs() {
       gp_verb(),
       mixture_verb(),
       density_verb(),
+      filter_verb(),
       {"study",
        "studies and tools",
        "a published claim, measured again",
@@ -375,7 +397,7 @@ const std::vector<std::string>& planned_verbs() {
   static const std::vector<std::string> names = {
       "capture", "view",     "edit",     "animate",  "compress", "stream", "surface",
       "segment", "simulate", "generate", "optimize", "pde",      "bridge", "flow",
-      "filter",  "bayes",    "regress",  "classify", "network",  "convert"};
+      "bayes",   "regress",  "classify", "network",  "convert"};
   return names;
 }
 

@@ -32,6 +32,8 @@ bool is_table_there(const std::string& input);
 // the table has them all, else as many columns in their order.
 Samples read_samples(const std::string& input, const ColumnOptions& options,
                      const std::vector<std::string>& known = {});
+// A table of any format; "-" is stdin.
+data::Table read_input(const std::string& input);
 Samples samples_of(const data::Table& table, const ColumnOptions& options, const std::string& input,
                    const std::vector<std::string>& known = {});
 

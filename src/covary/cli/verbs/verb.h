@@ -50,6 +50,11 @@ Result run_mixture_sample(const Job& job);
 Result run_mixture_select(const Job& job);
 Result run_mixture_inspect(const Job& job);
 
+Result run_filter_fit(const Job& job);
+Result run_filter_run(const Job& job);
+Result run_filter_smooth(const Job& job);
+Result run_filter_sample(const Job& job);
+
 Result run_density_fit(const Job& job);
 Result run_density_score(const Job& job);
 Result run_density_sample(const Job& job);

@@ -1,6 +1,7 @@
 #include "covary/stat/filter/linear_model.h"
 
 #include <cmath>
+#include <cstdio>
 #include <vector>
 
 #include <ATen/ATen.h>
@@ -56,10 +57,17 @@ void check_covariance(const Map& m, const std::string& name) {
     }
   }
   const Eigen::MatrixXd symmetric = 0.5 * (m + m.transpose());
-  const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> eigen(symmetric, Eigen::EigenvaluesOnly);
+  const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> eigen(symmetric);
   const double lowest = eigen.eigenvalues()(0);
   if (!(lowest >= kNegative * scale)) {
-    refuse("is not positive semi-definite: its smallest eigenvalue is " + std::to_string(lowest),
+    Eigen::Index along = 0;
+    eigen.eigenvectors().col(0).cwiseAbs().maxCoeff(&along);
+    char value[32];
+    std::snprintf(value, sizeof value, "%.6g", lowest);
+    refuse("is not positive semi-definite: " +
+               std::to_string((eigen.eigenvalues().array() < kNegative * scale).count()) + " of " +
+               std::to_string(m.rows()) + " eigenvalues are negative, the smallest eigenvalue is " +
+               value + ", mostly along entry " + std::to_string(along),
            name, "a covariance has no negative eigenvalue");
   }
 }
@@ -166,6 +174,7 @@ nlohmann::json LinearModel::to_json() const {
 LinearModel LinearModel::from_json(const nlohmann::json& j, const std::string& file) {
   if (!j.is_object()) refuse("is no JSON object", file, "a model is {\"F\": ..., \"Q\": ..., ...}");
   LinearModel m;
+  bool whole = false;  // "diffuse": true
   const std::vector<std::pair<const char*, at::Tensor*>> fields{
       {"F", &m.f},         {"Q", &m.q},       {"H", &m.h}, {"R", &m.r},
       {"mean0", &m.mean0}, {"cov0", &m.cov0}, {"B", &m.b}, {"diffuse", &m.diffuse}};
@@ -178,10 +187,20 @@ LinearModel LinearModel::from_json(const nlohmann::json& j, const std::string& f
     if (!target) {
       refuse("is no part of a model", where, "the keys are F, Q, H, R, B, mean0, cov0, diffuse");
     }
+    if (key == "diffuse" && value.is_boolean()) {
+      whole = value.get<bool>();
+      continue;
+    }
     *target = tensor_from_json(value, where);
     if (target->dim() == 0) *target = target->reshape({1, 1});
   }
   if (m.mean0.defined() && m.mean0.dim() == 2) m.mean0 = m.mean0.reshape({-1});
+  if (m.f.defined() && m.f.dim() >= 2 && (whole || m.diffuse.defined())) {
+    const int64_t n = m.f.size(-1);
+    if (whole) m.diffuse = at::eye(n, at::kDouble);
+    if (!m.mean0.defined()) m.mean0 = at::zeros({n}, at::kDouble);
+    if (!m.cov0.defined()) m.cov0 = at::zeros({n, n}, at::kDouble);
+  }
   try {
     m.check();
   } catch (const Error& e) {

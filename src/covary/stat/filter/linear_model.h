@@ -21,7 +21,8 @@
 //
 // JSON: {"F": [[...]], "Q": ..., "H": ..., "R": ..., "B": ..., "mean0": [...], "cov0": [[...]],
 // "diffuse": [[...]]}; a per-step matrix is a list of matrices, a number is a 1 x 1 matrix; B and
-// diffuse may be absent. Other keys are refused.
+// diffuse may be absent. "diffuse": true means every direction; beside a diffuse start, mean0 and
+// cov0 may be absent and are 0. Other keys are refused.
 #pragma once
 
 #include <cstdint>

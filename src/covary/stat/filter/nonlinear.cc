@@ -50,7 +50,58 @@ struct SigmaPoints {
   VectorXd mean_weights, cov_weights;
 };
 
+// Nodes and weights of the standard normal law in one dimension, by the eigenvalues of its Jacobi
+// matrix (Golub and Welsch 1969).
+void hermite(int64_t count, VectorXd& nodes, VectorXd& weights) {
+  MatrixXd jacobi = MatrixXd::Zero(count, count);
+  for (int64_t i = 1; i < count; ++i)
+    jacobi(i, i - 1) = jacobi(i - 1, i) = std::sqrt(static_cast<double>(i));
+  const Eigen::SelfAdjointEigenSolver<MatrixXd> eigen(jacobi);
+  nodes = eigen.eigenvalues();
+  weights = eigen.eigenvectors().row(0).array().square();
+}
+
+// All combinations of the one-dimensional nodes.
+SigmaPoints hermite_points(int64_t n, int64_t count) {
+  double all = 1;
+  for (int64_t i = 0; i < n; ++i) all *= static_cast<double>(count);
+  if (all > 1e5) {
+    throw Error(ExitCode::kUsage,
+                std::to_string(count) + " points a state are " + std::to_string(int64_t(all)) +
+                    " for " + std::to_string(n) + " states",
+                "points", "take fewer, or method ukf or ckf");
+  }
+  VectorXd nodes, weights;
+  hermite(count, nodes, weights);
+  SigmaPoints s{MatrixXd(n, int64_t(all)), VectorXd::Ones(int64_t(all)), {}};
+  for (int64_t k = 0; k < s.unit.cols(); ++k) {
+    for (int64_t i = 0, rest = k; i < n; ++i, rest /= count) {
+      s.unit(i, k) = nodes(rest % count);
+      s.mean_weights(k) *= weights(rest % count);
+    }
+  }
+  s.cov_weights = s.mean_weights;
+  return s;
+}
+
+// The centre and n + 1 corners of a simplex about it, all of the same weight.
+SigmaPoints simplex_points(int64_t n) {
+  const double weight = 1 / static_cast<double>(n + 2);
+  SigmaPoints s{MatrixXd::Zero(n, n + 2), VectorXd::Constant(n + 2, weight), {}};
+  s.unit(0, 1) = -1 / std::sqrt(2 * weight);
+  s.unit(0, 2) = -s.unit(0, 1);
+  for (int64_t j = 2; j <= n; ++j) {
+    const double step = 1 / std::sqrt(static_cast<double>(j * (j + 1)) * weight);
+    s.unit.row(j - 1).segment(1, j).setConstant(-step);
+    s.unit(j - 1, j + 1) = static_cast<double>(j) * step;
+  }
+  s.cov_weights = s.mean_weights;
+  return s;
+}
+
 SigmaPoints sigma_points(const NonlinearOptions& o, int64_t n) {
+  if (o.method == "ghf") return hermite_points(n, o.points);
+  if (o.method == "ukf" && o.sigma == "simplex") return simplex_points(n);
   const double size = static_cast<double>(n);
   const bool centre = o.method == "ukf";
   const double scale = !centre               ? size
@@ -222,13 +273,23 @@ NonlinearFiltered nonlinear_filter(const NonlinearModel& model, const at::Tensor
                         at::empty({steps, n, n}, o),
                         at::empty({std::max<int64_t>(steps - 1, 0), n, n}, o),
                         at::zeros({steps}, o),
-                        0};
+                        0,
+                        at::empty({steps, p}, o),
+                        at::empty({steps, p}, o),
+                        at::empty({steps, p, p}, o),
+                        at::zeros({steps}, o),
+                        {},
+                        {}};
   VectorXd mean = v.mean0();
   MatrixXd cov = v.cov0();
   for (int64_t t = 0; t < steps; ++t) {
     put(out.predicted_mean, t, mean);
     put(out.predicted_cov, t, cov);
     const std::vector<int>& rows = v.present(t);
+    Image image = transform.of_observation(mean, cov, t);
+    put(out.predicted_observation, t, image.mean);
+    put(out.innovation, t, VectorXd::Constant(p, std::nan("")).eval());
+    put(out.innovation_cov, t, symmetrised<double>(image.cov + v.r(t)));
     if (!rows.empty()) {
       // Missing rows take the value expected, so that residuals of the caller see whole rows.
       const auto innovation = [&](const VectorXd& expected) {
@@ -239,8 +300,10 @@ NonlinearFiltered nonlinear_filter(const NonlinearModel& model, const at::Tensor
         return VectorXd(difference(model.observation_residual, full, expected)(rows));
       };
       const MatrixXd r = v.r(t)(rows, rows);
-      Image image = transform.of_observation(mean, cov, t);
       VectorXd residual = innovation(image.mean);
+      for (size_t i = 0; i < rows.size(); ++i) {
+        out.innovation[t][rows[i]] = residual(static_cast<Eigen::Index>(i));
+      }
       MatrixXd s = symmetrised<double>(MatrixXd(image.cov(rows, rows)) + r);
       MatrixXd cross = image.cross(Eigen::all, rows);
       Eigen::LLT<MatrixXd> llt(s);
@@ -253,6 +316,7 @@ NonlinearFiltered nonlinear_filter(const NonlinearModel& model, const at::Tensor
       Scores<double> scores;
       add_scores<double>(llt.matrixL(), residual, scores);
       out.nis[t] = scores.nis;
+      out.log_likelihoods[t] = scores.log_likelihood;
       out.log_likelihood += scores.log_likelihood;
       VectorXd updated = mean + cross * llt.solve(residual);
       // Iterated EKF: the observation is linearised anew where the last update arrived.
@@ -272,12 +336,13 @@ NonlinearFiltered nonlinear_filter(const NonlinearModel& model, const at::Tensor
     }
     put(out.mean, t, mean);
     put(out.cov, t, cov);
-    if (t + 1 == steps) break;
     const Image next = transform.of_transition(mean, cov, t);
-    put(out.cross_cov, t, next.cross);
+    if (t + 1 < steps) put(out.cross_cov, t, next.cross);
     mean = next.mean;
     cov = symmetrised<double>(next.cov + v.q(t));
   }
+  out.next_mean = tensor_of(mean);
+  out.next_cov = tensor_of(cov);
   return out;
 }
 

@@ -1,4 +1,4 @@
-// Gaussian filters and smoothers of nonlinear models: extended, unscented, cubature.
+// Gaussian filters and smoothers of nonlinear models: extended, unscented, cubature, Gauss-Hermite.
 //
 //   NonlinearModel m{.states = 4, .observations = 2};
 //   m.f = function_of(drive);  m.h = function_of(polar);          // dual.h
@@ -16,12 +16,14 @@
 // covariances too. Means and residuals of the caller are used in means, covariances and
 // cross-covariances alike, and by the smoother.
 //
-// Cost a step: 2 n + 1 evaluations (ukf), 2 n (ckf), one and a Jacobian (ekf). Throws Error(kData)
+// Cost a step: 2 n + 1 evaluations (ukf; simplex n + 2), 2 n (ckf), points^n (ghf), one and a
+// Jacobian (ekf). Throws Error(kData)
 // for shapes and for a function that returns something not finite, naming the step;
 // Error(kUsage) for options and for a function that is not set.
 //
-// Sources: Julier and Uhlmann 1997; Wan and van der Merwe 2000; Arasaratnam and Haykin 2009; Bell
-// and Cathey 1993 (iterated EKF); Saerkkae 2008 (smoother).
+// Sources: Julier and Uhlmann 1997; Wan and van der Merwe 2000; Julier 2003 (simplex); Arasaratnam
+// and Haykin 2009; Ito and Xiong 2000 (Gauss-Hermite); Bell and Cathey 1993 (iterated EKF);
+// Saerkkae 2008 (smoother).
 #pragma once
 
 #include <cstdint>
@@ -65,6 +67,11 @@ struct NonlinearFiltered {
   at::Tensor cross_cov;                      // Cov(x_t, x_{t+1}) given y_0 .. y_t: [T-1,n,n]
   at::Tensor nis;                            // [T]
   double log_likelihood = 0;                 // of the Gaussians assumed
+  at::Tensor predicted_observation;          // of h(x_t) given y_0 .. y_{t-1}: [T,p]
+  at::Tensor innovation;                     // y_t less that, NaN where missing: [T,p]
+  at::Tensor innovation_cov;                 // of all rows: [T,p,p]
+  at::Tensor log_likelihoods;                // [T]
+  at::Tensor next_mean, next_cov;            // of x_T given all: [n], [n,n]
 };
 
 NonlinearFiltered nonlinear_filter(const NonlinearModel& model, const at::Tensor& y,

@@ -61,36 +61,86 @@ class Setting {
     return out;
   }
 
-  // r_root: of the rows that are present.
-  double log_density(const VectorXd& x, int64_t t, const MatrixXd& r_root) const {
+  // Whether observations are h and Gaussian noise.
+  bool gaussian() const { return !m_.log_density; }
+  bool has_jacobian() const { return bool(m_.model.h_jacobian); }
+
+  VectorXd expected(const VectorXd& x, int64_t step) const {
+    VectorXd out = VectorXd::Zero(v_.observations());
+    m_.model.h({x.data(), size_t(x.size())}, step, {out.data(), size_t(out.size())});
+    return out;
+  }
+  // y less what is expected; 0 where y is missing.
+  VectorXd residual(const VectorXd& y, const VectorXd& expected) const {
+    VectorXd full = y;
+    for (int64_t i = 0; i < full.size(); ++i) {
+      if (std::isnan(full(i))) full(i) = expected(i);
+    }
+    if (!m_.model.observation_residual) return full - expected;
+    VectorXd out(full.size());
+    m_.model.observation_residual({full.data(), size_t(full.size())},
+                                  {expected.data(), size_t(expected.size())},
+                                  {out.data(), size_t(out.size())});
+    return out;
+  }
+  VectorXd average(const MatrixXd& images, const VectorXd& weights) const {
+    if (!m_.model.observation_mean) return images * weights;
+    VectorXd out(images.rows());
+    m_.model.observation_mean({images.data(), size_t(images.size())},
+                              {weights.data(), size_t(weights.size())},
+                              {out.data(), size_t(out.size())});
+    return out;
+  }
+
+  // t: of the series at hand; step: since the start. r_root: of the rows that are present. image:
+  // where the expected observation is wanted too.
+  double log_density(const VectorXd& x, int64_t t, int64_t step, const MatrixXd& r_root,
+                     Eigen::Ref<VectorXd> image) const {
     const VectorXd y = v_.y(t);
     if (m_.log_density) {
       const double l =
-          m_.log_density({y.data(), size_t(y.size())}, {x.data(), size_t(x.size())}, t);
+          m_.log_density({y.data(), size_t(y.size())}, {x.data(), size_t(x.size())}, step);
       if (std::isnan(l) || l == std::numeric_limits<double>::infinity()) {
         throw Error(ExitCode::kData, "returned NaN or infinity",
-                    "log_density at step " + std::to_string(t), "-inf is a density of 0");
+                    "log_density at step " + std::to_string(step), "-inf is a density of 0");
       }
       return l;
     }
-    VectorXd expected = VectorXd::Zero(v_.observations()), residual = expected;
-    m_.model.h({x.data(), size_t(x.size())}, t, {expected.data(), size_t(expected.size())});
-    if (!expected.allFinite()) return kNone;
-    const std::vector<int>& rows = v_.present(t);
-    if (m_.model.observation_residual) {
-      VectorXd full = y;
-      for (int64_t i = 0; i < full.size(); ++i) {
-        if (std::isnan(full(i))) full(i) = expected(i);
-      }
-      m_.model.observation_residual({full.data(), size_t(full.size())},
-                                    {expected.data(), size_t(expected.size())},
-                                    {residual.data(), size_t(residual.size())});
-    } else {
-      residual = y - expected;
-    }
+    image = expected(x, step);
+    if (!image.allFinite()) return kNone;
     Scores<double> s;
-    add_scores<double>(r_root, residual(rows), s);
+    add_scores<double>(r_root, residual(y, image)(v_.present(t)), s);
     return s.log_likelihood;
+  }
+
+  // Moves x, the place before the noise, by root e with e ~ N(0, I) drawn from z near what y_t asks
+  // for; returns the log of p(e) over the law that it was drawn from.
+  double guide(Eigen::Ref<VectorXd> x, const MatrixXd& root, const VectorXd& z, int64_t t,
+               int64_t step) const {
+    const std::vector<int>& rows = v_.present(t);
+    const int64_t n = x.size(), p = v_.observations();
+    const VectorXd centre = x;
+    VectorXd flat = VectorXd::Zero(p * n);
+    m_.model.h_jacobian({centre.data(), size_t(n)}, step, {flat.data(), size_t(p * n)});
+    const VectorXd image = expected(centre, step);
+    if (!flat.allFinite() || !image.allFinite()) {  // nothing to go by: the noise as it is
+      x += root * z;
+      return 0;
+    }
+    const MatrixXd h =
+        Eigen::Map<const Eigen::Matrix<double, -1, -1, Eigen::RowMajor>>(flat.data(), p, n);
+    const MatrixXd c = MatrixXd(h(rows, Eigen::all)) * root;
+    const MatrixXd s = c * c.transpose() + v_.r(t)(rows, rows);
+    const Eigen::LLT<MatrixXd> llt(s);
+    const MatrixXd white = llt.matrixL().solve(c);
+    const VectorXd told = llt.matrixL().solve(VectorXd(residual(v_.y(t), image)(rows)));
+    const VectorXd mean = white.transpose() * told;
+    const MatrixXd cov = MatrixXd::Identity(root.cols(), root.cols()) - white.transpose() * white;
+    const Eigen::LLT<MatrixXd> own(0.5 * (cov + cov.transpose()));
+    const MatrixXd own_root = own.matrixL();
+    const VectorXd e = mean + own_root * z;
+    x += root * e;
+    return 0.5 * (z.squaredNorm() - e.squaredNorm()) + own_root.diagonal().array().log().sum();
   }
 
   MatrixXd r_root(int64_t t) const {
@@ -175,85 +225,220 @@ std::vector<int64_t> resample(const std::string& method, std::span<const double>
   return out;
 }
 
+namespace {
+
+// The particles between two steps.
+struct Cloud {
+  MatrixXd x, moved;  // [n,N]
+  std::vector<double> log_weights, pilot;
+  std::vector<int64_t> ancestors;
+  int64_t step = 0;
+};
+
+Cloud empty_cloud(int64_t n, int64_t count) {
+  Cloud c;
+  c.x.resize(n, count);
+  c.moved.resize(n, count);
+  c.log_weights.assign(size_t(count), -std::log(static_cast<double>(count)));
+  c.pilot.assign(size_t(count), 0.0);
+  c.ancestors.assign(size_t(count), 0);
+  return c;
+}
+
+VectorXd weights_of(const Cloud& c) {
+  VectorXd w(static_cast<Eigen::Index>(c.log_weights.size()));
+  for (Eigen::Index i = 0; i < w.size(); ++i) w(i) = std::exp(c.log_weights[size_t(i)]);
+  return w;
+}
+
+ParticleFiltered empty_result(int64_t steps, int64_t n, int64_t p, bool gaussian) {
+  const auto o = at::kDouble;
+  ParticleFiltered out;
+  out.mean = at::empty({steps, n}, o);
+  out.cov = at::empty({steps, n, n}, o);
+  out.effective = at::empty({steps}, o);
+  out.log_likelihoods = at::zeros({steps}, o);
+  if (gaussian) {
+    out.predicted_observation = at::empty({steps, p}, o);
+    out.innovation = at::empty({steps, p}, o);
+    out.innovation_cov = at::empty({steps, p, p}, o);
+  }
+  return out;
+}
+
+// One step: row t of the setting's series, step c.step since the start. Writes row t of out.
+void advance(const Setting& setting, const ParticleOptions& options, int64_t t, Cloud& c,
+             ParticleFiltered& out) {
+  const ModelView& v = setting.view();
+  const int64_t n = v.states(), p = v.observations(), count = options.particles, step = c.step;
+  const bool auxiliary = options.method == "auxiliary", seen = !v.present(t).empty();
+  const bool guided = options.method == "guided" && seen;
+  if (guided && (!setting.gaussian() || !setting.has_jacobian())) {
+    throw Error(ExitCode::kUsage, "needs h with its Jacobian and Gaussian noise", "method guided",
+                "take bootstrap or auxiliary");
+  }
+  std::vector<double> guidance(guided ? size_t(count) : 0, 0.0);
+  const uint64_t seed = static_cast<uint64_t>(options.seed);
+  const double equal = -std::log(static_cast<double>(count));
+  const MatrixXd r_root = seen ? setting.r_root(t) : MatrixXd();
+  const Random noise(seed, stream_of("filter.particle.noise", uint64_t(step)));
+  double log_likelihood = 0;
+  bool drawn = false;
+  if (step == 0) {
+    const MatrixXd start_root = root_of(v.cov0());
+    parallel_for(count, kGrain, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const VectorXd z = normals(noise, i, n);
+        c.x.col(i) = v.mean0();
+        if (guided) {
+          guidance[size_t(i)] = setting.guide(c.x.col(i), start_root, z, t, step);
+        } else {
+          c.x.col(i) += start_root * z;
+        }
+      }
+    });
+  } else {
+    parallel_for(count, kGrain, [&](int64_t begin, int64_t end) {
+      VectorXd unused(p);
+      for (int64_t i = begin; i < end; ++i) {
+        c.moved.col(i) = setting.transition(c.x.col(i), step - 1);
+        if (auxiliary && seen) {
+          c.pilot[size_t(i)] = setting.log_density(c.moved.col(i), t, step, r_root, unused);
+        }
+      }
+    });
+    const bool weak = effective_size(c.log_weights) < options.threshold * double(count);
+    drawn = auxiliary ? seen : weak;
+    if (drawn) {
+      if (auxiliary) {
+        for (size_t i = 0; i < c.pilot.size(); ++i) c.log_weights[i] += c.pilot[i];
+        log_likelihood += normalise(c.log_weights, step);
+      }
+      draw_ancestors(options.resampling, c.log_weights,
+                     Random(seed, stream_of("filter.particle.resample", uint64_t(step))),
+                     c.ancestors);
+      std::fill(c.log_weights.begin(), c.log_weights.end(), equal);
+    }
+    const MatrixXd& q_root = v.q_root(std::max<int64_t>(t - 1, 0));
+    parallel_for(count, kGrain, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t from = drawn ? c.ancestors[size_t(i)] : i;
+        const VectorXd z = normals(noise, i, n);
+        c.x.col(i) = c.moved.col(from);
+        if (guided) {
+          guidance[size_t(i)] = setting.guide(c.x.col(i), q_root, z, t, step);
+        } else {
+          c.x.col(i) += q_root * z;
+        }
+      }
+    });
+  }
+  // Weights before y_t, for what was expected of it; the auxiliary filter's and the guided one's
+  // undo the look that they took at y_t.
+  VectorXd before = weights_of(c);
+  if (auxiliary && drawn) {
+    for (int64_t i = 0; i < count; ++i) {
+      before(i) = std::exp(-c.pilot[size_t(c.ancestors[size_t(i)])]);
+    }
+    before /= before.sum();
+  }
+  if (guided) {
+    double highest = kNone;
+    for (int64_t i = 0; i < count; ++i)
+      highest = std::max(highest, c.log_weights[size_t(i)] + guidance[size_t(i)]);
+    for (int64_t i = 0; i < count; ++i)
+      before(i) = std::exp(c.log_weights[size_t(i)] + guidance[size_t(i)] - highest);
+    before /= before.sum();
+  }
+  MatrixXd images(p, setting.gaussian() ? count : 0);
+  std::vector<double> gained(size_t(count), 0.0);
+  parallel_for(count, kGrain, [&](int64_t begin, int64_t end) {
+    VectorXd image(p);
+    for (int64_t i = begin; i < end; ++i) {
+      if (seen) {
+        gained[size_t(i)] = setting.log_density(c.x.col(i), t, step, r_root, image);
+      } else if (setting.gaussian()) {
+        image = setting.expected(c.x.col(i), step);
+      }
+      if (!setting.gaussian()) continue;
+      if (!image.allFinite()) before(i) = 0;  // h is not defined there: the weight is 0 too
+      images.col(i) = before(i) > 0 ? image : VectorXd(VectorXd::Zero(p));
+    }
+  });
+  if (before.sum() > 0) before /= before.sum();
+  if (seen) {
+    for (size_t i = 0; i < gained.size(); ++i) {
+      if (guided) c.log_weights[i] += guidance[i];
+      c.log_weights[i] += gained[i] - (auxiliary && drawn ? c.pilot[size_t(c.ancestors[i])] : 0);
+    }
+    log_likelihood += normalise(c.log_weights, step);
+  }
+  if (setting.gaussian()) {
+    const VectorXd expected = setting.average(images, before);
+    MatrixXd off(p, count);
+    for (int64_t i = 0; i < count; ++i) off.col(i) = setting.residual(images.col(i), expected);
+    VectorXd innovation = setting.residual(v.y(t), expected);
+    for (int64_t i = 0; i < p; ++i) {
+      if (std::isnan(v.y(t)(i))) innovation(i) = std::nan("");
+    }
+    put(out.predicted_observation, t, expected);
+    put(out.innovation, t, innovation);
+    put(out.innovation_cov, t,
+        symmetrised<double>(off * before.asDiagonal() * off.transpose() + v.r(t)));
+  }
+  const VectorXd weights = weights_of(c), mean = c.x * weights;
+  const MatrixXd centred = c.x.colwise() - mean;
+  put(out.mean, t, mean);
+  put(out.cov, t, symmetrised<double>(centred * weights.asDiagonal() * centred.transpose()));
+  out.effective.mutable_data_ptr<double>()[t] = effective_size(c.log_weights);
+  out.log_likelihoods.mutable_data_ptr<double>()[t] = log_likelihood;
+  out.log_likelihood += log_likelihood;
+  ++c.step;
+}
+
+}  // namespace
+
 ParticleFiltered particle_filter(const ParticleModel& model, const at::Tensor& y,
                                  const ParticleOptions& options, bool keep_history) {
   options.check();
   const Setting setting(model, y);
   const ModelView& v = setting.view();
   const int64_t steps = v.steps(), n = v.states(), count = options.particles;
-  const bool auxiliary = options.method == "auxiliary";
-  const uint64_t seed = static_cast<uint64_t>(options.seed);
-  const auto o = at::kDouble;
-  ParticleFiltered out{
-      at::empty({steps, n}, o), at::empty({steps, n, n}, o), at::empty({steps}, o), 0, {}, {}};
+  ParticleFiltered out = empty_result(steps, n, v.observations(), setting.gaussian());
   if (keep_history) {
-    out.particles = at::empty({steps, count, n}, o);
-    out.log_weights = at::empty({steps, count}, o);
+    out.particles = at::empty({steps, count, n}, at::kDouble);
+    out.log_weights = at::empty({steps, count}, at::kDouble);
   }
-  MatrixXd x(n, count), moved(n, count);
-  const double equal = -std::log(static_cast<double>(count));
-  std::vector<double> log_weights(size_t(count), equal), pilot(size_t(count), 0.0);
-  std::vector<int64_t> ancestors(static_cast<size_t>(count));
-  const MatrixXd start_root = root_of(v.cov0());
+  Cloud cloud = empty_cloud(n, count);
   for (int64_t t = 0; t < steps; ++t) {
-    const bool seen = !v.present(t).empty();
-    const MatrixXd r_root = seen ? setting.r_root(t) : MatrixXd();
-    const Random noise(seed, stream_of("filter.particle.noise", uint64_t(t)));
-    bool drawn = false;
-    if (t == 0) {
-      parallel_for(count, kGrain, [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) {
-          x.col(i) = v.mean0() + start_root * normals(noise, i, n);
-        }
-      });
-    } else {
-      parallel_for(count, kGrain, [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) {
-          moved.col(i) = setting.transition(x.col(i), t - 1);
-          if (auxiliary && seen) pilot[size_t(i)] = setting.log_density(moved.col(i), t, r_root);
-        }
-      });
-      const bool weak = effective_size(log_weights) < options.threshold * double(count);
-      drawn = auxiliary ? seen : weak;
-      if (drawn) {
-        if (auxiliary) {
-          for (size_t i = 0; i < pilot.size(); ++i) log_weights[i] += pilot[i];
-          out.log_likelihood += normalise(log_weights, t);
-        }
-        draw_ancestors(options.resampling, log_weights,
-                       Random(seed, stream_of("filter.particle.resample", uint64_t(t))), ancestors);
-        std::fill(log_weights.begin(), log_weights.end(), equal);
-      }
-      parallel_for(count, kGrain, [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) {
-          const int64_t from = drawn ? ancestors[size_t(i)] : i;
-          x.col(i) = moved.col(from) + v.q_root(t - 1) * normals(noise, i, n);
-        }
-      });
-    }
-    if (seen) {
-      parallel_for(count, kGrain, [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) {
-          double l = setting.log_density(x.col(i), t, r_root);
-          if (auxiliary && drawn) l -= pilot[size_t(ancestors[size_t(i)])];
-          log_weights[size_t(i)] += l;
-        }
-      });
-      out.log_likelihood += normalise(log_weights, t);
-    }
-    VectorXd weights(count);
-    for (int64_t i = 0; i < count; ++i) weights(i) = std::exp(log_weights[size_t(i)]);
-    const VectorXd mean = x * weights;
-    const MatrixXd centred = x.colwise() - mean;
-    put(out.mean, t, mean);
-    put(out.cov, t, symmetrised<double>(centred * weights.asDiagonal() * centred.transpose()));
-    out.effective[t] = effective_size(log_weights);
+    advance(setting, options, t, cloud, out);
     if (keep_history) {
-      put(out.particles, t, MatrixXd(x.transpose()));
-      std::copy(log_weights.begin(), log_weights.end(),
+      put(out.particles, t, MatrixXd(cloud.x.transpose()));
+      std::copy(cloud.log_weights.begin(), cloud.log_weights.end(),
                 out.log_weights.mutable_data_ptr<double>() + t * count);
     }
   }
+  return out;
+}
+
+struct ParticleStream::State {
+  const ParticleModel& model;
+  ParticleOptions options;
+  Cloud cloud;
+};
+
+ParticleStream::ParticleStream(const ParticleModel& model, const ParticleOptions& options) {
+  options.check();
+  state_ = std::make_unique<State>(
+      State{model, options, empty_cloud(model.model.states, options.particles)});
+}
+ParticleStream::~ParticleStream() = default;
+
+ParticleFiltered ParticleStream::step(const at::Tensor& y) {
+  const Setting setting(state_->model, y.reshape({1, -1}));
+  const ModelView& v = setting.view();
+  ParticleFiltered out = empty_result(1, v.states(), v.observations(), setting.gaussian());
+  advance(setting, state_->options, 0, state_->cloud, out);
   return out;
 }
 

@@ -10,6 +10,9 @@
 //   bootstrap   moves first, then weighs; draws anew when the effective sample size falls below
 //               the threshold (Gordon, Salmond and Smith 1993)
 //   auxiliary   draws ancestors at each step by the density of y_t at f(x) (Pitt and Shephard 1999)
+//   guided      bootstrap, but the noise of a step is drawn near what y_t asks for: from its law
+//               given y_t with h linearised at f(x) (exact for a linear h), and the weight is set
+//               right; needs h_jacobian (Doucet, Godsill and Andrieu 2000)
 // exp(log_likelihood) is an unbiased estimate for every method and resampling.
 //
 // Memory: T N (n + 2) numbers where paths are kept (keep_history). Draws are functions of (seed,
@@ -21,6 +24,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -44,10 +48,27 @@ struct ParticleFiltered {
   at::Tensor effective;               // [T] effective sample size, after weighing
   double log_likelihood = 0;          // log of the estimate
   at::Tensor particles, log_weights;  // [T,N,n], [T,N] normalised; undefined without history
+  at::Tensor log_likelihoods;         // [T]
+  // Of h(x_t) given y_0 .. y_{t-1} with r, as nonlinear.h has them; undefined with a log_density.
+  at::Tensor predicted_observation, innovation, innovation_cov;
 };
 
 ParticleFiltered particle_filter(const ParticleModel& model, const at::Tensor& y,
                                  const ParticleOptions& options = {}, bool keep_history = true);
+
+// The same filter row by row, for series that have no end: the bits of particle_filter. The model
+// must outlive it; q and r are constant.
+class ParticleStream {
+ public:
+  ParticleStream(const ParticleModel& model, const ParticleOptions& options);
+  ~ParticleStream();
+  // y [p]: what particle_filter says of this step, with T = 1; no history.
+  ParticleFiltered step(const at::Tensor& y);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
 
 // Draws of the whole path given all observations: [paths,T,n].
 at::Tensor particle_paths(const ParticleModel& model, const ParticleFiltered& filtered,

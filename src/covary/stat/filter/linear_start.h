@@ -1,0 +1,20 @@
+// Where EM starts for a linear model of which nothing is known but the number of states.
+//
+//   LinearFit f = fit_em(linear_start(y, 3), y, {}, {.f = true, .h = true, .q = "full", .r = "full"});
+//
+// States are the leading principal components of a window of rows, long enough to hold them; F and
+// H are least squares on them, Q and R what is left. y [T,p], NaN = missing, taken as the column's
+// mean here. Deterministic. Throws Error(kData) for a series that is too short or constant.
+#pragma once
+
+#include <cstdint>
+
+#include <ATen/core/Tensor.h>
+
+#include "covary/stat/filter/linear_model.h"
+
+namespace covary::filter {
+
+LinearModel linear_start(const at::Tensor& y, int64_t states);
+
+}  // namespace covary::filter
