@@ -1,6 +1,7 @@
 #include "covary/stat/process/joint_posterior.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "covary/core/base/error.h"
 #include "covary/core/base/threads.h"
@@ -11,35 +12,40 @@ namespace {
 
 constexpr int64_t kPoints = 256;  // of moments at a time
 
-int64_t group_of(const GpData& data, int64_t output, int64_t* place) {
+// The group that holds an output, and its place there.
+std::pair<size_t, int64_t> place_of(const GpData& data, int64_t output) {
   for (size_t g = 0; g < data.groups.size(); ++g) {
     const auto& outputs = data.groups[g].outputs;
     const auto at = std::find(outputs.begin(), outputs.end(), output);
-    if (at == outputs.end()) continue;
-    *place = at - outputs.begin();
-    return static_cast<int64_t>(g);
+    if (at != outputs.end()) return {g, at - outputs.begin()};
   }
   throw Error(ExitCode::kUsage, "is no output of the process", "output " + std::to_string(output));
 }
 
 }  // namespace
 
-JointPosterior::JointPosterior(const GaussianProcess& gp, int64_t output) : kernel_(gp.kernel()) {
+JointPosterior::JointPosterior(const GaussianProcess& gp, const std::vector<int64_t>& outputs)
+    : kernel_(gp.kernel()) {
   const GpData& data = gp.data();
-  int64_t place = 0;
-  const auto g = static_cast<size_t>(group_of(data, output, &place));
+  if (outputs.empty()) throw Error(ExitCode::kUsage, "are none", "outputs of a posterior");
+  const size_t g = place_of(data, outputs[0]).first;
   const GpGroup& group = data.groups[g];
   const PosteriorFactor& f = gp.factors()[g];
   n_ = group.count();
   p_ = data.coefficients();
+  outputs_ = static_cast<int64_t>(outputs.size());
   x_ = group.x;
   centre_ = data.centre;
   scale_ = data.scale;
   const auto n = static_cast<size_t>(n_), p = static_cast<size_t>(p_);
-  const auto first = static_cast<std::ptrdiff_t>(place);
-  alpha_.assign(f.alpha.begin() + first * n_, f.alpha.begin() + (first + 1) * n_);
-  coefficients_.assign(f.coefficients.begin() + first * p_,
-                       f.coefficients.begin() + (first + 1) * p_);
+  for (const int64_t o : outputs) {
+    const auto [where, place] = place_of(data, o);
+    if (where != g)
+      throw Error(ExitCode::kUsage, "have different missing rows", "outputs of a posterior");
+    alpha_.insert(alpha_.end(), f.alpha.begin() + place * n_, f.alpha.begin() + (place + 1) * n_);
+    coefficients_.insert(coefficients_.end(), f.coefficients.begin() + place * p_,
+                         f.coefficients.begin() + (place + 1) * p_);
+  }
   inverse_.assign(n * n, 0.0);
   for (size_t i = 0; i < n; ++i) inverse_[i * n + i] = 1;
   linalg::forward(f.factor, inverse_.data(), n_);
@@ -86,13 +92,8 @@ void JointPosterior::moments(const double* x, int64_t count, double* mean, doubl
       linalg::gemm(false, false, some, n_, n_, 1, k.data(), n_, inverse_.data(), n_, 0, v.data(),
                    n_);
     }
-    for (int64_t i = 0; i < some; ++i) {
-      double m = linalg::dot(n_, k.data() + i * n_, alpha_.data());
-      for (int64_t a = 0; a < p_; ++a) {
-        m += h[static_cast<size_t>(i * p_ + a)] * coefficients_[static_cast<size_t>(a)];
-      }
-      mean[begin + i] = m;
-      if (!variance) continue;
+    means(k.data(), h.data(), some, mean + begin * outputs_);
+    for (int64_t i = 0; variance && i < some; ++i) {
       const double* vi = v.data() + i * n_;
       double left = variance[begin + i] - linalg::dot(n_, vi, vi);
       for (int64_t a = 0; a < p_; ++a) {
@@ -105,6 +106,14 @@ void JointPosterior::moments(const double* x, int64_t count, double* mean, doubl
       variance[begin + i] = std::max(left, 0.0);
     }
   });
+}
+
+void JointPosterior::means(const double* k, const double* h, int64_t count, double* out) const {
+  linalg::gemm(false, true, count, outputs_, n_, 1, k, n_, alpha_.data(), n_, 0, out, outputs_);
+  if (p_ > 0) {
+    linalg::gemm(false, true, count, outputs_, p_, 1, h, p_, coefficients_.data(), p_, 1, out,
+                 outputs_);
+  }
 }
 
 std::vector<JointPosterior::At::Tile> JointPosterior::At::tiles_of(const KernelTape& tape,
@@ -139,7 +148,7 @@ JointPosterior::At::At(const JointPosterior& posterior, int64_t count)
              p = static_cast<size_t>(posterior.p_);
   for (auto* v : {&k_, &v_, &dk_, &dv_}) v->resize(q * n);
   for (auto* v : {&h_, &u_, &dh_}) v->resize(q * p);
-  mean_.resize(q);
+  mean_.resize(q * static_cast<size_t>(posterior.outputs_));
   covariance_.resize(q * q);
   tile_.resize(static_cast<size_t>(KernelTape::kRows * KernelTape::kColumns));
 }
@@ -164,17 +173,15 @@ void JointPosterior::At::move(const double* x) {
   fill(own_, own_tiles_, q, covariance_.data());
   p.basis_at(x, q, h_.data());
   linalg::gemm(false, false, q, n, n, 1, k_.data(), n, p.inverse_.data(), n, 0, v_.data(), n);
+  p.means(k_.data(), h_.data(), q, mean_.data());
   for (int64_t i = 0; i < q; ++i) {
-    double m = linalg::dot(n, k_.data() + i * n, p.alpha_.data());
     for (int64_t a = 0; a < width; ++a) {
-      m += h_[static_cast<size_t>(i * width + a)] * p.coefficients_[static_cast<size_t>(a)];
       double r = -linalg::dot(n, p.basis_.data() + a * n, v_.data() + i * n);
       for (int64_t b = 0; b < width; ++b) {
         r += p.root_[static_cast<size_t>(b * width + a)] * h_[static_cast<size_t>(i * width + b)];
       }
       u_[static_cast<size_t>(i * width + a)] = r;
     }
-    mean_[static_cast<size_t>(i)] = m;
   }
   linalg::gemm(false, true, q, q, n, -1, v_.data(), n, v_.data(), n, 1, covariance_.data(), q);
   for (int64_t i = 0; i < q; ++i) {
@@ -193,7 +200,7 @@ void JointPosterior::At::add_gradient(const double* by_mean, const double* by_co
                                       double* gradient) {
   const linalg::OneBlasThread one;
   const JointPosterior& p = posterior_;
-  const int64_t q = count_, n = p.n_, width = p.p_, d = p.dims();
+  const int64_t q = count_, n = p.n_, width = p.p_, d = p.dims(), m = p.outputs_;
   // By v: -2 C v from v' v', and through u = R^-1 h - B v.
   linalg::gemm(false, false, q, n, q, -2, by_covariance, q, v_.data(), n, 0, dv_.data(), n);
   if (width > 0) {
@@ -204,11 +211,14 @@ void JointPosterior::At::add_gradient(const double* by_mean, const double* by_co
                  n);
   }
   linalg::gemm(false, true, q, n, n, 1, dv_.data(), n, p.inverse_.data(), n, 0, dk_.data(), n);
-  for (int64_t i = 0; i < q; ++i) linalg::axpy(n, by_mean[i], p.alpha_.data(), dk_.data() + i * n);
+  linalg::gemm(false, false, q, n, m, 1, by_mean, m, p.alpha_.data(), n, 1, dk_.data(), n);
   // Of a linear mean: du by h, then h by x.
   for (int64_t i = 0; i < q && width > 1; ++i) {
     for (int64_t k = 0; k + 1 < width; ++k) {
-      double by_h = by_mean[i] * p.coefficients_[static_cast<size_t>(k + 1)];
+      double by_h = 0;
+      for (int64_t o = 0; o < m; ++o) {
+        by_h += by_mean[i * m + o] * p.coefficients_[static_cast<size_t>(o * width + k + 1)];
+      }
       for (int64_t a = 0; a < width; ++a) {
         by_h += dh_[static_cast<size_t>(i * width + a)] *
                 p.root_[static_cast<size_t>((k + 1) * width + a)];

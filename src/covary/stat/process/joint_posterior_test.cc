@@ -100,6 +100,30 @@ TEST(JointPosterior, GradientsAreDerivatives) {
   }
 }
 
+TEST(JointPosterior, OutputsBesideOneAnother) {
+  const at::Tensor x = uniforms(25, 2, 1);
+  const at::Tensor y = at::stack({x.sum(1).sin(), x.sum(1).cos(), x.select(1, 0)}, 1);
+  const GaussianProcess gp =
+      fit_gp(x, y, {.kernel = "rbf(0.5) + white(0.01)", .mean = "linear", .fit = false});
+  const JointPosterior all(gp, {2, 0}), last(gp, {2}), first(gp, {0});
+  const at::Tensor points = uniforms(3, 2, 2), weights = uniforms(3, 2, 3);
+  const std::vector<double> none(9, 0.0);
+  JointPosterior::At a(all, 3), b(last, 3), c(first, 3);
+  for (auto* at : {&a, &b, &c}) at->move(points.const_data_ptr<double>());
+  std::vector<double> g(6, 0.0), h(6, 0.0), by_last, by_first;
+  for (int64_t i = 0; i < 3; ++i) {
+    const auto k = static_cast<size_t>(i);
+    EXPECT_NEAR(a.mean()[2 * k], b.mean()[k], 1e-12);
+    EXPECT_NEAR(a.mean()[2 * k + 1], c.mean()[k], 1e-12);
+    by_last.push_back(weights[i][0].item<double>());
+    by_first.push_back(weights[i][1].item<double>());
+  }
+  a.add_gradient(weights.const_data_ptr<double>(), none.data(), g.data());
+  b.add_gradient(by_last.data(), none.data(), h.data());
+  c.add_gradient(by_first.data(), none.data(), h.data());
+  for (size_t i = 0; i < 6; ++i) EXPECT_NEAR(g[i], h[i], 1e-11);
+}
+
 TEST(JointPosterior, KnowsOutputsApart) {
   const at::Tensor x = uniforms(20, 2, 1);
   at::Tensor y = at::stack({x.sum(1).sin(), x.sum(1).cos()}, 1);
@@ -109,13 +133,14 @@ TEST(JointPosterior, KnowsOutputsApart) {
   const Prediction p = gp.predict(at_points);
   for (int64_t o = 0; o < 2; ++o) {
     std::vector<double> m(3), v(3);
-    JointPosterior(gp, o).moments(at_points.const_data_ptr<double>(), 3, m.data(), v.data());
+    JointPosterior(gp, {o}).moments(at_points.const_data_ptr<double>(), 3, m.data(), v.data());
     for (int64_t i = 0; i < 3; ++i) {
       EXPECT_NEAR(m[static_cast<size_t>(i)], p.mean[i][o].item<double>(), 1e-10);
       EXPECT_NEAR(v[static_cast<size_t>(i)], p.variance[i][o].item<double>(), 1e-10);
     }
   }
-  EXPECT_THROW(JointPosterior(gp, 2), Error);
+  EXPECT_THROW(JointPosterior(gp, {2}), Error);
+  EXPECT_THROW(JointPosterior(gp, {0, 1}), Error);
 }
 
 }  // namespace
