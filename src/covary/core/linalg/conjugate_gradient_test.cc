@@ -73,7 +73,8 @@ TEST(LowRank, AgreesWithTheDenseMatrix) {
   std::vector<double> diagonal = normals(n, 2);
   for (double& d : diagonal) d = 0.1 + d * d;
   const LowRankOperator p(normals(n * rank, 3), rank, diagonal);
-  const at::Tensor l = at::from_blob(const_cast<double*>(p.factor().data()), {rank, n}, at::kDouble);
+  const at::Tensor l =
+      at::from_blob(const_cast<double*>(p.factor().data()), {rank, n}, at::kDouble);
   at::Tensor dense =
       (l.t().matmul(l) + at::diag(at::from_blob(diagonal.data(), {n}, at::kDouble))).contiguous();
   const DenseOperator d({dense.data_ptr<double>(), n, n}, true);
@@ -106,8 +107,8 @@ TEST(ConjugateGradient, SolvesToTheStopThatEachRightHandSideHas) {
   exact = b;
   a.solve(exact.data(), count);
   const std::vector<Stop> stops{{.residual = 1e-2}, {.residual = 1e-10}, {.energy = 1e-6}, {}};
-  for (const LinearOperator* preconditioner : {static_cast<const LinearOperator*>(nullptr),
-                                               static_cast<const LinearOperator*>(&p)}) {
+  for (const LinearOperator* preconditioner :
+       {static_cast<const LinearOperator*>(nullptr), static_cast<const LinearOperator*>(&p)}) {
     const std::vector<Solve> report =
         conjugate_gradient(a, preconditioner, b.data(), count, stops, 1000, x.data(), nullptr);
     std::vector<double> back(b.size());
@@ -141,7 +142,8 @@ TEST(ConjugateGradient, PreconditionerSavesStepsAndFailureIsSaid) {
   const std::vector<double> b = normals(c.n, 6);
   std::vector<double> x(b.size());
   const std::vector<Stop> stops{{.residual = 1e-8}};
-  const Solve plain = conjugate_gradient(a, nullptr, b.data(), 1, stops, 1000, x.data(), nullptr)[0];
+  const Solve plain =
+      conjugate_gradient(a, nullptr, b.data(), 1, stops, 1000, x.data(), nullptr)[0];
   const Solve better = conjugate_gradient(a, &p, b.data(), 1, stops, 1000, x.data(), nullptr)[0];
   EXPECT_TRUE(better.reached);
   EXPECT_LT(3 * better.iterations, plain.iterations);

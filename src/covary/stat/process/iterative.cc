@@ -91,7 +91,8 @@ void add_preconditioner(const Kernel& kernel, const GpGroup& group, const Kernel
   parallel_for(n, 1024, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) own[index(i)] = 1;
     for (int64_t k = 0; k < m; ++k) {
-      for (int64_t i = begin; i < end; ++i) own[index(i)] -= f[index(k * n + i)] * w[index(k * n + i)];
+      for (int64_t i = begin; i < end; ++i)
+        own[index(i)] -= f[index(k * n + i)] * w[index(k * n + i)];
     }
     for (int64_t i = begin; i < end; ++i) {
       double square = 0;
@@ -236,8 +237,8 @@ IterativeValue IterativeLikelihood::evaluate(const Kernel& kernel, std::span<dou
     s.coefficients[index(a)] += fitted_[index(a)];
   }
   out.solve_error = 0.5 * root * root;
-  const linalg::StochasticLogDeterminant rest = linalg::stochastic_log_determinant(
-      std::span(lanczos).subspan(index(1 + p)), n);
+  const linalg::StochasticLogDeterminant rest =
+      linalg::stochastic_log_determinant(std::span(lanczos).subspan(index(1 + p)), n);
   out.error = 0.5 * (rest.error + rest.quadrature);
   out.log_likelihood = -0.5 * linalg::dot(n, left.data(), s.alpha.data()) -
                        0.5 * (preconditioner.matrix.log_determinant() + rest.value) -
@@ -249,7 +250,8 @@ IterativeValue IterativeLikelihood::evaluate(const Kernel& kernel, std::span<dou
   Vector first = s.alpha, second = s.alpha;
   for (double& value : second) value *= 0.5;
   const Vector u(x.begin() + (1 + p) * n, x.end());
-  for (const Vector* part : std::initializer_list<const Vector*>{&u, &v}) first.insert(first.end(), part->begin(), part->end());
+  for (const Vector* part : std::initializer_list<const Vector*>{&u, &v})
+    first.insert(first.end(), part->begin(), part->end());
   for (const Vector* part : std::initializer_list<const Vector*>{&v, &u}) {
     for (const double value : *part) second.push_back(-quarter * value);
   }

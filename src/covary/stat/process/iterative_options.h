@@ -17,8 +17,8 @@ struct IterativeOptions {
   int64_t rank = 0;                      // of the preconditioner; 0: 3 sqrt(n) in [100, 1000]
   int64_t probes = 15;                   // random vectors for determinant and traces, 1
   double probe_tolerance = 1e-2;         // their residual, relative
-  double tolerance = 1e-4;  // of predictions: means in prior standard deviations, variances in
-                            // prior variances
+  double tolerance = 1e-4;    // of predictions: means in prior standard deviations, variances in
+                              // prior variances
   int64_t iterations = 1000;  // of one solve, at most
   bool fit = true;            // false: parameters as the kernel's text states them, or by the data
   int64_t starts = 4;         // first guesses that compete on a sample of the rows

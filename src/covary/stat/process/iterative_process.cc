@@ -76,8 +76,8 @@ void IterativeProcess::fit() {
   Vector start = kernel_.pack();
   if (start.empty()) return;
   if (!stated) {
-    const GpData sample = data_.sample(std::min(options_.sample, data_.n),
-                                       static_cast<uint64_t>(options_.seed));
+    const GpData sample =
+        data_.sample(std::min(options_.sample, data_.n), static_cast<uint64_t>(options_.seed));
     GpOptions dense;
     dense.mean = options_.mean;
     dense.starts = options_.starts;
@@ -154,7 +154,8 @@ void IterativeProcess::condition() {
                 "conjugate gradients end at a relative residual of " +
                     std::to_string(report_.value.residual) + " after " +
                     std::to_string(report_.value.iterations) + " products",
-                "process", "raise the rank of the preconditioner or the noise, or write --method "
+                "process",
+                "raise the rank of the preconditioner or the noise, or write --method "
                 "exact");
   }
   if (!std::isfinite(report_.log_likelihood)) {
@@ -269,7 +270,8 @@ IterativePrediction IterativeProcess::leave_one_out(int64_t rows, uint64_t seed)
       if (!(share > 0))
         throw Error(ExitCode::kFailed, "is alone in its column of the mean", "leave-one-out");
       const int64_t place = group.rows[index(row)];
-      out.mean.data_ptr<double>()[place] = group.y[index(row)] - solution_.alpha[index(row)] / share;
+      out.mean.data_ptr<double>()[place] =
+          group.y[index(row)] - solution_.alpha[index(row)] / share;
       out.variance.data_ptr<double>()[place] = 1 / share;
     }
   }

@@ -80,8 +80,7 @@ std::vector<double> noise_diagonal(const Kernel& kernel, const double* x, int64_
   return with;
 }
 
-std::vector<int64_t> kernel_pivots(const Kernel& kernel, const double* x, int64_t n,
-                                   int64_t rank) {
+std::vector<int64_t> kernel_pivots(const Kernel& kernel, const double* x, int64_t n, int64_t rank) {
   std::vector<double> prior(static_cast<size_t>(n));
   kernel.diagonal(x, n, false, prior.data());
   return linalg::pivoted_cholesky(prior, rank, 1e-10,

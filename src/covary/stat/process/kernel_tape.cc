@@ -54,37 +54,48 @@ KernelTape::KernelTape(const Kernel& kernel, const double* x, int64_t n, const d
   const double* first = n_ > 0 ? x : y;
   origin_.assign(static_cast<size_t>(d), 0.0);
   if (n_ > 0 || (!same && m_ > 0)) std::copy_n(first, d, origin_.begin());
-  const auto relative = [&](const double* p, int64_t count) {
-    std::vector<double> out(static_cast<size_t>(d * count));
-    for (int64_t i = 0; i < count; ++i) {
-      for (int64_t k = 0; k < d; ++k) {
-        out[static_cast<size_t>(k * count + i)] = p[i * d + k] - origin_[static_cast<size_t>(k)];
-      }
-    }
-    return out;
-  };
-  x_ = relative(x, n_);
-  if (!same_) y_ = relative(y, m_);
   for (const KernelParameter& p : kernel.parameters_) parameters_.push_back(p.value);
-  for (const Leaf& leaf : kernel.leaves_) {
-    Features f;
-    if (leaf.kind == Kernel::Kind::kPair) {
-      f.x = pair_features(leaf, x, n_);
-      if (!same_) f.y = pair_features(leaf, y, m_);
-      f.count = static_cast<int64_t>(leaf.dims.size());
-      features_.push_back(std::move(f));
-      continue;
-    }
-    f.x = features(leaf, x_.data(), n_);
-    if (!same_) f.y = features(leaf, y_.data(), m_);
-    f.count = n_ > 0 ? static_cast<int64_t>(f.x.size()) / n_ : 0;
-    features_.push_back(std::move(f));
+  features_.resize(kernel.leaves_.size());
+  rebind(x, same_ ? nullptr : y);
+  for (size_t i = 0; i < features_.size(); ++i) {
+    Features& f = features_[i];
+    const Leaf& leaf = kernel.leaves_[i];
+    f.count = leaf.kind == Kernel::Kind::kPair ? static_cast<int64_t>(leaf.dims.size())
+              : n_ > 0                         ? static_cast<int64_t>(f.x.size()) / n_
+                                               : 0;
   }
 }
 
-std::vector<double> KernelTape::features(const Leaf& leaf, const double* x, int64_t n) const {
+void KernelTape::rebind(const double* x, const double* y) {
+  if (x) relate(x, n_, &x_);
+  if (y) relate(y, m_, &y_);
+  for (size_t i = 0; i < features_.size(); ++i) {
+    const Leaf& leaf = kernel_.leaves_[i];
+    Features& f = features_[i];
+    if (leaf.kind == Kernel::Kind::kPair) {
+      if (x) f.x = pair_features(leaf, x, n_);
+      if (y) f.y = pair_features(leaf, y, m_);
+    } else {
+      if (x) features(leaf, x_.data(), n_, &f.x);
+      if (y) features(leaf, y_.data(), m_, &f.y);
+    }
+  }
+}
+
+void KernelTape::relate(const double* p, int64_t n, std::vector<double>* out) const {
+  const int64_t d = kernel_.dims();
+  out->resize(static_cast<size_t>(d * n));
+  for (int64_t i = 0; i < n; ++i) {
+    for (int64_t k = 0; k < d; ++k) {
+      (*out)[static_cast<size_t>(k * n + i)] = p[i * d + k] - origin_[static_cast<size_t>(k)];
+    }
+  }
+}
+
+void KernelTape::features(const Leaf& leaf, const double* x, int64_t n,
+                          std::vector<double>* out) const {
   using Kind = Kernel::Kind;
-  if (leaf.dims.empty()) return {};
+  if (leaf.dims.empty()) return;
   const auto value = [&](int64_t first, int64_t count, size_t k) {
     return kernel_
         .parameters_[static_cast<size_t>(first + (count > 1 ? static_cast<int64_t>(k) : 0))]
@@ -92,12 +103,11 @@ std::vector<double> KernelTape::features(const Leaf& leaf, const double* x, int6
   };
   const size_t dims = leaf.dims.size(), length = static_cast<size_t>(n);
   const bool periodic = leaf.kind == Kind::kPeriodic;
-  std::vector<double> out(leaf.kind == Kind::kCosine ? 2 * length
-                                                     : length * dims * (periodic ? 2 : 1));
+  out->resize(leaf.kind == Kind::kCosine ? 2 * length : length * dims * (periodic ? 2 : 1));
   std::vector<double> phase(leaf.kind == Kind::kCosine ? length : 0);
   for (size_t k = 0; k < dims; ++k) {
     const double* from = x + leaf.dims[k] * n;
-    double* to = out.data() + k * length * (periodic ? 2 : 1);
+    double* to = out->data() + k * length * (periodic ? 2 : 1);
     switch (leaf.kind) {
       case Kind::kPeriodic: {
         const double p = value(leaf.period, leaf.periods, k), l = value(leaf.scale, leaf.scales, k);
@@ -128,10 +138,9 @@ std::vector<double> KernelTape::features(const Leaf& leaf, const double* x, int6
     }
   }
   for (size_t i = 0; i < phase.size(); ++i) {
-    out[i] = std::cos(kTwoPi * phase[i]);
-    out[length + i] = std::sin(kTwoPi * phase[i]);
+    (*out)[i] = std::cos(kTwoPi * phase[i]);
+    (*out)[length + i] = std::sin(kTwoPi * phase[i]);
   }
-  return out;
 }
 
 std::vector<double> KernelTape::pair_features(const Leaf& leaf, const double* x, int64_t n) const {
