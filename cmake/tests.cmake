@@ -10,6 +10,12 @@ add_test(NAME layers_self_test COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}
 add_test(NAME bessel_tables COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/scripts/bessel_tables.py --check)
 add_test(NAME sobol_tables COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/scripts/sobol_tables.py --check)
 
+# The maths of a kernel compiles for a GPU too.
+if(CMAKE_CXX_COMPILER_ID MATCHES Clang)
+  add_test(NAME device_maths COMMAND ${CMAKE_SOURCE_DIR}/tests/device_maths.sh ${CMAKE_CXX_COMPILER} ${CMAKE_SOURCE_DIR})
+  set_tests_properties(device_maths PROPERTIES SKIP_RETURN_CODE 77)
+endif()
+
 # study_SLUG_smoke runs the program as a user would. Parts of a study lie in studies/SLUG/.
 file(GLOB study_files CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/studies/*.cc)
 foreach(file ${study_files})

@@ -17,6 +17,7 @@ DEBYE_ORDER = 21      # highest power of 1/h in the logarithm of Debye's sum
 PUBLISHED_ORDER = 13  # highest u_k of the published method
 STEP = Fraction(1, 8)
 RIGHT, LEFT = 35, 46  # nodes of the trapezoid rule to each side of the peak
+PIECES = [(5, 20), (2, 5), (1, 2)]  # of arguments, in which K of orders of at most 1/2 is a polynomial
 FRACTION_BITS = 42    # of the high parts of logarithms: 11 bits of exponent times one of them is exact
 
 
@@ -117,6 +118,86 @@ def nodes():
     return right, left
 
 
+def cosine(x):
+    """By its power series, |x| <= 4."""
+    term = total = Decimal(1)
+    k = 0
+    while abs(term) > Decimal(10) ** -50:
+        k += 2
+        term *= -x * x / (k * (k - 1))
+        total += term
+    return total
+
+
+def chebyshev_to_powers(c):
+    """sum_k c_k T_k(t) as coefficients of powers of t."""
+    before, now = [1], [0, 1]
+    out = [Decimal(0)] * len(c)
+    for k, a in enumerate(c):
+        polynomial = before if k == 0 else now
+        for power, b in enumerate(polynomial):
+            out[power] += a * b
+        if k > 0:
+            following = [0] + [2 * b for b in now]
+            for power, b in enumerate(before):
+                following[power] -= b
+            before, now = now, following
+    return out
+
+
+def base_of_k(low, high, pi, n=18, m=9):
+    """sqrt(x) e^x K_mu(x) and that of (K_(1+mu) + K_(1-mu)) / 2 for x in [low, high], |mu| <= 1/2: coefficients [j][i] of
+    powers of z = 8 mu^2 - 1 and w = (2/x - 1/low - 1/high) / (1/low - 1/high). Chebyshev interpolation of the integral
+    of DLMF 10.32.9 by the trapezoid rule; what is below 1e-17 of the least value is dropped."""
+    getcontext().prec = 34
+    step = Decimal(1) / 10
+    t = [step * k for k in range(0, 60)]
+    up = [s.exp() for s in t]
+    cosh = [(u + 1 / u) / 2 for u in up]
+
+    def basis(count):
+        """Rows that take the values at the Chebyshev nodes to coefficients; the nodes."""
+        turn = [cosine(pi * (q if q <= 2 * count else q - 4 * count) / (2 * count)) for q in range(4 * count)]
+        to = [[(1 if j == 0 else 2) * turn[j * (2 * k + 1) % (4 * count)] / count for k in range(count)] for j in range(count)]
+        return to, [turn[2 * k + 1] for k in range(count)]
+
+    (in_w, w), (in_z, z) = basis(n), basis(m)
+    u0, u1 = 1 / Decimal(high), 1 / Decimal(low)
+    x = [2 / (a * (u1 - u0) + u0 + u1) for a in w]
+    mu = [((a + 1) / 8).sqrt() for a in z]
+    # cosh(mu t); the mean of cosh((1 + mu) t) and cosh((1 - mu) t) is that times cosh t.
+    bends = [[((a * s).exp() + (-a * s).exp()) / 2 for s in t] for a in mu]
+    tables = []
+    for which in (0, 1):
+        value = []
+        for a in x:
+            weight = [(-a * (c - 1)).exp() * (c if which else 1) for c in cosh]
+            weight[0] /= 2
+            value.append([a.sqrt() * step * sum(p * q for p, q in zip(weight, bend)) for bend in bends])
+        least = min(min(r) for r in value)
+        half = [[sum(in_w[i][k] * value[k][q] for k in range(n)) for q in range(m)] for i in range(n)]
+        c = [[sum(in_z[j][q] * half[i][q] for q in range(m)) for i in range(n)] for j in range(m)]
+        kept = []
+        for row in c:
+            needed = [i for i, a in enumerate(row) if abs(a) > least * Decimal("1e-17")]
+            kept.append(row[: needed[-1] + 1] if needed else [])
+        assert not kept[-1] and max(map(len, kept)) < n, "more nodes are needed"
+        while not kept[-1]:
+            kept.pop()
+        powers = [chebyshev_to_powers(row) for row in kept]
+        out = [[Decimal(0)] * len(row) for row in powers]
+        for i in range(len(powers[0])):
+            column = chebyshev_to_powers([row[i] if i < len(row) else Decimal(0) for row in powers])
+            for j, a in enumerate(column):
+                if i < len(out[j]):
+                    out[j][i] = a
+                else:
+                    assert abs(a) < Decimal("1e-19"), "rows do not shrink"
+        tables.append(out)
+    getcontext().prec = 60
+    return tables
+
+
 def rows(name, width, values, comment):
     lines = [f"// {comment}", f"inline constexpr double {name}[{len(values)}][{width}] = {{"]
     lines += ["    {" + ", ".join(repr(float(x)) for x in v) + "}," for v in values]
@@ -158,7 +239,25 @@ def text():
     out += rows("kReciprocalGamma", 2, pairs, "1 / Gamma(1 + m) = sum_k m^(2k) ([k][0] + m [k][1]).")
     out += ["// 1 / k!", f"inline constexpr double kInverseFactorial[{len(factorial)}] = {{"]
     out += [f"    {float(Fraction(1, f))!r}," for f in factorial] + ["};"]
-    out += ["", "}  // namespace covary::compute::bessel_tables", ""]
+    pieces = [base_of_k(low, high, pi) for low, high in PIECES]
+    height = max(len(t) for piece in pieces for t in piece)
+    width = max(len(t[0]) for piece in pieces for t in piece)
+    count = len(PIECES)
+    ends = [f"{u0!r}, {u1!r}" for u0, u1 in ((1 / b, 1 / a) for a, b in PIECES)]
+    out += ["// Of base_of_k: 1 / x at both ends of the pieces; terms in z, and in w at each; coefficients."]
+    out += [f"inline constexpr double kBaseEnds[{count}][2] = {{" + ", ".join("{" + e + "}" for e in ends) + "};"]
+    out += [f"inline constexpr int kBaseHeight[{count}][2] = {{"
+            + ", ".join("{" + ", ".join(str(len(t)) for t in piece) + "}" for piece in pieces) + "};"]
+    out += [f"inline constexpr int kBaseWidth[{count}][2][{height}] = {{"]
+    for piece in pieces:
+        out += ["    {" + ", ".join("{" + ", ".join(str(len(r)) for r in t) + "}" for t in piece) + "},"]
+    out += ["};", f"inline constexpr double kBase[{count}][2][{height}][{width}] = {{"]
+    for piece in pieces:
+        out += ["    {"]
+        for t in piece:
+            out += ["        {"] + ["            {" + ", ".join(repr(float(a)) for a in r) + "}," for r in t] + ["        },"]
+        out += ["    },"]
+    out += ["};", "", "}  // namespace covary::compute::bessel_tables", ""]
     return "\n".join(out)
 
 

@@ -68,9 +68,9 @@ at::Tensor pictures(const std::filesystem::path& archive, int64_t each) {
   return x;
 }
 
-// Centred, projected by a Gaussian matrix to d columns, normalised.
+// Projected by a Gaussian matrix to d columns; the fit normalises.
 at::Tensor features(const at::Tensor& pixels, int64_t d, uint64_t seed) {
-  const at::Tensor x = (pixels - pixels.mean(0)).contiguous();
+  const at::Tensor& x = pixels;
   const int64_t n = x.size(0), p = x.size(1);
   at::Tensor projection = at::empty({d, p}, at::kDouble), y = at::empty({n, d}, at::kDouble);
   const Random random(seed, stream_of("projection", static_cast<uint64_t>(d)));
@@ -88,7 +88,7 @@ at::Tensor features(const at::Tensor& pixels, int64_t d, uint64_t seed) {
                    y.data_ptr<double>() + first, d);
     }
   });
-  // A picture that is the mean has no direction.
+  // A black picture has no direction.
   const at::Tensor norm = y.norm(2, 1);
   return y.index_select(0, at::nonzero(norm > 0).view({-1}));
 }

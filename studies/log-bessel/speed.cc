@@ -137,7 +137,7 @@ BarResult rates(StudyContext& c) {
   BarResult r;
   r.baseline = Quantity{.name = "[0,100]^2", .value = usual, .unit = "ns"};
   r.ours = Quantity{.value = small, .unit = "ns"};
-  r.bound = {.text = "ours <= 12 * baseline", .left = small, .op = "<=", .right = 12 * usual};
+  r.bound = {.text = "ours <= 2 * baseline", .left = small, .op = "<=", .right = 2 * usual};
   return r;
 }
 
@@ -175,7 +175,7 @@ std::vector<Bar> bessel_speed_bars() {
                   .title = "CPU time a value of small orders and arguments, [0,20]^2",
                   .metric = "ns",
                   .unit = "ns",
-                  .bound = "ours <= 12 * that of [0,100]^2",
+                  .bound = "ours <= 2 * that of [0,100]^2",
                   .smoke = true,
                   .desk = true,
                   .measure = rates});

@@ -87,11 +87,16 @@ struct VonMisesFisherMixture::Step {
 
   Step(const at::Tensor& x, const at::Tensor& shares, const VonMisesFisherMixtureOptions& o) {
     const int64_t d = x.size(1), k = shares.size(1);
-    const at::Tensor sums = weighted_sums(x, shares), mass = shares.sum(0);
-    const double all = mass.sum().item<double>();
-    double resultant = 0;
+    const at::Tensor sums = weighted_sums(x, shares);
+    const double* share = shares.data_ptr<double>();
+    std::vector<double> mass;
+    double all = 0, resultant = 0;
     for (int64_t j = 0; j < k; ++j) {
-      const double m = mass.data_ptr<double>()[j];
+      mass.push_back(ordered_sum(x.size(0), [&](int64_t i) { return share[i * k + j]; }));
+      all += mass.back();
+    }
+    for (int64_t j = 0; j < k; ++j) {
+      const double m = mass[static_cast<size_t>(j)];
       const double* sum = sums.data_ptr<double>() + j * d;
       const double norm = std::sqrt(dot(sum, sum, d));
       resultant += norm;
@@ -199,13 +204,21 @@ void VonMisesFisherMixture::run(const at::Tensor& x, const at::Tensor& w, int64_
     }
   }
   // Likelihood and entropy are those of the mixture, also after hard assignment.
-  const at::Tensor log_density = joint.logsumexp(1);
-  report_.rows = static_cast<double>(x.size(0));
-  report_.weight = w.sum().item<double>();
-  report_.log_likelihood = (w * log_density).sum().item<double>();
-  const at::Tensor log_share = joint - log_density.unsqueeze(1);
-  report_.entropy =
-      -(w * (log_share.exp() * log_share).nan_to_num(0.0, 0.0, 0.0).sum(1)).sum().item<double>();
+  const int64_t n = x.size(0);
+  const double *weight = w.data_ptr<double>(), *of = joint.data_ptr<double>();
+  report_.rows = static_cast<double>(n);
+  report_.weight = ordered_sum(n, [&](int64_t i) { return weight[i]; });
+  report_.log_likelihood = ordered_sum(
+      n, [&](int64_t i) { return weight[i] > 0 ? weight[i] * log_sum(of + i * k, k) : 0.0; });
+  report_.entropy = ordered_sum(n, [&](int64_t i) {
+    const double whole = log_sum(of + i * k, k);
+    double entropy = 0;
+    for (int64_t c = 0; c < k; ++c) {
+      const double log_share = of[i * k + c] - whole;
+      if (log_share > -700) entropy -= std::exp(log_share) * log_share;
+    }
+    return weight[i] * entropy;
+  });
   // Spherical k-means has one kappa and no weights.
   report_.parameters = static_cast<double>(options_.assignment == "cosine" ? k * (x.size(1) - 1) + 1
                                                                            : k * x.size(1) + k - 1);

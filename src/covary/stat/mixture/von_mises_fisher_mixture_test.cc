@@ -135,15 +135,21 @@ TEST(VonMisesFisherMixture, WeightsCountAsRepetitions) {
 }
 
 TEST(VonMisesFisherMixture, SameSeedSameBitsAtAnyNumberOfThreads) {
-  const at::Tensor rows = scattered(3, 40, 30).sample(500, 6);
-  set_threads(1);
-  const auto one = fitted(rows, {.components = 3});
-  set_threads(2);
-  const auto two = fitted(rows, {.components = 3});
-  set_threads(0);
-  EXPECT_EQ(one.report().objective, two.report().objective);
-  for (size_t k = 0; k < 3; ++k) {
-    EXPECT_TRUE(at::equal(one.parts()[k].mean, two.parts()[k].mean));
+  const at::Tensor wide = scattered(3, 40, 30).sample(1500, 6),
+                   tall = scattered(3, 4, 30).sample(40000, 6);
+  for (const at::Tensor& rows : {wide, tall}) {
+    const VonMisesFisherMixtureOptions options{.components = 3, .steps = 8};
+    set_threads(1);
+    const auto one = fitted(rows, options);
+    set_threads(2);
+    const auto two = fitted(rows, options);
+    set_threads(0);
+    EXPECT_EQ(one.report().objective, two.report().objective);
+    EXPECT_EQ(one.report().log_likelihood, two.report().log_likelihood);
+    EXPECT_EQ(one.report().entropy, two.report().entropy);
+    EXPECT_TRUE(at::equal(one.means(), two.means()));
+    EXPECT_TRUE(at::equal(one.kappas(), two.kappas()));
+    EXPECT_TRUE(at::equal(one.score_samples(rows), two.score_samples(rows)));
   }
 }
 

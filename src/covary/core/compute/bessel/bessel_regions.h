@@ -18,13 +18,16 @@ enum BesselRegion : uint8_t {
   kLarge9,   // h >= 64
   kLarge13,  // h >= 32
   kLarge21,  // h >= 20
-  kMiddle,   // x > 1
+  kMiddle5,  // x > 5: a middle region for each piece of the arguments
+  kMiddle2,  // x > 2
+  kMiddle1,  // x > 1
   kSmall,    // x <= 1
   kEdge,     // see bessel_edge
   kBesselRegions
 };
 
 constexpr double kBesselSquares[] = {1024 * 1024, 200 * 200, 64 * 64, 32 * 32, 20 * 20};
+constexpr double kBesselPieces[] = {5, 2, 1};      // below h = 20; likewise for x <= each of these
 constexpr int kBesselTerms[] = {4, 6, 9, 13, 21};  // of the large regions
 
 constexpr double kBesselLimit = 1e100;  // of orders and arguments
@@ -34,7 +37,9 @@ inline BesselRegion bessel_region(double v, double x) {
   const double h2 = v * v + x * x;
   int region = kLarge4;
   for (const double square : kBesselSquares) region += h2 < square;
-  region += region == kMiddle && !(x > 1);
+  if (region == kMiddle5) {
+    for (const double end : kBesselPieces) region += x <= end;
+  }
   return static_cast<BesselRegion>(region);
 }
 

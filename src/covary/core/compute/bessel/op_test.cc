@@ -1,11 +1,14 @@
 #include "covary/core/compute/bessel/op.h"
 
+#include <set>
+
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include "covary/core/base/error.h"
 #include "covary/core/compute/autograd.h"
+#include "covary/core/compute/bessel/bessel_regions.h"
 
 namespace covary::compute {
 namespace {
@@ -24,8 +27,54 @@ Tensors gradient(const at::Tensor& of, const Tensors& to, bool again) {
 }
 
 // A point or more in each region.
-const std::vector<double> kOrders{0.3, 4.6, 17.5, 0.4, 3, 14, 7, 18, 30, 90, 3, 300, 2000};
-const std::vector<double> kArguments{0.6, 0.9, 0.1, 2, 9, 12, 30, 40, 10, 66, 150, 900, 700};
+const std::vector<double> kOrders{0.3, 4.6, 17.5, 0.4, 9.3, 3.7, 12.6, 3,   14,
+                                  7,   18,  30,   90,  3,   300, 2000, 5e4, 0.02};
+const std::vector<double> kArguments{0.6, 0.9, 0.1, 2,  1.3, 3.5, 4.2, 9,   12,
+                                     30,  40,  10,  66, 150, 900, 700, 3e3, 1.7};
+
+TEST(BesselOp, PointsStandInEveryRegion) {
+  std::set<int> regions;
+  for (size_t i = 0; i < kOrders.size(); ++i) {
+    regions.insert(bessel_region(kOrders[i], kArguments[i]));
+  }
+  EXPECT_EQ(regions.size(), static_cast<size_t>(kEdge)) << "all but the edges";
+}
+
+// torch.autograd.gradcheck and gradgradcheck: steps of 1e-6, |analytic - numeric| <= 1e-5 + 1e-3 |numeric|.
+TEST(BesselOp, PassesTorchsGradcheckTwice) {
+  for (const BesselOptions& options : kAll) {
+    const at::Tensor v0 = at::tensor(kOrders, at::kDouble),
+                     x0 = at::tensor(kArguments, at::kDouble);
+    const auto slopes = [&](const at::Tensor& a, const at::Tensor& b, bool again) {
+      const at::Tensor v = a.clone().set_requires_grad(true), x = b.clone().set_requires_grad(true);
+      Tensors g = gradient(log_bessel(options, v, x), {v, x}, again);
+      for (size_t i = 0; again && i < 2; ++i) {
+        for (const at::Tensor& h : torch::autograd::grad({g[i].sum()}, {v, x}, {}, true)) {
+          g.push_back(h);
+        }
+      }
+      return g;
+    };
+    const auto check = [&](const at::Tensor& analytic, const at::Tensor& numeric,
+                           const char* what) {
+      EXPECT_LE(((analytic - numeric).abs() - 1e-3 * numeric.abs()).max().item<double>(), 1e-5)
+          << what;
+    };
+    const Tensors g = slopes(v0, x0, true);
+    const double e = 1e-6;
+    const auto f = [&](const at::Tensor& a, const at::Tensor& b) {
+      return log_bessel(options, a, b);
+    };
+    check(g[0], (f(v0 + e, x0) - f(v0 - e, x0)) / (2 * e), "v");
+    check(g[1], (f(v0, x0 + e) - f(v0, x0 - e)) / (2 * e), "x");
+    const Tensors up = slopes(v0 + e, x0, false), down = slopes(v0 - e, x0, false),
+                  right = slopes(v0, x0 + e, false), left = slopes(v0, x0 - e, false);
+    for (size_t i = 0; i < 2; ++i) {
+      check(g[2 + 2 * i], (up[i] - down[i]) / (2 * e), i == 0 ? "vv" : "xv");
+      check(g[3 + 2 * i], (right[i] - left[i]) / (2 * e), i == 0 ? "vx" : "xx");
+    }
+  }
+}
 
 TEST(BesselOp, GradientsAreDifferencesOfTheValue) {
   for (const BesselOptions& options : kAll) {

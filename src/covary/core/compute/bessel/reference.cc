@@ -26,9 +26,22 @@ double large(BesselRegion region, bool k, bool scaled, double v, double x) {
 }
 
 template <int O>
+BesselParts<double, O> small(BesselRegion region, bool k, bool scaled, double v, double x) {
+  switch (region) {
+    case kMiddle5:
+      return bessel_middle<0, O>(k, scaled, v, x);
+    case kMiddle2:
+      return bessel_middle<1, O>(k, scaled, v, x);
+    case kMiddle1:
+      return bessel_middle<2, O>(k, scaled, v, x);
+    default:
+      return bessel_small<O>(k, scaled, v, x);
+  }
+}
+
+template <int O>
 Jet<double, O> in_region(BesselRegion region, bool k, bool scaled, double v, double x) {
-  if (region == kMiddle) return bessel_middle<O>(k, scaled, v, x).log;
-  if (region == kSmall) return bessel_small<O>(k, scaled, v, x).log;
+  if (region >= kMiddle5) return small<O>(region, k, scaled, v, x).log;
   Jet<double, O> jet;
   jet.d[0] = large(region, k, scaled, v, x);
   if constexpr (O > 0) bessel_large_derivatives(kBesselTerms[region], k, scaled, v, x, jet);
@@ -95,8 +108,7 @@ double bessel_ratio(BesselKind kind, double order, double argument) {
   const bool k = kind == BesselKind::kK;
   const BesselRegion region = bessel_region(order, argument);
   if (region == kEdge) return bessel_edge_ratio(kind, order, argument);
-  if (region == kMiddle) return bessel_middle<0>(k, false, order, argument).ratio;
-  if (region == kSmall) return bessel_small<0>(k, false, order, argument).ratio;
+  if (region >= kMiddle5) return small<0>(region, k, false, order, argument).ratio;
   return bessel_large_ratio(kBesselTerms[region], k, order, argument);
 }
 

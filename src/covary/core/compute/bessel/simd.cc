@@ -133,9 +133,10 @@ HWY_NOINLINE void find_regions(bool ratio, bool k, int64_t n, Sorted& s) {
     for (const double square : kBesselSquares) {
       region = hn::Add(region, step(hn::Lt(h2, hn::Set(kDoubles, square))));
     }
-    const auto low = hn::And(hn::Lt(h2, hn::Set(kDoubles, kBesselSquares[4])),
-                             hn::Le(x, hn::Set(kDoubles, 1.0)));
-    region = hn::Add(region, step(low));
+    const auto near = hn::Lt(h2, hn::Set(kDoubles, kBesselSquares[4]));
+    for (const double end : kBesselPieces) {
+      region = hn::Add(region, step(hn::And(near, hn::Le(x, hn::Set(kDoubles, end)))));
+    }
     const auto inside = hn::And(hn::And(hn::Ge(v, zero), hn::Le(v, limit)),
                                 hn::And(hn::Gt(x, zero), hn::Le(x, limit)));
     region = hn::IfThenElse(hn::RebindMask(longs, inside), region,
@@ -155,7 +156,7 @@ HWY_NOINLINE void large_lanes(BesselRegion region, bool k, bool scaled, Sorted& 
 
 template <int O>
 HWY_NOINLINE void large_derivative_lanes(bool k, bool scaled, Sorted& s) {
-  for (int region = 0; region < kMiddle; ++region) {
+  for (int region = 0; region < kMiddle5; ++region) {
     for (int64_t p = s.begin[region]; p < s.end[region]; p += kDoubleLanes) {
       Jet<Doubles, O> jet;
       bessel_large_derivatives(kBesselTerms[region], k, scaled, Doubles::load(s.v + p),
@@ -165,25 +166,37 @@ HWY_NOINLINE void large_derivative_lanes(bool k, bool scaled, Sorted& s) {
   }
 }
 
-template <int O>
+// The region P after kMiddle5.
+template <int P, int O>
 HWY_NOINLINE void other_lanes(const Request& request, bool k, Sorted& s) {
-  for (const BesselRegion region : {kMiddle, kSmall}) {
-    for (int64_t p = s.begin[region]; p < s.end[region]; p += kDoubleLanes) {
-      const Doubles v = Doubles::load(s.v + p), x = Doubles::load(s.x + p);
-      const bool scaled = request.options.scaled;
-      const BesselParts<Doubles, O> parts =
-          region == kMiddle ? bessel_middle<O>(k, scaled, v, x) : bessel_small<O>(k, scaled, v, x);
-      if (request.ratio) {
-        parts.ratio.store(s.parts[0] + p);
-        continue;
-      }
-      for (int i = 0; i < Jet<Doubles, O>::kParts; ++i) parts.log.d[i].store(s.parts[i] + p);
+  constexpr int kRegion = kMiddle5 + P;
+  for (int64_t p = s.begin[kRegion]; p < s.end[kRegion]; p += kDoubleLanes) {
+    const Doubles v = Doubles::load(s.v + p), x = Doubles::load(s.x + p);
+    const bool scaled = request.options.scaled;
+    BesselParts<Doubles, O> parts;
+    if constexpr (kRegion == kSmall) {
+      parts = bessel_small<O>(k, scaled, v, x);
+    } else {
+      parts = bessel_middle<P, O>(k, scaled, v, x);
     }
+    if (request.ratio) {
+      parts.ratio.store(s.parts[0] + p);
+      continue;
+    }
+    for (int i = 0; i < Jet<Doubles, O>::kParts; ++i) parts.log.d[i].store(s.parts[i] + p);
   }
 }
 
+template <int O>
+void all_other_lanes(const Request& request, bool k, Sorted& s) {
+  other_lanes<0, O>(request, k, s);
+  other_lanes<1, O>(request, k, s);
+  other_lanes<2, O>(request, k, s);
+  other_lanes<3, O>(request, k, s);
+}
+
 HWY_NOINLINE void large_ratio_lanes(bool k, Sorted& s) {
-  for (int region = 0; region < kMiddle; ++region) {
+  for (int region = 0; region < kMiddle5; ++region) {
     for (int64_t p = s.begin[region]; p < s.end[region]; p += kDoubleLanes) {
       bessel_large_ratio(kBesselTerms[region], k, Doubles::load(s.v + p), Doubles::load(s.x + p))
           .store(s.parts[0] + p);
@@ -196,9 +209,9 @@ void bessel_lanes(const Request& request, int64_t n, Sorted& s) {
   const bool k = request.options.kind == BesselKind::kK, scaled = request.options.scaled;
   find_regions(request.ratio, k, n, s);
   sort_by_region(n, s);
-  if (request.order == 0) other_lanes<0>(request, k, s);
-  if (request.order == 1) other_lanes<1>(request, k, s);
-  if (request.order == 2) other_lanes<2>(request, k, s);
+  if (request.order == 0) all_other_lanes<0>(request, k, s);
+  if (request.order == 1) all_other_lanes<1>(request, k, s);
+  if (request.order == 2) all_other_lanes<2>(request, k, s);
   if (request.ratio) return large_ratio_lanes(k, s);
   large_lanes<21>(kLarge21, k, scaled, s);
   large_lanes<13>(kLarge13, k, scaled, s);
