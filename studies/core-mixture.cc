@@ -87,25 +87,13 @@ eval::Study make_study() {
                                "time ratio", "scikit-learn >= 60x ours"));
   study.bars.push_back(planned("2", "c", "dual tree beside scikit-learn, 100k x 2, rtol 1e-3",
                                "time ratio", "scikit-learn >= 5x ours"));
-  study.bars.push_back(planned("2", "d", "10,000 Kalman filters, 4 states, 1,000 steps",
-                               "time ratio", "FilterPy >= 500x ours"));
+  add(study.bars, filter_speed_bars());
   study.bars.push_back(planned("2", "e", "EM on a GPU, diagonal, 1M x 64, k = 64, 100 steps",
                                "seconds", "ours <= 3 s", true));
   add(study.bars, robustness_bars());
   add(study.bars, process_bars());
   add(study.bars, streaming_bars());
-  study.bars.push_back(planned("6", "a", "UKF, CKF, EKF = KF on linear models",
-                               "largest difference", "ours <= 1e-10"));
-  study.bars.push_back(planned("6", "b", "smoother = conditioning of the stacked system, T = 20",
-                               "largest difference", "ours <= 1e-9"));
-  study.bars.push_back(planned("6", "c", "covariances over a million steps in float",
-                               "least eigenvalue", "ours >= 0"));
-  study.bars.push_back(
-      planned("6", "d", "particle likelihood without bias", "standard errors", "ours <= 3"));
-  study.bars.push_back(planned("6", "e", "filter parallel in time = one step after another",
-                               "largest difference", "ours <= 1e-9"));
-  study.bars.push_back(planned("6", "f", "Nile, local level by maximum likelihood",
-                               "log-likelihood difference", "ours <= 1e-4"));
+  add(study.bars, filter_bars());
   return study;
 }
 

@@ -107,16 +107,27 @@ EnsembleFiltered ensemble_filter(const NonlinearModel& m, const at::Tensor& y,
         const MatrixXd moves = (centred - s).colwise() + innovation;
         x += off * (s.transpose() * llt.solve(moves)) * each;
       } else {
-        // In the space of members: weights N(w, W W'), W the symmetric root.
+        // In the space of members: weights N(w, W W'), W W' = (I + S'R^-1 S / (N - 1))^-1, W the
+        // symmetric root. Both are the identity but on the few directions V that S reaches.
         const MatrixXd white = r_llt.matrixL().solve(s);
-        const MatrixXd inner = MatrixXd::Identity(count, count) + white.transpose() * white * each;
-        const Eigen::SelfAdjointEigenSolver<MatrixXd> eigen(symmetrised<double>(inner));
-        const MatrixXd& e = eigen.eigenvectors();
-        const VectorXd values = eigen.eigenvalues().cwiseMax(1);
-        const VectorXd told = s.transpose() * r_llt.solve(innovation);
-        const VectorXd w = each * (e * values.cwiseInverse().asDiagonal() * (e.transpose() * told));
-        const MatrixXd root = e * values.cwiseSqrt().cwiseInverse().asDiagonal() * e.transpose();
-        x = (off * root).colwise() + VectorXd(mean + off * w);
+        const Eigen::SelfAdjointEigenSolver<MatrixXd> eigen(
+            symmetrised<double>(white * white.transpose()));
+        const double floor = 1e-14 * std::max(eigen.eigenvalues().maxCoeff(), 0.0);
+        MatrixXd v = white.transpose() * eigen.eigenvectors();  // [N, rows]
+        VectorXd shrink(v.cols()), less(v.cols());
+        for (int64_t k = 0; k < v.cols(); ++k) {
+          const double value = eigen.eigenvalues()(k);
+          const bool reached = value > floor;
+          v.col(k) *= reached ? 1 / std::sqrt(value) : 0;
+          const double gained = reached ? value * each : 0;
+          less(k) = gained / (1 + gained);
+          shrink(k) = 1 / std::sqrt(1 + gained) - 1;
+        }
+        const VectorXd told =
+            each * (white.transpose() * VectorXd(r_llt.matrixL().solve(innovation)));
+        const VectorXd w = told - v * less.cwiseProduct(v.transpose() * told);
+        const MatrixXd turned = off + (off * v) * shrink.asDiagonal() * v.transpose();
+        x = turned.colwise() + VectorXd(mean + off * w);
       }
     }
     const VectorXd mean = x.rowwise().mean();

@@ -10,7 +10,7 @@
 //
 // Inflation multiplies deviations before each update; 1 = none. Residuals of the caller (angles)
 // are used. Missing observations as everywhere; R definite. Draws are functions of (seed, step,
-// member). Cost a step: members calls of f and h, O(members^2 (n + p)) for `transform`.
+// member). Cost a step: members calls of f and h, O(members p (n + p)).
 //
 // Source: Evensen 2003 (perturbed); Hunt, Kostelich and Szunyogh 2007 (transform).
 #pragma once

@@ -290,7 +290,7 @@ ComponentFit fit_components(Components& c, const at::Tensor& y,
       l = kalman_log_likelihood(c.model(), y);
     } catch (const Error&) {  // no variance is left somewhere: the small one stays
     }
-    if (l >= fit.log_likelihood - 1e-6 * std::max(1.0, std::abs(fit.log_likelihood) * 1e-3)) {
+    if (l >= fit.log_likelihood - 1e-6) {
       fit.log_likelihood = l;
       fit.at_zero.push_back(all[i].name);
     } else {

@@ -64,10 +64,10 @@ void check_covariance(const Map& m, const std::string& name) {
     eigen.eigenvectors().col(0).cwiseAbs().maxCoeff(&along);
     char value[32];
     std::snprintf(value, sizeof value, "%.6g", lowest);
-    refuse("is not positive semi-definite: " +
-               std::to_string((eigen.eigenvalues().array() < kNegative * scale).count()) + " of " +
-               std::to_string(m.rows()) + " eigenvalues are negative, the smallest eigenvalue is " +
-               value + ", mostly along entry " + std::to_string(along),
+    refuse(std::string("is not positive semi-definite: its smallest eigenvalue is ") + value +
+               " (" + std::to_string((eigen.eigenvalues().array() < kNegative * scale).count()) +
+               " of " + std::to_string(m.rows()) + " negative; mostly along entry " +
+               std::to_string(along) + ")",
            name, "a covariance has no negative eigenvalue");
   }
 }

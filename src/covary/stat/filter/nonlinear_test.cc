@@ -46,7 +46,30 @@ INSTANTIATE_TEST_SUITE_P(
                     NonlinearOptions{.method = "ukf"},
                     NonlinearOptions{.method = "ukf", .alpha = 0.1, .beta = 2, .kappa = 1},
                     NonlinearOptions{.method = "ukf", .sigma = "julier", .kappa = 0.5},
-                    NonlinearOptions{.method = "ckf"}));
+                    NonlinearOptions{.method = "ukf", .sigma = "simplex"},
+                    NonlinearOptions{.method = "ckf"}, NonlinearOptions{.method = "ghf"},
+                    NonlinearOptions{.method = "ghf", .points = 5}));
+
+// Five nodes integrate polynomials up to degree 9: the mean of x^4 and the variance of x^2 + x^4
+// (degree 8) are exact.
+TEST(Nonlinear, GaussHermiteIntegratesPolynomialsExactly) {
+  NonlinearModel m;
+  m.states = m.observations = 1;
+  m.f = [](auto x, int64_t, auto out) { out[0] = x[0] * x[0] + std::pow(x[0], 4); };
+  m.h = [](auto x, int64_t, auto out) { out[0] = x[0]; };
+  m.q = at::zeros({1, 1}, at::kDouble);
+  m.r = at::ones({1, 1}, at::kDouble);
+  m.mean0 = at::zeros({1}, at::kDouble);
+  m.cov0 = at::ones({1, 1}, at::kDouble);
+  const at::Tensor y = at::full({2, 1}, std::nan(""), at::kDouble);
+  const NonlinearFiltered f = nonlinear_filter(m, y, {.method = "ghf", .points = 5});
+  // E x^2 = 1, E x^4 = 3; E (x^2 + x^4)^2 = 3 + 2 15 + 105.
+  EXPECT_NEAR(f.predicted_mean[1][0].item<double>(), 4, 1e-11);
+  EXPECT_NEAR(f.predicted_cov[1][0][0].item<double>(), 138 - 16, 1e-9);
+  EXPECT_THROW(nonlinear_filter(nonlinear_of(random_model(9, 1, 0, 0, 5)),
+                                at::zeros({2, 1}, at::kDouble), {.method = "ghf", .points = 5}),
+               Error);
+}
 
 // Range and bearing of a point that moves on a line.
 const auto kPolar = [](const auto* x, int64_t, auto* y) {

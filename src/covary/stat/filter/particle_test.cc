@@ -64,7 +64,7 @@ struct Known {
 TEST(ParticleFilter, LikelihoodIsUnbiased) {
   const Known k;
   const double exact = kalman_log_likelihood(k.linear, k.y);
-  for (const std::string method : {"bootstrap", "auxiliary"}) {
+  for (const std::string method : {"bootstrap", "auxiliary", "guided"}) {
     for (const std::string& resampling : kResamplings) {
       SCOPED_TRACE(method + ", " + resampling);
       const int runs = 200;
@@ -108,6 +108,60 @@ TEST(ParticleFilter, MomentsApproachTheKalmanFilterAndPathsTheSmoother) {
       const double variance = smooth.cov[t][i][i].item<double>();
       const double sigma = std::sqrt(variance / double(paths) + variance / worst_effective);
       EXPECT_NEAR(drawn[t][i].item<double>(), smooth.mean[t][i].item<double>(), 4 * sigma);
+    }
+  }
+}
+
+// With a linear h and Gaussian noise the guided weights do not depend on the draw: what is left is
+// the spread of where particles come from.
+TEST(ParticleFilter, GuidanceHelpsWherePreciseObservationsWouldKillParticles) {
+  Known k;
+  k.linear.r.fill_(1e-4);
+  k.model.model = nonlinear_of(k.linear);
+  const ParticleFiltered blind = particle_filter(k.model, k.y, {.particles = 500}),
+                         guided =
+                             particle_filter(k.model, k.y, {.particles = 500, .method = "guided"});
+  EXPECT_GT(guided.effective.min().item<double>(), 10 * blind.effective.min().item<double>());
+  // The first step's weights are all equal: its proposal is exact.
+  EXPECT_NEAR(guided.effective[0].item<double>(), 500, 1e-6);
+  EXPECT_NEAR(guided.log_likelihoods[0].item<double>(),
+              kalman_filter(k.linear, k.y).log_likelihoods[0].item<double>(), 1e-9);
+  k.model.log_density = [](auto, auto, auto) { return 0.0; };
+  EXPECT_THROW(particle_filter(k.model, k.y, {.particles = 5, .method = "guided"}), Error);
+}
+
+TEST(ParticleFilter, InnovationsApproachTheKalmanFilter) {
+  const Known k;
+  const Filtered exact = kalman_filter(k.linear, k.y);
+  for (const std::string method : {"bootstrap", "auxiliary", "guided"}) {
+    SCOPED_TRACE(method);
+    const ParticleFiltered f = particle_filter(k.model, k.y, {.particles = 4000, .method = method});
+    const double few = f.effective.min().item<double>() / 4;
+    for (int64_t t = 0; t < 12; ++t) {
+      const double s = exact.innovation_cov[t][0][0].item<double>();
+      EXPECT_NEAR(f.innovation_cov[t][0][0].item<double>(), s, 5 * s * std::sqrt(2 / few));
+      if (t == 4) {
+        EXPECT_TRUE(std::isnan(f.innovation[t][0].item<double>()));
+        continue;
+      }
+      EXPECT_NEAR(f.innovation[t][0].item<double>(), exact.innovation[t][0].item<double>(),
+                  5 * std::sqrt(s / few));
+    }
+    EXPECT_NEAR(f.log_likelihoods.sum().item<double>(), f.log_likelihood, 1e-12);
+  }
+}
+
+TEST(ParticleFilter, AStreamGivesTheSameBits) {
+  const Known k;
+  for (const std::string method : {"bootstrap", "auxiliary", "guided"}) {
+    const ParticleOptions o{.particles = 100, .method = method};
+    const ParticleFiltered whole = particle_filter(k.model, k.y, o);
+    ParticleStream stream(k.model, o);
+    for (int64_t t = 0; t < 12; ++t) {
+      const ParticleFiltered one = stream.step(k.y[t]);
+      EXPECT_TRUE(at::equal(one.mean[0], whole.mean[t]));
+      EXPECT_TRUE(at::equal(one.cov[0], whole.cov[t]));
+      EXPECT_EQ(one.log_likelihood, whole.log_likelihoods[t].item<double>());
     }
   }
 }

@@ -101,7 +101,7 @@ SwitchingFiltered switching_particle_filter(const std::vector<LinearModel>& mode
       }
     }
     const Random random(seed, stream_of("filter.switching.regime", uint64_t(t)));
-    parallel_for(count, 16, [&](int64_t begin, int64_t end) {
+    parallel_for(count, 64, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         Particle& p = particles[size_t(i)];
         const VectorXd prior = t == 0 ? first : VectorXd(chain.row(p.regime).transpose());
