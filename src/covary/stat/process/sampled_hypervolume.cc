@@ -18,6 +18,8 @@ constexpr size_t kLanes = 4;  // boxes whose overlaps are added side by side
 constexpr size_t kMostObjectives = 8;
 constexpr double kBlurShare = 1e-6;   // of the blurred gain in the logarithm
 constexpr double kBlurExtent = 0.05;  // scale of the blur in extents of the front
+constexpr size_t kBlurDraws = 16;     // of so many draws, from the first on
+constexpr double kSquarable = 1e150;
 constexpr const char* kWhere = "sampled hypervolume";
 
 void refuse(ExitCode code, const std::string& what, const std::string& hint = "") {
@@ -125,7 +127,8 @@ SampledHypervolume::Front SampledHypervolume::front_of(
       f.lower[j * f.padded + k] = levels[static_cast<size_t>(boxes->lower(o)[k])];
       f.upper[j * f.padded + k] = levels[static_cast<size_t>(boxes->upper(o)[k])];
     }
-    f.blur.push_back(kBlurExtent * (levels.size() > 2 ? levels[levels.size() - 2] - levels[0] : 1));
+    const double extent = levels.size() > 2 ? levels[levels.size() - 2] - levels[0] : 1;
+    f.blur.push_back(std::clamp(kBlurExtent * extent, 1 / kSquarable, kSquarable));
   }
   f.boxes = std::move(boxes);
   return f;
@@ -279,7 +282,8 @@ double SampledHypervolume::blurred(size_t draw, std::span<const double> samples,
       const auto levels = boxes.levels(static_cast<int64_t>(j));
       const double y = samples[(j * q_ + i) * draws_ + draw], t = f.blur[j];
       for (size_t r = 0; r + 1 < levels.size(); ++r) {
-        const double x = y - levels[r], root = std::hypot(x, t);
+        const double x = y - levels[r];
+        const double root = std::abs(x) < kSquarable ? std::sqrt(x * x + t * t) : std::abs(x);
         // Below 0 without the cancellation.
         const double value = x > 0 ? 0.5 * (x + root) : 0.5 * t * (t / (root - x));
         psi_[j * width + r] = value;
@@ -336,10 +340,13 @@ double SampledHypervolume::log_value(std::span<const double> samples, std::span<
   check(samples, slopes, weights, weight_slopes);
   std::fill(slopes.begin(), slopes.end(), 0.0);
   std::fill(weight_slopes.begin(), weight_slopes.end(), 0.0);
+  const size_t blurs = std::min(draws_, kBlurDraws);
+  const double exact = (1 - kBlurShare) / static_cast<double>(draws_),
+               blur = kBlurShare / static_cast<double>(blurs);
   double sum = 0;
   for (size_t s = 0; s < draws_; ++s) {
-    sum += (1 - kBlurShare) * gain(s, samples, slopes, weights, weight_slopes, 1 - kBlurShare) +
-           kBlurShare * blurred(s, samples, slopes, weights, weight_slopes, kBlurShare);
+    sum += exact * gain(s, samples, slopes, weights, weight_slopes, exact);
+    if (s < blurs) sum += blur * blurred(s, samples, slopes, weights, weight_slopes, blur);
   }
   if (!std::isfinite(sum)) {
     refuse(ExitCode::kData, "the gain is larger than a double holds", "scale the objectives");
@@ -347,7 +354,7 @@ double SampledHypervolume::log_value(std::span<const double> samples, std::span<
   if (!(sum > 0)) return -kInfinity;  // all weights are 0
   for (double& v : slopes) v /= sum;
   for (double& v : weight_slopes) v /= sum;
-  return std::log(sum / static_cast<double>(draws_));
+  return std::log(sum);
 }
 
 }  // namespace covary::stat

@@ -16,11 +16,11 @@
 // their overlaps with the boxes of the open region. That equals inclusion and exclusion over the
 // 2^q - 1 subsets of the batch without their number.
 //
-// log_value is the logarithm of (1 - e) gain + e blurred, e = 1e-6: blurred is the mean gain of each
-// point alone when independent Student t noise with 2 degrees of freedom moves its objectives, its
-// scale t / sqrt 2 with t a twentieth of the front's extent (of 1 without a front). Its tails fall
-// like powers, so a batch that gains nothing in any draw still has a slope that leads to the front,
-// and the value is off by at most a millionth of (gain + blurred).
+// log_value is the logarithm of (1 - e) gain + e blurred, e = 1e-6. Blurred is what each point alone
+// gains on average, in the first 16 draws, when independent Student t noise with 2 degrees of freedom
+// moves its objectives (scale t / sqrt 2, t a twentieth of the front's extent, of 1 without a front).
+// Its tails fall like powers, so a batch that gains nothing in any draw still has a slope that leads
+// to the front, and the value is off by at most a millionth of (gain + blurred).
 //
 // Weights [q, draws] in [0, 1], the probabilities or soft indicators that a point is feasible,
 // count each part of the space at the largest weight of a point that dominates it: infeasible
