@@ -8,6 +8,7 @@ add_test(NAME layers_self_test COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}
 
 # Constants that are checked in are those that their script writes.
 add_test(NAME bessel_tables COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/scripts/bessel_tables.py --check)
+add_test(NAME sobol_tables COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/scripts/sobol_tables.py --check)
 
 # study_SLUG_smoke runs the program as a user would. Parts of a study lie in studies/SLUG/.
 file(GLOB study_files CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/studies/*.cc)

@@ -52,29 +52,40 @@ KernelTape::KernelTape(const Kernel& kernel, const double* x, int64_t n, const d
   const double* first = n_ > 0 ? x : y;
   origin_.assign(static_cast<size_t>(d), 0.0);
   if (n_ > 0 || (!same && m_ > 0)) std::copy_n(first, d, origin_.begin());
-  const auto relative = [&](const double* p, int64_t count) {
-    std::vector<double> out(static_cast<size_t>(d * count));
-    for (int64_t i = 0; i < count; ++i) {
-      for (int64_t k = 0; k < d; ++k) {
-        out[static_cast<size_t>(k * count + i)] = p[i * d + k] - origin_[static_cast<size_t>(k)];
-      }
-    }
-    return out;
-  };
-  x_ = relative(x, n_);
-  if (!same_) y_ = relative(y, m_);
+  relate(x, n_, &x_);
+  if (!same_) relate(y, m_, &y_);
   for (const Leaf& leaf : kernel.leaves_) {
     Features f;
-    f.x = features(leaf, x_.data(), n_);
-    if (!same_) f.y = features(leaf, y_.data(), m_);
+    features(leaf, x_.data(), n_, &f.x);
+    if (!same_) features(leaf, y_.data(), m_, &f.y);
     f.count = n_ > 0 ? static_cast<int64_t>(f.x.size()) / n_ : 0;
     features_.push_back(std::move(f));
   }
 }
 
-std::vector<double> KernelTape::features(const Leaf& leaf, const double* x, int64_t n) const {
+void KernelTape::rebind(const double* x, const double* y) {
+  if (x) relate(x, n_, &x_);
+  if (y) relate(y, m_, &y_);
+  for (size_t i = 0; i < features_.size(); ++i) {
+    if (x) features(kernel_.leaves_[i], x_.data(), n_, &features_[i].x);
+    if (y) features(kernel_.leaves_[i], y_.data(), m_, &features_[i].y);
+  }
+}
+
+void KernelTape::relate(const double* p, int64_t n, std::vector<double>* out) const {
+  const int64_t d = kernel_.dims();
+  out->resize(static_cast<size_t>(d * n));
+  for (int64_t i = 0; i < n; ++i) {
+    for (int64_t k = 0; k < d; ++k) {
+      (*out)[static_cast<size_t>(k * n + i)] = p[i * d + k] - origin_[static_cast<size_t>(k)];
+    }
+  }
+}
+
+void KernelTape::features(const Leaf& leaf, const double* x, int64_t n,
+                          std::vector<double>* out) const {
   using Kind = Kernel::Kind;
-  if (leaf.dims.empty()) return {};
+  if (leaf.dims.empty()) return;
   const auto value = [&](int64_t first, int64_t count, size_t k) {
     return kernel_
         .parameters_[static_cast<size_t>(first + (count > 1 ? static_cast<int64_t>(k) : 0))]
@@ -82,12 +93,11 @@ std::vector<double> KernelTape::features(const Leaf& leaf, const double* x, int6
   };
   const size_t dims = leaf.dims.size(), length = static_cast<size_t>(n);
   const bool periodic = leaf.kind == Kind::kPeriodic;
-  std::vector<double> out(leaf.kind == Kind::kCosine ? 2 * length
-                                                     : length * dims * (periodic ? 2 : 1));
+  out->resize(leaf.kind == Kind::kCosine ? 2 * length : length * dims * (periodic ? 2 : 1));
   std::vector<double> phase(leaf.kind == Kind::kCosine ? length : 0);
   for (size_t k = 0; k < dims; ++k) {
     const double* from = x + leaf.dims[k] * n;
-    double* to = out.data() + k * length * (periodic ? 2 : 1);
+    double* to = out->data() + k * length * (periodic ? 2 : 1);
     switch (leaf.kind) {
       case Kind::kPeriodic: {
         const double p = value(leaf.period, leaf.periods, k), l = value(leaf.scale, leaf.scales, k);
@@ -118,10 +128,9 @@ std::vector<double> KernelTape::features(const Leaf& leaf, const double* x, int6
     }
   }
   for (size_t i = 0; i < phase.size(); ++i) {
-    out[i] = std::cos(kTwoPi * phase[i]);
-    out[length + i] = std::sin(kTwoPi * phase[i]);
+    (*out)[i] = std::cos(kTwoPi * phase[i]);
+    (*out)[length + i] = std::sin(kTwoPi * phase[i]);
   }
-  return out;
 }
 
 KernelTape::Scratch KernelTape::scratch() const {

@@ -30,6 +30,10 @@ class KernelTape {
   };
   Scratch scratch() const;
 
+  // Other points in the places of x and y, as many as before; null: that set stays. No memory is
+  // taken. Coordinates are still taken relative to the first point that the tape was made with.
+  void rebind(const double* x, const double* y);
+
   const double* forward(const compute::PairBlock& tile, Scratch& scratch) const;
   // gradient [parameters] += sum over the tile of weights * dK / dlog(parameter).
   void backward(const compute::PairBlock& tile, const double* weights, Scratch& scratch,
@@ -59,7 +63,9 @@ class KernelTape {
   compute::Points columns_of(const Features& f) const {
     return same_ ? points(f.x, n_, f.count) : points(f.y, m_, f.count);
   }
-  std::vector<double> features(const Leaf& leaf, const double* x, int64_t n) const;
+  // p [n, dims] as coordinates relative to the origin, and the features of every leaf.
+  void relate(const double* p, int64_t n, std::vector<double>* out) const;
+  void features(const Leaf& leaf, const double* x, int64_t n, std::vector<double>* out) const;
   void forward_leaf(size_t node, const compute::PairBlock& tile, Scratch& s) const;
   // Calls visit(node, leaf, weights) for every leaf that a weight reaches.
   template <class F>
