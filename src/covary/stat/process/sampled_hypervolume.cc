@@ -134,6 +134,13 @@ SampledHypervolume::Front SampledHypervolume::front_of(
   return f;
 }
 
+SampledHypervolume SampledHypervolume::for_batch(int64_t points) const {
+  SampledHypervolume other = *this;
+  other.q_ = static_cast<size_t>(std::max<int64_t>(points, 0));
+  other.prepare();
+  return other;
+}
+
 void SampledHypervolume::prepare() {
   if (m_ < 1 || m_ > kMostObjectives) refuse(ExitCode::kUsage, "takes 1 to 8 objectives");
   if (q_ < 1) refuse(ExitCode::kUsage, "the batch must have a point");

@@ -57,6 +57,9 @@ class SampledHypervolume {
   double log_value(std::span<const double> samples, std::span<double> slopes = {},
                    std::span<const double> weights = {}, std::span<double> weight_slopes = {});
 
+  // The same fronts for batches of another size.
+  SampledHypervolume for_batch(int64_t points) const;
+
   int64_t objectives() const { return static_cast<int64_t>(m_); }
   int64_t points() const { return static_cast<int64_t>(q_); }
   int64_t draws() const { return static_cast<int64_t>(draws_); }
