@@ -245,6 +245,7 @@ std::unique_ptr<HypervolumeGain> checked_gain(HypervolumeModel model) {
       refuse("must have the same training rows when the front is noisy", "objectives");
     }
   }
+  if (model.objectives.size() > 8) refuse("are more than 8", "objectives");
   if (model.reference.size() != model.objectives.size()) {
     refuse("must have an entry an objective", "reference point");
   }

@@ -44,6 +44,7 @@ void check_normals(std::span<const double> mean, std::span<const double> sd,
 
 ExpectedHypervolume::ExpectedHypervolume(std::shared_ptr<const BoxDecomposition> boxes)
     : boxes_(std::move(boxes)) {
+  if (boxes_ == nullptr) throw Error(ExitCode::kUsage, "needs boxes", "expected hypervolume");
   if (boxes_->objectives() > kMostObjectives) {
     throw Error(ExitCode::kUsage, "takes at most 16 objectives", "expected hypervolume");
   }

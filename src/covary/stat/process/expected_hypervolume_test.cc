@@ -224,6 +224,7 @@ TEST(ExpectedHypervolume, HostileNormalsGiveErrorsOrFiniteAnswers) {
     EXPECT_THROW(log_feasibility(bad, two), Error);
   }
   EXPECT_THROW(ehvi.value(two, std::vector<double>{1, -1}), Error);
+  EXPECT_THROW(ExpectedHypervolume(nullptr), Error);
   std::vector<double> one(1), by_mean(2), by_sd(2);
   EXPECT_THROW(ehvi.value(two, two, one), Error);
   EXPECT_THROW(ehvi.value(std::vector<double>{1e300, 1e300}, two), Error);
