@@ -48,7 +48,8 @@ NoiseFree noise_free(const GaussianProcess& gp, int64_t draws, uint64_t seed) {
     if (p.role == ParameterRole::kNoise) p.value = p.lower = 1e-8 * prior;
   }
   const char* means[] = {"zero", "const", "linear"};
-  GpOptions options{.mean = means[static_cast<int>(data.mean)], .fit = false};
+  GpOptions options{
+      .mean = means[static_cast<int>(data.mean)], .fit = false, .constant_columns = true};
   for (KernelParameter& p : kernel.parameters()) p.fixed = true;
   NoiseFree out{GaussianProcess(x, y, kernel, options), {}};
   const at::Tensor best = std::get<0>(y.max(0)).contiguous();

@@ -14,6 +14,7 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr size_t kMostBoxes = 1'000'000;
+constexpr size_t kMostNumbers = 32'000'000;  // of their definers
 
 // Sides as numbers: a row of lower and one of upper ones a box.
 struct Sides {
@@ -24,12 +25,13 @@ struct Sides {
   }
 };
 
-// Rows of front by one objective, largest first.
-std::vector<double> sorted_by(std::span<const double> front, size_t m, size_t objective) {
+// Rows by their last objective.
+std::vector<double> by_last(std::span<const double> front, size_t m, bool rising) {
   std::vector<const double*> rows;
   for (size_t i = 0; i < front.size(); i += m) rows.push_back(front.data() + i);
-  std::sort(rows.begin(), rows.end(),
-            [&](const double* a, const double* b) { return a[objective] > b[objective]; });
+  std::sort(rows.begin(), rows.end(), [&](const double* a, const double* b) {
+    return rising ? a[m - 1] < b[m - 1] : a[m - 1] > b[m - 1];
+  });
   std::vector<double> out;
   for (const double* r : rows) out.insert(out.end(), r, r + m);
   return out;
@@ -52,7 +54,7 @@ Sides sides_of_two(std::span<const double> front, std::span<const double> refere
 // From the top of the third objective down: the strips of the first two are boxes that reach from
 // the top to the reference until a point cuts their lower part off above its own height.
 Sides sides_of_three(std::span<const double> front, std::span<const double> reference) {
-  const std::vector<double> points = sorted_by(front, 3, 2);
+  const std::vector<double> points = by_last(front, 3, false);
   Staircase stairs(reference[0], reference[1]);
   Sides sides;
   for (size_t i = 0; i < points.size(); i += 3) {
@@ -117,26 +119,30 @@ LocalBounds local_upper_bounds(std::span<const double> points, std::span<const d
     now.definers.resize(kept * m * m);
     now.u.insert(now.u.end(), fresh_u.begin(), fresh_u.end());
     now.definers.insert(now.definers.end(), fresh_definers.begin(), fresh_definers.end());
-    if (now.u.size() / m > kMostBoxes) {
-      throw Error(ExitCode::kFailed, "more than a million boxes are needed", "box decomposition",
+    if (now.u.size() / m > kMostBoxes || now.definers.size() > kMostNumbers) {
+      throw Error(ExitCode::kFailed, "too many boxes are needed", "box decomposition",
                   "scalarise the objectives, or keep fewer points");
     }
   }
   return now;
 }
 
+std::vector<double> negated(std::vector<double> values) {
+  for (double& v : values) v = -v;
+  return values;
+}
+
 // The open region is the union of the corners {y > v} over the negated local bounds v of the
 // negated points; their own local bounds cut that union into boxes.
 Sides sides_of_many(std::span<const double> front, std::span<const double> reference) {
   const size_t m = reference.size();
-  std::vector<double> points = sorted_by(front, m, m - 1),
-                      corner(reference.begin(), reference.end());
-  for (double& v : points) v = -v;
-  for (double& v : corner) v = -v;
-  std::vector<double> corners = local_upper_bounds(points, corner).u;
-  for (double& v : corners) v = -v;
-  corners = sorted_by(corners, m, m - 1);
-  const LocalBounds bounds = local_upper_bounds(corners, std::vector<double>(m, kInfinity));
+  // Any order is right; from the bottom of the last objective upwards gives the fewest boxes, a third
+  // less than downwards.
+  const std::vector<double> points = by_last(front, m, true);
+  const std::vector<double> corners =
+      negated(local_upper_bounds(negated(points), negated({reference.begin(), reference.end()})).u);
+  const std::vector<double> rising = by_last(corners, m, true);
+  const LocalBounds bounds = local_upper_bounds(rising, std::vector<double>(m, kInfinity));
   Sides sides;
   std::vector<double> low(m), high(m);
   for (size_t k = 0; k < bounds.u.size() / m; ++k) {
@@ -214,6 +220,10 @@ double BoxDecomposition::improvement(std::span<const double> point) const {
       volume *= std::max(0.0, std::min(point[j], high) - low);
     }
     gain += volume;
+  }
+  if (!std::isfinite(gain)) {
+    throw Error(ExitCode::kData, "the gain is larger than a double holds", "box decomposition",
+                "scale the objectives");
   }
   return gain;
 }

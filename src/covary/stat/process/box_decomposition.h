@@ -10,10 +10,10 @@
 // normal's partial expectation, say) is computed once a level and not once a box.
 //
 // Boxes for n points on the front: 1 for one objective, n + 1 for two, at most 2n + 1 for three
-// (sweep with a staircase), of order n^floor(m/2) beyond: about 240 for 30 and 1000 for 100 points
+// (sweep with a staircase), of order n^floor(m/2) beyond: about 200 for 30 and 900 for 100 points
 // in four. Costs: O(n^2) small steps up to three objectives, O(n boxes + boxes^2) beyond.
 // Points at or below the reference and dominated ones are left out. Throws as hypervolume.h, and
-// Error(kFailed) above a million boxes: scalarise then (chebyshev.h).
+// Error(kFailed) above a million boxes (fewer from six objectives on): scalarise then (chebyshev.h).
 // Sources: Yang, Emmerich, Deutz and Baeck 2019 (three objectives); Lacour, Klamroth and Fonseca
 // 2017, with the local bounds of Klamroth, Lacour and Vanderpooten 2015 (more).
 #pragma once

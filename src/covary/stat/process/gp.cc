@@ -82,7 +82,7 @@ Projection project(const Kernel& kernel, const GpData& data, const GpGroup& grou
 GaussianProcess::GaussianProcess(const at::Tensor& x, const at::Tensor& y, const GpOptions& options,
                                  const at::Tensor& noise) {
   options.check();
-  data_ = GpData::from(x, y, noise, mean_of(options.mean));
+  data_ = GpData::from(x, y, noise, mean_of(options.mean), options.constant_columns);
   kernel_ = Kernel::parse(complete_kernel(options.kernel, noise.defined(), data_.dims), data_.dims);
   start_by_data(&kernel_, data_, static_cast<uint64_t>(options.seed));
   if (options.fit) fit(options);
@@ -92,7 +92,7 @@ GaussianProcess::GaussianProcess(const at::Tensor& x, const at::Tensor& y, const
 GaussianProcess::GaussianProcess(const at::Tensor& x, const at::Tensor& y, Kernel kernel,
                                  const GpOptions& options, const at::Tensor& noise) {
   options.check();
-  data_ = GpData::from(x, y, noise, mean_of(options.mean));
+  data_ = GpData::from(x, y, noise, mean_of(options.mean), options.constant_columns);
   if (kernel.dims() != data_.dims) {
     throw Error(ExitCode::kUsage,
                 "was made for " + std::to_string(kernel.dims()) + " columns, X has " +

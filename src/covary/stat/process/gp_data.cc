@@ -60,7 +60,8 @@ at::Tensor checked_points(const at::Tensor& x, int64_t dims, const std::string& 
   return out;
 }
 
-GpData GpData::from(const at::Tensor& x, const at::Tensor& y, const at::Tensor& noise, Mean mean) {
+GpData GpData::from(const at::Tensor& x, const at::Tensor& y, const at::Tensor& noise, Mean mean,
+                    bool constant_columns) {
   GpData data;
   data.mean = mean;
   data.x = checked_points(x, -1, "X");
@@ -99,7 +100,7 @@ GpData GpData::from(const at::Tensor& x, const at::Tensor& y, const at::Tensor& 
       throw Error(ExitCode::kData, "the square of column " + std::to_string(k) + " overflows", "X",
                   "scale the column down");
     }
-    if (data.n > 1 && low == high) {
+    if (data.n > 1 && low == high && !constant_columns) {
       throw Error(ExitCode::kData, "all values of column " + std::to_string(k) + " are equal", "X",
                   "drop the column: it tells nothing");
     }

@@ -42,7 +42,9 @@ struct GpData {
   // column of X whose values are all equal (n >= 2), values whose squares overflow, an output
   // without any value, fewer values than the mean has coefficients; Error(kUsage) for shapes and
   // types.
-  static GpData from(const at::Tensor& x, const at::Tensor& y, const at::Tensor& noise, Mean mean);
+  // constant_columns: such a column is taken all the same, as where a kernel's priors say enough.
+  static GpData from(const at::Tensor& x, const at::Tensor& y, const at::Tensor& noise, Mean mean,
+                     bool constant_columns = false);
 
   int64_t coefficients() const;  // of the mean
   // The mean's basis at points [count, dims]: [coefficients, count].

@@ -21,6 +21,7 @@ struct GpOptions {
   int64_t sample = 300;        // rows of that sample, 1
   int64_t seed = 0;            // of the sample and the guesses
   int64_t memory_limit = 32'000'000'000;  // bytes for the kernel matrix
+  bool constant_columns = false;          // a column whose values are all equal is no error
   // Gradient in nats per unit of a logarithm. A likelihood carries the rounding of a factorisation
   // with condition numbers up to 1e10.
   numeric::LbfgsOptions search{
@@ -34,6 +35,8 @@ struct GpOptions {
     o.add("sample", &sample, "rows of that sample").range(1, 1e5).unit("rows");
     o.add("seed", &seed, "of the sample and the guesses").range(0, 9e15).common();
     o.add("memory_limit", &memory_limit, "bytes for the kernel matrix").range(1, 1e15).size();
+    o.add("constant_columns", &constant_columns, "take columns whose values are all equal")
+        .hidden();
     o.group("search", search);
   }
 
