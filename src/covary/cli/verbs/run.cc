@@ -90,6 +90,9 @@ int run(const char* text) {
         {"density fit", run_density_fit},
         {"density score", run_density_score},
         {"density sample", run_density_sample},
+        {"optimize run", run_optimize_run},
+        {"optimize ask", run_optimize_ask},
+        {"optimize tell", run_optimize_tell},
     };
     const auto verb = verbs.find(job.invocation.verb);
     if (verb == verbs.end())

@@ -54,4 +54,8 @@ Result run_density_fit(const Job& job);
 Result run_density_score(const Job& job);
 Result run_density_sample(const Job& job);
 
+Result run_optimize_run(const Job& job);
+Result run_optimize_ask(const Job& job);
+Result run_optimize_tell(const Job& job);
+
 }  // namespace covary::cli

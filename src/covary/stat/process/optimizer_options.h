@@ -18,8 +18,8 @@ struct OptimizerOptions {
   int64_t initial = 0;              // evaluations before the first fit; 0: by the number of columns
   double noise = -1;                // standard deviation of a value's noise, units of y; -1: fitted
   std::string trust_region = "auto";  // auto (with more than 20 columns), on, off
-  int64_t joint = 100;  // columns of a batch up to which its points are chosen jointly
-  int64_t fit_starts = 3;   // first guesses of a fit
+  int64_t joint = 100;     // columns of a batch up to which its points are chosen jointly
+  int64_t fit_starts = 3;  // first guesses of a fit
   int64_t seed = 0;
   AcquisitionOptions acquisition;
   CandidateOptions candidates;
