@@ -634,7 +634,7 @@ class Reader {
   void check_sweeps() {
     if (out_.sweeps.empty() && common_.repeats > 1)
       usage("is for sweeps", "--repeats", "add --sweep key=a,b,c");
-    if (out_.sweeps.empty() && common_.resume && verb_->group == "statistics")
+    if (out_.sweeps.empty() && common_.resume && verb_->sweeps && verb_->name != "train")
       usage("is for sweeps: a fit by itself is not long", "--resume", "leave it out");
     for (const Sweep& sweep : out_.sweeps) {
       if (sweep.key.rfind("data.", 0) == 0) {

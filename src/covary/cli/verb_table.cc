@@ -9,6 +9,7 @@
 #include "covary/cli/gp_options.h"
 #include "covary/cli/info_options.h"
 #include "covary/cli/mixture_options.h"
+#include "covary/cli/optimize_options.h"
 #include "covary/cli/render_options.h"
 #include "covary/cli/special_options.h"
 #include "covary/core/eval/study_options.h"
@@ -237,6 +238,22 @@ Verb filter_verb() {
   return v;
 }
 
+Verb optimize_verb() {
+  Verb v = family(
+      "optimize", "Bayesian optimisation: the best of a black box from few evaluations",
+      "ACTION SPACE|STUDY",
+      {action("run", "evaluates by a command until the budget is used", "SPACE [-o STUDY]",
+              "covary optimize run space.json --command './sim {x}' --budget 50 -o study", 1,
+              bind<OptimizeRunOptions>, true),
+       action("ask", "the next rows to evaluate", "STUDY [-o ROWS]",
+              "covary optimize ask study -n 4", 1, bind<OptimizeAskOptions>),
+       action("tell", "what came of them, or of earlier rows", "STUDY TABLE",
+              "covary optimize tell study evaluations.csv", 2, bind<OptimizeTellOptions>, true)});
+  v.actions[0].min_inputs = 0;  // --problem has its own space
+  v.actions[0].common = {"resume", "overwrite"};
+  return v;
+}
+
 std::string joined_inputs(const Verb& verb) {
   return verb.shape.substr(0, std::min(verb.shape.find(" -o"), verb.shape.find(" [-o")));
 }
@@ -287,6 +304,7 @@ const std::vector<Verb>& verbs() {
       mixture_verb(),
       density_verb(),
       filter_verb(),
+      optimize_verb(),
       {"study",
        "studies and tools",
        "a published claim, measured again",
@@ -395,9 +413,9 @@ std::string verb_synonym(std::string_view word) {
 
 const std::vector<std::string>& planned_verbs() {
   static const std::vector<std::string> names = {
-      "capture", "view",     "edit",     "animate",  "compress", "stream", "surface",
-      "segment", "simulate", "generate", "optimize", "pde",      "bridge", "flow",
-      "bayes",   "regress",  "classify", "network",  "convert"};
+      "capture", "view",    "edit",     "animate",  "compress", "stream",
+      "surface", "segment", "simulate", "generate", "pde",      "bridge",
+      "flow",    "bayes",   "regress",  "classify", "network",  "convert"};
   return names;
 }
 

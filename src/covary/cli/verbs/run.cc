@@ -109,6 +109,9 @@ int run(const char* text) {
         {"special log-i", run_special_log_i},
         {"special log-k", run_special_log_k},
         {"special ratio", run_special_ratio},
+        {"optimize run", run_optimize_run},
+        {"optimize ask", run_optimize_ask},
+        {"optimize tell", run_optimize_tell},
     };
     const auto verb = verbs.find(job.invocation.verb);
     if (verb == verbs.end())

@@ -62,5 +62,8 @@ Result run_density_sample(const Job& job);
 Result run_special_log_i(const Job& job);
 Result run_special_log_k(const Job& job);
 Result run_special_ratio(const Job& job);
+Result run_optimize_run(const Job& job);
+Result run_optimize_ask(const Job& job);
+Result run_optimize_tell(const Job& job);
 
 }  // namespace covary::cli

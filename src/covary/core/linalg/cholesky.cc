@@ -49,7 +49,8 @@ int64_t first_bad_row(double* a, int64_t n, double* pivot) {
 // the next diagonal tile takes in all columns before t.
 int64_t attempt(const Matrix& a, double* pivot) {
   const int64_t n = a.n, tiles = tiles_of(n);
-  std::vector<double> diagonal(kTile * kTile), next(kTile * kTile), kept(kTile * kTile);
+  const auto room = static_cast<size_t>(kTile * std::min(kTile, n));  // little for a small matrix
+  std::vector<double> diagonal(room), next(room), kept(room);
   const auto tile = [&](int64_t i, int64_t j) { return a.row(i * kTile) + j * kTile; };
   if (tiles > 0) copy_lower(a.data, a.stride, diagonal.data(), kTile, tile_size(n, 0));
   for (int64_t t = 0; t < tiles; ++t) {

@@ -1,0 +1,415 @@
+#include "covary/stat/process/optimizer.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <limits>
+
+#include "covary/core/base/error.h"
+#include "covary/core/base/random.h"
+#include "covary/core/numeric/sobol.h"
+#include "covary/stat/process/acquisition.h"
+#include "covary/stat/process/candidates.h"
+#include "covary/stat/process/joint_posterior.h"
+#include "covary/stat/process/surrogate.h"
+
+namespace covary::stat {
+namespace {
+
+using nlohmann::json;
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr int64_t kManyColumns = 20;  // more than these: a trust region
+constexpr double kFirstSide = 0.8, kLeastSide = 0x1p-7, kMostSide = 1.6;
+constexpr int kGains = 3;
+constexpr int64_t kIncumbents = 5;  // whose neighbourhoods are tried
+constexpr double kSame = 1e-9;      // distance of two codes that are one
+
+double seconds_since(std::chrono::steady_clock::time_point begin) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+}  // namespace
+
+OptimizerGoal OptimizerGoal::of_json(const json& document) {
+  const auto refuse = [](const std::string& where, const std::string& what,
+                         const std::string& hint) {
+    throw Error(ExitCode::kUsage, what, where, hint);
+  };
+  OptimizerGoal goal;
+  if (const auto it = document.find("objective"); it != document.end()) {
+    const std::string hint = R"(as in "objective": {"name": "loss", "goal": "minimise"})";
+    if (!it->is_object()) refuse("objective", "is no JSON object", hint);
+    for (const auto& [key, value] : it->items()) {
+      if (!value.is_string()) refuse("objective", "\"" + key + "\" is no text", hint);
+      const auto text = value.get<std::string>();
+      if (key == "name") {
+        goal.name = text;
+      } else if (key == "goal" && (text == "minimise" || text == "minimize" || text == "maximise" ||
+                                   text == "maximize")) {
+        goal.maximise = text[1] == 'a';
+      } else {
+        refuse(
+            "objective",
+            key == "goal" ? "\"" + text + "\" is no goal" : "has an unknown field \"" + key + "\"",
+            hint);
+      }
+    }
+  }
+  if (const auto it = document.find("constraints"); it != document.end()) {
+    const std::string hint = R"(as in "constraints": [{"name": "weight", "upper": 3}])";
+    if (!it->is_array()) refuse("constraints", "are no list", hint);
+    for (const json& c : *it) {
+      if (!c.is_object() || c.size() != 2 || !c.contains("name") || !c["name"].is_string() ||
+          !c.contains("upper") || !c["upper"].is_number()) {
+        refuse("constraints", "hold one that has not a name and an upper limit", hint);
+      }
+      goal.limits.push_back({c["name"].get<std::string>(), c["upper"].get<double>()});
+    }
+  }
+  const std::vector<std::string> names = goal.names();
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (names[i].empty() || std::count(names.begin(), names.end(), names[i]) > 1) {
+      refuse("objective and constraints", "need names of their own", "rename \"" + names[i] + "\"");
+    }
+  }
+  return goal;
+}
+
+json OptimizerGoal::to_json() const {
+  json j = {{"objective", {{"name", name}, {"goal", maximise ? "maximise" : "minimise"}}}};
+  for (const Limit& l : limits) j["constraints"].push_back({{"name", l.name}, {"upper", l.upper}});
+  return j;
+}
+
+std::vector<std::string> OptimizerGoal::names() const {
+  std::vector<std::string> out{name};
+  for (const Limit& l : limits) out.push_back(l.name);
+  return out;
+}
+
+Optimizer::Optimizer(SearchSpace space, OptimizerGoal goal, OptimizerOptions options)
+    : space_(std::move(space)), goal_(std::move(goal)), options_(std::move(options)) {
+  options_.check();
+  if (space_.size() == 0) throw Error(ExitCode::kUsage, "has no parameters", "search space");
+}
+
+int64_t Optimizer::initial() const {
+  if (options_.initial > 0) return options_.initial;
+  return std::clamp<int64_t>(2 * (space_.width() + 1), 5, 20);
+}
+
+bool Optimizer::feasible(const Evaluation& e) const {
+  if (std::isnan(e.values[0])) return false;
+  for (size_t k = 0; k < goal_.limits.size(); ++k) {
+    if (!(e.values[k + 1] <= goal_.limits[k].upper)) return false;
+  }
+  return true;
+}
+
+std::optional<Evaluation> Optimizer::best() const {
+  std::optional<Evaluation> best;
+  const double sign = goal_.maximise ? 1 : -1;
+  for (const Evaluation& e : evaluations_) {
+    if (feasible(e) && (!best || sign * e.values[0] > sign * best->values[0])) best = e;
+  }
+  return best;
+}
+
+std::vector<double> Optimizer::trace() const {
+  std::vector<double> out;
+  double now = std::numeric_limits<double>::quiet_NaN();
+  for (const Evaluation& e : evaluations_) {
+    if (feasible(e)) {
+      now = std::isnan(now)  ? e.values[0]
+            : goal_.maximise ? std::max(now, e.values[0])
+                             : std::min(now, e.values[0]);
+    }
+    out.push_back(now);
+  }
+  return out;
+}
+
+void Optimizer::tell(const std::vector<double>& row, std::vector<double> values,
+                     const std::string& where) {
+  space_.check_row(row, where);
+  const size_t outputs = 1 + goal_.limits.size();
+  if (values.size() == 1 && std::isnan(values[0])) values.resize(outputs, values[0]);
+  if (values.size() != outputs) {
+    throw Error(ExitCode::kData,
+                "has " + std::to_string(values.size()) + " values for " + std::to_string(outputs) +
+                    " outputs",
+                where);
+  }
+  for (size_t k = 0; k < outputs; ++k) {
+    if (std::isinf(values[k]) || std::abs(values[k]) > 1e150) {
+      throw Error(ExitCode::kData, "the value of " + goal_.names()[k] + " is too large to be used",
+                  where, "tell nan for an evaluation that failed");
+    }
+    // What is known of a failed evaluation in part is not used: one process a mask would be needed.
+    if (std::isnan(values[k])) values.assign(outputs, std::numeric_limits<double>::quiet_NaN());
+  }
+  for (auto it = pending_.begin(); it != pending_.end(); ++it) {
+    const std::vector<double> a = space_.encode(*it), b = space_.encode(row);
+    double most = 0;
+    for (size_t k = 0; k < a.size(); ++k) most = std::max(most, std::abs(a[k] - b[k]));
+    if (most > 1e-6) continue;
+    pending_.erase(it);
+    break;
+  }
+  evaluations_.push_back({row, std::move(values)});
+}
+
+bool Optimizer::is_known(const std::vector<double>& row) const {
+  const std::vector<double> code = space_.encode(row);
+  const auto same = [&](const std::vector<double>& other) {
+    const std::vector<double> c = space_.encode(other);
+    double most = 0;
+    for (size_t k = 0; k < c.size(); ++k) most = std::max(most, std::abs(c[k] - code[k]));
+    return most < kSame;
+  };
+  return std::any_of(evaluations_.begin(), evaluations_.end(),
+                     [&](const Evaluation& e) { return same(e.row); }) ||
+         std::any_of(pending_.begin(), pending_.end(), same);
+}
+
+// The next Sobol point that is not known yet; in a small space that is used up any one.
+std::vector<double> Optimizer::spread_row() {
+  const auto seed = static_cast<uint64_t>(options_.seed);
+  std::vector<double> unit(static_cast<size_t>(space_.size()));
+  std::vector<double> row;
+  for (int tries = 0; tries < 200; ++tries) {
+    if (space_.size() <= 1000) {
+      numeric::Sobol(space_.size(), seed).point(static_cast<uint64_t>(spread_), unit);
+    } else {
+      const Random random(seed, stream_of("optimizer.spread", static_cast<uint64_t>(spread_)));
+      for (size_t k = 0; k < unit.size(); ++k) unit[k] = random.uniform(k);
+    }
+    ++spread_;
+    row = space_.decode(space_.code_of_unit(unit.data()));
+    if (!is_known(row)) break;
+  }
+  return row;
+}
+
+std::vector<std::vector<double>> Optimizer::ask(int64_t count) {
+  if (count < 1 || count > 100000)
+    throw Error(ExitCode::kUsage, "must lie in [1, 100000]", "number of rows to ask for");
+  report_ = {};
+  std::vector<std::vector<double>> rows;
+  int64_t done = 0;
+  for (const Evaluation& e : evaluations_) done += !std::isnan(e.values[0]);
+  const int64_t begun = static_cast<int64_t>(evaluations_.size() + pending_.size());
+  if (options_.surrogate == "random" || begun < initial() || done < 2) {
+    report_.by = options_.surrogate == "random" ? "random" : "initial";
+    for (int64_t i = 0; i < count; ++i) {
+      rows.push_back(spread_row());
+      pending_.push_back(rows.back());
+    }
+  } else {
+    rows = propose(count);
+  }
+  asked_ += count;
+  return rows;
+}
+
+std::vector<std::vector<double>> Optimizer::propose(int64_t count) {
+  const auto begin = std::chrono::steady_clock::now();
+  const auto width = static_cast<size_t>(space_.width());
+  const double sign = goal_.maximise ? 1 : -1;
+  std::vector<double> codes, all_codes, failed;
+  std::vector<std::vector<double>> y(1 + goal_.limits.size());
+  std::vector<const Evaluation*> known;
+  for (const Evaluation& e : evaluations_) {
+    const std::vector<double> code = space_.encode(e.row);
+    all_codes.insert(all_codes.end(), code.begin(), code.end());
+    failed.push_back(std::isnan(e.values[0]) ? 1 : 0);
+    if (failed.back() > 0) continue;
+    codes.insert(codes.end(), code.begin(), code.end());
+    known.push_back(&e);
+    for (size_t k = 0; k < y.size(); ++k) y[k].push_back(k == 0 ? sign * e.values[0] : e.values[k]);
+  }
+  std::vector<Surrogate> surrogates;
+  for (const std::vector<double>& values : y)
+    surrogates.push_back(fit_surrogate(space_, options_, codes, values));
+  AcquisitionModel model;
+  model.seed = static_cast<uint64_t>(options_.seed) +
+               0x9E3779B97F4A7C15u * static_cast<uint64_t>(asked_ + 1);
+  if (known.size() < failed.size()) {
+    OptimizerOptions smooth = options_;
+    smooth.noise = -1;
+    surrogates.push_back(fit_surrogate(space_, smooth, all_codes, failed));
+  }
+  for (size_t k = 1; k < surrogates.size(); ++k) {
+    const Surrogate& s = surrogates[k];
+    const double upper = k < y.size() ? goal_.limits[k - 1].upper : 0.5;
+    model.constraints.push_back({&s.process, (upper - s.centre) / s.scale});
+  }
+  model.objective = &surrogates[0].process;
+  report_.kernel = surrogates[0].process.report().kernel;
+
+  // The incumbent: of rows that hold the limits, the largest mean, so that one lucky draw of a noisy value is none.
+  std::vector<double> mean(known.size());
+  JointPosterior(surrogates[0].process)
+      .moments(codes.data(), static_cast<int64_t>(known.size()), mean.data(), nullptr);
+  std::vector<size_t> order;
+  for (size_t i = 0; i < known.size(); ++i) {
+    if (feasible(*known[i])) order.push_back(i);
+  }
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return mean[a] > mean[b]; });
+  const std::string& kind = options_.acquisition.acquisition;
+  if (!order.empty()) model.best = mean[order[0]];
+  const bool limited = !model.constraints.empty();
+  AcquisitionOptions acquisition_options = options_.acquisition;
+  if (limited && (kind == "ucb" || kind == "kg" || kind == "mes" || kind == "thompson")) {
+    if (!goal_.limits.empty()) {
+      throw Error(ExitCode::kUsage, "knows no constraints", kind,
+                  "choose logei, ei, pi or noisy-ei");
+    }
+    model.constraints.clear();  // failures alone: they are left out of the values, no more
+  }
+  std::vector<double> incumbents;
+  for (size_t i = 0; i < order.size() && static_cast<int64_t>(i) < kIncumbents; ++i) {
+    const auto at = codes.begin() + static_cast<std::ptrdiff_t>(order[i] * width);
+    incumbents.insert(incumbents.end(), at, at + static_cast<std::ptrdiff_t>(width));
+  }
+  for (const std::vector<double>& row : pending_) {
+    const std::vector<double> code = space_.encode(row);
+    model.pending.insert(model.pending.end(), code.begin(), code.end());
+  }
+
+  CandidateBox box;
+  const bool region = options_.trust_region == "on" ||
+                      (options_.trust_region == "auto" && space_.width() > kManyColumns);
+  if (region && !order.empty()) {
+    // The side by all values in their order.
+    double side = kFirstSide, top = -kInfinity;
+    int64_t gains = 0, misses = 0;
+    const auto patience = std::max<int64_t>(4, space_.width());
+    for (size_t e = 0; e < evaluations_.size(); ++e) {
+      const Evaluation& one = evaluations_[e];
+      const double v = feasible(one) ? sign * one.values[0] : -kInfinity;
+      const bool gain = v > top + (top > -kInfinity ? 1e-3 * std::abs(top) : 0);
+      if (v > top) top = v;
+      if (static_cast<int64_t>(e) < initial()) continue;
+      gains = gain ? gains + 1 : 0;
+      misses = gain ? 0 : misses + 1;
+      if (gains >= kGains) {
+        side = std::min(2 * side, kMostSide);
+        gains = 0;
+      }
+      if (misses >= patience) {
+        side /= 2;
+        misses = 0;
+      }
+      if (side < kLeastSide) side = kFirstSide;
+    }
+    report_.region = side;
+    std::vector<double> scales(width, 1.0);
+    double log_mean = 0;
+    for (const KernelParameter& p : surrogates[0].process.kernel().parameters()) {
+      if (p.role != ParameterRole::kLengthscale) continue;
+      scales[static_cast<size_t>(std::max<int64_t>(p.dimension, 0))] = p.value;
+      log_mean += std::log(p.value) / static_cast<double>(width);
+    }
+    for (size_t k = 0; k < width; ++k) {
+      const double reach = 0.5 * side * std::clamp(scales[k] / std::exp(log_mean), 0.1, 10.0);
+      box.lower.push_back(std::clamp(incumbents[k] - reach, 0.0, 1.0));
+      box.upper.push_back(std::clamp(incumbents[k] + reach, 0.0, 1.0));
+    }
+  }
+  model.lower = box.lower;
+  model.upper = box.upper;
+  report_.fit_s = seconds_since(begin);
+
+  const auto searched = std::chrono::steady_clock::now();
+  report_.by = kind;
+  const bool single = kind == "pi" || kind == "kg" || kind == "mes";
+  if (single) model.pending.clear();
+  // Jointly, or point by point with those before as pending.
+  const bool joint = !single && count * space_.width() <= options_.joint;
+  std::vector<std::vector<double>> rows;
+  for (int64_t turn = 0; turn < (joint ? 1 : count); ++turn) {
+    const int64_t points = joint ? count : 1;
+    const auto acquisition = make_acquisition(acquisition_options, model);
+    const Candidates c = find_candidates(*acquisition, space_, points, options_.candidates,
+                                         model.seed + static_cast<uint64_t>(turn), incumbents, box);
+    report_.acquisition = c.value;
+    for (int64_t i = 0; i < points; ++i) {
+      const auto at = c.points.begin() + i * space_.width();
+      std::vector<double> row = space_.decode({at, at + space_.width()});
+      if (is_known(row)) row = spread_row();  // a second value there would tell next to nothing
+      const std::vector<double> code = space_.encode(row);
+      if (!single) model.pending.insert(model.pending.end(), code.begin(), code.end());
+      pending_.push_back(row);
+      rows.push_back(std::move(row));
+    }
+  }
+  report_.search_s = seconds_since(searched);
+  return rows;
+}
+
+data::Model Optimizer::model() const {
+  data::Model m{.schema = "covary.optimizer", .version = 1};
+  OptimizerOptions options = options_;
+  m.fields = space_.to_json();
+  m.fields.update(goal_.to_json());
+  m.fields["options"] = OptionList(options).to_json();
+  m.fields["seed"] = options_.seed;
+  m.fields["asked"] = asked_;
+  m.fields["spread"] = spread_;
+  std::vector<double> rows, values, waiting;
+  for (const Evaluation& e : evaluations_) {
+    rows.insert(rows.end(), e.row.begin(), e.row.end());
+    values.insert(values.end(), e.values.begin(), e.values.end());
+  }
+  for (const std::vector<double>& row : pending_)
+    waiting.insert(waiting.end(), row.begin(), row.end());
+  const auto n = static_cast<int64_t>(evaluations_.size());
+  m.put("rows", std::move(rows), {n, space_.size()});
+  m.put("values", std::move(values), {n, static_cast<int64_t>(1 + goal_.limits.size())});
+  m.put("pending", std::move(waiting), {static_cast<int64_t>(pending_.size()), space_.size()});
+  return m;
+}
+
+Optimizer Optimizer::of_model(const data::Model& model) {
+  const auto count = [&](const char* field) {
+    const double v = model.number(field);
+    if (v < 0 || v > 9e15 || v != std::floor(v)) model.refuse(field, "is no count");
+    return static_cast<int64_t>(v);
+  };
+  try {
+    OptimizerOptions options;
+    OptionList(options).apply(model.fields.at("options"), model.path);
+    options.seed = count("seed");
+    Optimizer out(SearchSpace::of_json(model.fields), OptimizerGoal::of_json(model.fields),
+                  options);
+    const int64_t size = out.space_.size(),
+                  outputs = 1 + static_cast<int64_t>(out.goal_.limits.size());
+    const std::vector<double>& rows = model.doubles("rows", {-1, size});
+    const int64_t n = model.size("rows", 0);
+    const std::vector<double>& values = model.doubles("values", {n, outputs});
+    const std::vector<double>& waiting = model.doubles("pending", {-1, size});
+    for (int64_t i = 0; i < n; ++i) {
+      out.tell({rows.begin() + i * size, rows.begin() + (i + 1) * size},
+               {values.begin() + i * outputs, values.begin() + (i + 1) * outputs},
+               model.path + ": rows[" + std::to_string(i) + "]");
+    }
+    for (int64_t i = 0; i < model.size("pending", 0); ++i) {
+      out.pending_.emplace_back(waiting.begin() + i * size, waiting.begin() + (i + 1) * size);
+      out.space_.check_row(out.pending_.back(),
+                           model.path + ": pending[" + std::to_string(i) + "]");
+    }
+    out.asked_ = count("asked");
+    out.spread_ = count("spread");
+    return out;
+  } catch (const json::exception& e) {
+    model.refuse("options", std::string("are not those of an optimizer: ") + e.what());
+  } catch (const Error& e) {
+    if (e.code() == ExitCode::kData) throw;
+    throw Error(ExitCode::kData, e.message(), model.path + ": " + e.where(), e.hint());
+  }
+}
+
+}  // namespace covary::stat
