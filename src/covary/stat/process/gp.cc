@@ -20,20 +20,6 @@ namespace {
 
 constexpr int64_t kPoints = 1024;  // predicted at a time
 
-std::string complete_kernel(const std::string& text, bool noise_given, int64_t dims) {
-  const Kernel plain = Kernel::parse(text, dims);
-  std::string out = text;
-  if (!plain.has(ParameterRole::kVariance) && !plain.has(ParameterRole::kLinear)) {
-    // White stays outside: its variance is that of the noise.
-    const KernelTerms terms = part_from_white(text);
-    if (!terms.smooth.empty()) {
-      out = "const*(" + terms.smooth + ")" + (terms.white.empty() ? "" : " + " + terms.white);
-    }
-  }
-  if (!plain.has(ParameterRole::kNoise) && !noise_given) out += " + white";
-  return out;
-}
-
 double dot(const double* a, const double* b, int64_t n) { return linalg::dot(n, a, b); }
 
 std::string line(const char* format, double value) {
@@ -97,7 +83,8 @@ GaussianProcess::GaussianProcess(const at::Tensor& x, const at::Tensor& y, const
                                  const at::Tensor& noise) {
   options.check();
   data_ = GpData::from(x, y, noise, mean_of(options.mean));
-  kernel_ = Kernel::parse(complete_kernel(options.kernel, noise.defined(), data_.dims), data_.dims);
+  kernel_ =
+      Kernel::parse(completed_kernel(options.kernel, noise.defined(), data_.dims), data_.dims);
   start_by_data(&kernel_, data_, static_cast<uint64_t>(options.seed));
   if (options.fit) fit(options);
   condition();
