@@ -9,6 +9,7 @@
 #include "covary/core/base/error.h"
 #include "covary/core/base/random.h"
 #include "covary/stat/process/markov_filter.h"
+#include "covary/stat/process/priors.h"
 #include "covary/stat/process/state_space.h"
 
 namespace covary::stat {
@@ -184,7 +185,7 @@ void MarkovProcess::begin(const at::Tensor& t, const at::Tensor& y, const Markov
 }
 
 // First values by the data, and how far from there a fit may go.
-void MarkovProcess::start(const MarkovOptions&, double variance) {
+void MarkovProcess::start(const MarkovOptions& options, double variance) {
   const double span = t_.back() > t_.front() ? t_.back() - t_.front() : 10;
   for (KernelParameter& p : kernel_.parameters()) {
     if (p.fixed) continue;
@@ -209,6 +210,10 @@ void MarkovProcess::start(const MarkovOptions&, double variance) {
   }
   for (KernelParameter& p : kernel_.parameters()) {
     if (p.tied_to >= 0) p.value = kernel_.parameters()[static_cast<size_t>(p.tied_to)].value;
+  }
+  if (options.fit) {
+    set_priors(&kernel_, options.priors,
+               {variance, rounding_variance(y_), static_cast<double>(t_.size()), {span}});
   }
 }
 

@@ -163,6 +163,7 @@ void Regression::infer(const RegressionOptions& o) {
     g.kernel = o.kernel;
     g.mean = o.mean;
     g.fit = o.fit;
+    g.priors = o.priors;
     g.starts = o.restarts;
     g.seed = o.seed;
     g.memory_limit = o.memory_limit;
@@ -181,6 +182,7 @@ void Regression::infer(const RegressionOptions& o) {
     m.kernel = o.kernel;
     m.mean = o.mean;
     m.fit = o.fit;
+    m.priors = o.priors;
     m.search.iterations = o.steps;
     process_.emplace<MarkovProcess>(checked_points(x_, 1, "X").select(1, 0).contiguous(), y_, m,
                                     noise_);

@@ -13,6 +13,7 @@ struct RegressionOptions {
   std::string mean = "const";            // zero, const, linear
   std::string likelihood = "gaussian";
   std::string method = "auto";  // auto, exact, sgpr, state-space; auto says what it took and why
+  std::string priors = "weak";  // none, weak, gamma, dim-scaled: see priors.h; not of sgpr
   bool fit = true;              // false: parameters as the kernel's text states them, others by
                                 // the data
   int64_t restarts = 4;         // first guesses that compete, 1

@@ -17,10 +17,11 @@ struct MarkovOptions {
   int64_t harmonics = 7;      // of periodic parts, 1
   std::string mean = "zero";  // zero, const: by generalised least squares
   // Of matern12, matern32 or matern52 alone:
-  double variance = 0;  // of f, units of y^2; 0: start by the data
-  double length = 0;    // units of t; 0: start by the data
-  double noise = 0;     // variance, units of y^2; 0: start by the data
-  bool fit = true;      // false: parameters as they are, or their starts by the data
+  double variance = 0;          // of f, units of y^2; 0: start by the data
+  double length = 0;            // units of t; 0: start by the data
+  double noise = 0;             // variance, units of y^2; 0: start by the data
+  std::string priors = "weak";  // none, weak, gamma, dim-scaled: see priors.h
+  bool fit = true;              // false: parameters as they are, or their starts by the data
   numeric::LbfgsOptions search{.iterations = 100,
                                .gradient_tolerance = 1e-4,
                                .value_tolerance = 1e-12};  // gradient: nats per unit of a logarithm
@@ -32,6 +33,8 @@ struct MarkovOptions {
     o.add("variance", &variance, "of the function; 0: start by the data").range(0, 1e300);
     o.add("length", &length, "of time over which it varies; 0: start by the data").range(0, 1e300);
     o.add("noise", &noise, "variance of a value; 0: start by the data").range(0, 1e300);
+    o.add("priors", &priors, "of the parameters, where the kernel has none of its own")
+        .choices({"none", "weak", "gamma", "dim-scaled"});
     o.add("fit", &fit, "fit the parameters by likelihood");
     o.group("search", search);
   }
