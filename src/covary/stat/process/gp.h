@@ -98,6 +98,7 @@ class GaussianProcess {
   const Kernel& kernel() const { return kernel_; }
   const GpReport& report() const { return report_; }
   const GpData& data() const { return data_; }
+  const std::vector<PosteriorFactor>& factors() const { return factors_; }  // a group
   int64_t size() const { return data_.n; }
 
  private:
