@@ -117,7 +117,7 @@ Fitted load(const GpFitOptions& o, const Job& job) {
     return fit(o, job);
   }
   for (const char* name :
-       {"kernel", "mean", "likelihood", "method", "fit", "restarts", "inducing", "steps"})
+       {"kernel", "mean", "likelihood", "method", "priors", "fit", "restarts", "inducing", "steps"})
     if (was_typed(job, name))
       throw Error(ExitCode::kUsage, "the model has its own", std::string("--") + name,
                   "fit it anew: covary gp fit TABLE --target NAME --" + std::string(name) + " ...");

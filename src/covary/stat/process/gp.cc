@@ -13,6 +13,7 @@
 #include "covary/core/base/threads.h"
 #include "covary/core/linalg/blas.h"
 #include "covary/stat/process/draws.h"
+#include "covary/stat/process/priors.h"
 #include "covary/stat/process/start.h"
 
 namespace covary::stat {
@@ -83,9 +84,13 @@ GaussianProcess::GaussianProcess(const at::Tensor& x, const at::Tensor& y, const
                                  const at::Tensor& noise) {
   options.check();
   data_ = GpData::from(x, y, noise, mean_of(options.mean), options.constant_columns);
-  kernel_ = Kernel::parse(complete_kernel(options.kernel, noise.defined(), data_.dims), data_.dims);
+  kernel_ =
+      Kernel::parse(completed_kernel(options.kernel, noise.defined(), data_.dims), data_.dims);
   start_by_data(&kernel_, data_, static_cast<uint64_t>(options.seed));
-  if (options.fit) fit(options);
+  if (options.fit) {
+    set_priors(&kernel_, options.priors, scales_of(data_));
+    fit(options);
+  }
   condition();
 }
 
@@ -101,7 +106,10 @@ GaussianProcess::GaussianProcess(const at::Tensor& x, const at::Tensor& y, Kerne
   }
   kernel_ = std::move(kernel);
   start_by_data(&kernel_, data_, static_cast<uint64_t>(options.seed));
-  if (options.fit) fit(options);
+  if (options.fit) {
+    set_priors(&kernel_, options.priors, scales_of(data_));
+    fit(options);
+  }
   condition();
 }
 
@@ -403,6 +411,7 @@ std::string GpReport::text() const {
          "\n";
   }
   s += "log likelihood     " + line("%.6f", log_likelihood) + "\n";
+  if (log_prior != 0) s += "log prior          " + line("%.6f", log_prior) + "\n";
   if (fitted) {
     s += "fit                " + std::string(numeric::name_of(ending)) + " after " +
          std::to_string(iterations) + " steps, " + std::to_string(evaluations) +

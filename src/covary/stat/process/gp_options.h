@@ -17,9 +17,11 @@ struct GpOptions {
   std::string mean = "const";  // zero, const, linear: coefficients by generalised least squares
   bool fit = true;             // false: parameters stay as the kernel's text states them, others
                                // at their start by the data
-  int64_t starts = 4;          // first guesses that compete on a sample of the rows, 1
-  int64_t sample = 300;        // rows of that sample, 1
-  int64_t seed = 0;            // of the sample and the guesses
+  // none, weak, gamma, dim-scaled: see priors.h
+  std::string priors = "weak";
+  int64_t starts = 4;                     // first guesses that compete on a sample of the rows, 1
+  int64_t sample = 300;                   // rows of that sample, 1
+  int64_t seed = 0;                       // of the sample and the guesses
   int64_t memory_limit = 32'000'000'000;  // bytes for the kernel matrix
   bool constant_columns = false;          // a column whose values are all equal is no error
   // Gradient in nats per unit of a logarithm. A likelihood carries the rounding of a factorisation
@@ -31,6 +33,8 @@ struct GpOptions {
     o.add("kernel", &kernel, "covariance function, e.g. const*matern52(ard) + white").common();
     o.add("mean", &mean, "mean function").choices({"zero", "const", "linear"}).common();
     o.add("fit", &fit, "fit the kernel's parameters by marginal likelihood");
+    o.add("priors", &priors, "of the parameters, where the kernel has none of its own")
+        .choices({"none", "weak", "gamma", "dim-scaled"});
     o.add("starts", &starts, "first guesses that compete on a sample").range(1, 1000);
     o.add("sample", &sample, "rows of that sample").range(1, 1e5).unit("rows");
     o.add("seed", &seed, "of the sample and the guesses").range(0, 9e15).common();
@@ -47,6 +51,9 @@ struct GpOptions {
     };
     if (mean != "zero" && mean != "const" && mean != "linear") {
       refuse("mean", "must be zero, const or linear");
+    }
+    if (priors != "none" && priors != "weak" && priors != "gamma" && priors != "dim-scaled") {
+      refuse("priors", "must be none, weak, gamma or dim-scaled");
     }
     if (starts < 1) refuse("starts", "must be at least 1");
     if (sample < 1) refuse("sample", "must be at least 1");

@@ -43,7 +43,8 @@ IterativeProcess::IterativeProcess(const at::Tensor& x, const at::Tensor& y,
                                    const IterativeOptions& options, const at::Tensor& noise)
     : options_(options) {
   take(x, y, noise);
-  kernel_ = Kernel::parse(complete_kernel(options.kernel, noise.defined(), data_.dims), data_.dims);
+  kernel_ =
+      Kernel::parse(completed_kernel(options.kernel, noise.defined(), data_.dims), data_.dims);
   start_by_data(&kernel_, data_, static_cast<uint64_t>(options.seed));
   if (options.fit) fit();
   condition();

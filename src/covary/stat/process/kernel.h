@@ -72,6 +72,10 @@ struct KernelTerms {
 };
 KernelTerms part_from_white(std::string_view text);
 
+// The text with a const before it, if it has neither const nor linear part, all but its white; and
+// with a white, if it has none and no noise of single rows is given.
+std::string completed_kernel(const std::string& text, bool noise_given, int64_t dims);
+
 // W over a tile: rows `row`.. and columns `column`.. of a symmetric matrix, on or below its
 // diagonal or one square on it; writes [rows, columns]. Called from several threads.
 using TileWeights = std::function<void(const compute::PairBlock& tile, double* weights)>;
@@ -128,6 +132,7 @@ class Kernel {
   friend class KernelParser;
   friend class KernelTape;
   friend class SpectralMeasure;
+  friend class MarkovForm;
 
   enum class Kind {
     kConst,

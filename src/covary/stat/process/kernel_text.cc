@@ -118,4 +118,18 @@ KernelTerms part_from_white(std::string_view text) {
   return terms;
 }
 
+std::string completed_kernel(const std::string& text, bool noise_given, int64_t dims) {
+  const Kernel plain = Kernel::parse(text, dims);
+  std::string out = text;
+  if (!plain.has(ParameterRole::kVariance) && !plain.has(ParameterRole::kLinear)) {
+    // White stays outside: its variance is that of the noise.
+    const KernelTerms terms = part_from_white(text);
+    if (!terms.smooth.empty()) {
+      out = "const*(" + terms.smooth + ")" + (terms.white.empty() ? "" : " + " + terms.white);
+    }
+  }
+  if (!plain.has(ParameterRole::kNoise) && !noise_given) out += " + white";
+  return out;
+}
+
 }  // namespace covary::stat

@@ -335,37 +335,39 @@ std::shared_ptr<const LeafDefinition> definition(LeafDefinition d, F make) {
 
 }  // namespace
 
-double oscillator(double tau, double w, double q, double* by_tau, double* by_w, double* by_q) {
-  // exp(-a) (C(u) + a S(u)), a = w tau / (2 q), u = (w tau)^2 - a^2, C(u) = cos sqrt(u) and
-  // S(u) = sin(sqrt u) / sqrt u, entire functions: cosh and sinh where u < 0.
-  const double z = w * tau, a = z / (2 * q), u = z * z - a * a;
-  double c, s, fall;  // exp(-a) C, exp(-a) S, exp(-a) dS/du
+DampedWave damped_wave(double z, double a) {
+  const double u = z * z - a * a;
   if (std::abs(u) < 1e-3) {
     const double e = std::exp(-a);
-    c = e * (1 - u / 2 * (1 - u / 12 * (1 - u / 30 * (1 - u / 56))));
-    s = e * (1 - u / 6 * (1 - u / 20 * (1 - u / 42 * (1 - u / 72))));
-    fall = e * (-1.0 / 6 + u / 60 - u * u / 1680 + u * u * u / 90720);
-  } else {
-    const double root = std::sqrt(std::abs(u));
-    if (u > 0) {
-      const double e = std::exp(-a);
-      c = e * std::cos(root);
-      s = e * std::sin(root) / root;
-    } else {  // root < a: neither exponent is positive
-      const double slow = std::exp(-z * z / (a + root)), fast = std::exp(-a - root);
-      c = 0.5 * (slow + fast);
-      s = 0.5 * (slow - fast) / root;
-    }
-    fall = (c - s) / (2 * u);
+    return {e * (1 - u / 2 * (1 - u / 12 * (1 - u / 30 * (1 - u / 56)))),
+            e * (1 - u / 6 * (1 - u / 20 * (1 - u / 42 * (1 - u / 72)))),
+            e * (-1.0 / 6 + u / 60 - u * u / 1680 + u * u * u / 90720)};
   }
-  const double value = c + a * s;
-  // d value / da and / du at the other one fixed.
-  const double along_a = -value + s, along_u = -0.5 * s + a * fall;
-  const double du_z = 2 * z, du_a = -2 * a;
-  const double by_a = along_a + along_u * du_a, by_z = along_u * du_z;  // a and z apart
-  const double by_product = by_z + by_a / (2 * q);                      // z alone moves
-  if (by_tau) *by_tau = w * by_product;
-  if (by_w) *by_w = tau * by_product;
+  DampedWave w{};
+  const double root = std::sqrt(std::abs(u));
+  if (u > 0) {
+    const double e = std::exp(-a);
+    w.c = e * std::cos(root);
+    w.s = e * std::sin(root) / root;
+  } else {  // root < a: neither exponent is positive
+    const double slow = std::exp(-z * z / (a + root)), fast = std::exp(-a - root);
+    w.c = 0.5 * (slow + fast);
+    w.s = 0.5 * (slow - fast) / root;
+  }
+  w.fall = (w.c - w.s) / (2 * u);
+  return w;
+}
+
+double oscillator(double tau, double w, double q, double* by_tau, double* by_w, double* by_q) {
+  // exp(-a) (C(u) + a S(u)), a = w tau / (2 q); dC/du = -S/2.
+  const double z = w * tau, a = z / (2 * q);
+  const DampedWave f = damped_wave(z, a);
+  const double value = f.c + a * f.s;
+  const double along_a = -value + f.s, along_u = -0.5 * f.s + a * f.fall;
+  const double by_a = along_a - 2 * a * along_u, by_z = 2 * z * along_u;  // a and z apart
+  const double together = by_z + by_a / (2 * q);
+  if (by_tau) *by_tau = w * together;
+  if (by_w) *by_w = tau * together;
   if (by_q) *by_q = -by_a * a / q;
   return value;
 }

@@ -13,9 +13,9 @@ namespace {
 
 constexpr double kLogRootTwoPi = 0.91893853320467274178;
 
-constexpr const char* kNames[] = {"flat",   "gamma",       "log_normal",
-                                  "normal", "half_cauchy", "smoothed_box"};
-constexpr int kArguments[] = {0, 2, 2, 2, 1, 3};
+constexpr const char* kNames[] = {"flat",        "gamma",        "log_normal", "normal",
+                                  "half_cauchy", "smoothed_box", "log_box"};
+constexpr int kArguments[] = {0, 2, 2, 2, 1, 3, 3};
 
 void require(bool holds, const char* prior, const char* rule) {
   if (!holds) throw Error(ExitCode::kUsage, rule, std::string("prior ") + prior);
@@ -42,6 +42,12 @@ Prior Prior::half_cauchy(double scale) {
 Prior Prior::smoothed_box(double low, double high, double sd) {
   require(low < high && sd > 0, "smoothed_box", "low must be below high, and sd positive");
   return {Kind::kSmoothedBox, low, high, sd};
+}
+
+Prior Prior::log_box(double low, double high, double sd) {
+  require(low > 0 && low < high && std::isfinite(high) && sd > 0, "log_box",
+          "low must be positive and below high, and sd positive");
+  return {Kind::kLogBox, low, high, sd};
 }
 
 double Prior::log_density(double value, double* slope_of_log) const {
@@ -90,6 +96,17 @@ double Prior::at(double value, double* slope_of_value) const {
       slope = -z / c_;
       break;
     }
+    case Kind::kLogBox: {
+      const double edge = value < a_ ? a_ : value > b_ ? b_ : value;
+      const double z = std::log(value / edge) / c_;
+      // The tails hold exp(sd^2 / 2) Phi(-sd) and Phi(sd) times sd sqrt(2 pi) times their edge.
+      const double below = 0.5 * std::erfc(c_ / std::numbers::sqrt2);
+      const double tails = c_ * std::sqrt(2 * std::numbers::pi) * std::exp(0.5 * c_ * c_) *
+                           (a_ * below + b_ * (1 - below));
+      density = -std::log(b_ - a_ + tails) - 0.5 * z * z;
+      slope = -z / (c_ * value);
+      break;
+    }
   }
   *slope_of_value = slope;
   return density;
@@ -134,6 +151,8 @@ Prior Prior::parse(const std::string& text) {
         return half_cauchy(v[0]);
       case Kind::kSmoothedBox:
         return smoothed_box(v[0], v[1], v[2]);
+      case Kind::kLogBox:
+        return log_box(v[0], v[1], v[2]);
     }
   }
   throw Error(ExitCode::kUsage, "is no prior", "\"" + text + "\"");

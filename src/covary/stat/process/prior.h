@@ -21,6 +21,8 @@ class Prior {
   static Prior half_cauchy(double scale);
   // Flat in [low, high], falling like a normal of the given sd outside.
   static Prior smoothed_box(double low, double high, double sd);
+  // Flat in [low, high], falling outside like a normal of the logarithm with the given sd.
+  static Prior log_box(double low, double high, double sd);
 
   bool flat() const { return kind_ == Kind::kFlat; }
   // value > 0. slope may be null.
@@ -33,7 +35,7 @@ class Prior {
   static Prior parse(const std::string& text);
 
  private:
-  enum class Kind { kFlat, kGamma, kLogNormal, kNormal, kHalfCauchy, kSmoothedBox };
+  enum class Kind { kFlat, kGamma, kLogNormal, kNormal, kHalfCauchy, kSmoothedBox, kLogBox };
   Prior(Kind kind, double a, double b, double c = 0) : kind_(kind), a_(a), b_(b), c_(c) {}
 
   double at(double value, double* slope_of_value) const;

@@ -17,7 +17,8 @@ const std::vector<Prior>& all_priors() {
                                          Prior::log_normal(-1, 0.8),
                                          Prior::normal(1, 2),
                                          Prior::half_cauchy(2),
-                                         Prior::smoothed_box(0.5, 2, 0.1)};
+                                         Prior::smoothed_box(0.5, 2, 0.1),
+                                         Prior::log_box(0.6, 3, 0.4)};
   return priors;
 }
 
@@ -37,8 +38,8 @@ TEST(Prior, SlopeIsTheDerivativeByTheLogarithm) {
 
 // Midpoint rule over log value.
 TEST(Prior, DensitiesIntegrateToOne) {
-  for (const Prior& p :
-       {Prior::gamma(3, 6), Prior::log_normal(-1, 0.8), Prior::smoothed_box(2, 4, 0.1)}) {
+  for (const Prior& p : {Prior::gamma(3, 6), Prior::log_normal(-1, 0.8),
+                         Prior::smoothed_box(2, 4, 0.1), Prior::log_box(0.3, 2, 0.4)}) {
     double mass = 0;
     const double h = 1e-3;
     for (double u = -15; u < 5; u += h) {

@@ -12,6 +12,7 @@
 #include "covary/core/base/threads.h"
 #include "covary/core/linalg/blas.h"
 #include "covary/stat/process/draws.h"
+#include "covary/stat/process/markov_form.h"
 #include "covary/stat/process/model_parts.h"
 #include "covary/stat/process/start.h"
 
@@ -63,8 +64,11 @@ int64_t inducing_of(const RegressionOptions& o, int64_t n) {
 void estimate(const RegressionOptions& o, int64_t n, MethodChoice* c) {
   const auto rows = static_cast<double>(n);
   if (c->method == "state-space") {
-    c->seconds = kFits * 60e-9 * rows;
-    c->bytes = 12 * 8 * rows;
+    const Kernel kernel = Kernel::parse(o.kernel, 1);
+    const bool single = !kernel.single_matern().empty();
+    const auto states = static_cast<double>(MarkovForm(kernel).states());
+    c->seconds = kFits * (single ? 60e-9 : 400e-9 + 8e-9 * states * states) * rows;
+    c->bytes = (12 + (single ? 0 : states)) * 8 * rows;
   } else if (c->method == "exact") {
     c->seconds = (o.fit ? kFits / 2 : 1) * rows * rows * rows / multiply_rate();
     c->bytes = 2 * 8 * rows * rows;
@@ -127,12 +131,12 @@ std::pair<std::string, double> sample_fit(const RegressionOptions& o, const at::
 
 MethodChoice choose_method(const RegressionOptions& o, int64_t n, int64_t dims, bool noise_given) {
   const Kernel kernel = Kernel::parse(o.kernel, dims);
-  const std::string matern = kernel.single_matern();
+  const bool markov = dims == 1 && MarkovForm::obstacle(kernel).empty();
   std::string against;  // why not state-space
   if (dims != 1) {
     against = "there are " + std::to_string(dims) + " columns, it knows one";
-  } else if (matern.empty()) {
-    against = "the kernel is no single free Matern with white";
+  } else if (!markov) {
+    against = "the kernel " + MarkovForm::obstacle(kernel);
   } else if (o.mean == "linear") {
     against = "the mean is linear, it knows zero and const";
   } else if (noise_given && !kernel.has(ParameterRole::kNoise)) {
@@ -140,9 +144,12 @@ MethodChoice choose_method(const RegressionOptions& o, int64_t n, int64_t dims, 
   }
   MethodChoice c{.method = o.method, .why = "asked for"};
   if (o.method == "auto") {
-    if (against.empty()) {
+    const bool cut = markov && MarkovForm::approximates(kernel);
+    if (against.empty() && (!cut || n > kExactRows)) {
       c.method = "state-space";
-      c.why = "one column and a Matern kernel: exact, in linear time";
+      c.why = cut ? std::to_string(n) + " rows in one column: linear time, with " +
+                        "7 harmonics of each period"
+                  : "one column and a Markov kernel: exact, in linear time";
     } else if (n <= kExactRows) {
       c.method = "exact";
       c.why = std::to_string(n) + " rows, at most " + std::to_string(kExactRows);
@@ -200,6 +207,7 @@ void Regression::infer(const RegressionOptions& o) {
     g.kernel = o.kernel;
     g.mean = o.mean;
     g.fit = o.fit;
+    g.priors = o.priors;
     g.starts = o.restarts;
     g.seed = o.seed;
     g.memory_limit = o.memory_limit;
@@ -223,18 +231,12 @@ void Regression::infer(const RegressionOptions& o) {
     c.search.iterations = std::min(c.search.iterations, o.steps);
     process_.emplace<IterativeProcess>(x_, y_, c, noise_);
   } else {
-    const Kernel kernel = Kernel::parse(o.kernel, 1);
     MarkovOptions m;
-    m.kernel = kernel.single_matern();
+    m.kernel = o.kernel;
     m.mean = o.mean;
     m.fit = o.fit;
+    m.priors = o.priors;
     m.search.iterations = o.steps;
-    for (const KernelParameter& p : kernel.parameters()) {
-      if (!p.given) continue;
-      (p.role == ParameterRole::kNoise         ? m.noise
-       : p.role == ParameterRole::kLengthscale ? m.length
-                                               : m.variance) = p.value;
-    }
     process_.emplace<MarkovProcess>(checked_points(x_, 1, "X").select(1, 0).contiguous(), y_, m,
                                     noise_);
   }
@@ -289,17 +291,9 @@ void Regression::complete_report() {
   } else {
     const MarkovReport& m = std::get<MarkovProcess>(process_).report();
     search(m);
-    static constexpr const char* kKinds[] = {"matern12", "matern32", "matern52"};
-    const std::string kind = kKinds[static_cast<size_t>(m.model.kind)];
-    r.kernel = "const(" + digits(m.model.variance) + ")*" + kind + "(" + digits(m.model.length) +
-               ") + white(" + digits(m.model.noise) + ")";
+    r.kernel = m.kernel;
     r.log_likelihood = m.log_likelihood;
-    const auto at_bound = [&m](const char* name) {
-      return std::find(m.at_bound.begin(), m.at_bound.end(), name) != m.at_bound.end();
-    };
-    r.parameters = {{"const.variance", m.model.variance, at_bound("variance"), false},
-                    {kind + ".lengthscale", m.model.length, at_bound("length"), false},
-                    {"white.variance", m.model.noise, at_bound("noise"), false}};
+    kernel_parameters(std::get<MarkovProcess>(process_).kernel(), m.at_bound);
   }
 }
 
@@ -396,7 +390,7 @@ void Regression::update(const at::Tensor& x, const at::Tensor& y, const at::Tens
   } else if (const auto* cg = std::get_if<IterativeProcess>(&process_)) {
     restore("cg", cg->kernel(), {});
   } else {
-    restore("state-space", Kernel::parse(report_.kernel, 1), {});
+    restore("state-space", std::get<MarkovProcess>(process_).kernel(), {});
   }
 }
 
@@ -419,17 +413,12 @@ void Regression::restore(const std::string& method, Kernel kernel, const at::Ten
     o.mean = mean_;
     process_.emplace<IterativeProcess>(x_, y_, std::move(kernel), o, noise_);
   } else {
+    for (KernelParameter& p : kernel.parameters()) p.given = true;
     MarkovOptions m;
-    m.kernel = kernel.single_matern();
     m.mean = mean_;
     m.fit = false;
-    for (const KernelParameter& p : kernel.parameters()) {
-      (p.role == ParameterRole::kNoise         ? m.noise
-       : p.role == ParameterRole::kLengthscale ? m.length
-                                               : m.variance) = p.value;
-    }
-    process_.emplace<MarkovProcess>(checked_points(x_, 1, "X").select(1, 0).contiguous(), y_, m,
-                                    noise_);
+    process_.emplace<MarkovProcess>(checked_points(x_, 1, "X").select(1, 0).contiguous(), y_,
+                                    std::move(kernel), m, noise_);
   }
   complete_report();
   // How the parameters came about is not forgotten.
@@ -463,7 +452,7 @@ std::vector<double> Regression::length_scales() const {
   if (const auto* sparse = std::get_if<SparseProcess>(&process_))
     return scales_of(sparse->kernel());
   if (const auto* cg = std::get_if<IterativeProcess>(&process_)) return scales_of(cg->kernel());
-  return {std::get<MarkovProcess>(process_).report().model.length};
+  return scales_of(std::get<MarkovProcess>(process_).kernel());
 }
 
 data::Model Regression::model() const {
@@ -482,7 +471,7 @@ data::Model Regression::model() const {
       m.fields["parameters"] = parameters_json(cg->kernel());
       cg->put(&m);
     } else {
-      const Kernel kernel = Kernel::parse(report_.kernel, 1);
+      const Kernel& kernel = std::get<MarkovProcess>(process_).kernel();
       m.fields["kernel"] = kernel.text();
       m.fields["parameters"] = parameters_json(kernel);
     }
@@ -524,8 +513,8 @@ Regression Regression::of_model(const data::Model& model) {
   }
   if (method == "state-space" && r.x_.size(1) != 1) model.refuse("X", "must have one column");
   const Kernel kernel = kernel_of(model, r.x_.size(1));
-  if (method == "state-space" && kernel.single_matern().empty())
-    model.refuse("kernel", "is no single Matern");
+  if (method == "state-space" && !MarkovForm::obstacle(kernel).empty())
+    model.refuse("kernel", MarkovForm::obstacle(kernel));
   if (method == "sgpr") {
     const double noise = model.number("noise");
     if (!(noise > 0)) model.refuse("noise", "must be positive");

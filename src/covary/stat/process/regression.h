@@ -9,8 +9,9 @@
 //   data::write_model("m.cov", r.model());
 //
 // What `auto` takes:
-//   state-space   one column, one Matern kernel (times a const, plus white), mean zero or const:
-//                 the same answer as exact, in linear time
+//   state-space   one column, a kernel of markov_form.h (sums and products of Matern, sho, cosine,
+//                 const, white), mean zero or const: the same answer as exact, in linear time; with
+//                 a periodic part, which is cut after seven harmonics, beyond 15,000 rows only
 //   exact         up to 15,000 rows
 //   cg            up to 300,000, where the noise of a dense fit to a sample is at least 1e-4 of the
 //                 signal: exact too, the likelihood with a stated error

@@ -42,6 +42,8 @@ void RegressionOptions::describe(OptionList& o) {
   o.add("method", &method, "how to infer; auto says what it took and why")
       .suggestions({"auto", "exact", "cg", "sgpr", "state-space"})
       .common();
+  o.add("priors", &priors, "of the parameters: weak is felt where the data say nothing")
+      .choices({"none", "weak", "gamma", "dim-scaled"});
   o.add("fit", &fit, "fit the parameters; --no-fit takes them as the kernel's text states them");
   o.add("restarts", &restarts, "first guesses that compete").range(1, 1000).common();
   o.add("inducing", &inducing, "points that stand for the rows in sgpr; 0 = 1000 or all rows")

@@ -53,10 +53,13 @@ TEST(Regression, AutoTakesWhatServesTheDataAndSaysWhy) {
   EXPECT_EQ(choice("matern32 + white(0.1)", 10, 1), "state-space");
   EXPECT_EQ(choice("matern32", 10, 2), "exact");
   EXPECT_EQ(choice("matern32 + rbf", 10, 1), "exact");
-  EXPECT_EQ(choice("2*matern32", 10, 1), "exact");  // a number stays as it is
-  EXPECT_EQ(choice("const + matern32", 10, 1), "exact");
-  EXPECT_EQ(choice("matern32(fixed,0.5)", 10, 1), "exact");
-  EXPECT_EQ(choice("matern32*(const + white)", 10, 1), "exact");
+  EXPECT_EQ(choice("2*matern32", 10, 1), "state-space");
+  EXPECT_EQ(choice("const + matern32", 10, 1), "state-space");
+  EXPECT_EQ(choice("matern32(fixed,0.5)", 10, 1), "state-space");
+  EXPECT_EQ(choice("matern32*(const + white)", 10, 1), "state-space");
+  EXPECT_EQ(choice("matern32*cosine(2) + sho^2", 10, 1), "state-space");
+  EXPECT_EQ(choice("matern32*periodic(2)", 10, 1), "exact");
+  EXPECT_EQ(choice("matern32*periodic(2)", 100000, 1), "state-space");
   EXPECT_EQ(choice("matern32", 10, 1, "linear"), "exact");
   EXPECT_EQ(choice("matern32", 10, 1, "const", true), "exact");
   EXPECT_EQ(choice("matern32 + white", 10, 1, "const", true), "state-space");

@@ -87,20 +87,6 @@ void start_real(KernelParameter* p, const GpData& data) {
 
 }  // namespace
 
-std::string complete_kernel(const std::string& text, bool noise_given, int64_t dims) {
-  const Kernel plain = Kernel::parse(text, dims);
-  std::string out = text;
-  if (!plain.has(ParameterRole::kVariance) && !plain.has(ParameterRole::kLinear)) {
-    // White stays outside: its variance is that of the noise.
-    const KernelTerms terms = part_from_white(text);
-    if (!terms.smooth.empty()) {
-      out = "const*(" + terms.smooth + ")" + (terms.white.empty() ? "" : " + " + terms.white);
-    }
-  }
-  if (!plain.has(ParameterRole::kNoise) && !noise_given) out += " + white";
-  return out;
-}
-
 double mean_square(const GpData& data) {
   double square = 0, count = 0, largest = 0;
   for (const GpGroup& g : data.groups) {

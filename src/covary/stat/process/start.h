@@ -11,10 +11,6 @@
 
 namespace covary::stat {
 
-// The text of a kernel with a const factor on all but its white, unless it has a const or linear
-// part, and with white, unless it has some or the noise of each row is given.
-std::string complete_kernel(const std::string& text, bool noise_given, int64_t dims);
-
 // Mean square of y about its own mean, or about 0 for a zero mean; never 0.
 double mean_square(const GpData& data);
 

@@ -1,8 +1,11 @@
-// Matern processes of one variable in time linear in the number of points: likelihood, gradient,
+// Markov processes of one variable in time linear in the number of points: likelihood, gradient,
 // smoothing and prediction by the Kalman filter of the equivalent stochastic differential equation.
+// One Matern has a filter of its own here; any other kernel of markov_form.h (sums and products of
+// Matern, sho, cosine, const, periodic by its harmonics) goes by markov_filter.h.
 //
 //   auto gp = stat::fit_markov(t, y, {.kernel = "matern32"});   // t [n] in any order, y [n]
 //   auto [mean, variance] = gp.predict(ts);                     // of the function at ts [s]
+//   auto quasi = stat::fit_markov(t, y, {.kernel = "matern32*cosine(1) + matern12"});
 //   double l = markov_log_likelihood(model, t, y, {}, &slope);  // spans, t ascending
 //
 // The model is y_i = f(t_i) + noise, f with mean 0, or a constant by generalised least squares, and covariance variance * k(|t - t'| / length)
@@ -19,6 +22,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -26,6 +30,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "covary/core/numeric/optimise/lbfgs.h"
+#include "covary/stat/process/kernel.h"
 #include "covary/stat/process/state_space_options.h"
 
 namespace covary::stat {
@@ -59,14 +64,19 @@ double markov_smooth(const MarkovModel& model, std::span<const double> t, std::s
                      std::span<double> variance);
 
 struct MarkovReport {
-  MarkovModel model;
-  double mean = 0;  // the constant, units of y
+  std::string kernel;  // with the fitted values
+  std::vector<KernelParameter> parameters;
+  std::optional<MarkovModel> model;  // of a single Matern
+  double noise = 0;                  // variance of white, units of y^2
+  double mean = 0;                   // the constant, units of y
   double log_likelihood = 0;
+  int64_t states = 0;
+  double truncated = 0;  // share of the variance that the harmonics of periodic parts leave out
   bool fitted = false;
   numeric::Ending ending = numeric::Ending::kConverged;
   double gradient_norm = 0;  // nats per unit of a logarithm
   int64_t iterations = 0, evaluations = 0;
-  std::vector<std::string> at_bound;
+  std::vector<std::string> at_bound;  // parameters that a bound holds back
 };
 
 struct MarkovPrediction {
@@ -81,6 +91,9 @@ class MarkovProcess {
   // a finite likelihood.
   MarkovProcess(const at::Tensor& t, const at::Tensor& y, const MarkovOptions& options = {},
                 const at::Tensor& noise = {});
+  // With a kernel made by hand: bounds, ties, priors. Values that stand in options are not read.
+  MarkovProcess(const at::Tensor& t, const at::Tensor& y, Kernel kernel,
+                const MarkovOptions& options = {}, const at::Tensor& noise = {});
 
   // ts [s] in any order; noise: of a new value, not of f. O((n + s) log(n + s)).
   MarkovPrediction predict(const at::Tensor& ts, bool noise = false) const;
@@ -88,12 +101,24 @@ class MarkovProcess {
   // in; NaN where y is missing. O(n), no refit. Error(kFailed) when values carry no noise.
   MarkovPrediction leave_one_out() const;
   const MarkovReport& report() const { return report_; }
+  const Kernel& kernel() const { return kernel_; }
 
  private:
-  void fit(const MarkovOptions& options);
+  void begin(const at::Tensor& t, const at::Tensor& y, const MarkovOptions& options,
+             const at::Tensor& noise);
+  void start(const MarkovOptions& options, double variance);
+  void fit(const MarkovOptions& options, bool compete);
+  void finish(const MarkovOptions& options, double variance);
   void find_mean();
+  // -infinity where there is none; gradient by all parameters, or null.
+  double evaluate(const Kernel& kernel, std::span<const double> t, std::span<const double> y,
+                  std::span<const double> extra, std::vector<double>* gradient) const;
+  void smooth(std::span<const double> t, std::span<const double> y, std::span<const double> extra,
+              std::span<double> mean, std::span<double> variance) const;
   void add_mean_variance(std::span<const double> t, std::vector<double> y,
                          std::span<const double> extra, std::vector<double>* variance) const;
+  Kernel kernel_;
+  int64_t harmonics_ = 7;
   std::vector<double> t_, y_, extra_;  // ascending in time; y less the mean
   std::vector<size_t> order_;          // of the values as they came
   bool constant_ = false;              // the mean is estimated

@@ -193,8 +193,8 @@ TEST(StateSpace, FitsWhatItWasDrawnFrom) {
   const MarkovProcess gp = fit_markov(t.flip(0), y.flip(0));
   const MarkovReport& r = gp.report();
   EXPECT_EQ(r.ending, numeric::Ending::kConverged);
-  EXPECT_NEAR(r.model.length, 1.5, 0.6);
-  EXPECT_NEAR(r.model.noise, 0.1, 0.03);
+  EXPECT_NEAR(r.model->length, 1.5, 0.6);
+  EXPECT_NEAR(r.model->noise, 0.1, 0.03);
   GpOptions o;
   o.kernel = "const*matern32 + white";
   o.mean = "zero";

@@ -1,0 +1,413 @@
+// Markov processes from data: starts, fit, mean, predictions.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include <ATen/ATen.h>
+
+#include "covary/core/base/error.h"
+#include "covary/core/base/random.h"
+#include "covary/stat/process/markov_filter.h"
+#include "covary/stat/process/priors.h"
+#include "covary/stat/process/state_space.h"
+
+namespace covary::stat {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+// Ascending order; equal times keep theirs.
+std::vector<size_t> time_order(const std::vector<double>& t) {
+  std::vector<size_t> order(t.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  if (!std::is_sorted(t.begin(), t.end())) {
+    std::sort(order.begin(), order.end(),
+              [&](size_t a, size_t b) { return t[a] < t[b] || (t[a] == t[b] && a < b); });
+  }
+  return order;
+}
+
+std::vector<double> checked(const at::Tensor& v, int64_t n, const std::string& what,
+                            bool may_be_missing) {
+  if (!v.defined() || v.dim() != 1 || v.scalar_type() != at::kDouble || !v.device().is_cpu() ||
+      (n >= 0 && v.size(0) != n)) {
+    throw Error(ExitCode::kUsage,
+                "must be a vector of doubles on the CPU" +
+                    (n >= 0 ? ", " + std::to_string(n) + " long" : std::string()),
+                what);
+  }
+  const at::Tensor c = v.detach().contiguous();
+  std::vector<double> out(c.const_data_ptr<double>(), c.const_data_ptr<double>() + c.numel());
+  for (size_t i = 0; i < out.size(); ++i) {
+    if (std::isfinite(out[i]) && std::abs(out[i]) < 1e150) continue;
+    if (may_be_missing && std::isnan(out[i])) continue;
+    throw Error(ExitCode::kData,
+                std::string(std::isnan(out[i])   ? "NaN"
+                            : std::isinf(out[i]) ? "infinity"
+                                                 : "a value whose square overflows") +
+                    " at row " + std::to_string(i),
+                what);
+  }
+  return out;
+}
+
+std::string digits(double v) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.17g", v);
+  return text;
+}
+
+bool plain(const std::string& name) {
+  return name == "matern12" || name == "matern32" || name == "matern52";
+}
+
+std::string text_of(const MarkovOptions& o, bool noise_given) {
+  if (!plain(o.kernel)) return completed_kernel(o.kernel, noise_given, 1);
+  const auto leaf = [](const std::string& name, double v) {
+    return v > 0 ? name + "(" + digits(v) + ")" : name;
+  };
+  // Noise of points stands alone where nothing is fitted and none beside it is stated.
+  const bool white = o.fit || o.noise > 0 || !noise_given;
+  return leaf("const", o.variance) + "*" + leaf(o.kernel, o.length) +
+         (white ? " + " + leaf("white", o.noise) : "");
+}
+
+// The places of a single Matern's parameters; white -1 where there is none.
+struct Places {
+  int64_t variance = -1, length = -1, white = -1;
+};
+std::optional<MarkovModel> model_of(const Kernel& kernel, Places* places) {
+  const std::string name = kernel.single_matern();
+  if (name.empty()) return {};
+  MarkovModel m{markov_kind_of(name), 1, 1, 0};
+  for (size_t i = 0; i < kernel.parameters().size(); ++i) {
+    const KernelParameter& p = kernel.parameters()[i];
+    const auto at = static_cast<int64_t>(i);
+    if (p.role == ParameterRole::kVariance) {
+      places->variance = at;
+      m.variance = p.value;
+    } else if (p.role == ParameterRole::kNoise) {
+      places->white = at;
+      m.noise = p.value;
+    } else {
+      places->length = at;
+      m.length = p.value;
+    }
+  }
+  return m;
+}
+
+}  // namespace
+
+double MarkovProcess::evaluate(const Kernel& kernel, std::span<const double> t,
+                               std::span<const double> y, std::span<const double> extra,
+                               std::vector<double>* gradient) const {
+  Places at;
+  const std::optional<MarkovModel> model = model_of(kernel, &at);
+  if (!model) {
+    MarkovForm form(kernel, harmonics_);
+    return filter_log_likelihood(form, t, y, extra, gradient);
+  }
+  if (!gradient) return markov_log_likelihood(*model, t, y, extra, nullptr);
+  MarkovGradient g;
+  const double value = markov_log_likelihood(*model, t, y, extra, &g);
+  gradient->assign(kernel.parameters().size(), 0.0);
+  if (at.variance >= 0) (*gradient)[static_cast<size_t>(at.variance)] = g.variance;
+  if (at.white >= 0) (*gradient)[static_cast<size_t>(at.white)] = g.noise;
+  (*gradient)[static_cast<size_t>(at.length)] = g.length;
+  return value;
+}
+
+void MarkovProcess::smooth(std::span<const double> t, std::span<const double> y,
+                           std::span<const double> extra, std::span<double> mean,
+                           std::span<double> variance) const {
+  Places at;
+  if (const std::optional<MarkovModel> model = model_of(kernel_, &at)) {
+    markov_smooth(*model, t, y, extra, mean, variance);
+  } else {
+    filter_smooth(MarkovForm(kernel_, harmonics_), t, y, extra, mean, variance);
+  }
+}
+
+MarkovProcess::MarkovProcess(const at::Tensor& t, const at::Tensor& y, const MarkovOptions& options,
+                             const at::Tensor& noise) {
+  options.check();
+  kernel_ = Kernel::parse(text_of(options, noise.defined()), 1);
+  begin(t, y, options, noise);
+}
+
+MarkovProcess::MarkovProcess(const at::Tensor& t, const at::Tensor& y, Kernel kernel,
+                             const MarkovOptions& options, const at::Tensor& noise) {
+  options.check();
+  kernel_ = std::move(kernel);
+  begin(t, y, options, noise);
+}
+
+void MarkovProcess::begin(const at::Tensor& t, const at::Tensor& y, const MarkovOptions& options,
+                          const at::Tensor& noise) {
+  harmonics_ = options.harmonics;
+  const std::string obstacle = MarkovForm::obstacle(kernel_, harmonics_);
+  if (!obstacle.empty()) throw Error(ExitCode::kUsage, obstacle, "kernel in time");
+  const std::vector<double> times = checked(t, -1, "t", false);
+  const int64_t n = static_cast<int64_t>(times.size());
+  if (n == 0) throw Error(ExitCode::kData, "has no rows", "t");
+  const std::vector<double> values = checked(y, n, "y", true);
+  std::vector<double> extra;
+  if (noise.defined()) extra = checked(noise, n, "noise", false);
+  order_ = time_order(times);
+  for (const size_t i : order_) {
+    t_.push_back(times[i]);
+    y_.push_back(values[i]);
+    if (extra.empty()) continue;
+    if (extra[i] < 0) {
+      throw Error(ExitCode::kData, "a variance is negative at row " + std::to_string(i), "noise");
+    }
+    extra_.push_back(extra[i]);
+  }
+  if (n > 1 && t_.front() == t_.back()) {
+    throw Error(ExitCode::kData, "all times are equal", "t");
+  }
+  double count = 0;
+  for (const double v : y_) count += !std::isnan(v);
+  if (count == 0) throw Error(ExitCode::kData, "holds no value", "y");
+  constant_ = options.mean == "const";
+  if (constant_) {
+    for (const double v : y_) report_.mean += std::isnan(v) ? 0 : v / count;
+    for (double& v : y_) v -= report_.mean;
+  }
+  double square = 0;
+  for (const double v : y_) square += std::isnan(v) ? 0 : v * v;
+  const double variance = square > 0 ? square / count : 1;
+  start(options, variance);
+  if (options.fit) fit(options, true);
+  finish(options, variance);
+}
+
+// First values by the data, and how far from there a fit may go.
+void MarkovProcess::start(const MarkovOptions& options, double variance) {
+  const double span = t_.back() > t_.front() ? t_.back() - t_.front() : 10;
+  for (KernelParameter& p : kernel_.parameters()) {
+    if (p.fixed) continue;
+    double value = 1, down = 1e-3, up = 1e4;
+    if (p.role == ParameterRole::kVariance) {
+      value = variance;
+      down = 1e-8;
+      up = 1e6;
+    } else if (p.role == ParameterRole::kNoise) {
+      value = 0.1 * variance;
+      down = 1e-9;
+      up = 1e3;
+    } else if (p.role == ParameterRole::kLengthscale || p.role == ParameterRole::kPeriod) {
+      value = span / 10;
+      down = 1e-8;
+    }
+    value *= p.start;
+    if (!p.given) p.value = value;
+    if (p.lower == 0) p.lower = p.value * down;
+    if (p.upper == kInfinity) p.upper = p.value * up;
+    p.value = std::clamp(p.value, p.lower, p.upper);
+  }
+  for (KernelParameter& p : kernel_.parameters()) {
+    if (p.tied_to >= 0) p.value = kernel_.parameters()[static_cast<size_t>(p.tied_to)].value;
+  }
+  if (options.fit) {
+    set_priors(&kernel_, options.priors,
+               {variance, rounding_variance(y_), static_cast<double>(t_.size()), {span}});
+  }
+}
+
+void MarkovProcess::finish(const MarkovOptions& options, double variance) {
+  if (constant_) {
+    // The mean and the parameters in turns, until both are those of the largest likelihood.
+    for (int turn = 0; turn < 10; ++turn) {
+      const double before = report_.mean;
+      find_mean();
+      if (!options.fit || std::abs(report_.mean - before) <= 1e-8 * std::sqrt(variance)) break;
+      fit(options, false);
+    }
+  }
+  Places at;
+  report_.kernel = kernel_.text();
+  report_.parameters = kernel_.parameters();
+  report_.model = model_of(kernel_, &at);
+  const MarkovForm form(kernel_, harmonics_);
+  report_.states = form.states();
+  report_.truncated = form.truncated();
+  report_.noise = form.noise();
+  report_.log_likelihood = evaluate(kernel_, t_, y_, extra_, nullptr);
+  if (!std::isfinite(report_.log_likelihood)) {
+    throw Error(ExitCode::kFailed, "the likelihood is not finite: equal times carry no noise",
+                "process", "give a noise variance");
+  }
+}
+
+// The log likelihood of y - c is a parabola in c, with curvature 1' K^-1 1: three points of it, far
+// apart, so that little is lost to rounding.
+void MarkovProcess::find_mean() {
+  double far = 0;
+  for (const double v : y_) far = std::isnan(v) ? far : std::max(far, std::abs(v));
+  if (!(far > 0)) {
+    double variance = 0;
+    const double zero = 0;
+    kernel_.diagonal(&zero, 1, true, &variance);
+    far = std::sqrt(variance);
+  }
+  far *= 1e3;
+  std::vector<double> moved = y_;
+  const auto value_at = [&](double c) {
+    for (size_t i = 0; i < y_.size(); ++i) moved[i] = y_[i] - c;
+    return evaluate(kernel_, t_, moved, extra_, nullptr);
+  };
+  const double above = value_at(far), below = value_at(-far), here = value_at(0);
+  mean_precision_ = (2 * here - above - below) / (far * far);
+  const double step = (above - below) / (2 * far * mean_precision_);
+  if (!std::isfinite(step) || !(mean_precision_ > 0)) return;  // the likelihood is refused above
+  report_.mean += step;
+  for (double& v : y_) v -= step;
+}
+
+void MarkovProcess::fit(const MarkovOptions& options, bool compete) {
+  std::vector<double> lower, upper;
+  kernel_.bounds(&lower, &upper);
+  std::vector<double> start = kernel_.pack();
+  if (start.empty()) return;
+  const auto search = [&](std::span<const double> t, std::span<const double> y,
+                          std::span<const double> extra, std::vector<double> from,
+                          const numeric::LbfgsOptions& how) {
+    Kernel kernel = kernel_;
+    std::vector<double> all;
+    return numeric::minimise(
+        [&](std::span<const double> logs, std::span<double> gradient) {
+          kernel.unpack(logs);
+          const double value = evaluate(kernel, t, y, extra, &all);
+          const double prior = kernel.log_prior(all);
+          const std::vector<double> packed = kernel.pack_gradient(all);
+          for (size_t i = 0; i < packed.size(); ++i) gradient[i] = -packed[i];
+          return -(value + prior);
+        },
+        std::move(from), lower, upper, how);
+  };
+  // Length scales and periods that nobody stated: several guesses compete, on a stretch that tells
+  // them if the series is long.
+  std::vector<bool> open;
+  for (const KernelParameter& p : kernel_.parameters()) {
+    if (p.fixed || p.tied_to >= 0) continue;
+    open.push_back(!p.given &&
+                   (p.role == ParameterRole::kLengthscale || p.role == ParameterRole::kPeriod));
+  }
+  const auto unknown = std::count(open.begin(), open.end(), true);
+  const size_t stretch = std::min<size_t>(t_.size(), 20000);
+  const std::span<const double> all_t(t_), all_y(y_), all_extra(extra_);
+  if (compete && unknown > 0 && stretch > 1) {
+    numeric::LbfgsOptions brief = options.search;
+    brief.iterations = std::min<int64_t>(brief.iterations, 20);
+    const Random random(0, stream_of("process.markov"));
+    double best = kInfinity;
+    const std::vector<double> guess = start;
+    const double share = (t_[stretch - 1] - t_.front()) / (t_.back() - t_.front());
+    const int turns = unknown > 1 ? 8 : 4;
+    for (int turn = 0; turn < turns; ++turn) {
+      std::vector<double> trial = guess;
+      for (size_t i = 0; i < trial.size(); ++i) {
+        if (!open[i]) continue;
+        // The guess is a tenth of the span.
+        double shift = std::log(10) * (1 - turn);
+        if (turn >= 4) shift = 3 * random.normal(static_cast<uint64_t>(turn) * 1000 + i) - 1;
+        if (share > 0) shift += std::log(share);
+        trial[i] = std::clamp(trial[i] + shift, lower[i], upper[i]);
+      }
+      const numeric::Optimum o =
+          search(all_t.first(stretch), all_y.first(stretch),
+                 all_extra.empty() ? all_extra : all_extra.first(stretch), trial, brief);
+      report_.evaluations += o.evaluations;
+      if (o.value < best) {
+        best = o.value;
+        start = o.x;
+      }
+    }
+  }
+  const numeric::Optimum o = search(all_t, all_y, all_extra, start, options.search);
+  kernel_.unpack(o.x);
+  report_.fitted = true;
+  report_.ending = o.ending;
+  report_.gradient_norm = o.gradient_norm;
+  report_.iterations += o.iterations;
+  report_.evaluations += o.evaluations;
+  report_.at_bound.clear();
+  int64_t index = 0;
+  for (const KernelParameter& p : kernel_.parameters()) {
+    if (p.fixed || p.tied_to >= 0) continue;
+    if (std::find(o.at_bound.begin(), o.at_bound.end(), index++) != o.at_bound.end()) {
+      report_.at_bound.push_back(p.name);
+    }
+  }
+}
+
+MarkovPrediction MarkovProcess::predict(const at::Tensor& ts, bool noise) const {
+  const std::vector<double> queries = checked(ts, -1, "ts", false);
+  std::vector<double> t = t_, y = y_, extra = extra_;
+  t.insert(t.end(), queries.begin(), queries.end());
+  y.resize(t.size(), std::numeric_limits<double>::quiet_NaN());
+  if (!extra.empty()) extra.resize(t.size());
+  const std::vector<size_t> order = time_order(t);
+  std::vector<double> st, sy, se, mean(t.size()), variance(t.size());
+  for (const size_t i : order) {
+    st.push_back(t[i]);
+    sy.push_back(y[i]);
+    if (!extra.empty()) se.push_back(extra[i]);
+  }
+  smooth(st, sy, se, mean, variance);
+  if (constant_) add_mean_variance(st, std::move(sy), se, &variance);
+  const int64_t s = static_cast<int64_t>(queries.size());
+  MarkovPrediction out{at::empty({s}, at::kDouble), at::empty({s}, at::kDouble)};
+  for (size_t k = 0; k < order.size(); ++k) {
+    if (order[k] < t_.size()) continue;
+    const size_t i = order[k] - t_.size();
+    out.mean.data_ptr<double>()[i] = report_.mean + mean[k];
+    out.variance.data_ptr<double>()[i] = variance[k] + (noise ? report_.noise : 0);
+  }
+  return out;
+}
+
+// What not knowing the mean adds: (1 - k' K^-1 1)^2 / (1' K^-1 1) at every point.
+void MarkovProcess::add_mean_variance(std::span<const double> t, std::vector<double> y,
+                                      std::span<const double> extra,
+                                      std::vector<double>* variance) const {
+  for (double& v : y) v = std::isnan(v) ? v : 1;
+  std::vector<double> ones(y.size()), unused(y.size());
+  smooth(t, y, extra, ones, unused);
+  for (size_t i = 0; i < y.size(); ++i) {
+    (*variance)[i] += (1 - ones[i]) * (1 - ones[i]) / mean_precision_;
+  }
+}
+
+// By the posterior of f, mean m and variance p, and noise s: K^-1 r = (r - m) / s, and the diagonal
+// of K^-1 is (s - p) / s^2; the mean takes its share as in the variance of a prediction.
+MarkovPrediction MarkovProcess::leave_one_out() const {
+  const size_t n = y_.size();
+  std::vector<double> mean(n), variance(n), with_mean(n);
+  smooth(t_, y_, extra_, mean, variance);
+  with_mean = variance;
+  if (constant_) add_mean_variance(t_, y_, extra_, &with_mean);
+  const double missing = std::numeric_limits<double>::quiet_NaN();
+  MarkovPrediction out{at::full({static_cast<int64_t>(n)}, missing, at::kDouble),
+                       at::full({static_cast<int64_t>(n)}, missing, at::kDouble)};
+  for (size_t i = 0; i < n; ++i) {
+    if (std::isnan(y_[i])) continue;
+    const double noise = report_.noise + (extra_.empty() ? 0 : extra_[i]);
+    const double precision = (noise - with_mean[i]) / (noise * noise);
+    if (!(precision > 0)) {
+      throw Error(
+          ExitCode::kFailed,
+          "row " + std::to_string(order_[i]) + " carries no noise, or nothing else is known",
+          "leave one out", "give a noise variance, or more rows");
+    }
+    const double alpha = (y_[i] - mean[i]) / noise;
+    out.mean.data_ptr<double>()[order_[i]] = report_.mean + y_[i] - alpha / precision;
+    out.variance.data_ptr<double>()[order_[i]] = 1 / precision;
+  }
+  return out;
+}
+
+}  // namespace covary::stat
