@@ -50,7 +50,8 @@ double DenseOperator::log_determinant() const {
 void DiagonalOperator::multiply(const double* rows, int64_t count, double* out) const {
   const int64_t n = size();
   for (int64_t c = 0; c < count; ++c) {
-    for (int64_t i = 0; i < n; ++i) out[c * n + i] = rows[c * n + i] * values_[static_cast<size_t>(i)];
+    for (int64_t i = 0; i < n; ++i)
+      out[c * n + i] = rows[c * n + i] * values_[static_cast<size_t>(i)];
   }
 }
 

@@ -28,7 +28,8 @@ std::vector<double> onto(const std::vector<double>& b, int64_t rank, int64_t n, 
   });
   std::vector<double> out(static_cast<size_t>(count * rank));
   for (int64_t k = 0; k < blocks; ++k) {
-    for (size_t i = 0; i < out.size(); ++i) out[i] += partial[static_cast<size_t>(k) * out.size() + i];
+    for (size_t i = 0; i < out.size(); ++i)
+      out[i] += partial[static_cast<size_t>(k) * out.size() + i];
   }
   return out;
 }
@@ -129,7 +130,8 @@ void LowRankOperator::draw(uint64_t seed, uint64_t stream, int64_t count, double
       for (int64_t i = 0; i < n; ++i) {
         rows[c * n + i] = normal(c, i) * std::sqrt(diagonal_[static_cast<size_t>(i)]);
       }
-      for (int64_t k = 0; k < rank_; ++k) weights[static_cast<size_t>(c * rank_ + k)] = normal(c, n + k);
+      for (int64_t k = 0; k < rank_; ++k)
+        weights[static_cast<size_t>(c * rank_ + k)] = normal(c, n + k);
     }
   });
   add_from(factor_, rank_, n, 1, weights, count, rows);

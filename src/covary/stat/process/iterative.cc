@@ -91,7 +91,8 @@ void add_preconditioner(const Kernel& kernel, const GpGroup& group, const Kernel
   parallel_for(n, 1024, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) own[index(i)] = 1;
     for (int64_t k = 0; k < m; ++k) {
-      for (int64_t i = begin; i < end; ++i) own[index(i)] -= f[index(k * n + i)] * w[index(k * n + i)];
+      for (int64_t i = begin; i < end; ++i)
+        own[index(i)] -= f[index(k * n + i)] * w[index(k * n + i)];
     }
     for (int64_t i = begin; i < end; ++i) {
       double square = 0;
@@ -155,8 +156,8 @@ IterativeLikelihood::IterativeLikelihood(const GpGroup& group, int64_t coefficie
 
 void IterativeLikelihood::choose_pivots(const Kernel& kernel) {
   const int64_t n = group_.count();
-  const auto by_rows = static_cast<int64_t>(3 * std::sqrt(static_cast<double>(n)));
-  const int64_t rank = options_.rank > 0 ? options_.rank : std::clamp<int64_t>(by_rows, 100, 1000);
+  const auto by_rows = static_cast<int64_t>(8 * std::sqrt(static_cast<double>(n)));
+  const int64_t rank = options_.rank > 0 ? options_.rank : std::clamp<int64_t>(by_rows, 100, 2000);
   pivots_ = kernel_pivots(kernel, group_.x.data(), n, std::min(rank, n));
 }
 
@@ -164,7 +165,7 @@ IterativeValue IterativeLikelihood::evaluate(const Kernel& kernel, std::span<dou
                                              double energy, IterativeSolution* solution) const {
   const int64_t n = group_.count(), p = coefficients_, probes = options_.probes;
   IterativeValue out;
-  const KernelOperator matrix(kernel, group_.x.data(), n, group_.noise);
+  const KernelOperator matrix(kernel, group_.x.data(), n, group_.noise, options_.memory_limit);
   const KernelPreconditioner preconditioner =
       kernel_preconditioner(kernel, group_.x.data(), n, group_.noise, pivots_);
   // Right-hand sides: y, the basis, the probes z ~ N(0, P) on the ellipsoid z' P^-1 z = n.
@@ -236,8 +237,8 @@ IterativeValue IterativeLikelihood::evaluate(const Kernel& kernel, std::span<dou
     s.coefficients[index(a)] += fitted_[index(a)];
   }
   out.solve_error = 0.5 * root * root;
-  const linalg::StochasticLogDeterminant rest = linalg::stochastic_log_determinant(
-      std::span(lanczos).subspan(index(1 + p)), n);
+  const linalg::StochasticLogDeterminant rest =
+      linalg::stochastic_log_determinant(std::span(lanczos).subspan(index(1 + p)), n);
   out.error = 0.5 * (rest.error + rest.quadrature);
   out.log_likelihood = -0.5 * linalg::dot(n, left.data(), s.alpha.data()) -
                        0.5 * (preconditioner.matrix.log_determinant() + rest.value) -
@@ -249,7 +250,8 @@ IterativeValue IterativeLikelihood::evaluate(const Kernel& kernel, std::span<dou
   Vector first = s.alpha, second = s.alpha;
   for (double& value : second) value *= 0.5;
   const Vector u(x.begin() + (1 + p) * n, x.end());
-  for (const Vector* part : std::initializer_list<const Vector*>{&u, &v}) first.insert(first.end(), part->begin(), part->end());
+  for (const Vector* part : std::initializer_list<const Vector*>{&u, &v})
+    first.insert(first.end(), part->begin(), part->end());
   for (const Vector* part : std::initializer_list<const Vector*>{&v, &u}) {
     for (const double value : *part) second.push_back(-quarter * value);
   }

@@ -83,9 +83,9 @@ class IterativeLikelihood {
 struct IterativeReport {
   std::string kernel;  // with the fitted values
   double log_likelihood = 0;
-  IterativeValue value;     // errors and steps of that
-  double prediction = 0;    // bound on the error of means, in prior standard deviations
-  int64_t rank = 0;         // of the preconditioner
+  IterativeValue value;   // errors and steps of that
+  double prediction = 0;  // bound on the error of means, in prior standard deviations
+  int64_t rank = 0;       // of the preconditioner
   int64_t probes = 0;
   int64_t short_solves = 0;  // evaluations of the fit with a solve short of its tolerance
   bool fitted = false;

@@ -76,8 +76,8 @@ void IterativeProcess::fit() {
   Vector start = kernel_.pack();
   if (start.empty()) return;
   if (!stated) {
-    const GpData sample = data_.sample(std::min(options_.sample, data_.n),
-                                       static_cast<uint64_t>(options_.seed));
+    const GpData sample =
+        data_.sample(std::min(options_.sample, data_.n), static_cast<uint64_t>(options_.seed));
     GpOptions dense;
     dense.mean = options_.mean;
     dense.starts = options_.starts;
@@ -154,7 +154,8 @@ void IterativeProcess::condition() {
                 "conjugate gradients end at a relative residual of " +
                     std::to_string(report_.value.residual) + " after " +
                     std::to_string(report_.value.iterations) + " products",
-                "process", "raise the rank of the preconditioner or the noise, or write --method "
+                "process",
+                "raise the rank of the preconditioner or the noise, or write --method "
                 "exact");
   }
   if (!std::isfinite(report_.log_likelihood)) {
@@ -167,7 +168,7 @@ void IterativeProcess::explain(const double* points, int64_t count, Vector* cros
                                Vector* known) const {
   const GpGroup& group = data_.groups[0];
   const int64_t n = group.count();
-  const KernelOperator matrix(kernel_, group.x.data(), n, group.noise);
+  const KernelOperator matrix(kernel_, group.x.data(), n, group.noise, options_.memory_limit);
   const KernelPreconditioner p =
       kernel_preconditioner(kernel_, group.x.data(), n, group.noise, pivots_);
   known->assign(index(count), 0.0);
@@ -237,7 +238,7 @@ IterativePrediction IterativeProcess::leave_one_out(int64_t rows, uint64_t seed)
   std::vector<int64_t> chosen = Random(seed, stream_of("process.left_out")).permutation(n);
   chosen.resize(index(std::min(rows, n)));
   std::sort(chosen.begin(), chosen.end());
-  const KernelOperator matrix(kernel_, group.x.data(), n, group.noise);
+  const KernelOperator matrix(kernel_, group.x.data(), n, group.noise, options_.memory_limit);
   const KernelPreconditioner preconditioner =
       kernel_preconditioner(kernel_, group.x.data(), n, group.noise, pivots_);
   const Vector diagonal = noise_diagonal(kernel_, group.x.data(), n, group.noise);
@@ -269,7 +270,8 @@ IterativePrediction IterativeProcess::leave_one_out(int64_t rows, uint64_t seed)
       if (!(share > 0))
         throw Error(ExitCode::kFailed, "is alone in its column of the mean", "leave-one-out");
       const int64_t place = group.rows[index(row)];
-      out.mean.data_ptr<double>()[place] = group.y[index(row)] - solution_.alpha[index(row)] / share;
+      out.mean.data_ptr<double>()[place] =
+          group.y[index(row)] - solution_.alpha[index(row)] / share;
       out.variance.data_ptr<double>()[place] = 1 / share;
     }
   }

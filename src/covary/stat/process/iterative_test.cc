@@ -56,7 +56,7 @@ TEST(Iterative, ProductsWithTheKernelAreThoseOfItsMatrix) {
   std::vector<double> noise(333);
   for (size_t i = 0; i < noise.size(); ++i) noise[i] = 0.01 * static_cast<double>(i % 7);
   const double* x = t.x.const_data_ptr<double>();
-  const KernelOperator k(kernel, x, 333, noise);
+  const KernelOperator k(kernel, x, 333, noise, 0), kept(kernel, x, 333, noise, 1 << 20);
   at::Tensor whole = at::empty({333, 333}, at::kDouble);
   kernel.matrix(x, 333, whole.data_ptr<double>(), 333);
   for (int64_t i = 0; i < 333; ++i) whole[i][i] += noise[static_cast<size_t>(i)];
@@ -65,6 +65,9 @@ TEST(Iterative, ProductsWithTheKernelAreThoseOfItsMatrix) {
   k.multiply(b.const_data_ptr<double>(), 3, product.data_ptr<double>());
   k.diagonal(diagonal.data_ptr<double>());
   EXPECT_LT((product - b.matmul(whole)).abs().max().item<double>(), 1e-11);
+  at::Tensor same = at::empty_like(b);
+  kept.multiply(b.const_data_ptr<double>(), 3, same.data_ptr<double>());
+  EXPECT_TRUE(at::equal(same, product));
   EXPECT_LT((diagonal - whole.diagonal()).abs().max().item<double>(), 1e-14);
 }
 

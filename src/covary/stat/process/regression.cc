@@ -581,7 +581,8 @@ std::string RegressionReport::text() const {
     s += "\n";
   }
   if (solves) {
-    std::snprintf(line, sizeof line, "%lld products, relative residual %.2g, rank %lld; means within "
+    std::snprintf(line, sizeof line,
+                  "%lld products, relative residual %.2g, rank %lld; means within "
                   "%.2g prior deviations\n",
                   static_cast<long long>(solves->value.iterations), solves->value.residual,
                   static_cast<long long>(solves->rank), solves->prediction);

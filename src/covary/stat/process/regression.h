@@ -37,7 +37,7 @@
 
 namespace covary::stat {
 
-constexpr int64_t kExactRows = 15000;      // up to which the dense process is the default
+constexpr int64_t kExactRows = 15000;       // up to which the dense process is the default
 constexpr int64_t kIterativeRows = 300000;  // up to which conjugate gradients are
 
 struct MethodChoice {
@@ -64,9 +64,9 @@ struct RegressionReport {
   std::string mean;
   std::vector<FittedParameter> parameters;
   int64_t rows = 0, columns = 0;
-  double log_likelihood = 0;    // marginal, nats; a lower bound with sgpr
-  std::optional<double> upper;  // sgpr: the exact one is between
-  int64_t inducing = 0;         // sgpr
+  double log_likelihood = 0;              // marginal, nats; a lower bound with sgpr
+  std::optional<double> upper;            // sgpr: the exact one is between
+  int64_t inducing = 0;                   // sgpr
   std::optional<IterativeReport> solves;  // cg: errors of likelihood and predictions
   bool fitted = false;
   std::string ending;  // of the fit

@@ -52,8 +52,8 @@ void RegressionOptions::describe(OptionList& o) {
 
 void RegressionOptions::check() const {
   check_word("--method", method, {"auto", "exact", "cg", "sgpr", "state-space"},
-             {"kron", "toeplitz", "svgp", "hsgp", "vecchia", "laplace", "ep", "vi",
-              "deep-kernel", "vector-field", "tucker"});
+             {"kron", "toeplitz", "svgp", "hsgp", "vecchia", "laplace", "ep", "vi", "deep-kernel",
+              "vector-field", "tucker"});
   check_word("--likelihood", likelihood, {"gaussian"},
              {"student-t", "bernoulli-probit", "bernoulli-logit", "poisson", "neg-binomial",
               "softmax", "heteroscedastic"});
