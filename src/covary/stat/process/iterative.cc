@@ -205,6 +205,7 @@ IterativeValue IterativeLikelihood::evaluate(const Kernel& kernel, std::span<dou
     out.residual = std::max(out.residual, s.residual);
     out.reached = out.reached && s.reached;
   }
+  out.solve_residual = solves[0].residual;
 
   // b = (H' K^-1 H)^-1 H' K^-1 y, alpha = K^-1 (y - H b).
   IterativeSolution local;

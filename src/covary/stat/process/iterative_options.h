@@ -27,8 +27,7 @@ struct IterativeOptions {
   int64_t memory_limit = 4'000'000'000;  // bytes for entries of the kernel that are kept
   // Gradient: nats per unit of a logarithm. The likelihood carries the noise of its probes, and
   // curves like the number of rows.
-  numeric::LbfgsOptions search{
-      .iterations = 50, .gradient_tolerance = 0.3, .value_tolerance = 1e-6};
+  numeric::LbfgsOptions search{.iterations = 50, .gradient_tolerance = 1, .value_tolerance = 1e-6};
 
   void describe(OptionList& o) {
     o.add("kernel", &kernel, "covariance function, e.g. const*matern52(ard) + white").common();

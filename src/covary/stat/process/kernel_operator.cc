@@ -98,6 +98,77 @@ void KernelOperator::diagonal(double* out) const {
   for (size_t i = 0; i < noise_.size(); ++i) out[i] += noise_[i];
 }
 
+double KernelOperator::scaled_rest(const linalg::LowRankOperator& p) const {
+  const int64_t strips = (n_ + kRows - 1) / kRows, rank = p.rank();
+  std::vector<double> sums(static_cast<size_t>(strips));
+  parallel_tasks(strips, [&](int64_t task) {
+    const linalg::OneBlasThread one;
+    KernelTape::Scratch scratch = tape_.scratch();
+    std::vector<double> rest(static_cast<size_t>(kRows * kColumns));
+    const double *factor = p.factor().data(), *own = p.own().data();
+    double sum = 0;
+    over_strip(strips - 1 - task, [&](const PairBlock& t) {
+      const double* k = stored_ ? stored_.get() + place_of(t) : tape_.forward(t, scratch);
+      std::copy_n(k, t.size(), rest.data());
+      linalg::gemm(true, false, t.rows, t.columns, rank, -1, factor + t.row, n_, factor + t.column,
+                   n_, 1, rest.data(), t.columns);
+      double of_tile = 0;
+      for (int64_t i = 0; i < t.rows; ++i) {
+        double* row = rest.data() + i * t.columns;
+        if (t.column == t.row)
+          row[i] += (noise_.empty() ? 0 : noise_[static_cast<size_t>(t.row + i)]) - own[t.row + i];
+        double of_row = 0;
+        for (int64_t j = 0; j < t.columns; ++j) of_row += row[j] * row[j] / own[t.column + j];
+        of_tile += of_row / own[t.row + i];
+      }
+      sum += t.column < t.row ? 2 * of_tile : of_tile;
+    });
+    sums[static_cast<size_t>(task)] = sum;
+  });
+  double total = 0;
+  for (const double v : sums) total += v;
+  return total;
+}
+
+linalg::SpectrumTraces spectrum_traces(const KernelOperator& k, const linalg::LowRankOperator& p) {
+  // B = I + P^-1/2 R P^-1/2, and P^-1 = D^-1 - G'G:
+  //   tr P^-1 R         = tr D^-1 R - tr G R G'
+  //   tr (P^-1 R)^2     = sum R_ij^2 / (D_i D_j) - 2 |G R D^-1/2|^2 + |G R G'|^2
+  const int64_t n = k.size(), rank = p.rank();
+  const auto size = [](int64_t v) { return static_cast<size_t>(v); };
+  std::vector<double> whole(size(n)), dominated(size(n));
+  k.diagonal(whole.data());
+  p.diagonal(dominated.data());
+  double first = 0;
+  for (size_t i = 0; i < whole.size(); ++i) first += (whole[i] - dominated[i]) / p.own()[i];
+  double onto = 0;
+  std::vector<double> inner(size(rank * rank));
+  constexpr int64_t kAtOnce = 64;
+  for (int64_t begin = 0; begin < rank; begin += kAtOnce) {
+    const int64_t count = std::min(kAtOnce, rank - begin);
+    const double* g = p.whitened().data() + begin * n;
+    std::vector<double> rows(size(count * n)), less(rows);
+    k.multiply(g, count, rows.data());
+    p.multiply(g, count, less.data());
+    parallel_for(count, 1, [&](int64_t from, int64_t to) {
+      for (int64_t i = from * n; i < to * n; ++i) rows[size(i)] -= less[size(i)];
+    });
+    onto += ordered_sum(
+        count * n, [&](int64_t i) { return rows[size(i)] * rows[size(i)] / p.own()[size(i % n)]; });
+    parallel_tasks((rank + kAtOnce - 1) / kAtOnce, [&](int64_t task) {
+      const linalg::OneBlasThread one;
+      const int64_t to = task * kAtOnce, width = std::min(kAtOnce, rank - to);
+      linalg::gemm(false, true, count, width, n, 1, rows.data(), n, p.whitened().data() + to * n, n,
+                   0, inner.data() + begin * rank + to, rank);
+    });
+  }
+  double square = 0;
+  for (int64_t i = 0; i < rank; ++i) first -= inner[size(i * rank + i)];
+  for (const double v : inner) square += v * v;
+  const double rows = static_cast<double>(n);
+  return {rows + first, rows + 2 * first + k.scaled_rest(p) - 2 * onto + square};
+}
+
 std::vector<double> noise_diagonal(const Kernel& kernel, const double* x, int64_t n,
                                    std::span<const double> noise) {
   std::vector<double> with(static_cast<size_t>(n)), without(with);

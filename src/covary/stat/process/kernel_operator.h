@@ -15,6 +15,7 @@
 #include <span>
 #include <vector>
 
+#include "covary/core/linalg/conjugate_gradient.h"
 #include "covary/core/linalg/low_rank.h"
 #include "covary/core/linalg/operator.h"
 #include "covary/stat/process/kernel.h"
@@ -34,6 +35,8 @@ class KernelOperator : public linalg::LinearOperator {
   int64_t size() const override { return n_; }
   void multiply(const double* rows, int64_t count, double* out) const override;
   void diagonal(double* out) const override;
+  // sum_ij (K - P)_ij^2 / (D_i D_j), D the diagonal part of P.
+  double scaled_rest(const linalg::LowRankOperator& p) const;
 
  private:
   static int64_t start_of(int64_t row);
@@ -48,6 +51,10 @@ class KernelOperator : public linalg::LinearOperator {
   std::vector<double> noise_;
   std::unique_ptr<double[]> stored_;
 };
+
+// Traces of B and B^2, B = P^-1/2 K P^-1/2: exact, by K - P = R entry by entry and its products with
+// the preconditioner's factor. 3 n^2 rank flops.
+linalg::SpectrumTraces spectrum_traces(const KernelOperator& k, const linalg::LowRankOperator& p);
 
 // Variance of each row beside the smooth part of the kernel: its white and noise [n] (or empty).
 std::vector<double> noise_diagonal(const Kernel& kernel, const double* x, int64_t n,

@@ -149,6 +149,7 @@ void iterative(benchmark::State& state) {
   state.counters["error"] = value.error;
   state.counters["products"] = static_cast<double>(value.iterations);
   state.counters["residual"] = value.residual;
+  state.counters["solve_residual"] = value.solve_residual;
   set_threads(0);
 }
 BENCHMARK(iterative)
