@@ -238,8 +238,10 @@ IterativeValue IterativeLikelihood::evaluate(const Kernel& kernel, std::span<dou
     s.coefficients[index(a)] += fitted_[index(a)];
   }
   out.solve_error = 0.5 * root * root;
-  const linalg::StochasticLogDeterminant rest =
-      linalg::stochastic_log_determinant(std::span(lanczos).subspan(index(1 + p)), n);
+  linalg::SpectrumTraces traces;
+  if (solution) traces = spectrum_traces(matrix, preconditioner.matrix);
+  const linalg::StochasticLogDeterminant rest = linalg::stochastic_log_determinant(
+      std::span(lanczos).subspan(index(1 + p)), n, solution ? &traces : nullptr);
   out.error = 0.5 * (rest.error + rest.quadrature);
   out.log_likelihood = -0.5 * linalg::dot(n, left.data(), s.alpha.data()) -
                        0.5 * (preconditioner.matrix.log_determinant() + rest.value) -
