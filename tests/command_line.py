@@ -643,6 +643,17 @@ class Processes(Case):
         self.assertAlmostEqual(dense["log_likelihood"], series["log_likelihood"], places=4)
         sparse = self.document("gp", "fit", self.many, "--target", "y", "--method", "sgpr", "--inducing", 10)
         self.assertLess(sparse["log_likelihood"], sparse["log_likelihood_upper"])
+        kernel = ("--kernel", "const(1)*matern52(1.5)+white(0.05)", "--no-fit")
+        whole = self.document("gp", "fit", self.many, "--target", "y", *kernel)
+        solved, report = self.folder / "cg.cov", self.folder / "cg.json"
+        products = self.document("gp", "fit", self.many, "--target", "y", "--method", "cg", *kernel, "-o", solved,
+                                 "--report", report)
+        self.assertEqual(products["method"], "cg")
+        self.assertLess(abs(products["log_likelihood"] - whole["log_likelihood"]),
+                        4 * products["solves"]["log_likelihood_error"] + 1e-6)
+        self.assertEqual(json.loads(report.read_text())["leave_one_out"]["rows"], 60)
+        again = self.document("gp", "inspect", solved)
+        self.assertEqual((again["log_likelihood"], again["solves"]), (products["log_likelihood"], products["solves"]))
         model = self.folder / "m.json"
         self.done("gp", "fit", self.one, "--target", "y", "-o", model)
         stored, fresh = (self.rows(self.done("gp", "predict", m, self.one, *more).stdout)[1]

@@ -195,28 +195,70 @@ double log_quadrature(const Tridiagonal& t) {
   return sum;
 }
 
-StochasticLogDeterminant stochastic_log_determinant(std::span<const Tridiagonal> probes,
-                                                    int64_t n) {
+StochasticLogDeterminant stochastic_log_determinant(std::span<const Tridiagonal> probes, int64_t n,
+                                                    const SpectrumTraces* traces) {
   StochasticLogDeterminant out;
-  const auto count = static_cast<double>(probes.size());
   if (probes.empty()) return out;
+  const auto count = static_cast<double>(probes.size()), rows = static_cast<double>(n);
   Vector values;
   double change = 0;
   for (const Tridiagonal& t : probes) {
-    values.push_back(static_cast<double>(n) * log_quadrature(t));
+    values.push_back(rows * log_quadrature(t));
+    if (t.diagonal.size() < 2) continue;
     Tridiagonal shorter = t;
-    if (shorter.diagonal.size() > 1) {
-      shorter.diagonal.pop_back();
-      shorter.beside.pop_back();
-      change += static_cast<double>(n) * log_quadrature(shorter) - values.back();
+    shorter.diagonal.pop_back();
+    shorter.beside.pop_back();
+    change += rows * log_quadrature(shorter) - values.back();
+  }
+  out.quadrature = std::abs(change) / count;
+  // Columns of the regression, less their means; target: exact means less those of the probes.
+  std::vector<Vector> columns;
+  Vector target;
+  const auto centre = [count](Vector* v) {
+    double mean = 0;
+    for (const double x : *v) mean += x / count;
+    for (double& x : *v) x -= mean;
+    return mean;
+  };
+  if (traces && probes.size() >= 5) {
+    Vector first, second;
+    for (const Tridiagonal& t : probes) {
+      const double d = t.diagonal.empty() ? 1 : t.diagonal[0];
+      const double e = t.beside.empty() ? 0 : t.beside[0];
+      first.push_back(rows * d);
+      second.push_back(rows * (d * d + e * e));
+    }
+    target = {traces->first - centre(&first), traces->second - centre(&second)};
+    columns = {std::move(first), std::move(second)};
+  }
+  out.value = centre(&values);
+  // Gram-Schmidt, one column after the other; what is left of a column may be rounding.
+  double inflation = 1 / count, freedom = count - 1;
+  for (size_t k = 0; k < columns.size(); ++k) {
+    double square = 0, along = 0;
+    for (size_t i = 0; i < values.size(); ++i) {
+      square += columns[k][i] * columns[k][i];
+      along += columns[k][i] * values[i];
+    }
+    if (!(square > 1e-20 * rows * rows * count)) continue;
+    const double slope = along / square;
+    for (size_t i = 0; i < values.size(); ++i) values[i] -= slope * columns[k][i];
+    out.value += slope * target[k];
+    inflation += target[k] * target[k] / square;
+    freedom -= 1;
+    for (size_t j = k + 1; j < columns.size(); ++j) {
+      double overlap = 0;
+      for (size_t i = 0; i < values.size(); ++i) overlap += columns[k][i] * columns[j][i];
+      for (size_t i = 0; i < values.size(); ++i) {
+        columns[j][i] -= overlap / square * columns[k][i];
+      }
+      target[j] -= overlap / square * target[k];
     }
   }
-  for (const double v : values) out.value += v / count;
   double squares = 0;
-  for (const double v : values) squares += (v - out.value) * (v - out.value);
-  out.error = probes.size() > 1 ? std::sqrt(squares / (count - 1) / count)
+  for (const double v : values) squares += v * v;
+  out.error = probes.size() > 1 ? std::sqrt(squares / freedom * inflation)
                                 : std::numeric_limits<double>::infinity();
-  out.quadrature = std::abs(change) / count;
   return out;
 }
 

@@ -55,12 +55,18 @@ std::vector<Solve> conjugate_gradient(const LinearOperator& a, const LinearOpera
 // e_1' log(T) e_1: Gauss quadrature of the logarithm. T positive definite; O(steps^2).
 double log_quadrature(const Tridiagonal& t);
 
-// log |A| - log |P| by tridiagonals of probes drawn from N(0, P) and scaled to b' P^-1 b = n.
+// log |A| - log |P| by tridiagonals of probes drawn from N(0, P) and scaled to b' P^-1 b = n. With
+// B = P^-1/2 A P^-1/2, the traces of B and B^2, where they are known exactly, take away what the
+// probes' T_11 and (T^2)_11 explain of their scatter: a regression, of five probes or more.
+struct SpectrumTraces {
+  double first = 0, second = 0;  // of B and B^2
+};
 struct StochasticLogDeterminant {
   double value = 0;
-  double error = 0;       // standard error over the probes
+  double error = 0;       // standard error over the probes; infinite for one probe
   double quadrature = 0;  // change of the value by the last step of each probe: its bias is less
 };
-StochasticLogDeterminant stochastic_log_determinant(std::span<const Tridiagonal> probes, int64_t n);
+StochasticLogDeterminant stochastic_log_determinant(std::span<const Tridiagonal> probes, int64_t n,
+                                                    const SpectrumTraces* traces = nullptr);
 
 }  // namespace covary::linalg

@@ -38,34 +38,51 @@ struct Case {
     }
   }
   Matrix matrix() { return {values.data(), n, n}; }
+  ColumnsOf columns() {
+    return [this](std::span<const int64_t> chosen, double* out) {
+      for (const int64_t column : chosen) {
+        for (int64_t i = 0; i < n; ++i) {
+          *out++ = values[static_cast<size_t>(column * n + i)] - (i == column ? noise : 0);
+        }
+      }
+    };
+  }
   LowRankOperator preconditioner(int64_t rank) {
     const std::vector<double> prior(static_cast<size_t>(n), 1.0);
-    PivotedCholesky p = pivoted_cholesky(prior, rank, 1e-12, [&](int64_t column, double* out) {
-      for (int64_t i = 0; i < n; ++i) {
-        out[i] = values[static_cast<size_t>(column * n + i)] - (i == column ? noise : 0);
-      }
-    });
+    PivotedCholesky p = pivoted_cholesky(prior, {.rank = rank}, columns());
     return {std::move(p.factor), p.rank(), std::vector<double>(static_cast<size_t>(n), noise)};
   }
 };
 
 TEST(PivotedCholesky, LeavesAPositiveSemidefiniteRestOfTheTraceItSays) {
   Case c(120, 0.01);
-  const LowRankOperator p = c.preconditioner(30);
-  std::vector<double> identity(static_cast<size_t>(c.n * c.n)), product(identity);
-  for (int64_t i = 0; i < c.n; ++i) identity[static_cast<size_t>(i * c.n + i)] = 1;
-  p.multiply(identity.data(), c.n, product.data());
-  const at::Tensor rest = at::from_blob(c.values.data(), {c.n, c.n}, at::kDouble) -
-                          at::from_blob(product.data(), {c.n, c.n}, at::kDouble);
-  EXPECT_GT(at::linalg_eigvalsh(rest).min().item<double>(), -1e-12);
   const std::vector<double> prior(static_cast<size_t>(c.n), 1.0);
-  const PivotedCholesky again =
-      pivoted_cholesky(prior, 30, 1e-12, [&](int64_t column, double* out) {
-        for (int64_t i = 0; i < c.n; ++i) {
-          out[i] = c.values[static_cast<size_t>(column * c.n + i)] - (i == column ? c.noise : 0);
-        }
-      });
-  EXPECT_NEAR(again.left, rest.trace().item<double>(), 1e-10);
+  double greedy = 0;
+  for (const int64_t block : {1, 8}) {
+    const PivotedCholesky p = pivoted_cholesky(prior, {.rank = 30, .block = block}, c.columns());
+    ASSERT_EQ(p.rank(), 30);
+    const at::Tensor l =
+        at::from_blob(const_cast<double*>(p.factor.data()), {30, c.n}, at::kDouble);
+    const at::Tensor rest = at::from_blob(c.values.data(), {c.n, c.n}, at::kDouble) -
+                            c.noise * at::eye(c.n, at::kDouble) - l.t().matmul(l);
+    EXPECT_GT(at::linalg_eigvalsh(rest).min().item<double>(), -1e-12);
+    EXPECT_NEAR(p.left, rest.trace().item<double>(), 1e-10);
+    for (const int64_t pivot : p.pivots) {
+      EXPECT_LT(rest.select(0, pivot).abs().max().item<double>(), 1e-12);
+    }
+    if (block == 1) greedy = p.left;
+    EXPECT_LT(p.left, 1.1 * greedy);
+  }
+  // Nothing is left to take: copies of three points.
+  const PivotedCholesky few = pivoted_cholesky(std::vector<double>(9, 2.0), {.rank = 9, .block = 4},
+                                               [](std::span<const int64_t> chosen, double* out) {
+                                                 for (const int64_t column : chosen) {
+                                                   for (int64_t i = 0; i < 9; ++i)
+                                                     *out++ = i % 3 == column % 3 ? 2 : 0;
+                                                 }
+                                               });
+  EXPECT_EQ(few.rank(), 3);
+  EXPECT_EQ(few.left, 0);
 }
 
 TEST(LowRank, AgreesWithTheDenseMatrix) {

@@ -26,7 +26,10 @@ class LowRankOperator : public LinearOperator {
 
   int64_t size() const override { return static_cast<int64_t>(diagonal_.size()); }
   int64_t rank() const { return rank_; }
-  const std::vector<double>& factor() const { return factor_; }  // [rank, n]
+  const std::vector<double>& factor() const { return factor_; }  // L, [rank, n]
+  const std::vector<double>& own() const { return diagonal_; }   // D, [n]
+  // G with (L'L + D)^-1 = D^-1 - G'G, [rank, n].
+  const std::vector<double>& whitened() const { return whitened_; }
   void multiply(const double* rows, int64_t count, double* out) const override;
   void diagonal(double* out) const override;
   bool direct() const override { return true; }

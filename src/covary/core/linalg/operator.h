@@ -12,7 +12,7 @@
 // Operators keep pointers to the operators and numbers they are made of, which must outlive them.
 // Const members may be called from several threads at once; results do not depend on the number of
 // threads. Costs are those of the parts; nothing of size n x n is stored here.
-// Structured operators are in dense_operators.h, low_rank.h, kronecker.h and toeplitz_operator.h;
+// Structured operators are in dense_operators.h, low_rank.h, kronecker.h, toeplitz_operator.h;
 // conjugate_gradient.h solves with any that is symmetric and positive definite.
 #pragma once
 

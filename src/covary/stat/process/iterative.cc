@@ -156,8 +156,8 @@ IterativeLikelihood::IterativeLikelihood(const GpGroup& group, int64_t coefficie
 
 void IterativeLikelihood::choose_pivots(const Kernel& kernel) {
   const int64_t n = group_.count();
-  const auto by_rows = static_cast<int64_t>(3 * std::sqrt(static_cast<double>(n)));
-  const int64_t rank = options_.rank > 0 ? options_.rank : std::clamp<int64_t>(by_rows, 100, 1000);
+  const auto by_rows = static_cast<int64_t>(8 * std::sqrt(static_cast<double>(n)));
+  const int64_t rank = options_.rank > 0 ? options_.rank : std::clamp<int64_t>(by_rows, 100, 2000);
   pivots_ = kernel_pivots(kernel, group_.x.data(), n, std::min(rank, n));
 }
 
@@ -165,7 +165,7 @@ IterativeValue IterativeLikelihood::evaluate(const Kernel& kernel, std::span<dou
                                              double energy, IterativeSolution* solution) const {
   const int64_t n = group_.count(), p = coefficients_, probes = options_.probes;
   IterativeValue out;
-  const KernelOperator matrix(kernel, group_.x.data(), n, group_.noise);
+  const KernelOperator matrix(kernel, group_.x.data(), n, group_.noise, options_.memory_limit);
   const KernelPreconditioner preconditioner =
       kernel_preconditioner(kernel, group_.x.data(), n, group_.noise, pivots_);
   // Right-hand sides: y, the basis, the probes z ~ N(0, P) on the ellipsoid z' P^-1 z = n.
@@ -205,6 +205,7 @@ IterativeValue IterativeLikelihood::evaluate(const Kernel& kernel, std::span<dou
     out.residual = std::max(out.residual, s.residual);
     out.reached = out.reached && s.reached;
   }
+  out.solve_residual = solves[0].residual;
 
   // b = (H' K^-1 H)^-1 H' K^-1 y, alpha = K^-1 (y - H b).
   IterativeSolution local;
@@ -237,8 +238,10 @@ IterativeValue IterativeLikelihood::evaluate(const Kernel& kernel, std::span<dou
     s.coefficients[index(a)] += fitted_[index(a)];
   }
   out.solve_error = 0.5 * root * root;
-  const linalg::StochasticLogDeterminant rest =
-      linalg::stochastic_log_determinant(std::span(lanczos).subspan(index(1 + p)), n);
+  linalg::SpectrumTraces traces;
+  if (solution) traces = spectrum_traces(matrix, preconditioner.matrix);
+  const linalg::StochasticLogDeterminant rest = linalg::stochastic_log_determinant(
+      std::span(lanczos).subspan(index(1 + p)), n, solution ? &traces : nullptr);
   out.error = 0.5 * (rest.error + rest.quadrature);
   out.log_likelihood = -0.5 * linalg::dot(n, left.data(), s.alpha.data()) -
                        0.5 * (preconditioner.matrix.log_determinant() + rest.value) -

@@ -45,6 +45,7 @@ struct IterativeValue {
   double solve_error = 0;     // bound on its error by the solve for y, nats
   int64_t iterations = 0;     // of the longest solve
   double residual = 0;        // largest, relative
+  double solve_residual = 0;  // of the solve for y
   bool reached = true;        // all solves came to their tolerance
 };
 
@@ -67,7 +68,8 @@ class IterativeLikelihood {
   const std::vector<int64_t>& pivots() const { return pivots_; }
 
   // gradient: by log parameters, or empty. energy: bound on r' P^-1 r of the solve for y.
-  // solution may be null.
+  // solution: null, or gets what predictions need; then exact traces (kernel_operator.h) sharpen
+  // the determinant too, at about the cost of another evaluation.
   IterativeValue evaluate(const Kernel& kernel, std::span<double> gradient, double energy,
                           IterativeSolution* solution) const;
 

@@ -14,7 +14,7 @@ namespace covary::stat {
 struct IterativeOptions {
   std::string kernel = "matern52(ard)";  // as in gp_options.h: const and white are added
   std::string mean = "const";            // zero, const, linear: by generalised least squares
-  int64_t rank = 0;                      // of the preconditioner; 0: 3 sqrt(n) in [100, 1000]
+  int64_t rank = 0;                      // of the preconditioner; 0: 8 sqrt(n) in [100, 2000]
   int64_t probes = 15;                   // random vectors for determinant and traces, 1
   double probe_tolerance = 1e-2;         // their residual, relative
   double tolerance = 1e-4;    // of predictions: means in prior standard deviations, variances in
@@ -24,9 +24,10 @@ struct IterativeOptions {
   int64_t starts = 4;         // first guesses that compete on a sample of the rows
   int64_t sample = 1000;      // rows of that sample, which the dense process fits first
   int64_t seed = 0;           // of sample, guesses and probes
-  // Gradient: nats per unit of a logarithm. The likelihood carries the noise of its probes.
-  numeric::LbfgsOptions search{
-      .iterations = 50, .gradient_tolerance = 1e-2, .value_tolerance = 1e-7};
+  int64_t memory_limit = 4'000'000'000;  // bytes for entries of the kernel that are kept
+  // Gradient: nats per unit of a logarithm. The likelihood carries the noise of its probes, and
+  // curves like the number of rows.
+  numeric::LbfgsOptions search{.iterations = 50, .gradient_tolerance = 1, .value_tolerance = 1e-6};
 
   void describe(OptionList& o) {
     o.add("kernel", &kernel, "covariance function, e.g. const*matern52(ard) + white").common();
@@ -40,6 +41,9 @@ struct IterativeOptions {
     o.add("starts", &starts, "first guesses that compete on a sample").range(1, 1000);
     o.add("sample", &sample, "rows of that sample").range(1, 1e5).unit("rows");
     o.add("seed", &seed, "of sample, guesses and probes").range(0, 9e15).common();
+    o.add("memory_limit", &memory_limit, "bytes for kernel entries that are kept")
+        .range(0, 1e15)
+        .size();
     o.group("search", search);
   }
 
@@ -61,6 +65,7 @@ struct IterativeOptions {
     if (starts < 1) refuse("starts", "must be at least 1");
     if (sample < 1) refuse("sample", "must be at least 1");
     if (seed < 0) refuse("seed", "must not be negative");
+    if (memory_limit < 0) refuse("memory_limit", "must not be negative");
     search.check();
   }
 };

@@ -169,7 +169,7 @@ void IterativeProcess::explain(const double* points, int64_t count, Vector* cros
                                Vector* known) const {
   const GpGroup& group = data_.groups[0];
   const int64_t n = group.count();
-  const KernelOperator matrix(kernel_, group.x.data(), n, group.noise);
+  const KernelOperator matrix(kernel_, group.x.data(), n, group.noise, options_.memory_limit);
   const KernelPreconditioner p =
       kernel_preconditioner(kernel_, group.x.data(), n, group.noise, pivots_);
   known->assign(index(count), 0.0);
@@ -239,7 +239,7 @@ IterativePrediction IterativeProcess::leave_one_out(int64_t rows, uint64_t seed)
   std::vector<int64_t> chosen = Random(seed, stream_of("process.left_out")).permutation(n);
   chosen.resize(index(std::min(rows, n)));
   std::sort(chosen.begin(), chosen.end());
-  const KernelOperator matrix(kernel_, group.x.data(), n, group.noise);
+  const KernelOperator matrix(kernel_, group.x.data(), n, group.noise, options_.memory_limit);
   const KernelPreconditioner preconditioner =
       kernel_preconditioner(kernel_, group.x.data(), n, group.noise, pivots_);
   const Vector diagonal = noise_diagonal(kernel_, group.x.data(), n, group.noise);

@@ -1,6 +1,7 @@
 #include "covary/stat/process/kernel_operator.h"
 
 #include <algorithm>
+#include <memory>
 
 #include "covary/core/base/threads.h"
 #include "covary/core/linalg/blas.h"
@@ -14,15 +15,47 @@ using compute::PairBlock;
 constexpr int64_t kRows = KernelTape::kRows, kColumns = KernelTape::kColumns;
 constexpr int64_t kBand = 4096;  // columns a task
 
+std::vector<double> rows_of(const double* x, int64_t d, std::span<const int64_t> chosen) {
+  std::vector<double> points;
+  for (const int64_t row : chosen) points.insert(points.end(), x + row * d, x + (row + 1) * d);
+  return points;
+}
+
 }  // namespace
 
 KernelOperator::KernelOperator(const Kernel& kernel, const double* x, int64_t n,
-                               std::span<const double> noise)
+                               std::span<const double> noise, int64_t memory)
     : kernel_(kernel),
       x_(x),
       n_(n),
       tape_(kernel, x, n, nullptr, 0, true, false),
-      noise_(noise.begin(), noise.end()) {}
+      noise_(noise.begin(), noise.end()) {
+  if (8.0 * static_cast<double>(start_of(n)) > static_cast<double>(memory)) return;
+  stored_ = std::make_unique_for_overwrite<double[]>(static_cast<size_t>(start_of(n)));
+  const int64_t strips = (n_ + kRows - 1) / kRows;
+  parallel_tasks(strips, [&](int64_t task) {
+    KernelTape::Scratch scratch = tape_.scratch();
+    over_strip(strips - 1 - task, [&](const PairBlock& t) {
+      std::copy_n(tape_.forward(t, scratch), t.size(), stored_.get() + place_of(t));
+    });
+  });
+}
+
+// Tiles lie one after the other, strip by strip; a strip has row + height columns.
+int64_t KernelOperator::start_of(int64_t row) { return row * (row + kRows) / 2 + kRows * kRows; }
+
+int64_t KernelOperator::place_of(const PairBlock& t) {
+  return t.row * (t.row + kRows) / 2 + t.rows * t.column;
+}
+
+template <class F>
+void KernelOperator::over_strip(int64_t strip, F&& use) const {
+  const int64_t row = strip * kRows, height = std::min(kRows, n_ - row);
+  for (int64_t column = 0; column < row; column += kColumns) {
+    use(PairBlock{row, height, column, std::min(kColumns, row - column)});
+  }
+  use(PairBlock{row, height, row, height});
+}
 
 void KernelOperator::multiply(const double* rows, int64_t count, double* out) const {
   const int64_t strips = (n_ + kRows - 1) / kRows, groups = std::min(kGroups, strips);
@@ -33,7 +66,7 @@ void KernelOperator::multiply(const double* rows, int64_t count, double* out) co
     double* to = sums.data() + group * count * n_;
     // to_i += K_ij rows_j and, beside the diagonal, to_j += K_ij rows_i.
     const auto use = [&](const PairBlock& t) {
-      const double* k = tape_.forward(t, scratch);
+      const double* k = stored_ ? stored_.get() + place_of(t) : tape_.forward(t, scratch);
       linalg::gemm(false, true, count, t.rows, t.columns, 1, rows + t.column, n_, k, t.columns, 1,
                    to + t.row, n_);
       if (t.column < t.row) {
@@ -43,11 +76,7 @@ void KernelOperator::multiply(const double* rows, int64_t count, double* out) co
     };
     // Longest strips first; neighbours, about equally long, go to different groups.
     for (int64_t strip = strips - 1 - group; strip >= 0; strip -= groups) {
-      const int64_t row = strip * kRows, height = std::min(kRows, n_ - row);
-      for (int64_t column = 0; column < row; column += kColumns) {
-        use({row, height, column, std::min(kColumns, row - column)});
-      }
-      use({row, height, row, height});
+      over_strip(strip, use);
     }
   });
   parallel_for(n_, kBand, [&](int64_t begin, int64_t end) {
@@ -69,6 +98,77 @@ void KernelOperator::diagonal(double* out) const {
   for (size_t i = 0; i < noise_.size(); ++i) out[i] += noise_[i];
 }
 
+double KernelOperator::scaled_rest(const linalg::LowRankOperator& p) const {
+  const int64_t strips = (n_ + kRows - 1) / kRows, rank = p.rank();
+  std::vector<double> sums(static_cast<size_t>(strips));
+  parallel_tasks(strips, [&](int64_t task) {
+    const linalg::OneBlasThread one;
+    KernelTape::Scratch scratch = tape_.scratch();
+    std::vector<double> rest(static_cast<size_t>(kRows * kColumns));
+    const double *factor = p.factor().data(), *own = p.own().data();
+    double sum = 0;
+    over_strip(strips - 1 - task, [&](const PairBlock& t) {
+      const double* k = stored_ ? stored_.get() + place_of(t) : tape_.forward(t, scratch);
+      std::copy_n(k, t.size(), rest.data());
+      linalg::gemm(true, false, t.rows, t.columns, rank, -1, factor + t.row, n_, factor + t.column,
+                   n_, 1, rest.data(), t.columns);
+      double of_tile = 0;
+      for (int64_t i = 0; i < t.rows; ++i) {
+        double* row = rest.data() + i * t.columns;
+        if (t.column == t.row)
+          row[i] += (noise_.empty() ? 0 : noise_[static_cast<size_t>(t.row + i)]) - own[t.row + i];
+        double of_row = 0;
+        for (int64_t j = 0; j < t.columns; ++j) of_row += row[j] * row[j] / own[t.column + j];
+        of_tile += of_row / own[t.row + i];
+      }
+      sum += t.column < t.row ? 2 * of_tile : of_tile;
+    });
+    sums[static_cast<size_t>(task)] = sum;
+  });
+  double total = 0;
+  for (const double v : sums) total += v;
+  return total;
+}
+
+linalg::SpectrumTraces spectrum_traces(const KernelOperator& k, const linalg::LowRankOperator& p) {
+  // B = I + P^-1/2 R P^-1/2, and P^-1 = D^-1 - G'G:
+  //   tr P^-1 R         = tr D^-1 R - tr G R G'
+  //   tr (P^-1 R)^2     = sum R_ij^2 / (D_i D_j) - 2 |G R D^-1/2|^2 + |G R G'|^2
+  const int64_t n = k.size(), rank = p.rank();
+  const auto size = [](int64_t v) { return static_cast<size_t>(v); };
+  std::vector<double> whole(size(n)), dominated(size(n));
+  k.diagonal(whole.data());
+  p.diagonal(dominated.data());
+  double first = 0;
+  for (size_t i = 0; i < whole.size(); ++i) first += (whole[i] - dominated[i]) / p.own()[i];
+  double onto = 0;
+  std::vector<double> inner(size(rank * rank));
+  constexpr int64_t kAtOnce = 64;
+  for (int64_t begin = 0; begin < rank; begin += kAtOnce) {
+    const int64_t count = std::min(kAtOnce, rank - begin);
+    const double* g = p.whitened().data() + begin * n;
+    std::vector<double> rows(size(count * n)), less(rows);
+    k.multiply(g, count, rows.data());
+    p.multiply(g, count, less.data());
+    parallel_for(count, 1, [&](int64_t from, int64_t to) {
+      for (int64_t i = from * n; i < to * n; ++i) rows[size(i)] -= less[size(i)];
+    });
+    onto += ordered_sum(
+        count * n, [&](int64_t i) { return rows[size(i)] * rows[size(i)] / p.own()[size(i % n)]; });
+    parallel_tasks((rank + kAtOnce - 1) / kAtOnce, [&](int64_t task) {
+      const linalg::OneBlasThread one;
+      const int64_t to = task * kAtOnce, width = std::min(kAtOnce, rank - to);
+      linalg::gemm(false, true, count, width, n, 1, rows.data(), n, p.whitened().data() + to * n, n,
+                   0, inner.data() + begin * rank + to, rank);
+    });
+  }
+  double square = 0;
+  for (int64_t i = 0; i < rank; ++i) first -= inner[size(i * rank + i)];
+  for (const double v : inner) square += v * v;
+  const double rows = static_cast<double>(n);
+  return {rows + first, rows + 2 * first + k.scaled_rest(p) - 2 * onto + square};
+}
+
 std::vector<double> noise_diagonal(const Kernel& kernel, const double* x, int64_t n,
                                    std::span<const double> noise) {
   std::vector<double> with(static_cast<size_t>(n)), without(with);
@@ -83,10 +183,12 @@ std::vector<double> noise_diagonal(const Kernel& kernel, const double* x, int64_
 std::vector<int64_t> kernel_pivots(const Kernel& kernel, const double* x, int64_t n, int64_t rank) {
   std::vector<double> prior(static_cast<size_t>(n));
   kernel.diagonal(x, n, false, prior.data());
-  return linalg::pivoted_cholesky(prior, rank, 1e-10,
-                                  [&](int64_t column, double* out) {
-                                    kernel.cross(x + column * kernel.dims(), 1, x, n, out, n);
-                                  })
+  const int64_t d = kernel.dims();
+  const auto columns = [&](std::span<const int64_t> chosen, double* out) {
+    const std::vector<double> points = rows_of(x, d, chosen);
+    kernel.cross(points.data(), static_cast<int64_t>(chosen.size()), x, n, out, n);
+  };
+  return linalg::pivoted_cholesky(prior, {.rank = rank, .block = 32, .tolerance = 1e-10}, columns)
       .pivots;
 }
 
@@ -94,10 +196,7 @@ KernelPreconditioner kernel_preconditioner(const Kernel& kernel, const double* x
                                            std::span<const double> noise,
                                            std::span<const int64_t> pivots) {
   const int64_t d = kernel.dims(), m = static_cast<int64_t>(pivots.size());
-  std::vector<double> points(static_cast<size_t>(m * d));
-  for (int64_t k = 0; k < m; ++k) {
-    std::copy_n(x + pivots[static_cast<size_t>(k)] * d, d, points.data() + k * d);
-  }
+  std::vector<double> points = rows_of(x, d, pivots);
   std::vector<double> factor(static_cast<size_t>(m * m)), rows(static_cast<size_t>(m * n));
   kernel.cross(points.data(), m, points.data(), m, factor.data(), m);
   // With jitter the preconditioner is smaller still, and dominated as before.

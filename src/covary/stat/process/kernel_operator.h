@@ -1,18 +1,21 @@
-// The matrix of a kernel over a set of points as a linear operator that is never stored: entries are
-// computed tile by tile, used for all right-hand sides, and dropped.
+// The matrix of a kernel over a set of points as a linear operator: its lower half in tiles that are
+// kept where memory allows, else computed anew for every product and used for all right-hand sides.
 //
-//   const KernelOperator k(kernel, x, n, noise);          // K + diag(noise), white inside K
+//   const KernelOperator k(kernel, x, n, noise, memory);  // K + diag(noise), white inside K
 //   k.multiply(rows, count, out);
 //   linalg::LowRankOperator p = kernel_preconditioner(kernel, x, n, noise, pivots);
 //
-// Half of the entries are computed, each used twice. n^2 / 2 entries and 2 n^2 count flops a
-// product; 8 n count kGroups bytes. The same bits at any number of threads.
+// Half of the entries are computed, each used twice. n^2 / 2 entries once or a product, 2 n^2 count
+// flops a product; 8 n count kGroups bytes and, where tiles are kept, 4 n^2. The same bits at any
+// number of threads, kept or not.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
+#include "covary/core/linalg/conjugate_gradient.h"
 #include "covary/core/linalg/low_rank.h"
 #include "covary/core/linalg/operator.h"
 #include "covary/stat/process/kernel.h"
@@ -25,19 +28,33 @@ class KernelOperator : public linalg::LinearOperator {
   // Strips of rows are dealt to so many groups, whose sums are added in order.
   static constexpr int64_t kGroups = 16;
 
-  // Kernel and points x [n, dims] must outlive the operator; noise [n] variances, or empty.
-  KernelOperator(const Kernel& kernel, const double* x, int64_t n, std::span<const double> noise);
+  // Kernel and points x [n, dims] must outlive the operator; noise [n] variances, or empty; memory:
+  // bytes that tiles may take.
+  KernelOperator(const Kernel& kernel, const double* x, int64_t n, std::span<const double> noise,
+                 int64_t memory);
   int64_t size() const override { return n_; }
   void multiply(const double* rows, int64_t count, double* out) const override;
   void diagonal(double* out) const override;
+  // sum_ij (K - P)_ij^2 / (D_i D_j), D the diagonal part of P.
+  double scaled_rest(const linalg::LowRankOperator& p) const;
 
  private:
+  static int64_t start_of(int64_t row);
+  static int64_t place_of(const compute::PairBlock& tile);
+  template <class F>
+  void over_strip(int64_t strip, F&& use) const;  // its tiles, the diagonal one last
+
   const Kernel& kernel_;
   const double* x_;
   int64_t n_;
   KernelTape tape_;
   std::vector<double> noise_;
+  std::unique_ptr<double[]> stored_;
 };
+
+// Traces of B and B^2, B = P^-1/2 K P^-1/2: exact, by K - P = R entry by entry and its products with
+// the preconditioner's factor. 3 n^2 rank flops.
+linalg::SpectrumTraces spectrum_traces(const KernelOperator& k, const linalg::LowRankOperator& p);
 
 // Variance of each row beside the smooth part of the kernel: its white and noise [n] (or empty).
 std::vector<double> noise_diagonal(const Kernel& kernel, const double* x, int64_t n,

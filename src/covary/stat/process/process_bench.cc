@@ -13,6 +13,8 @@
 #include "covary/core/base/random.h"
 #include "covary/core/base/threads.h"
 #include "covary/core/linalg/blas.h"
+#include "covary/stat/process/iterative.h"
+#include "covary/stat/process/kernel_operator.h"
 #include "covary/stat/process/marginal.h"
 #include "covary/stat/process/state_space.h"
 
@@ -107,6 +109,56 @@ BENCHMARK_CAPTURE(build, matern52, "matern52(0.3)")
     ->ArgNames({"n", "threads"})
     ->Args({10000, 1})
     ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+
+constexpr const char* kArdMatern = "const(1)*matern52(ard,lengthscale=1) + white(0.1)";
+
+void product(benchmark::State& state) {
+  const int64_t n = state.range(0), count = state.range(1);
+  set_threads(1);
+  const at::Tensor x = points(n, 8), b = at::ones({count, n}, at::kDouble);
+  at::Tensor out = at::empty_like(b);
+  const Kernel kernel = Kernel::parse(kArdMatern, 8);
+  const KernelOperator k(kernel, x.const_data_ptr<double>(), n, {}, state.range(2));
+  for (auto _ : state) {
+    k.multiply(b.const_data_ptr<double>(), count, out.data_ptr<double>());
+  }
+  set_threads(0);
+}
+BENCHMARK(product)
+    ->ArgNames({"n", "count", "kept"})
+    ->ArgsProduct({{8192}, {1, 17, 64}, {0, 1 << 30}})
+    ->MeasureProcessCPUTime()
+    ->Unit(benchmark::kMillisecond);
+
+void iterative(benchmark::State& state) {
+  const int64_t n = state.range(0);
+  set_threads(static_cast<int>(state.range(1)));
+  const at::Tensor x = points(n, 8);
+  const at::Tensor y =
+      (x.sum(1) * 2).sin() + 0.1 * (37 * at::arange(n, at::TensorOptions(at::kDouble))).cos();
+  const GpData data = GpData::from(x, y, {}, Mean::kZero);
+  const Kernel kernel = Kernel::parse(kArdMatern, 8);
+  const IterativeOptions options;
+  IterativeLikelihood likelihood(data.groups[0], 0, options);
+  std::vector<double> gradient(kernel.parameters().size());
+  IterativeValue value;
+  for (auto _ : state) {
+    likelihood.choose_pivots(kernel);
+    value = likelihood.evaluate(kernel, gradient, 1e-3, nullptr);
+  }
+  state.counters["log_likelihood"] = value.log_likelihood;
+  state.counters["error"] = value.error;
+  state.counters["products"] = static_cast<double>(value.iterations);
+  state.counters["residual"] = value.residual;
+  state.counters["solve_residual"] = value.solve_residual;
+  set_threads(0);
+}
+BENCHMARK(iterative)
+    ->ArgNames({"n", "threads"})
+    ->ArgsProduct({{2000, 4000, 8000, 16000}, {1, 2}})
+    ->UseRealTime()
+    ->MeasureProcessCPUTime()
     ->Unit(benchmark::kMillisecond);
 
 void markov(benchmark::State& state) {
