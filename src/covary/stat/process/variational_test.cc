@@ -49,8 +49,9 @@ TEST(Variational, FitComesCloseToTheSparseOne) {
   VariationalOptions o;
   o.kernel = "rbf";
   o.inducing = 25;
-  o.steps = 600;
+  o.steps = 1500;
   o.batch = 128;
+  o.rate = 0.05;
   const VariationalProcess ours = fit_variational(x, y, o);
   const SparseProcess sparse = fit_sparse(x, y, {.kernel = "rbf", .inducing = 25});
   EXPECT_NEAR(ours.report().bound, sparse.report().bound, 10);
