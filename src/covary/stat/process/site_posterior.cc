@@ -128,23 +128,41 @@ void SitePosterior::add_wide(std::span<const double> v, double sign,
   }
 }
 
-void SitePosterior::explain(double* k, int64_t count, double* explained) const {
+std::vector<double> SitePosterior::project(double* k, int64_t count) const {
   const auto n = static_cast<size_t>(n_);
+  std::vector<double> wide(static_cast<size_t>(count) * wide_.size());
   for (int64_t i = 0; i < count; ++i) {
     double* row = k + i * n_;
-    explained[i] = 0;
     for (size_t w = 0; w < wide_.size(); ++w) {
-      double sum = 0;
+      double& sum = wide[static_cast<size_t>(i) * wide_.size() + w];
       for (size_t j = 0; j < n; ++j) sum += wide_m_[w * n + j] * row[j];
-      explained[i] -= sum * sum;
     }
     for (size_t j = 0; j < n; ++j) row[j] *= root_[j];
   }
   linalg::forward(b_matrix_, k, count);
+  return wide;
+}
+
+void SitePosterior::explain(double* k, int64_t count, double* explained) const {
+  const std::vector<double> wide = project(k, count);
   for (int64_t i = 0; i < count; ++i) {
-    const double* row = k + i * n_;
-    for (size_t j = 0; j < n; ++j) explained[i] += row[j] * row[j];
+    explained[i] = 0;
+    for (int64_t j = 0; j < n_; ++j) explained[i] += k[i * n_ + j] * k[i * n_ + j];
+    for (size_t w = 0; w < wide_.size(); ++w) {
+      const double along = wide[static_cast<size_t>(i) * wide_.size() + w];
+      explained[i] -= along * along;
+    }
   }
+}
+
+void SitePosterior::explain_pairs(double* k, int64_t count, double* explained) const {
+  const std::vector<double> wide = project(k, count);
+  const linalg::OneBlasThread one;
+  linalg::gemm(false, true, count, count, n_, 1, k, n_, k, n_, 0, explained, count);
+  const auto p = static_cast<int64_t>(wide_.size());
+  if (p > 0)
+    linalg::gemm(false, true, count, count, p, -1, wide.data(), p, wide.data(), p, 1, explained,
+                 count);
 }
 
 void SitePosterior::invert() {

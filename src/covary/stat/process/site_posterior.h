@@ -55,6 +55,7 @@ class SitePosterior {
   double prior(int64_t i) const;  // K_ii
   // explained [count] = k_i' R k_i for rows k [count, n], which are overwritten.
   void explain(double* k, int64_t count, double* explained) const;
+  void explain_pairs(double* k, int64_t count, double* explained) const;  // k R k', [count, count]
 
   // After invert().
   const std::vector<double>& variance() const { return variance_; }
@@ -67,6 +68,8 @@ class SitePosterior {
                 std::span<double> gradient) const;
 
  private:
+  // Rows k in place of k W^1/2 L^-T; returns k times the rows of M, [count, wide].
+  std::vector<double> project(double* k, int64_t count) const;
   bool take_wide();
   void add_wide(std::span<const double> v, double sign, std::vector<double>* out) const;
 

@@ -172,16 +172,17 @@ void VariationalProcess::run(LatentProblem* problem, const VariationalOptions& o
   report_.fitted = options.fit;
   report_.steps = steps;
   model_ = p;
-  finish(p, step.state());
+  finish(p.x, p.y, step.state());
 }
 
 // Whole passes of q in double, then the bound of all rows. A natural step of rate 1 is Newton's for
 // it; one that lowers the bound is taken back and halved.
-void VariationalProcess::finish(const LatentProblem& p, const VariationalState& start) {
+void VariationalProcess::finish(std::span<const double> x, std::span<const double> y,
+                                const VariationalState& start) {
   step_ = VariationalStep<double>(report_.inducing);
   step_.set_state(start);
   const auto bound_of_all = [&] {
-    const BoundParts b = step_.pass(model_, z_, p.x, p.y, kRowsAtOnce);
+    const BoundParts b = step_.pass(model_, z_, x, y, kRowsAtOnce);
     report_.divergence = b.divergence;
     return b.expected - b.divergence;
   };
@@ -204,6 +205,22 @@ void VariationalProcess::finish(const LatentProblem& p, const VariationalState& 
   }
   report_.bound = now;
   report_.jitter = step_.relative_jitter();
+}
+
+VariationalProcess::VariationalProcess(const at::Tensor& x, const at::Tensor& y, LatentModel model,
+                                       const at::Tensor& inducing)
+    : model_(std::move(model)) {
+  const GpData data = GpData::from(x, y, {}, Mean::kZero);
+  const at::Tensor z = checked_points(inducing, data.dims, "inducing");
+  if (data.outputs != 1 || model_.kernel.dims() != data.dims || z.size(0) == 0) {
+    throw Error(ExitCode::kUsage,
+                "needs one output, a kernel for the columns of X, and inducing points",
+                "variational process");
+  }
+  model_.likelihood.check(data.groups[0].y);
+  z_.assign(z.const_data_ptr<double>(), z.const_data_ptr<double>() + z.numel());
+  report_.inducing = z.size(0);
+  finish(data.groups[0].x, data.groups[0].y, VariationalStep<double>(report_.inducing).state());
 }
 
 VariationalProcess::VariationalProcess(LatentModel model, const at::Tensor& inducing,

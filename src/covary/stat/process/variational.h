@@ -34,10 +34,6 @@
 
 namespace covary::stat {
 
-struct LatentPrediction {
-  at::Tensor mean, variance;  // of the function, [s]
-};
-
 struct VariationalReport {
   double bound = 0;       // of the log marginal likelihood, nats, all rows
   double divergence = 0;  // its part that is q's from the prior
@@ -56,6 +52,9 @@ class VariationalProcess {
   // X [n,d], y [n] doubles; rows with NaN in y are left out.
   VariationalProcess(const at::Tensor& x, const at::Tensor& y,
                      const VariationalOptions& options = {});
+  // With parameters and points [m,d] as they are: q alone is found, by whole passes.
+  VariationalProcess(const at::Tensor& x, const at::Tensor& y, LatentModel model,
+                     const at::Tensor& inducing);
   // One whose parameters, points and q are known.
   VariationalProcess(LatentModel model, const at::Tensor& inducing, const VariationalState& state,
                      const VariationalReport& report);
@@ -73,7 +72,7 @@ class VariationalProcess {
  private:
   template <class Real>
   void run(LatentProblem* problem, const VariationalOptions& options);
-  void finish(const LatentProblem& problem, const VariationalState& start);
+  void finish(std::span<const double> x, std::span<const double> y, const VariationalState& start);
 
   LatentModel model_;
   std::vector<double> z_;
