@@ -51,6 +51,7 @@ class LatentProcess {
   // missing. With laplace and vi the Gaussian without the row's own factor.
   LatentPrediction leave_one_out() const;
 
+  const LatentModel& model() const { return model_; }
   const Kernel& kernel() const { return model_.kernel; }
   const Likelihood& likelihood() const { return model_.likelihood; }
   double mean() const { return model_.mean; }

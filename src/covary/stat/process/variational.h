@@ -62,6 +62,7 @@ class VariationalProcess {
   LatentPrediction predict(const at::Tensor& points) const;
   at::Tensor covariance(const at::Tensor& points) const;  // of the function, [s,s]
 
+  const LatentModel& model() const { return model_; }
   const Kernel& kernel() const { return model_.kernel; }
   const Likelihood& likelihood() const { return model_.likelihood; }
   double mean() const { return model_.mean; }

@@ -60,7 +60,7 @@ SiteResult variational_sites(const LatentModel& model, const LatentData& data, S
     now = bound_at(sites);
   }
   if (now == kNone) return r;
-  double rate = 1;
+  double rate = 1, most = 1, before = std::numeric_limits<double>::infinity();
   for (; r.iterations < kMostSteps; ++r.iterations) {
     double off = 0;
     SiteState target{Vector(n), Vector(n)};
@@ -75,6 +75,10 @@ SiteResult variational_sites(const LatentModel& model, const LatentData& data, S
       r.converged = true;
       break;
     }
+    // Steps that overshoot turn around the optimum without end, below what the bound can tell.
+    if (off > before) most = std::max(0.3, 0.8 * most);
+    before = off;
+    rate = std::min(rate, most);
     bool higher = false;
     for (; rate > 1e-4; rate *= 0.5) {
       SiteState trial = sites;
@@ -94,7 +98,7 @@ SiteResult variational_sites(const LatentModel& model, const LatentData& data, S
       now = bound_at(sites);
       break;
     }
-    rate = std::min(1.0, 1.5 * rate);
+    rate = std::min(most, 1.5 * rate);
   }
   *state = sites;
   r.value = now;
