@@ -70,7 +70,9 @@ Plan plan(const GpFitOptions& o, const Job& job) {
     throw Error(ExitCode::kFailed,
                 "the method " + p.choice.method + " would need about " + bytes_text(p.choice.bytes),
                 "--max-memory " + bytes_text(static_cast<double>(job.common.max_memory)),
-                p.choice.method == "exact" ? "write --method sgpr" : "write --inducing 100");
+                p.choice.method == "exact"                               ? "write --method sgpr"
+                : p.choice.method == "sgpr" || p.choice.method == "svgp" ? "write --inducing 100"
+                                                                         : "write --method svgp");
   return p;
 }
 
@@ -116,8 +118,8 @@ Fitted load(const GpFitOptions& o, const Job& job) {
                   "name a model, or a table with --target NAME");
     return fit(o, job);
   }
-  for (const char* name :
-       {"kernel", "mean", "likelihood", "method", "priors", "fit", "restarts", "inducing", "steps"})
+  for (const char* name : {"kernel", "mean", "likelihood", "method", "priors", "fit", "restarts",
+                           "inducing", "steps", "batch"})
     if (was_typed(job, name))
       throw Error(ExitCode::kUsage, "the model has its own", std::string("--") + name,
                   "fit it anew: covary gp fit TABLE --target NAME --" + std::string(name) + " ...");
@@ -145,9 +147,16 @@ json document_of(const Fitted& f) {
   return j;
 }
 
+PredictiveScores scores_of(const Fitted& f, const at::Tensor& mean, const at::Tensor& variance,
+                           const at::Tensor& y) {
+  const stat::Likelihood* l = f.process.likelihood();
+  return l ? stat::predictive_scores(*l, mean, variance, y)
+           : stat::predictive_scores(mean, variance, y);
+}
+
 PredictiveScores left_out(const Fitted& f) {
   const auto [mean, variance] = f.process.leave_one_out();
-  return stat::predictive_scores(mean, variance, f.process.y());
+  return scores_of(f, mean, variance, f.process.y());
 }
 
 // A place that cannot be written is said first.
@@ -157,6 +166,13 @@ void probe(const Job& job, const std::string& output) {
 }
 
 std::string scores_text(const std::string& what, const PredictiveScores& s) {
+  if (s.labels)
+    return what + ": NLPD " + number_text("%.6f nats a row", s.nlpd) + ", labels met " +
+           number_text("%.2f %%", 100 * s.accuracy) + ", Brier score " +
+           number_text("%.6f", s.brier) + ", " + count_text(s.rows) + " rows\n";
+  if (!s.normal)
+    return what + ": RMSE " + number_text("%.6g", s.rmse) + ", NLPD " +
+           number_text("%.6f nats a row, ", s.nlpd) + count_text(s.rows) + " rows\n";
   return what + ": RMSE " + number_text("%.6g", s.rmse) + ", NLPD " +
          number_text("%.6f nats a row", s.nlpd) + ", CRPS " + number_text("%.6g", s.crps) +
          ", inside 50/80/95 % intervals " + number_text("%.1f", 100 * s.coverage[0]) + "/" +
@@ -212,21 +228,33 @@ Result run_gp_predict(const Job& job) {
   const Fitted f = load(o, job);
   const std::string& input = job.invocation.inputs[1];
   const Samples s = rows_for(f, input, o.columns, "", "");
-  const auto [mean, variance] =
-      in_file(input, [&] { return f.process.predict(s.x, o.with_noise); });
-  const at::Tensor sd = variance.sqrt();
-  std::vector<std::string> names = {"mean", "sd"};
-  std::vector<at::Tensor> columns = {mean, sd};
-  for (const double q : o.quantiles) {
-    names.push_back("q" + number_text("%.12g", q));
-    columns.push_back(mean + stat::normal_quantile(q) * sd);
+  // Labels and counts: the probability or rate and its band; --no-with-noise: the function behind.
+  stat::ValuePrediction v;
+  if (o.with_noise) {
+    v = in_file(input, [&] { return f.process.predict_values(s.x, o.quantiles); });
+  } else {
+    const auto [mean, variance] = in_file(input, [&] { return f.process.predict(s.x, false); });
+    v.mean = mean;
+    v.sd = variance.sqrt();
+    for (const double q : o.quantiles)
+      v.quantiles.push_back(mean + stat::normal_quantile(q) * v.sd);
   }
+  std::vector<std::string> names = {"mean", "sd"};
+  std::vector<at::Tensor> columns = {v.mean, v.sd};
+  for (size_t k = 0; k < o.quantiles.size(); ++k) {
+    names.push_back("q" + number_text("%.12g", o.quantiles[k]));
+    columns.push_back(v.quantiles[k]);
+  }
+  const stat::Likelihood* l = f.process.likelihood();
   Result r;
   r.text = write_table(output, table_of(names, columns));
   r.document = {{"rows", s.x.size(0)},
                 {"target", f.target},
                 {"method", f.process.report().choice.method},
-                {"of", o.with_noise ? "new values" : "the function"}};
+                {"of", !o.with_noise      ? "the function"
+                       : l && l->binary() ? "probabilities"
+                       : l && l->counts() ? "rates"
+                                          : "new values"}};
   for (size_t k = 0; k < names.size(); ++k)
     r.document[names[k]] =
         std::vector<double>(columns[k].const_data_ptr<double>(),
@@ -284,13 +312,15 @@ Result run_gp_score(const Job& job) {
   if (table) {
     const std::string& input = job.invocation.inputs[1];
     const Samples s = rows_for(f, input, o.columns, o.target.empty() ? f.target : o.target, "");
-    std::tie(mean, variance) = in_file(input, [&] { return f.process.predict(s.x, true); });
+    std::tie(mean, variance) =
+        in_file(input, [&] { return f.process.predict(s.x, f.process.likelihood() == nullptr); });
     y = s.y;
   } else {
     std::tie(mean, variance) = f.process.leave_one_out();
     y = f.process.y();
   }
-  const PredictiveScores scores = stat::predictive_scores(mean, variance, y);
+  const PredictiveScores scores =
+      in_file(job.invocation.inputs.back(), [&] { return scores_of(f, mean, variance, y); });
   Result r;
   r.document = {{"target", f.target},
                 {"of", table ? "table" : "leave-one-out"},
@@ -298,10 +328,13 @@ Result run_gp_score(const Job& job) {
   r.text =
       scores_text(table ? "on " + job.invocation.inputs[1] : "each row left out in turn", scores);
   if (!output.empty()) {
+    const stat::Likelihood* l = f.process.likelihood();
     const at::Tensor density =
-        -0.5 * ((2 * M_PI * variance).log() + (y - mean).square() / variance);
-    const std::string csv = write_table(
-        output, table_of({"log_density", "mean", "sd"}, {density, mean, variance.sqrt()}));
+        l ? stat::log_densities(*l, mean, variance, y)
+          : -0.5 * ((2 * M_PI * variance).log() + (y - mean).square() / variance);
+    const std::string of = l ? "function_" : "";
+    const std::string csv = write_table(output, table_of({"log_density", of + "mean", of + "sd"},
+                                                         {density, mean, variance.sqrt()}));
     if (output == "-") r.text = csv;
   }
   write_extras(job, f, table ? scores.to_json() : json());

@@ -30,6 +30,10 @@ struct LatentGradient {
   double mean = 0;
 };
 
+struct LatentPrediction {
+  at::Tensor mean, variance;  // of the function, [s]
+};
+
 struct LatentProblem : LatentModel {
   int64_t n = 0, dims = 0;     // rows of X, with those whose y is missing; columns
   std::vector<int64_t> rows;   // with a value, ascending

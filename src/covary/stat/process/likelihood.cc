@@ -470,17 +470,19 @@ void Likelihood::over_tilted(double y, double mean, double variance, F&& visit) 
   const auto edge = [&](double f) {
     if (f > low && f < high) edges.push_back(f);
   };
-  for (const auto& [at, size] :
-       {std::pair{centre, width}, std::pair{mode, spread}, std::pair{mean, sd}}) {
+  const auto panels = [&](double at, double size) {
     edge(at);
     double reach = 0, part = size;
-    for (int k = 0; k < 60 && at + reach < high + reach * 2 && reach < 2 * (high - low); ++k) {
+    for (int k = 0; k < 60 && reach < high - low; ++k) {
       reach += part;
       edge(at - reach);
       edge(at + reach);
-      part *= k < 4 ? 1 : 1.6;
+      part = k < 3 ? part : std::min(1.8 * part, std::max(sd, size));
     }
-  }
+  };
+  panels(centre, width);
+  panels(mode, spread);
+  if (!log_concave()) panels(mean, sd);
   std::sort(edges.begin(), edges.end());
   const double peak = log_product(mode);
   visit.peak = peak;

@@ -71,7 +71,14 @@ struct Held {
 std::vector<Held> held_out(const Regression& process) {
   try {
     const auto [mean, variance] = process.leave_one_out();
-    return {{mean, variance, predictive_scores(mean, variance, process.y())}};
+    const Likelihood* l = process.likelihood();
+    if (!l) return {{mean, variance, predictive_scores(mean, variance, process.y())}};
+    at::Tensor values = mean.clone();
+    for (int64_t i = 0; i < values.numel(); ++i) {
+      double& v = values.data_ptr<double>()[i];
+      if (!std::isnan(v)) v = l->predict(v, variance[i].item<double>()).first;
+    }
+    return {{values, variance, predictive_scores(*l, mean, variance, process.y())}};
   } catch (const Error&) {  // one row, or no noise: the page does without
     return {};
   }
@@ -83,22 +90,30 @@ std::string line_picture(const RegressionPage& page) {
   const double low = t.min().item<double>(), high = t.max().item<double>();
   const double room = high > low ? 0.1 * (high - low) : 1;
   const at::Tensor grid = at::linspace(low - room, high + room, kGrid, at::kDouble).unsqueeze(1);
-  const auto [mean, variance] = r.predict(grid, true);
-  const at::Tensor reach = 1.96 * variance.sqrt();
-  const std::vector<double> x = flat(grid), middle = flat(mean), below = flat(mean - reach),
-                            above = flat(mean + reach), y = thinned(r.y());
+  const ValuePrediction v = r.predict_values(grid, {0.025, 0.975});
+  const std::vector<double> x = flat(grid), middle = flat(v.mean), below = flat(v.quantiles[0]),
+                            above = flat(v.quantiles[1]), y = thinned(r.y());
+  const Likelihood* l = r.likelihood();
+  const bool discrete = l && (l->binary() || l->counts());
   std::vector<double> all = y;
   all.insert(all.end(), below.begin(), below.end());
   all.insert(all.end(), above.begin(), above.end());
   Chart chart(data::range_of(x, 0), data::range_of(all), name_of(page, 0), page.target);
   chart.band(x, below, above, 0);
   if (r.x().size(0) <= kDrawRows) {
-    const at::Tensor draws = r.sample(grid, kDraws, page.seed);
+    at::Tensor draws = r.sample(grid, kDraws, page.seed);
+    for (int64_t i = 0; discrete && i < draws.numel(); ++i) {
+      double& f = draws.data_ptr<double>()[i];
+      f = l->mean_at(f);
+    }
     for (int64_t k = 0; k < kDraws; ++k) {
       chart.line(x, flat(draws[k]), 2 + k, "draw " + std::to_string(k + 1));
     }
   }
-  chart.line(x, middle, 0, "mean, and 95 % of new values");
+  chart.line(x, middle, 0,
+             !discrete     ? "mean, and 95 % of new values"
+             : l->binary() ? "probability, and its 95 % band"
+                           : "rate, and its 95 % band");
   chart.dots(thinned(t), y, {}, r.x().size(0) > 500 ? 1.2 : 2.5);
   return chart.card(r.y().size(0) > kDots ? "Data (some of them), mean and band"
                                           : "Data, mean and band");
@@ -207,15 +222,19 @@ std::string regression_page(const RegressionPage& page) {
   if (r.upper) tiles.push_back({number(*r.upper - r.log_likelihood), "certified gap, nats"});
   if (!held.empty()) {
     const PredictiveScores& s = held[0].scores;
-    tiles.push_back({number(s.rmse), "RMSE, left out"});
+    if (s.labels)
+      tiles.push_back({data::fixed_number(100 * s.accuracy, 1) + " %", "labels met, left out"});
+    else
+      tiles.push_back({number(s.rmse), "RMSE, left out"});
     tiles.push_back({number(s.nlpd), "NLPD, left out, nats a row"});
-    tiles.push_back({data::fixed_number(100 * s.coverage[2], 1) + " %", "inside 95 % intervals"});
+    if (s.normal)
+      tiles.push_back({data::fixed_number(100 * s.coverage[2], 1) + " %", "inside 95 % intervals"});
   }
   std::string body = data::tiles(tiles) + "<h2>Fit</h2>";
   if (r.columns == 1) body += line_picture(page);
   if (r.columns > 1 && !held.empty()) body += held_picture(page, held[0]);
   body += scales_table(page);
-  if (!held.empty()) {
+  if (!held.empty() && held[0].scores.normal) {
     body += "<h2>Calibration</h2><div class=\"curves\">" + pit_picture(held[0].scores) +
             quantile_picture(held[0].scores) + "</div>";
   }

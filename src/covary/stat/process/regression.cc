@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 #include <limits>
+#include <tuple>
 
 #include <ATen/ATen.h>
 
@@ -76,6 +77,18 @@ void estimate(const RegressionOptions& o, int64_t n, MethodChoice* c) {
     // About 20 products with 17 right-hand sides an evaluation, 1 + 17 flops an entry.
     c->seconds = (o.fit ? kFits / 3 : 1) * 20 * 35 * rows * rows / multiply_rate();
     c->bytes = 8 * rows * (6 * std::sqrt(rows) + 800);
+  } else if (c->method == "laplace" || c->method == "ep" || c->method == "vi") {
+    const double sweeps = c->method == "laplace" ? 3 : c->method == "ep" ? 16 : 24;
+    c->seconds = (o.fit ? kFits / 2 : 1) * sweeps * rows * rows * rows / 2 / multiply_rate();
+    c->bytes = 2 * 8 * rows * rows;
+  } else if (c->method == "svgp") {
+    const auto m = static_cast<double>(std::min(n, o.inducing > 0 ? o.inducing : 500)),
+               batch = static_cast<double>(std::min(n, o.batch));
+    // Steps in single precision, about twice as fast, then a few passes over all rows.
+    c->seconds =
+        ((o.fit ? 10.0 * static_cast<double>(o.steps) : 0) * (batch + m) * m + 12 * rows * m) * m /
+        multiply_rate();
+    c->bytes = 8 * rows * 10 + 8 * m * (4 * batch + 9 * m);
   } else {
     const auto m = static_cast<double>(inducing_of(o, n));
     c->seconds = (o.fit ? kFits : 1) * 4 * rows * m * m / multiply_rate();
@@ -130,6 +143,11 @@ std::pair<std::string, double> sample_fit(const RegressionOptions& o, const at::
 }  // namespace
 
 MethodChoice choose_method(const RegressionOptions& o, int64_t n, int64_t dims, bool noise_given) {
+  if (asks_for_latent(o)) {
+    MethodChoice c = choose_latent_method(o, n, noise_given);
+    estimate(o, n, &c);
+    return c;
+  }
   const Kernel kernel = Kernel::parse(o.kernel, dims);
   const bool markov = dims == 1 && MarkovForm::obstacle(kernel).empty();
   std::string against;  // why not state-space
@@ -191,6 +209,16 @@ void Regression::infer(const RegressionOptions& o) {
   report_ = {};
   report_.choice = choose_method(o, x_.size(0), x_.size(1), noise_.defined());
   mean_ = o.mean;
+  if (asks_for_latent(o)) {
+    RegressionOptions latent = o;
+    double noise = 0;
+    if (o.likelihood.starts_with("gaussian"))
+      latent.kernel = without_white(o.kernel, x_.size(1), &noise);
+    if (noise > 0 && o.likelihood == "gaussian")
+      latent.likelihood = "gaussian(noise=" + digits(noise) + ")";
+    infer_latent(latent);
+    return;
+  }
   std::string kernel_text = o.kernel;
   if (o.method == "auto" && report_.choice.method == "cg") {
     double share = 0;
@@ -298,6 +326,17 @@ void Regression::complete_report() {
 }
 
 std::pair<at::Tensor, at::Tensor> Regression::predict(const at::Tensor& points, bool noise) const {
+  if (is_latent()) {
+    const LatentPrediction f = predict_function(points);
+    if (!noise) return {f.mean, f.variance};
+    at::Tensor mean = at::empty_like(f.mean), variance = at::empty_like(f.mean);
+    for (int64_t i = 0; i < mean.numel(); ++i) {
+      std::tie(mean.data_ptr<double>()[i], variance.data_ptr<double>()[i]) =
+          latent_model().likelihood.predict(f.mean.const_data_ptr<double>()[i],
+                                            f.variance.const_data_ptr<double>()[i]);
+    }
+    return {mean, variance};
+  }
   if (const auto* gp = std::get_if<GaussianProcess>(&process_)) {
     const Prediction p = gp->predict(points, {.noise = noise});
     return {p.mean, p.variance};
@@ -316,6 +355,11 @@ std::pair<at::Tensor, at::Tensor> Regression::predict(const at::Tensor& points, 
 }
 
 std::pair<at::Tensor, at::Tensor> Regression::leave_one_out() const {
+  if (is_latent()) {
+    const LatentPrediction f = leave_out_function();
+    if (likelihood()) return {f.mean, f.variance};
+    return {f.mean, f.variance + latent_model().likelihood.parameters()[0].value};
+  }
   if (const auto* gp = std::get_if<GaussianProcess>(&process_)) {
     const Prediction p = gp->leave_one_out();
     return {p.mean, p.variance};
@@ -338,6 +382,12 @@ at::Tensor Regression::sample(const at::Tensor& points, int64_t count, uint64_t 
     return gp->sample(points, count, seed);
   if (const auto* sparse = std::get_if<SparseProcess>(&process_)) {
     return gaussian_draws(sparse->predict(points).mean, sparse->covariance(points), count, seed, 0);
+  }
+  if (const auto* latent = std::get_if<LatentProcess>(&process_)) {
+    return gaussian_draws(latent->predict(points).mean, latent->covariance(points), count, seed, 0);
+  }
+  if (const auto* latent = std::get_if<VariationalProcess>(&process_)) {
+    return gaussian_draws(latent->predict(points).mean, latent->covariance(points), count, seed, 0);
   }
   if (x_.size(0) + points.size(0) > kExactRows) {
     throw Error(ExitCode::kFailed,
@@ -369,12 +419,18 @@ void Regression::update(const at::Tensor& x, const at::Tensor& y, const at::Tens
     o.mean = mean_;
     o.method = report_.choice.method;
     o.restarts = 1;
-    if (o.method == "sgpr") o.inducing = report_.inducing;
+    o.likelihood = report_.likelihood;
+    if (o.method == "sgpr" || o.method == "svgp") o.inducing = report_.inducing;
     infer(o);
     report_.choice.why = "as the model was";
     return;
   }
   report_.choice.why = "as the model was";
+  if (is_latent()) {
+    const auto* variational = std::get_if<VariationalProcess>(&process_);
+    restore_latent(latent_model(), variational ? variational->inducing() : at::Tensor());
+    return;
+  }
   if (auto* gp = std::get_if<GaussianProcess>(&process_)) {
     // A row at a time is O(n^2), all anew O(n^3).
     if (3 * rows.size(0) <= before) {
@@ -448,6 +504,7 @@ std::vector<double> Regression::length_scales() const {
         std::all_of(scales.begin(), scales.end(), [](double s) { return std::isfinite(s); });
     return all ? scales : std::vector<double>();
   };
+  if (is_latent()) return scales_of(latent_model().kernel);
   if (const auto* gp = std::get_if<GaussianProcess>(&process_)) return scales_of(gp->kernel());
   if (const auto* sparse = std::get_if<SparseProcess>(&process_))
     return scales_of(sparse->kernel());
@@ -461,7 +518,9 @@ data::Model Regression::model() const {
     m = gp->model();
   } else {
     m.fields = {{"method", report_.choice.method}, {"mean", mean_}};
-    if (const auto* sparse = std::get_if<SparseProcess>(&process_)) {
+    if (is_latent()) {
+      put_latent(&m);
+    } else if (const auto* sparse = std::get_if<SparseProcess>(&process_)) {
       m.fields["kernel"] = sparse->kernel().text();
       m.fields["parameters"] = parameters_json(sparse->kernel());
       m.fields["noise"] = sparse->report().noise;
@@ -496,7 +555,8 @@ data::Model Regression::model() const {
 
 Regression Regression::of_model(const data::Model& model) {
   Regression r;
-  const std::string method = model.text("method", {"exact", "cg", "sgpr", "state-space"});
+  const std::string method =
+      model.text("method", {"exact", "cg", "sgpr", "state-space", "svgp", "laplace", "ep", "vi"});
   r.mean_ = model.text("mean", {"zero", "const", "linear"});
   r.x_ = tensor_of(model, "X", {-1, -1});
   const int64_t n = r.x_.size(0);
@@ -511,7 +571,9 @@ Regression Regression::of_model(const data::Model& model) {
     r.complete_report();
     return r;
   }
+  const bool latent = method != "sgpr" && method != "state-space" && method != "cg";
   if (method == "state-space" && r.x_.size(1) != 1) model.refuse("X", "must have one column");
+  if (latent) r.read_latent(model);
   const Kernel kernel = kernel_of(model, r.x_.size(1));
   if (method == "state-space" && !MarkovForm::obstacle(kernel).empty())
     model.refuse("kernel", MarkovForm::obstacle(kernel));
@@ -523,7 +585,7 @@ Regression Regression::of_model(const data::Model& model) {
   } else if (method == "cg") {
     r.process_ = IterativeProcess::of(model, r.x_, r.y_, kernel, r.mean_, r.noise_);
     r.complete_report();
-  } else {
+  } else if (!latent) {
     r.restore(method, kernel, {});
   }
   try {
@@ -550,6 +612,7 @@ std::string RegressionReport::text() const {
   s += "data            " + std::to_string(rows) + " rows, " + std::to_string(columns) +
        (columns == 1 ? " column\n" : " columns\n");
   if (inducing > 0) s += "inducing        " + std::to_string(inducing) + " points\n";
+  if (likelihood != "gaussian") s += "likelihood      " + likelihood + "\n";
   s += "mean            " + mean + "\n";
   for (const FittedParameter& p : parameters) {
     s += "  " + p.name + std::string(p.name.size() < 27 ? 27 - p.name.size() : 1, ' ') +
@@ -561,7 +624,10 @@ std::string RegressionReport::text() const {
     std::snprintf(line, sizeof line, ", at most %.6f (gap %.4g)", *upper, *upper - log_likelihood);
     s += std::string(line) + "\n";
   } else {
-    s += std::string("log likelihood  ") + line;
+    const std::string certainty = choice.method == "laplace" || choice.method == "ep" ? "about "
+                                  : choice.method == "vi" || choice.method == "svgp"  ? "at least "
+                                                                                      : "";
+    s += "log likelihood  " + certainty + line;
     if (solves) {
       std::snprintf(line, sizeof line, ", standard error %.2g by %lld probes", solves->value.error,
                     static_cast<long long>(solves->probes));
@@ -581,10 +647,11 @@ std::string RegressionReport::text() const {
            " evaluations of the fit had a solve short of its tolerance\n";
   }
   if (fitted) {
-    std::snprintf(line, sizeof line, " after %lld steps, %lld evaluations, gradient %.2g\n",
-                  static_cast<long long>(iterations), static_cast<long long>(evaluations),
-                  gradient_norm);
+    std::snprintf(line, sizeof line, " after %lld steps, %lld evaluations",
+                  static_cast<long long>(iterations), static_cast<long long>(evaluations));
     s += "fit             " + ending + line;
+    std::snprintf(line, sizeof line, ", gradient %.2g", gradient_norm);
+    s += (std::isfinite(gradient_norm) ? line : "") + std::string("\n");
   } else {
     s += "fit             none: parameters as stated, or by the data\n";
   }
@@ -601,6 +668,7 @@ json RegressionReport::to_json() const {
   return {{"method", choice.method},
           {"why", choice.why},
           {"kernel", kernel},
+          {"likelihood", likelihood},
           {"mean", mean},
           {"parameters", values},
           {"rows", rows},

@@ -1,6 +1,6 @@
 // Gaussian process regression by the method that serves the data: one face for the exact process
-// (gp.h), the one by conjugate gradients (iterative.h), the sparse one (sparse.h) and the one in time
-// (state_space.h).
+// (gp.h), the one by conjugate gradients (iterative.h), the sparse one (sparse.h), the one in time
+// (state_space.h), and those behind a likelihood (latent.h, variational.h).
 //
 //   Regression r(X, y, {.kernel = "matern52(ard)+white"});      // X [n,d], y [n], NaN = missing
 //   log_info(r.report().text());                                // also which method, and why
@@ -16,6 +16,9 @@
 //   cg            up to 300,000, where the noise of a dense fit to a sample is at least 1e-4 of the
 //                 signal: exact too, the likelihood with a stated error
 //   sgpr          else: a bound, with the gap to the exact likelihood certified
+// and for values that are not normal given the function (likelihood.h):
+//   laplace       up to 5,000 rows; its evidence is approximate
+//   svgp          beyond: a bound, by batches
 // Nothing is approximated unless the report says so. Errors are those of the three.
 #pragma once
 
@@ -32,14 +35,17 @@
 #include "covary/core/data/model.h"
 #include "covary/stat/process/gp.h"
 #include "covary/stat/process/iterative.h"
+#include "covary/stat/process/latent.h"
 #include "covary/stat/process/regression_options.h"
 #include "covary/stat/process/sparse.h"
 #include "covary/stat/process/state_space.h"
+#include "covary/stat/process/variational.h"
 
 namespace covary::stat {
 
 constexpr int64_t kExactRows = 15000;       // up to which the dense process is the default
 constexpr int64_t kIterativeRows = 300000;  // up to which conjugate gradients are
+constexpr int64_t kLatentRows = 5000;       // the dense process behind a likelihood
 
 struct MethodChoice {
   std::string method, why;
@@ -51,6 +57,9 @@ struct MethodChoice {
 // options name cannot serve.
 MethodChoice choose_method(const RegressionOptions& options, int64_t n, int64_t dims,
                            bool noise_given);
+// Whether the options ask for inference behind a likelihood, and by what; without estimates.
+bool asks_for_latent(const RegressionOptions& options);
+MethodChoice choose_latent_method(const RegressionOptions& options, int64_t n, bool noise_given);
 
 struct FittedParameter {
   std::string name;  // "matern52.lengthscale[0]", as in kernel.h
@@ -65,9 +74,11 @@ struct RegressionReport {
   std::string mean;
   std::vector<FittedParameter> parameters;
   int64_t rows = 0, columns = 0;
-  double log_likelihood = 0;              // marginal, nats; a lower bound with sgpr
-  std::optional<double> upper;            // sgpr: the exact one is between
-  int64_t inducing = 0;                   // sgpr
+  std::string likelihood = "gaussian";  // with the fitted values
+  double log_likelihood = 0;    // marginal, nats; a lower bound with sgpr, vi and svgp; approximate
+                                // with laplace and ep
+  std::optional<double> upper;  // sgpr: the exact one is between
+  int64_t inducing = 0;         // sgpr, svgp
   std::optional<IterativeReport> solves;  // cg: errors of likelihood and predictions
   bool fitted = false;
   std::string ending;  // of the fit
@@ -79,15 +90,28 @@ struct RegressionReport {
   nlohmann::json to_json() const;
 };
 
+// Of a new value where values are continuous; of the probability or rate, and how well it is known,
+// where they are labels or counts.
+struct ValuePrediction {
+  at::Tensor mean, sd;                // [s]
+  std::vector<at::Tensor> quantiles;  // [s] each
+};
+
 class Regression {
  public:
   // noise [n]: variances of the rows, or undefined.
   Regression(const at::Tensor& x, const at::Tensor& y, const RegressionOptions& options = {},
              const at::Tensor& noise = {});
 
+  // How values come about where they are not normal given the function; else null.
+  const Likelihood* likelihood() const;
+
   // [s] each. noise: of a new value, not of the function.
   std::pair<at::Tensor, at::Tensor> predict(const at::Tensor& points, bool noise) const;
-  // cg: of 256 rows by chance, NaN for the others.
+  ValuePrediction predict_values(const at::Tensor& points,
+                                 const std::vector<double>& quantiles) const;
+  // Of each value by all others, noise included; with a likelihood() of the function there. cg: of
+  // 256 rows by chance, NaN for the others.
   std::pair<at::Tensor, at::Tensor> leave_one_out() const;
   // Joint draws of the function: [count,s]. Those of state-space and cg come from the dense process
   // of the same parameters, up to kExactRows rows and points.
@@ -113,10 +137,21 @@ class Regression {
   // With the parameters of the kernel's text.
   void restore(const std::string& method, Kernel kernel, const at::Tensor& inducing);
   void complete_report();
+  // regression_latent.cc: behind a likelihood.
+  bool is_latent() const { return process_.index() >= 4; }
+  void infer_latent(const RegressionOptions& options);
+  void restore_latent(LatentModel model, const at::Tensor& inducing);
+  void complete_latent_report();
+  LatentPrediction predict_function(const at::Tensor& points) const;
+  LatentPrediction leave_out_function() const;
+  const LatentModel& latent_model() const;
+  void put_latent(data::Model* model) const;
+  void read_latent(const data::Model& model);
 
   at::Tensor x_, y_, noise_;
   std::string mean_;
-  std::variant<std::monostate, GaussianProcess, SparseProcess, MarkovProcess, IterativeProcess>
+  std::variant<std::monostate, GaussianProcess, SparseProcess, MarkovProcess, IterativeProcess,
+               LatentProcess, VariationalProcess>
       process_;
   RegressionReport report_;
 };

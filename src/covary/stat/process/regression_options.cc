@@ -38,33 +38,43 @@ void RegressionOptions::describe(OptionList& o) {
   o.add("mean", &mean, "mean function, by generalised least squares")
       .choices({"zero", "const", "linear"})
       .common();
-  o.add("likelihood", &likelihood, "of a value given the function").suggestions({"gaussian"});
+  o.add("likelihood", &likelihood,
+        "of a value given the function, e.g. poisson or \"student-t(df=4)\"")
+      .suggestions({"gaussian", "student-t", "bernoulli", "bernoulli-logit", "bernoulli-probit",
+                    "poisson", "neg-binomial"})
+      .common();
   o.add("method", &method, "how to infer; auto says what it took and why")
-      .suggestions({"auto", "exact", "cg", "sgpr", "state-space"})
+      .suggestions({"auto", "exact", "cg", "sgpr", "state-space", "svgp", "laplace", "ep", "vi"})
       .common();
   o.add("priors", &priors, "of the parameters: weak is felt where the data say nothing")
       .choices({"none", "weak", "gamma", "dim-scaled"});
   o.add("fit", &fit, "fit the parameters; --no-fit takes them as the kernel's text states them");
   o.add("restarts", &restarts, "first guesses that compete").range(1, 1000).common();
-  o.add("inducing", &inducing, "points that stand for the rows in sgpr; 0 = 1000 or all rows")
+  o.add("inducing", &inducing,
+        "points that stand for the rows in sgpr (0 = 1000 or all rows) and svgp (0 = 500)")
       .range(0, 1e5)
       .common();
-  o.add("steps", &steps, "of the search, at most").range(0, 1e6).synonym("iterations");
+  o.add("steps", &steps, "of the search, at most; svgp: tens of batches")
+      .range(0, 1e6)
+      .synonym("iterations");
+  o.add("batch", &batch, "rows a step of svgp").range(1, 1e6).unit("rows");
 }
 
 void RegressionOptions::check() const {
-  check_word("--method", method, {"auto", "exact", "cg", "sgpr", "state-space"},
-             {"kron", "toeplitz", "svgp", "hsgp", "vecchia", "laplace", "ep", "vi", "deep-kernel",
-              "vector-field", "tucker"});
-  check_word("--likelihood", likelihood, {"gaussian"},
-             {"student-t", "bernoulli-probit", "bernoulli-logit", "poisson", "neg-binomial",
-              "softmax", "heteroscedastic"});
+  check_word("--method", method,
+             {"auto", "exact", "cg", "sgpr", "state-space", "svgp", "laplace", "ep", "vi"},
+             {"kron", "toeplitz", "hsgp", "vecchia", "deep-kernel", "vector-field", "tucker"});
+  check_word("--likelihood", likelihood.substr(0, likelihood.find('(')),
+             {"gaussian", "student-t", "bernoulli", "bernoulli-logit", "bernoulli-probit",
+              "poisson", "neg-binomial"},
+             {"softmax", "heteroscedastic"});
   check_word("--mean", mean, {"zero", "const", "linear"}, {"quadratic", "user"});
   if (restarts < 1) throw Error(ExitCode::kUsage, "must be at least 1", "--restarts");
   if (inducing < 0) throw Error(ExitCode::kUsage, "must not be negative", "--inducing");
-  if (inducing > 0 && method != "auto" && method != "sgpr")
-    throw Error(ExitCode::kUsage, "is for sgpr, the method is " + method, "--inducing",
+  if (inducing > 0 && method != "auto" && method != "sgpr" && method != "svgp")
+    throw Error(ExitCode::kUsage, "is for sgpr and svgp, the method is " + method, "--inducing",
                 "leave it out, or write --method sgpr");
+  if (batch < 1) throw Error(ExitCode::kUsage, "must be at least 1", "--batch");
 }
 
 }  // namespace covary::stat

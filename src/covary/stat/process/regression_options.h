@@ -11,15 +11,17 @@ namespace covary::stat {
 struct RegressionOptions {
   std::string kernel = "matern52(ard)";  // see kernel.h; without const or white each is added
   std::string mean = "const";            // zero, const, linear
-  std::string likelihood = "gaussian";
-  std::string method =
-      "auto";  // auto, exact, cg, sgpr, state-space; auto says what it took and why
+  std::string likelihood = "gaussian";   // see likelihood.h
+  // auto, exact, cg, sgpr, state-space, svgp; with another likelihood laplace, ep, vi, svgp; auto
+  // says what it took and why
+  std::string method = "auto";
   std::string priors = "weak";  // none, weak, gamma, dim-scaled: see priors.h; not of sgpr
   bool fit = true;              // false: parameters as the kernel's text states them, others by
                                 // the data
   int64_t restarts = 4;         // first guesses that compete, 1
-  int64_t inducing = 0;         // of sgpr; 0: 1,000, or every row where they are fewer
-  int64_t steps = 200;          // of the search, at most
+  int64_t inducing = 0;         // of sgpr; 0: 1,000, of svgp 500, or every row where they are fewer
+  int64_t steps = 200;          // of the search, at most; svgp: tens of batches
+  int64_t batch = 1024;         // rows a step of svgp
   int64_t seed = 0;             // not described: verbs have their own
   int64_t memory_limit = 32'000'000'000;  // bytes for the kernel matrix; likewise
 

@@ -70,8 +70,85 @@ TEST(Regression, AutoTakesWhatServesTheDataAndSaysWhy) {
               HasSubstr("2 columns"));
   EXPECT_THAT(refusal([] { choose_method({.method = "sgpr"}, 10, 2, true); }),
               HasSubstr("variances"));
-  EXPECT_THAT(refusal([] { RegressionOptions{.method = "svgp"}.check(); }),
+  EXPECT_THAT(refusal([] { RegressionOptions{.method = "tucker"}.check(); }),
               HasSubstr("not in this version"));
+  const auto behind = [](const char* likelihood, int64_t n, const char* method = "auto") {
+    RegressionOptions o{.likelihood = likelihood, .method = method};
+    o.check();
+    return choose_method(o, n, 2, false).method;
+  };
+  EXPECT_EQ(behind("bernoulli", 5000), "laplace");
+  EXPECT_EQ(behind("poisson", 5001), "svgp");
+  EXPECT_EQ(behind("gaussian", 10, "svgp"), "svgp");
+  EXPECT_EQ(behind("student-t(df=3)", 10), "laplace");
+  EXPECT_THAT(refusal([&] { behind("student-t", 10, "ep"); }), HasSubstr("log-concave"));
+  EXPECT_THAT(refusal([&] { behind("poisson", 10, "exact"); }), HasSubstr("normal values"));
+  EXPECT_THAT(refusal([&] { behind("poison", 10); }), HasSubstr("no such choice"));
+  EXPECT_THAT(refusal([&] { behind("softmax", 10); }), HasSubstr("not in this version"));
+  EXPECT_THAT(refusal([] { choose_method({.likelihood = "poisson"}, 10, 2, true); }),
+              HasSubstr("variances"));
+}
+
+// Behind a Gaussian likelihood everything is what the exact process says.
+TEST(Regression, LatentMethodsWithGaussianValuesAgreeWithTheExactOne) {
+  const at::Tensor x = normals(31, {60, 2}), y = values_at(x, 32), xs = normals(33, {9, 2});
+  RegressionOptions o{.kernel = "const(1.2)*matern32(0.9) + white(0.1)",
+                      .mean = "zero",
+                      .method = "exact",
+                      .fit = false};
+  const Regression exact(x, y, o);
+  o.inducing = 60;
+  for (const char* method : {"laplace", "ep", "vi", "svgp"}) {
+    SCOPED_TRACE(method);
+    o.method = method;
+    if (o.method != "svgp") o.inducing = 0;
+    if (o.method == "svgp") o.inducing = 60;
+    const Regression ours(x, y, o);
+    EXPECT_EQ(ours.likelihood(), nullptr);
+    EXPECT_NEAR(ours.report().log_likelihood, exact.report().log_likelihood, 1e-6);
+    for (const bool noise : {false, true}) {
+      EXPECT_LT(worst(ours.predict(xs, noise).first, exact.predict(xs, noise).first), 1e-6);
+      EXPECT_LT(worst(ours.predict(xs, noise).second, exact.predict(xs, noise).second), 1e-6);
+    }
+    EXPECT_LT(worst(ours.leave_one_out().first, exact.leave_one_out().first), 1e-5);
+    EXPECT_LT(worst(ours.leave_one_out().second, exact.leave_one_out().second), 1e-5);
+  }
+}
+
+TEST(Regression, LatentModelsReadBackAndGrow) {
+  const at::Tensor x = normals(34, {50, 1}), xs = normals(35, {8, 1}), more = normals(36, {5, 1});
+  const auto counts = [](const at::Tensor& at) {
+    return (2 * (2 * at.squeeze(1)).sin().exp()).floor();
+  };
+  for (const char* method : {"laplace", "ep", "vi", "svgp"}) {
+    for (const char* name : {"covary_latent_test.cov", "covary_latent_test.json"}) {
+      SCOPED_TRACE(std::string(method) + " " + name);
+      RegressionOptions o{
+          .kernel = "rbf", .likelihood = "poisson", .method = method, .restarts = 1};
+      o.steps = 12;
+      const Regression r(x, counts(x), o);
+      ASSERT_NE(r.likelihood(), nullptr);
+      const auto path = std::filesystem::temp_directory_path() / name;
+      data::write_model(path, r.model());
+      Regression again = Regression::of_model(data::read_model(path, "covary.process", 1));
+      std::filesystem::remove(path);
+      EXPECT_LT(worst(again.predict(xs, true).first, r.predict(xs, true).first), 1e-6);
+      EXPECT_LT(worst(again.predict(xs, false).second, r.predict(xs, false).second), 1e-6);
+      EXPECT_NEAR(again.report().log_likelihood, r.report().log_likelihood, 1e-6);
+      EXPECT_EQ(again.report().ending, r.report().ending);
+      EXPECT_EQ(again.report().likelihood, r.report().likelihood);
+      again.update(more, counts(more), {}, false);
+      EXPECT_EQ(again.report().rows, 55);
+      for (size_t i = 0; i < r.report().parameters.size(); ++i)
+        EXPECT_EQ(again.report().parameters[i].value, r.report().parameters[i].value);
+      again.update(more + 0.01, counts(more), {}, true);
+      EXPECT_EQ(again.report().rows, 60);
+      const ValuePrediction v = again.predict_values(xs, {0.05, 0.95});
+      EXPECT_TRUE((v.quantiles[0] < v.mean).all().item<bool>());
+      EXPECT_TRUE((v.quantiles[1] > v.mean).all().item<bool>());
+      EXPECT_TRUE((v.sd > 0).all().item<bool>());
+    }
+  }
 }
 
 // State space and the dense process: the same parameters give the same answer, mean and all.
@@ -215,6 +292,10 @@ TEST(RegressionPage, ShowsWhatThereIs) {
   const std::string many = regression_page({.title = "m", .process = plane, .target = "y"});
   EXPECT_THAT(many, HasSubstr("Predicted against observed"));
   EXPECT_THAT(many, HasSubstr("Length scales"));
+  const Regression labels(x, (y > 3).to(at::kDouble), {.likelihood = "bernoulli", .restarts = 1});
+  const std::string chances = regression_page({.title = "l", .process = labels});
+  EXPECT_THAT(chances, HasSubstr("probability, and its 95 % band"));
+  EXPECT_THAT(chances, HasSubstr("labels met"));
   // A single row leaves nothing to learn from: the page does without.
   const Regression lone(x.slice(0, 0, 1), y.slice(0, 0, 1));
   EXPECT_THAT(regression_page({.title = "1", .process = lone}), HasSubstr("<polygon"));

@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numbers>
 #include <string>
 
 #include <ATen/ATen.h>
 
 #include "covary/core/base/error.h"
+#include "covary/core/base/threads.h"
 
 namespace covary::stat {
 namespace {
@@ -69,7 +71,60 @@ PredictiveScores predictive_scores(const at::Tensor& mean, const at::Tensor& var
   return s;
 }
 
+at::Tensor log_densities(const Likelihood& likelihood, const at::Tensor& mean,
+                         const at::Tensor& variance, const at::Tensor& y) {
+  const at::Tensor m = mean.contiguous(), v = variance.contiguous(), t = y.contiguous();
+  likelihood.check({t.const_data_ptr<double>(), static_cast<size_t>(t.numel())});
+  at::Tensor out = at::empty_like(t);
+  parallel_for(t.numel(), 64, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const double value = t.const_data_ptr<double>()[i], at = m.const_data_ptr<double>()[i],
+                   spread = v.const_data_ptr<double>()[i];
+      const bool known = !(std::isnan(value) || std::isnan(at) || std::isnan(spread));
+      out.data_ptr<double>()[i] = known ? likelihood.tilted(value, at, spread, {}).log_z
+                                        : std::numeric_limits<double>::quiet_NaN();
+    }
+  });
+  return out;
+}
+
+PredictiveScores predictive_scores(const Likelihood& likelihood, const at::Tensor& mean,
+                                   const at::Tensor& variance, const at::Tensor& y) {
+  const at::Tensor m = mean.contiguous(), v = variance.contiguous(), t = y.contiguous();
+  const at::Tensor density = log_densities(likelihood, m, v, t);
+  PredictiveScores s;
+  s.normal = false;
+  s.labels = likelihood.binary();
+  double sum = 0, squares = 0, errors = 0;
+  for (int64_t i = 0; i < t.numel(); ++i) {
+    const double log_density = density.const_data_ptr<double>()[i];
+    if (std::isnan(log_density)) continue;
+    const double value = t.const_data_ptr<double>()[i];
+    const double expected =
+        likelihood.predict(m.const_data_ptr<double>()[i], v.const_data_ptr<double>()[i]).first;
+    ++s.rows;
+    sum += value;
+    squares += value * value;
+    errors += (value - expected) * (value - expected);
+    s.mae += std::abs(value - expected);
+    s.nlpd -= log_density;
+    s.accuracy += s.labels && (expected > 0.5) == (value > 0.5);
+  }
+  if (s.rows == 0) throw Error(ExitCode::kData, "holds no value to compare with", "y");
+  const auto n = static_cast<double>(s.rows);
+  s.rmse = std::sqrt(errors / n);
+  s.brier = s.labels ? errors / n : 0;
+  s.mae /= n;
+  s.nlpd /= n;
+  s.accuracy /= n;
+  const double spread = squares / n - sum / n * (sum / n);
+  s.r2 = spread > 0 ? 1 - errors / n / spread : 0;
+  return s;
+}
+
 nlohmann::json PredictiveScores::to_json() const {
+  if (labels) return {{"rows", rows}, {"nlpd", nlpd}, {"accuracy", accuracy}, {"brier", brier}};
+  if (!normal) return {{"rows", rows}, {"rmse", rmse}, {"mae", mae}, {"nlpd", nlpd}, {"r2", r2}};
   nlohmann::json coverage_of = nlohmann::json::object();
   for (size_t k = 0; k < kLevels.size(); ++k) {
     coverage_of[std::to_string(static_cast<int>(std::lround(100 * kLevels[k])))] = coverage[k];

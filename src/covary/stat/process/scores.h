@@ -15,6 +15,8 @@
 #include <ATen/core/Tensor.h>
 #include <nlohmann/json.hpp>
 
+#include "covary/stat/process/likelihood.h"
+
 namespace covary::stat {
 
 struct PredictiveScores {
@@ -29,6 +31,11 @@ struct PredictiveScores {
   std::array<double, 3> coverage{};  // of central intervals of kLevels: share of values inside
   std::array<int64_t, kBins> pit{};  // values by the probability of a smaller one, in tenths
   std::vector<double> standardised;  // (y - mean) / sd, ascending: for a QQ plot
+  // Values that are not normal given what is predicted: crps, coverage, pit and standardised stay
+  // empty; of labels also the share that the likelier one meets, and the mean square of value less
+  // probability.
+  bool normal = true, labels = false;
+  double accuracy = 0, brier = 0;
   nlohmann::json to_json() const;
 };
 
@@ -36,6 +43,13 @@ struct PredictiveScores {
 // variance is not positive, Error(kData) when no row is left.
 PredictiveScores predictive_scores(const at::Tensor& mean, const at::Tensor& variance,
                                    const at::Tensor& y);
+
+// The same of values behind a likelihood, by mean and variance of the function.
+PredictiveScores predictive_scores(const Likelihood& likelihood, const at::Tensor& mean,
+                                   const at::Tensor& variance, const at::Tensor& y);
+// Log density of each value, nats; NaN where any is NaN.
+at::Tensor log_densities(const Likelihood& likelihood, const at::Tensor& mean,
+                         const at::Tensor& variance, const at::Tensor& y);
 
 double normal_quantile(double p);  // 0 < p < 1
 

@@ -128,37 +128,39 @@ bool VariationalStep<Real>::factor(const LatentModel& model, std::span<const dou
 }
 
 template <class Real>
-BoundParts VariationalStep<Real>::evaluate(const LatentModel& model, std::span<const double> z,
-                                           std::span<const double> x, std::span<const double> y,
-                                           double scale, VariationalGradient* gradient) {
-  const int64_t m = m_, n = static_cast<int64_t>(y.size()), d = model.kernel.dims();
-  const auto size = static_cast<size_t>(m * n);
-  BoundParts out;
+double VariationalStep<Real>::divergence() const {
   double trace = 0, square = 0;
-  for (int64_t i = 0; i < m; ++i) {
-    trace += static_cast<double>(s_[static_cast<size_t>(i * m + i)]);
-    square += static_cast<double>(mean_[static_cast<size_t>(i)]) *
-              static_cast<double>(mean_[static_cast<size_t>(i)]);
+  for (int64_t i = 0; i < m_; ++i) {
+    const auto mean = static_cast<double>(mean_[static_cast<size_t>(i)]);
+    trace += static_cast<double>(s_[static_cast<size_t>(i * m_ + i)]);
+    square += mean * mean;
   }
-  out.divergence = 0.5 * (trace + square - static_cast<double>(m) - log_determinant_);
-  out.expected = -std::numeric_limits<double>::infinity();
-  if (!factor(model, z)) return out;
-  const KernelTape tape(model.kernel, z.data(), m, x.data(), n, false, true);
+  return 0.5 * (trace + square - static_cast<double>(m_) - log_determinant_);
+}
+
+// A row's marginal and its expectation and, with weights, what goes back through A: a_ is A, sa_
+// becomes m u' + 2 (S - I) A D and ad_ A D. Returns the sum of the expectations.
+template <class Real>
+double VariationalStep<Real>::forward(const LatentModel& model, const KernelTape& tape,
+                                      std::span<const double> x, std::span<const double> y,
+                                      double scale, bool weights) {
+  const int64_t m = m_, n = static_cast<int64_t>(y.size());
+  const auto size = static_cast<size_t>(m * n), count_of_rows = static_cast<size_t>(n);
   a_.resize(size);
   sa_.resize(size);
   ad_.resize(size);
   fill(tape, m, n, ad_.data());
   linalg::lower_times(false, m, n, inverse_.data(), m, ad_.data(), n, a_.data(), n);
   linalg::full_times(m, n, s_.data(), m, a_.data(), n, sa_.data(), n);
-  std::vector<double> prior(static_cast<size_t>(n)), by_variance(prior.size()), value(prior.size());
-  model.kernel.diagonal(x.data(), n, false, prior.data());
   const size_t own = model.likelihood.parameters().size();
-  std::vector<double> by_parameters(own * prior.size());
-  std::vector<Real> u(prior.size()), dd(prior.size());
-  // A row's marginal and its expectation, then the weights that go back through A.
+  for (auto* v : {&prior_, &value_, &by_variance_}) v->resize(count_of_rows);
+  by_parameters_.resize(own * count_of_rows);
+  u_.resize(count_of_rows);
+  model.kernel.diagonal(x.data(), n, false, prior_.data());
   parallel_tasks(parts(n, kStretch), [&](int64_t task) {
     const int64_t begin = task * kStretch, count = std::min(kStretch, n - begin);
     double mean[kStretch] = {}, variance[kStretch] = {};
+    Real d[kStretch];
     for (int64_t k = 0; k < m; ++k) {
       const Real *a = a_.data() + k * n + begin, *sa = sa_.data() + k * n + begin;
       const double weight = static_cast<double>(mean_[static_cast<size_t>(k)]);
@@ -169,43 +171,79 @@ BoundParts VariationalStep<Real>::evaluate(const LatentModel& model, std::span<c
     }
     for (int64_t i = 0; i < count; ++i) {
       const auto row = static_cast<size_t>(begin + i);
-      const double v = std::max(prior[row] + variance[i], 1e-9 * prior[row]);
+      const double v = std::max(prior_[row] + variance[i], 1e-9 * prior_[row]);
       const ExpectedDensity e = model.likelihood.expected(y[row], model.mean + mean[i], v,
-                                                          {by_parameters.data() + row * own, own});
-      value[row] = e.value;
-      by_variance[row] = scale * e.by_variance;
-      u[row] = static_cast<Real>(scale * e.by_mean);
-      dd[row] = static_cast<Real>(by_variance[row]);
+                                                          {by_parameters_.data() + row * own, own});
+      value_[row] = e.value;
+      by_variance_[row] = scale * e.by_variance;
+      u_[row] = static_cast<Real>(scale * e.by_mean);
+      d[i] = static_cast<Real>(by_variance_[row]);
     }
-    if (!gradient) return;
+    if (!weights) return;
     for (int64_t k = 0; k < m; ++k) {
-      const Real *a = a_.data() + k * n + begin, *us = u.data() + begin, *ds = dd.data() + begin;
+      const Real *a = a_.data() + k * n + begin, *u = u_.data() + begin;
       Real *sa = sa_.data() + k * n + begin, *ad = ad_.data() + k * n + begin;
       const Real weight = mean_[static_cast<size_t>(k)];
       for (int64_t i = 0; i < count; ++i) {
-        ad[i] = a[i] * ds[i];
-        sa[i] = weight * us[i] + 2 * ds[i] * (sa[i] - a[i]);
+        ad[i] = a[i] * d[i];
+        sa[i] = weight * u[i] + 2 * d[i] * (sa[i] - a[i]);
       }
     }
   });
-  out.expected = 0;
-  for (const double v : value) out.expected += v;
-  if (!std::isfinite(out.expected)) {
-    out.expected = -std::numeric_limits<double>::infinity();
-    return out;
-  }
-  if (!gradient) return out;
+  double sum = 0;
+  for (const double v : value_) sum += v;
+  return std::isfinite(sum) ? sum : -std::numeric_limits<double>::infinity();
+}
 
+template <class Real>
+BoundParts VariationalStep<Real>::pass(const LatentModel& model, std::span<const double> z,
+                                       std::span<const double> x, std::span<const double> y,
+                                       int64_t rows_at_once) {
+  const int64_t m = m_, n = static_cast<int64_t>(y.size()), d = model.kernel.dims();
+  BoundParts out{-std::numeric_limits<double>::infinity(), divergence()};
+  if (!factor(model, z)) return out;
+  out.expected = 0;
+  g_.assign(static_cast<size_t>(m * m), Real(0));
+  au_.assign(static_cast<size_t>(m), Real(0));
+  work_.resize(g_.size());
+  std::vector<Real> part(au_.size());
+  for (int64_t begin = 0; begin < n; begin += rows_at_once) {
+    const int64_t count = std::min(rows_at_once, n - begin);
+    const auto xs = x.subspan(static_cast<size_t>(begin * d), static_cast<size_t>(count * d));
+    const auto ys = y.subspan(static_cast<size_t>(begin), static_cast<size_t>(count));
+    const KernelTape tape(model.kernel, z.data(), m, xs.data(), count, false, false);
+    out.expected += forward(model, tape, xs, ys, 1, true);
+    if (!std::isfinite(out.expected)) return out;
+    linalg::symmetric_product(m, count, a_.data(), count, ad_.data(), count, work_.data(), m);
+    times(m, count, a_.data(), u_.data(), part.data());
+    for (size_t i = 0; i < g_.size(); ++i) g_[i] += work_[i];
+    for (size_t i = 0; i < au_.size(); ++i) au_[i] += part[i];
+  }
+  return out;
+}
+
+template <class Real>
+BoundParts VariationalStep<Real>::evaluate(const LatentModel& model, std::span<const double> z,
+                                           std::span<const double> x, std::span<const double> y,
+                                           double scale, VariationalGradient* gradient) {
+  const int64_t m = m_, n = static_cast<int64_t>(y.size()), d = model.kernel.dims();
+  BoundParts out{-std::numeric_limits<double>::infinity(), divergence()};
+  if (!factor(model, z)) return out;
+  const KernelTape tape(model.kernel, z.data(), m, x.data(), n, false, gradient != nullptr);
+  out.expected = forward(model, tape, x, y, scale, gradient != nullptr);
+  if (!gradient || !std::isfinite(out.expected)) return out;
+
+  const size_t own = model.likelihood.parameters().size();
   gradient->likelihood.assign(own, 0.0);
   gradient->mean = 0;
-  for (size_t i = 0; i < prior.size(); ++i) {
-    gradient->mean += static_cast<double>(u[i]);
-    for (size_t p = 0; p < own; ++p) gradient->likelihood[p] += scale * by_parameters[i * own + p];
+  for (size_t i = 0; i < u_.size(); ++i) {
+    gradient->mean += static_cast<double>(u_[i]);
+    for (size_t p = 0; p < own; ++p) gradient->likelihood[p] += scale * by_parameters_[i * own + p];
   }
   g_.resize(static_cast<size_t>(m * m));
   au_.resize(static_cast<size_t>(m));
   linalg::symmetric_product(m, n, a_.data(), n, ad_.data(), n, g_.data(), m);
-  times(m, n, a_.data(), u.data(), au_.data());
+  times(m, n, a_.data(), u_.data(), au_.data());
   // sa_ holds dA: K_mn's weights take the place of A D.
   linalg::lower_times(true, m, n, inverse_.data(), m, sa_.data(), n, ad_.data(), n);
   // H = -1/2 sym(lower(m (A u)' + 2 (S - I) G)), then L^-T H L^-1.
@@ -235,7 +273,7 @@ BoundParts VariationalStep<Real>::evaluate(const LatentModel& model, std::span<c
   const KernelTape own_tape(model.kernel, z.data(), m, nullptr, 0, true, true);
   contract(own_tape, m, m, d, work2_.data(), 2, &gradient->kernel, &gradient->inducing);
   std::vector<double> part(parameters);
-  model.kernel.contract_diagonal(x.data(), n, by_variance.data(), part);
+  model.kernel.contract_diagonal(x.data(), n, by_variance_.data(), part);
   for (size_t p = 0; p < parameters; ++p) gradient->kernel[p] += part[p];
   return out;
 }

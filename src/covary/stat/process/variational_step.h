@@ -54,6 +54,9 @@ class VariationalStep {
   BoundParts evaluate(const LatentModel& model, std::span<const double> z,
                       std::span<const double> x, std::span<const double> y, double scale,
                       VariationalGradient* gradient);
+  // The bound of all rows, `rows_at_once` at a time, with what follow() needs and no other gradient.
+  BoundParts pass(const LatentModel& model, std::span<const double> z, std::span<const double> x,
+                  std::span<const double> y, int64_t rows_at_once);
   // The natural-gradient step at the last evaluation that had a gradient. A rate that would leave
   // S^-1 without a factor (a likelihood that is not log-concave) is halved until it does not;
   // false: it never did, and q stayed.
@@ -72,6 +75,9 @@ class VariationalStep {
   double relative_jitter() const { return relative_jitter_; }
 
  private:
+  double divergence() const;
+  double forward(const LatentModel& model, const KernelTape& tape, std::span<const double> x,
+                 std::span<const double> y, double scale, bool weights);
   bool take_precision();  // S^-1 from work_; false, and nothing changed, when it has no factor
 
   int64_t m_;
@@ -81,7 +87,8 @@ class VariationalStep {
   std::vector<Real> s_, mean_;           // S, m
   std::vector<Real> g_, au_;             // G, A u of the last evaluation
   std::vector<Real> a_, sa_, ad_;        // [m, n] each: A, S A, A D
-  std::vector<Real> work_, work2_, work3_;
+  std::vector<Real> u_, work_, work2_, work3_;
+  std::vector<double> prior_, value_, by_variance_, by_parameters_;  // of the rows
 };
 
 }  // namespace covary::stat
