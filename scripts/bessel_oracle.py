@@ -77,10 +77,10 @@ def points(count, rng):
         kind = rng.randrange(5)
         off = 1 + rng.uniform(-1e-6, 1e-6)
         if kind == 0:
-            radius, angle = rng.choice([20, 32, 64, 200, 1024]) * off, rng.uniform(0, 1)
+            radius, angle = rng.choice([25, 32, 64, 200, 1024]) * off, rng.uniform(0, 1)
             return radius * angle, radius * (1 - angle * angle) ** 0.5
         if kind == 1:
-            return rng.uniform(0, 20), off
+            return rng.uniform(0, 25), rng.choice([1, 2, 5]) * off
         if kind == 2:
             return rng.choice([0.3, 0.46, 0.6, 0.7, 3.05, 12.6964, 15.3919, 20.1534, 56.9971, 163.6993]) * off, spread(0, 4)
         if kind == 3:

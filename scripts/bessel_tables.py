@@ -13,11 +13,11 @@ from fractions import Fraction
 
 getcontext().prec = 60
 TARGET = pathlib.Path(__file__).resolve().parent.parent / "src/covary/core/compute/bessel/bessel_tables.h"
-DEBYE_ORDER = 21      # highest power of 1/h in the logarithm of Debye's sum
+DEBYE_ORDER = 16      # highest power of 1/h in the logarithm of Debye's sum
 PUBLISHED_ORDER = 13  # highest u_k of the published method
 STEP = Fraction(1, 8)
 RIGHT, LEFT = 35, 46  # nodes of the trapezoid rule to each side of the peak
-PIECES = [(5, 20), (2, 5), (1, 2)]  # of arguments, in which K of orders of at most 1/2 is a polynomial
+PIECES = [(5, 25), (2, 5), (1, 2)]  # of arguments, in which K of orders of at most 1/2 is a polynomial
 FRACTION_BITS = 42    # of the high parts of logarithms: 11 bits of exponent times one of them is exact
 
 

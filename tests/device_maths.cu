@@ -34,7 +34,7 @@ COVARY_INLINE LogSplit<double> lane_log_split(double x, const double* table) {
 #pragma clang force_cuda_host_device end
 using namespace covary::compute;
 __global__ void kernel(const double* v, const double* x, double* out) {
-  out[0] = bessel_large<21>(false, true, v[0], x[0]);
+  out[0] = bessel_large<16>(false, true, v[0], x[0]);
   out[1] = bessel_middle<0, 2>(true, true, v[0], x[0]).log.d[3];
   out[2] = bessel_small<2>(false, true, v[0], x[0]).log.d[1];
   out[3] = bessel_large_ratio(9, true, v[0], x[0]);

@@ -92,6 +92,63 @@ HWY_INLINE LogSplit<Doubles> lane_log_split(Doubles x, const double* table) {
           Doubles(hn::GatherIndex(kDoubles, table + 2, row))};
 }
 
+// Two vectors as one number: maths whose operations wait for one another runs two such chains at once.
+struct TwinDoubles {
+  Doubles a, b;
+  TwinDoubles() = default;
+  HWY_INLINE TwinDoubles(double x)
+      : a(x), b(x) {}  // NOLINT(google-explicit-constructor): constants
+  HWY_INLINE TwinDoubles(Doubles x, Doubles y) : a(x), b(y) {}
+  static HWY_INLINE TwinDoubles load(const double* p) {
+    return {Doubles::load(p), Doubles::load(p + kDoubleLanes)};
+  }
+  HWY_INLINE void store(double* p) const {
+    a.store(p);
+    b.store(p + kDoubleLanes);
+  }
+};
+struct TwinMask {
+  DoublesMask a, b;
+};
+
+#define COVARY_TWIN(result, name)                                      \
+  HWY_INLINE result name(const TwinDoubles& x, const TwinDoubles& y) { \
+    return {name(x.a, y.a), name(x.b, y.b)};                           \
+  }
+COVARY_TWIN(TwinDoubles, operator+)
+COVARY_TWIN(TwinDoubles, operator-)
+COVARY_TWIN(TwinDoubles, operator*)
+COVARY_TWIN(TwinDoubles, operator/)
+COVARY_TWIN(TwinMask, operator<)
+COVARY_TWIN(TwinMask, operator>)
+COVARY_TWIN(TwinMask, operator>=)
+COVARY_TWIN(TwinDoubles, lane_max)
+COVARY_TWIN(TwinDoubles, lane_min)
+#undef COVARY_TWIN
+#define COVARY_TWIN(name) \
+  HWY_INLINE TwinDoubles name(const TwinDoubles& x) { return {name(x.a), name(x.b)}; }
+COVARY_TWIN(operator-)
+COVARY_TWIN(lane_sqrt)
+COVARY_TWIN(lane_abs)
+COVARY_TWIN(lane_round)
+COVARY_TWIN(lane_power_of_two)
+#undef COVARY_TWIN
+HWY_INLINE bool lane_any(const TwinMask& m) { return lane_any(m.a) || lane_any(m.b); }
+HWY_INLINE TwinDoubles lane_select(const TwinMask& c, const TwinDoubles& x, const TwinDoubles& y) {
+  return {lane_select(c.a, x.a, y.a), lane_select(c.b, x.b, y.b)};
+}
+HWY_INLINE TwinDoubles lane_fma(const TwinDoubles& x, const TwinDoubles& y, const TwinDoubles& z) {
+  return {lane_fma(x.a, y.a, z.a), lane_fma(x.b, y.b, z.b)};
+}
+HWY_INLINE TwinDoubles lane_exact_fma(const TwinDoubles& x, const TwinDoubles& y,
+                                      const TwinDoubles& z) {
+  return {lane_exact_fma(x.a, y.a, z.a), lane_exact_fma(x.b, y.b, z.b)};
+}
+HWY_INLINE LogSplit<TwinDoubles> lane_log_split(const TwinDoubles& x, const double* table) {
+  const LogSplit<Doubles> a = lane_log_split(x.a, table), b = lane_log_split(x.b, table);
+  return {{a.exponent, b.exponent}, {a.scale, b.scale}, {a.c, b.c}, {a.hi, b.hi}, {a.lo, b.lo}};
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace covary::compute
 HWY_AFTER_NAMESPACE();

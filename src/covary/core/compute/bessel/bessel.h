@@ -17,12 +17,12 @@
 // log(I_v(x) e^-x) and log(K_v(x) e^x), are computed directly, not by subtraction. float arrays are read and written as
 // such and computed in double.
 //
-// Method (bessel_math.inc): Debye's uniform expansion for v^2 + x^2 >= 400, 4 to 21 terms; below, polynomials for K of the
+// Method (bessel_math.inc): Debye's uniform expansion for v^2 + x^2 >= 625, 4 to 16 terms; below, polynomials for K of the
 // fractional order, the recurrence upward, a continued fraction and the Wronskian; for x <= 1 the power series and
 // Temme's. Of Plesner, Sorensen and Hauberg 2024 ("Accurate Computation of the Logarithm of Modified Bessel Functions on
 // GPUs", arXiv 2409.08729), whose method is in published.h for comparison, it keeps the plan: regions, and logarithms
 // throughout. Elements are sorted by region within blocks of kBesselBlock, so that each region's loop runs full
-// vectors; an element's bits depend on neither its neighbours nor the threads. Cost: about 200 to 700 double operations a
+// vectors; an element's bits depend on neither its neighbours nor the threads. Cost: about 200 to 600 double operations a
 // value (2,000 and more for derivatives of small orders and arguments), 16 bytes read and 8 written: bound by arithmetic.
 #pragma once
 

@@ -17,7 +17,7 @@ enum BesselRegion : uint8_t {
   kLarge6,   // h >= 200
   kLarge9,   // h >= 64
   kLarge13,  // h >= 32
-  kLarge21,  // h >= 20
+  kLarge16,  // h >= 25
   kMiddle5,  // x > 5: a middle region for each piece of the arguments
   kMiddle2,  // x > 2
   kMiddle1,  // x > 1
@@ -26,9 +26,9 @@ enum BesselRegion : uint8_t {
   kBesselRegions
 };
 
-constexpr double kBesselSquares[] = {1024 * 1024, 200 * 200, 64 * 64, 32 * 32, 20 * 20};
-constexpr double kBesselPieces[] = {5, 2, 1};      // below h = 20; likewise for x <= each of these
-constexpr int kBesselTerms[] = {4, 6, 9, 13, 21};  // of the large regions
+constexpr double kBesselSquares[] = {1024 * 1024, 200 * 200, 64 * 64, 32 * 32, 25 * 25};
+constexpr double kBesselPieces[] = {5, 2, 1};      // below h = 25; likewise for x <= each of these
+constexpr int kBesselTerms[] = {4, 6, 9, 13, 16};  // of the large regions
 
 constexpr double kBesselLimit = 1e100;  // of orders and arguments
 

@@ -12,8 +12,8 @@ namespace {
 
 double large(BesselRegion region, bool k, bool scaled, double v, double x) {
   switch (region) {
-    case kLarge21:
-      return bessel_large<21>(k, scaled, v, x);
+    case kLarge16:
+      return bessel_large<16>(k, scaled, v, x);
     case kLarge13:
       return bessel_large<13>(k, scaled, v, x);
     case kLarge9:

@@ -2,6 +2,7 @@
 #include <atomic>
 #include <cmath>
 #include <memory>
+#include <type_traits>
 
 #include "covary/core/base/threads.h"
 #include "covary/core/compute/bessel/bessel.h"
@@ -116,7 +117,8 @@ HWY_NOINLINE void find_regions(bool ratio, bool k, int64_t n, Sorted& s) {
   const auto zero = hn::Zero(kDoubles), limit = hn::Set(kDoubles, kBesselLimit);
   const LongTag longs;
   const auto one = hn::Set(longs, 1);
-  HWY_ALIGN int64_t lane[kDoubleLanes];
+  const hn::RebindToUnsigned<LongTag> words;
+  const hn::Rebind<uint8_t, LongTag> bytes;
   for (int64_t i = 0; i < n; i += kDoubleLanes) {
     auto v = hn::Load(kDoubles, s.order + i);
     const auto x = hn::Load(kDoubles, s.argument + i);
@@ -141,15 +143,14 @@ HWY_NOINLINE void find_regions(bool ratio, bool k, int64_t n, Sorted& s) {
                                 hn::And(hn::Gt(x, zero), hn::Le(x, limit)));
     region = hn::IfThenElse(hn::RebindMask(longs, inside), region,
                             hn::Set(longs, static_cast<int64_t>(kEdge)));
-    hn::Store(region, longs, lane);
-    for (int l = 0; l < kDoubleLanes; ++l) s.region[i + l] = static_cast<uint8_t>(lane[l]);
+    hn::StoreU(hn::TruncateTo(bytes, hn::BitCast(words, region)), bytes, s.region + i);
   }
 }
 
 template <int N>
 HWY_NOINLINE void large_lanes(BesselRegion region, bool k, bool scaled, Sorted& s) {
-  for (int64_t p = s.begin[region]; p < s.end[region]; p += kDoubleLanes) {
-    bessel_large<N>(k, scaled, Doubles::load(s.v + p), Doubles::load(s.x + p))
+  for (int64_t p = s.begin[region]; p < s.end[region]; p += 2 * kDoubleLanes) {
+    bessel_large<N>(k, scaled, TwinDoubles::load(s.v + p), TwinDoubles::load(s.x + p))
         .store(s.parts[0] + p);
   }
 }
@@ -166,14 +167,16 @@ HWY_NOINLINE void large_derivative_lanes(bool k, bool scaled, Sorted& s) {
   }
 }
 
-// The region P after kMiddle5.
+// The region P after kMiddle5. Values alone go by twins; derivatives have operations enough to overlap.
 template <int P, int O>
 HWY_NOINLINE void other_lanes(const Request& request, bool k, Sorted& s) {
-  constexpr int kRegion = kMiddle5 + P;
-  for (int64_t p = s.begin[kRegion]; p < s.end[kRegion]; p += kDoubleLanes) {
-    const Doubles v = Doubles::load(s.v + p), x = Doubles::load(s.x + p);
+  using V = std::conditional_t<O == 0, TwinDoubles, Doubles>;
+  constexpr int kRegion = kMiddle5 + P, kStep = (O == 0 ? 2 : 1) * kDoubleLanes;
+  static_assert(kStep <= kWidest);
+  for (int64_t p = s.begin[kRegion]; p < s.end[kRegion]; p += kStep) {
+    const V v = V::load(s.v + p), x = V::load(s.x + p);
     const bool scaled = request.options.scaled;
-    BesselParts<Doubles, O> parts;
+    BesselParts<V, O> parts;
     if constexpr (kRegion == kSmall) {
       parts = bessel_small<O>(k, scaled, v, x);
     } else {
@@ -183,7 +186,7 @@ HWY_NOINLINE void other_lanes(const Request& request, bool k, Sorted& s) {
       parts.ratio.store(s.parts[0] + p);
       continue;
     }
-    for (int i = 0; i < Jet<Doubles, O>::kParts; ++i) parts.log.d[i].store(s.parts[i] + p);
+    for (int i = 0; i < Jet<V, O>::kParts; ++i) parts.log.d[i].store(s.parts[i] + p);
   }
 }
 
@@ -213,7 +216,7 @@ void bessel_lanes(const Request& request, int64_t n, Sorted& s) {
   if (request.order == 1) all_other_lanes<1>(request, k, s);
   if (request.order == 2) all_other_lanes<2>(request, k, s);
   if (request.ratio) return large_ratio_lanes(k, s);
-  large_lanes<21>(kLarge21, k, scaled, s);
+  large_lanes<16>(kLarge16, k, scaled, s);
   large_lanes<13>(kLarge13, k, scaled, s);
   large_lanes<9>(kLarge9, k, scaled, s);
   large_lanes<6>(kLarge6, k, scaled, s);
