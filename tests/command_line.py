@@ -566,7 +566,7 @@ class Filters(Case):
         self.refused(2, "filter", "run", "level(1)+noise(1)", self.table, "--method", "ukf", says=["diffuse"])
         self.refused(3, "filter", "fit", self.table, "--columns", "z", says=["t.csv", "'z'"])
         self.refused(3, "filter", "fit", self.write("c.csv", "y\n" + "1\n" * 40), says=["c.csv", "constant"])
-        self.refused(3, "filter", "run", "turn", self.table, says=["t.csv"])
+        self.refused(3, "filter", "run", "turn", self.write("one.csv", "y\n1\n5\n4\n"), says=["one.csv"])
         self.refused(2, "filter", "fit", self.table, "-o", self.folder / "m.txt", says=["m.txt"])
         self.refused(3, "filter", "run", "level", self.write("d.csv", "t,y\n3,1\n2,2\n5,1\n"), "--time", "t", says=["d.csv", "'t'", "rise"])
 

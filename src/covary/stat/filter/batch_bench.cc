@@ -16,12 +16,13 @@
 namespace covary::filter {
 namespace {
 
-void batch(benchmark::State& state, bool own, bool means, double fma) {
+void batch(benchmark::State& state, bool own, bool means, double fma, bool settles = true) {
   const int64_t series = 10000, steps = 1000;
   const int thread_count = static_cast<int>(state.range(0));
   const auto o = at::kDouble;
   LinearModel m;
   m.f = 0.9 * at::eye(4, o) + 0.02 * at::ones({4, 4}, o);
+  if (!settles) m.f = m.f.expand({steps, 4, 4}).contiguous();
   m.q = 0.1 * at::eye(4, o);
   m.h = at::eye(4, o).slice(0, 0, 2).contiguous();
   m.r = 0.5 * at::eye(2, o);
@@ -49,6 +50,8 @@ void batch(benchmark::State& state, bool own, bool means, double fma) {
 
 void own_noise(benchmark::State& s) { batch(s, true, false, 188); }
 void own_noise_means(benchmark::State& s) { batch(s, true, true, 188); }
+// F by step: the whole recursion at each, where a constant model's gains settle and are kept.
+void own_noise_by_step(benchmark::State& s) { batch(s, true, false, 188, false); }
 void shared_model(benchmark::State& s) { batch(s, false, false, 32); }
 void shared_model_means(benchmark::State& s) { batch(s, false, true, 32); }
 
@@ -62,6 +65,7 @@ void threads_1_2(benchmark::internal::Benchmark* b) {
 }
 BENCHMARK(own_noise)->Apply(threads_1_2);
 BENCHMARK(own_noise_means)->Apply(threads_1_2);
+BENCHMARK(own_noise_by_step)->Apply(threads_1_2);
 BENCHMARK(shared_model)->Apply(threads_1_2);
 BENCHMARK(shared_model_means)->Apply(threads_1_2);
 
