@@ -571,6 +571,120 @@ def wave(path, columns, rows=60, seed=1):
     return path
 
 
+
+class Filters(Case):
+    """covary filter: fits, files, every method, streams and what is refused."""
+
+    def setUp(self):
+        super().setUp()
+        rng = random.Random(3)
+        level, rows = 10.0, ["t,y"]
+        for t in range(120):
+            level += rng.gauss(0, 0.3)
+            rows.append(f"{1900 + t},{level + rng.gauss(0, 1) if t % 17 != 5 else ''}")
+        self.table = self.write("t.csv", "\n".join(rows) + "\n")
+
+    def write(self, name, text):
+        (self.folder / name).write_text(text)
+        return self.folder / name
+
+    def done(self, *args, **kwargs):
+        r = run(*args, **kwargs)
+        self.assertEqual(r.returncode, 0, r.stderr)
+        return r
+
+    def document(self, *args):
+        return json.loads(self.done(*args, "--json").stdout)
+
+    def rows(self, text):
+        lines = text.strip().splitlines()
+        return [dict(zip(lines[0].split(","), line.split(","))) for line in lines[1:]]
+
+    def test_from_a_fit_to_forecasts_and_pages(self):
+        model, page = self.folder / "m.json", self.folder / "p.html"
+        fit = self.document("filter", "fit", self.table, "--model", "level", "-o", model, "--plot", page)
+        self.assertEqual((fit["columns"], fit["fit"]["converged"]), (["y"], True))
+        self.assertGreater(page.read_text().count("<svg"), 3)
+        out = self.rows(self.done("filter", "run", model, self.table, "--ahead", 3).stdout)
+        self.assertEqual((len(out), out[-1]["t"]), (123, "2022"))
+        self.assertEqual(out[0]["predicted_y_sd"], "inf")
+        self.assertGreater(float(out[-1]["predicted_y_sd"]), float(out[-2]["predicted_y_sd"]))
+        self.assertEqual((out[5]["nis"], out[5]["innovation_y"]), ("", ""))
+        run_ = self.document("filter", "run", model, self.table)
+        self.assertAlmostEqual(run_["log_likelihood"], fit["fit"]["log_likelihood"], places=9)
+        # A model in words is fitted first; given all, a state is surer than given what came before.
+        smooth = self.rows(self.done("filter", "smooth", "level", self.table).stdout)
+        self.assertLess(float(smooth[60]["level_sd"]), float(out[60]["level_sd"]))
+        self.assertAlmostEqual(float(smooth[-1]["level"]), float(out[119]["level"]), places=6)
+
+    def test_both_kinds_of_model_file_say_the_same(self):
+        matrices = self.write("m.json", json.dumps({"F": [[1, 1], [0, 1]], "Q": [[0.1, 0], [0, 0.01]], "H": [[1, 0]],
+                                                    "R": 1, "diffuse": True, "states": ["level", "slope"]}))
+        self.done("filter", "fit", self.table, "--model", matrices, "-o", self.folder / "a.cov")
+        self.done("filter", "fit", self.table, "--model", matrices, "-o", self.folder / "a.json")
+        a, b = (self.done("filter", "run", self.folder / n, self.table).stdout for n in ("a.cov", "a.json"))
+        self.assertEqual(a, b)
+        self.assertTrue(a.startswith("t,level,level_sd,slope,slope_sd,"))
+
+    def test_nonlinear_models_by_every_method(self):
+        series = self.folder / "s.csv"
+        self.done("filter", "sample", "turn(q=0.01, r=0.25)", "--steps", 80, "-o", series)
+        found = {}
+        for method in ("ekf", "ukf", "ckf", "ghf", "particle"):
+            page = self.folder / "p.html"
+            more = ["--points", 2] if method == "ghf" else []
+            d = self.document("filter", "run", "turn(q=0.01, r=0.25)", series, "--columns", "x_observed,y_observed",
+                              "--method", method, "--particles", 2000, "--plot", page, *more)
+            self.assertEqual((d["method"], d["rows"]), (method, 80))
+            self.assertIn("Way through the plane", page.read_text())
+            found[method] = d["log_likelihood"]
+        for method in ("ukf", "ckf", "ghf"):
+            self.assertAlmostEqual(found[method], found["ekf"], delta=5)
+        drawn = self.done("filter", "sample", "level(1)+noise(1)", self.table, "-n", 3).stdout.splitlines()
+        self.assertEqual((len(drawn), drawn[0]), (121, "t,level_0,level_1,level_2"))
+
+    def test_a_stream_is_answered_line_by_line(self):
+        model = "level(0.1)+noise(1)"
+        whole = self.rows(self.done("filter", "run", model, self.table).stdout)
+        p = subprocess.Popen([str(COVARY), "filter", "run", model, "-", "--columns", "y", "-q"], stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE, text=True)
+        answers = []
+        for k, line in enumerate(self.table.read_text().splitlines()[:8]):
+            p.stdin.write(line + "\n")
+            p.stdin.flush()
+            if k == 1:
+                header = p.stdout.readline().strip().split(",")  # it is there before more is sent
+            if k > 0:
+                answers.append(dict(zip(header, p.stdout.readline().strip().split(","))))
+        p.stdin.close()
+        self.assertEqual(p.wait(timeout=60), 0)
+        p.stdout.close()
+        for a, b in zip(answers, whole):
+            self.assertAlmostEqual(float(a["level"]), float(b["level"]), places=9)
+            self.assertAlmostEqual(float(a["log_likelihood"]), float(b["log_likelihood"]), places=9)
+        lines = self.done("filter", "run", model, "-", "--json", input='{"y0": 1.5}\n{"y0": null}\n[2]\n').stdout.splitlines()
+        self.assertEqual([json.loads(line)["step"] for line in lines], [0, 1, 2])
+        self.refused(2, "filter", "run", "level", "-", says=["level: has no value"], input="1\n")
+        r = run("filter", "run", model, "-", input="1\nx\n")
+        self.assertEqual(r.returncode, 3)
+        self.assertIn("line 2", r.stderr)
+
+    def test_what_is_wrong_is_named(self):
+        bad = self.write("bad.json", json.dumps({"F": [[1, 0], [0, 1]], "Q": [[1, 2], [2, 1]], "H": [[1, 0]], "R": 1,
+                                                 "mean0": [0, 0], "cov0": [[1, 0], [0, 1]]}))
+        self.refused(3, "filter", "run", bad, self.table, says=["bad.json: Q", "eigenvalue is -1"])
+        self.refused(3, "filter", "run", self.folder / "none.json", self.table, says=["none.json"])
+        error, hint = self.refused(2, "filter", "run", "levl", self.table, says=["levl"])
+        self.assertIn("level", hint)
+        self.refused(2, "filter", "run", "pendulum", self.table, "--method", "kalman", says=["not linear"])
+        self.refused(2, "filter", "run", "level(1)+noise(1)", self.table, "--method", "ukf", says=["diffuse"])
+        self.refused(3, "filter", "fit", self.table, "--columns", "z", says=["t.csv", "'z'"])
+        self.refused(3, "filter", "fit", self.write("c.csv", "y\n" + "1\n" * 40), says=["c.csv", "constant"])
+        self.refused(3, "filter", "run", "turn", self.write("one.csv", "y\n1\n5\n4\n"), says=["one.csv"])
+        self.refused(2, "filter", "fit", self.table, "-o", self.folder / "m.txt", says=["m.txt"])
+        self.refused(3, "filter", "run", "level", self.write("d.csv", "t,y\n3,1\n2,2\n5,1\n"), "--time", "t", says=["d.csv", "'t'", "rise"])
+
+
 class Processes(Case):
     def setUp(self):
         super().setUp()

@@ -1,16 +1,26 @@
 #!/usr/bin/env python3
-"""Kalman filters of many series by FilterPy, statsmodels, NumPy and JAX: CPU and wall seconds.
+"""Kalman filters of many series: ours beside JAX, NumPy, statsmodels and FilterPy, and the ratios.
 
     python -m venv peers && peers/bin/pip install filterpy statsmodels jax
-    peers/bin/python bench/peers/kalman.py [--series 10000] [--steps 1000] [--peers numpy,jax]
+    peers/bin/python bench/peers/kalman.py [--bench build] [--series 10000] [--steps 1000]
+                                           [--peers numpy,jax,...] [--runs 5]
 
 4 states (two positions, two velocities), 2 observations, an R of its own for each series; with
-"shared" all series share one model and covariances are computed once. Each peer gives the
-log-likelihood of every series; they are compared with NumPy's. FilterPy and statsmodels run a part
-of the series (--part), and their time is scaled. Prints one JSON object.
+"shared" all series share one model and covariances are computed once. In two forms: the
+log-likelihood of every series, and with "_means" the filtered means [series, steps, 4] too.
+JAX is compiled (jit, vmap or one batch, float64) and warmed up. Each peer's log-likelihoods are
+compared with NumPy's. Medians of --runs; FilterPy and statsmodels run --part series once and their
+time is scaled; FilterPy gives means and likelihoods in any case. --bench: build folder with
+covary_filter_bench, whose times are then measured in the same run, on as many threads (2), and
+every peer's time is divided by that of ours in the same form, and, since gains of a constant model
+settle and ours then keeps them, by that of ours with F by step, which runs the whole recursion.
+Prints one JSON object.
 """
 import argparse
 import json
+import pathlib
+import statistics
+import subprocess
 import time
 
 import numpy as np
@@ -51,7 +61,7 @@ def by_numpy(f, q, h, r, y):
     return total
 
 
-def by_jax(f, q, h, r, y):
+def by_jax(f, q, h, r, y, means=False):
     import jax
     import jax.numpy as jnp
     jax.config.update("jax_enable_x64", True)
@@ -66,14 +76,33 @@ def by_jax(f, q, h, r, y):
             inverse = jnp.array([[s[1, 1], -s[0, 1]], [-s[1, 0], s[0, 0]]]) / det
             k = ph @ inverse
             score = -0.5 * (2 * LOG_TWO_PI + jnp.log(det) + v @ inverse @ v)
-            return (f @ (x + k @ v), f @ (p - k @ (h @ p)) @ f.T + q), score
-        _, scores = jax.lax.scan(step, (jnp.zeros(4), jnp.eye(4)), y)
-        return scores.sum()
-    run = jax.jit(jax.vmap(one))
-    return lambda: np.asarray(run(r, y))
+            x = x + k @ v
+            after = (f @ x, f @ (p - k @ (h @ p)) @ f.T + q)
+            return after, ((score, x) if means else score)
+        _, out = jax.lax.scan(step, (jnp.zeros(4), jnp.eye(4)), y)
+        return (out[0].sum(), out[1]) if means else out.sum()
+    return timed_by_jax(jax.jit(jax.vmap(one)), (r, y), means)
 
 
-def by_jax_shared(f, q, h, r, y):
+def timed_by_jax(run, arguments, means):
+    import jax
+    arguments = [jax.numpy.asarray(a) for a in arguments]
+
+    def work():
+        out = jax.block_until_ready(run(*arguments))
+        return np.asarray(out[0] if means else out)
+    return work
+
+
+def by_jax_means(*model):
+    return by_jax(*model, means=True)
+
+
+def by_jax_shared_means(*model):
+    return by_jax_shared(*model, means=True)
+
+
+def by_jax_shared(f, q, h, r, y, means=False):
     import jax
     import jax.numpy as jnp
     jax.config.update("jax_enable_x64", True)
@@ -92,12 +121,14 @@ def by_jax_shared(f, q, h, r, y):
         def step(x, at):
             k, inverse, observation = at
             v = observation - x @ h.T
-            return (x + v @ k.T) @ f.T, jnp.einsum("bi,ij,bj->b", v, inverse, v)
-        _, squares = jax.lax.scan(step, jnp.zeros((y.shape[0], 4)),
-                                  (k, inverse, y.transpose(1, 0, 2)))
-        return -0.5 * (squares.sum(0) + logs.sum() + 2 * y.shape[1] * LOG_TWO_PI)
-    run = jax.jit(everything)
-    return lambda: np.asarray(run(y))
+            x = x + v @ k.T
+            square = jnp.einsum("bi,ij,bj->b", v, inverse, v)
+            return x @ f.T, ((square, x) if means else square)
+        _, out = jax.lax.scan(step, jnp.zeros((y.shape[0], 4)), (k, inverse, y.transpose(1, 0, 2)))
+        squares = out[0] if means else out
+        scores = -0.5 * (squares.sum(0) + logs.sum() + 2 * y.shape[1] * LOG_TWO_PI)
+        return (scores, out[1].transpose(1, 0, 2)) if means else scores
+    return timed_by_jax(jax.jit(everything), (y,), means)
 
 
 def by_filterpy(f, q, h, r, y):
@@ -126,34 +157,55 @@ def by_statsmodels(f, q, h, r, y):
     return total
 
 
-def seconds(run, repeats):
-    best = None
-    for _ in range(repeats):
+def seconds(run, runs):
+    cpus, walls = [], []
+    for _ in range(runs):
         cpu, wall = time.process_time(), time.perf_counter()
         result = run()
-        cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-        if best is None or cpu < best[0]:
-            best = (cpu, wall)
-    return best[0], best[1], result
+        cpus.append(time.process_time() - cpu)
+        walls.append(time.perf_counter() - wall)
+    return statistics.median(cpus), statistics.median(walls), result
+
+
+def ours(build, runs):
+    """Median CPU and wall seconds of each form, on two threads."""
+    out = subprocess.run(
+        [str(pathlib.Path(build) / "covary_filter_bench"), "--benchmark_filter=/threads:2/",
+         f"--benchmark_repetitions={runs}", "--benchmark_min_time=0.01",
+         "--benchmark_format=json"], check=True, capture_output=True, text=True)
+    return {b["run_name"].split("/")[0]: {"cpu_s": b["cpu_time"] / 1e3, "wall_s": b["real_time"] / 1e3}
+            for b in json.loads(out.stdout)["benchmarks"] if b.get("aggregate_name") == "median"}
+
+
+# The form of ours that does what a peer does.
+FORMS = {"numpy": "own_noise", "jax": "own_noise", "jax_means": "own_noise_means",
+         "jax_shared": "shared_model", "jax_shared_means": "shared_model_means",
+         "statsmodels": "own_noise", "filterpy": "own_noise_means"}
 
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--series", type=int, default=10000)
     arguments.add_argument("--steps", type=int, default=1000)
-    arguments.add_argument("--part", type=int, default=20, help="series for FilterPy, statsmodels")
-    arguments.add_argument("--repeats", type=int, default=3)
-    arguments.add_argument("--peers", default="numpy,jax,jax_shared,statsmodels,filterpy")
+    arguments.add_argument("--part", type=int, default=5, help="series for FilterPy, statsmodels")
+    arguments.add_argument("--runs", type=int, default=5)
+    arguments.add_argument("--bench", help="build folder, for ours")
+    arguments.add_argument("--peers", default=",".join(FORMS))
     a = arguments.parse_args()
     f, q, h, r, y = problem(a.series, a.steps)
     truth = by_numpy(f, q, h, r[:a.part], y[:a.part])
     shared_truth = by_numpy(f, q, h, np.broadcast_to(r[0], (a.part, 2, 2)), y[:a.part])
-    out = {"series": a.series, "steps": a.steps, "states": 4, "observations": 2}
+    out = {"series": a.series, "steps": a.steps, "states": 4, "observations": 2, "runs": a.runs}
+    mine = {}
+    if a.bench:
+        mine = ours(a.bench, a.runs)  # 10,000 series of 1,000 steps
+        out["covary"] = mine
+        mine = {k: {c: s * a.series * a.steps / 1e7 for c, s in v.items()} for k, v in mine.items()}
     for peer in a.peers.split(","):
-        if peer in ("jax", "jax_shared"):
+        if peer.startswith("jax"):
             run = globals()["by_" + peer](f, q, h, r, y)
             run()  # compiles
-            cpu, wall, result = seconds(run, a.repeats)
+            cpu, wall, result = seconds(run, a.runs)
             scale = 1.0
         elif peer == "numpy":
             cpu, wall, result = seconds(lambda: by_numpy(f, q, h, r, y), 1)
@@ -163,9 +215,16 @@ def main():
             part(f, q, h, r[:1], y[:1, :10])  # imports
             cpu, wall, result = seconds(lambda: part(f, q, h, r[:a.part], y[:a.part]), 1)
             scale = a.series / a.part
-        expected = shared_truth if peer == "jax_shared" else truth
+        expected = shared_truth if "shared" in peer else truth
         error = float(np.max(np.abs(result[:a.part] - expected) / (1 + np.abs(expected))))
         out[peer] = {"cpu_s": cpu * scale, "wall_s": wall * scale, "error": error}
+        against = {"over_covary": FORMS[peer]}
+        if FORMS[peer] == "own_noise":
+            against["over_covary_by_step"] = "own_noise_by_step"
+        for name, form in against.items():
+            if form in mine:
+                out[peer][name] = {"wall": wall * scale / mine[form]["wall_s"],
+                                   "cpu": cpu * scale / mine[form]["cpu_s"]}
     print(json.dumps(out, indent=2))
 
 

@@ -19,6 +19,9 @@ std::vector<eval::Bar> streaming_bars();     // 5: more rows than memory holds
 std::vector<eval::Bar> filter_speed_bars();  // 2d: many Kalman filters
 std::vector<eval::Bar> filter_bars();        // 6: filters and smoothers
 
+// 3c: how many of the failures that users of other filters reported are ours too.
+double reported_filter_failures(eval::StudyContext& c);
+
 // A bar at smoke and desk scale whose one number must not exceed the bound (of the scale).
 eval::Bar at_most(const std::string& id, const std::string& part, const std::string& title,
                   const std::string& metric, double bound,

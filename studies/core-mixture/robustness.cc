@@ -98,12 +98,8 @@ std::vector<Bar> robustness_bars() {
                   hostile_failures),
           at_most("3", "b", "reported faults of other programs that are ours too", "count", 0,
                   reported_failures),
-          {.id = "3",
-           .part = "c",
-           .title = "reported faults of other filters that are ours too",
-           .metric = "count",
-           .bound = "ours == 0",
-           .desk = true}};
+          at_most("3", "c", "reported faults of other filters that are ours too", "count", 0,
+                  reported_filter_failures)};
 }
 
 }  // namespace covary::studies

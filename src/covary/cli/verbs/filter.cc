@@ -215,15 +215,14 @@ Result run_filter_fit(const Job& job) {
     model.fit = fit_document(model, fit);
   } else {
     filter::LinearModel start;
-    filter::LearnOptions learn = o.learn;
+    const filter::LearnOptions& learn = o.learn;
+    int64_t states = 0;
     if (unknown) {
-      const int64_t n = states_of(o.model);
+      states = states_of(o.model);
       s = read_series(input, o.series, {}, {});
-      start = in_file(input, [&] { return filter::linear_start(s.y, n); });
-      learn.f = learn.h = true;
-      learn.mean0 = true;
-      learn.q = learn.r = "full";
-      learn.tolerance = std::max(learn.tolerance, 1e-6);
+      if (s.u.defined())
+        throw Error(ExitCode::kUsage, "a linear(n) has no B", "--controls",
+                    "write a model of matrices with B");
       model.columns = s.columns;
     } else {
       model = FilterModel::read(o.model);
@@ -240,16 +239,17 @@ Result run_filter_fit(const Job& job) {
       model.columns = s.columns;
       model.controls = s.controls;
     }
-    const bool em =
-        o.method == "em" || (o.method == "auto" && !start.diffuse.defined() && !learn.b);
+    const bool em = !unknown && (o.method == "em" ||
+                                 (o.method == "auto" && !start.diffuse.defined() && !learn.b));
     const filter::LinearFit fit = in_file(input, [&] {
-      return em ? filter::fit_em(start, s.y, s.u, learn)
-                : filter::fit_likelihood(start, s.y, s.u, learn);
+      return unknown ? filter::fit_linear(s.y, states, learn.steps)
+             : em    ? filter::fit_em(start, s.y, s.u, learn)
+                     : filter::fit_likelihood(start, s.y, s.u, learn);
     });
     if (!fit.converged && fit.ending != "line search")
       log_warning("not converged after " + std::to_string(fit.steps) + " steps: raise --steps");
     model.matrices = fit.model;
-    model.fit = matrix_fit_document(fit, em ? "em" : "likelihood");
+    model.fit = matrix_fit_document(fit, unknown ? "em, likelihood" : em ? "em" : "likelihood");
   }
   if (!output.empty()) model.write(output);
   if (!job.common.plot.empty()) {

@@ -67,4 +67,24 @@ LinearModel linear_start(const at::Tensor& y, int64_t states) {
   return m;
 }
 
+LinearFit fit_linear(const at::Tensor& y, int64_t states, int64_t steps) {
+  constexpr int64_t kEm = 40;
+  LearnOptions o{.f = true, .h = true, .mean0 = true, .q = "full", .r = "full"};
+  o.steps = std::min(steps, kEm);
+  LinearFit em = fit_em(linear_start(y, states), y, {}, o);
+  if (em.converged || steps <= kEm) return em;
+  o.steps = steps - kEm;
+  o.tolerance = 1e-6;
+  LinearFit fit;
+  try {
+    fit = fit_likelihood(em.model, y, {}, o);
+  } catch (const Error&) {  // EM drove a covariance to its border, where no search can start
+    return em;
+  }
+  if (!(fit.log_likelihood > em.log_likelihood)) return em;
+  fit.steps += em.steps;
+  fit.trace.insert(fit.trace.begin(), em.trace.begin(), em.trace.end());
+  return fit;
+}
+
 }  // namespace covary::filter
