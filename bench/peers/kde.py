@@ -43,7 +43,7 @@ def with_sklearn(x, q, h, rtol):
 def with_mlpack(x, q, h, rtol):
     import mlpack
     # Its relative error is below 1 and above 0; 0 is exact.
-    return mlpack.kde(reference=x, query=q, bandwidth=h, rel_error=rtol, abs_error=0.0,
+    return mlpack.kde(reference=x, query=q, bandwidth=h, rel_error=float(rtol), abs_error=0.0,
                       kernel="gaussian", algorithm="dual-tree", tree="kd-tree")["predictions"]
 
 

@@ -6,25 +6,10 @@
 
 namespace covary::mixture {
 
-double free_parameters(compute::CovarianceType type, int64_t k, int64_t d) {
+double free_parameters(compute::CovarianceType type, int64_t k, int64_t d, CovarianceRule rule,
+                       int64_t factors) {
   const double kd = static_cast<double>(k), dd = static_cast<double>(d);
-  const double triangle = dd * (dd + 1) / 2;
-  double covariance = 0;
-  switch (type) {
-    case compute::CovarianceType::kSpherical:
-      covariance = kd;
-      break;
-    case compute::CovarianceType::kDiagonal:
-      covariance = kd * dd;
-      break;
-    case compute::CovarianceType::kTied:
-      covariance = triangle;
-      break;
-    case compute::CovarianceType::kFull:
-      covariance = kd * triangle;
-      break;
-  }
-  return kd * dd + kd - 1 + covariance;
+  return kd * dd + kd - 1 + covariance_parameters(rule, type, k, d, factors);
 }
 
 Criteria criteria(double log_likelihood, double parameters, double rows, double entropy) {

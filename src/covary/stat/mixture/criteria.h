@@ -11,12 +11,15 @@
 #include <vector>
 
 #include "covary/core/compute/gaussian/gaussian.h"
+#include "covary/stat/mixture/covariance_rule.h"
 
 namespace covary::mixture {
 
 // Numbers that a fit of k components in d dimensions chooses: k d means, k - 1 weights, and the
-// covariances: spherical k, diagonal k d, tied d (d + 1) / 2, full k d (d + 1) / 2.
-double free_parameters(compute::CovarianceType type, int64_t k, int64_t d);
+// covariances: spherical k, diagonal k d, tied d (d + 1) / 2, full k d (d + 1) / 2; other rules as
+// covariance_rule.h counts them.
+double free_parameters(compute::CovarianceType type, int64_t k, int64_t d,
+                       CovarianceRule rule = CovarianceRule::kFree, int64_t factors = 0);
 
 struct Criteria {
   double bic = 0, aic = 0, icl = 0;

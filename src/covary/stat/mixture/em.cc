@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <string>
+#include <utility>
 
 #include <ATen/ATen.h>
 
@@ -11,6 +12,7 @@
 #include "covary/core/base/random.h"
 #include "covary/core/base/threads.h"
 #include "covary/core/linalg/cluster/kmeans.h"
+#include "covary/stat/mixture/em_accelerate.h"
 #include "covary/stat/mixture/missing.h"
 
 namespace covary::mixture {
@@ -142,12 +144,11 @@ void sums_of_labels(const Sample& sample, const std::vector<int32_t>& labels, co
 }
 
 MixtureState start_from(const Sample& sample, const VarianceFloor& floor,
-                        const GaussianMixtureOptions& o, int64_t start) {
+                        const ColumnMoments& moments, const GaussianMixtureOptions& o,
+                        int64_t start) {
   const int64_t d = static_cast<int64_t>(floor.variance.size()), k = o.components;
-  MixtureState s;
-  s.type = covariance_type(o.covariance);
+  MixtureState s = empty_state(o, moments, floor);
   s.k = k;
-  s.d = d;
   s.log_weights.assign(static_cast<size_t>(k), -std::log(static_cast<double>(k)));
   s.means.assign(static_cast<size_t>(k * d), 0.0);
   s.covariances.assign(static_cast<size_t>(compute::covariance_size(s.type, k, d)), 0.0);
@@ -187,11 +188,29 @@ MixtureState start_from(const Sample& sample, const VarianceFloor& floor,
 
 }  // namespace
 
-compute::CovarianceType covariance_type(const std::string& name) {
-  if (name == "spherical") return CovarianceType::kSpherical;
-  if (name == "diagonal") return CovarianceType::kDiagonal;
-  if (name == "tied") return CovarianceType::kTied;
-  return CovarianceType::kFull;
+MixtureState empty_state(const GaussianMixtureOptions& o, const ColumnMoments& moments,
+                         const VarianceFloor& floor) {
+  MixtureState s;
+  s.type = base_type(o.covariance);
+  s.rule = rule_of(o.covariance);
+  s.d = static_cast<int64_t>(floor.variance.size());
+  if (s.rule == CovarianceRule::kFactors) {
+    if (o.factors > s.d)
+      throw Error(ExitCode::kUsage,
+                  "there are " + std::to_string(s.d) + " columns: fewer than factors", "factors",
+                  "ask for fewer factors than columns");
+    s.factors = o.factors;
+  }
+  if (o.prior_rows > 0) {
+    s.prior.rows = o.prior_rows;
+    s.prior.degrees = static_cast<double>(s.d) + o.prior_degrees;
+    s.prior.mean = moments.mean;
+    s.prior.scale = floor.variance;
+    const double share =
+        o.prior_share * std::pow(static_cast<double>(o.components), -2 / static_cast<double>(s.d));
+    for (double& v : s.prior.scale) v *= share;
+  }
+  return s;
 }
 
 void expect(const MixtureState& state, const Rows& rows, bool missing, MixtureSums& sums) {
@@ -218,40 +237,94 @@ void expect(const MixtureState& state, const Rows& rows, bool missing, MixtureSu
   });
 }
 
+namespace {
+
+constexpr double kHeat = 1.25;  // an inverse temperature over the one before
+constexpr int64_t kStepsAtATemperature = 10;
+constexpr double kParting = 1e-3;  // of the data's deviation
+
+// Steps with responsibilities raised to powers that rise to 1. Components that a high temperature has
+// made one are parted by a little noise, which grows where there is more than one.
+void cool_down(const Rows& rows, bool missing, const VarianceFloor& floor,
+               const GaussianMixtureOptions& o, MixtureState& state, MixtureSums& sums,
+               EmTrace& trace) {
+  uint64_t draw = 0;
+  const Random random(static_cast<uint64_t>(o.seed), stream_of("mixture.heat"));
+  for (double power = o.anneal; power < 1; power *= kHeat) {
+    for (size_t i = 0; i < state.means.size(); ++i)
+      state.means[i] += kParting * std::sqrt(floor.variance[i % static_cast<size_t>(state.d)]) *
+                        random.normal(draw++);
+    for (int64_t i = 0; i < kStepsAtATemperature; ++i, ++trace.steps) {
+      expect(tempered(state, power), rows, missing, sums);
+      if (!std::isfinite(sums.log_likelihood)) return;
+      maximise(sums, floor, o.least_weight, state);
+    }
+  }
+}
+
+}  // namespace
+
 EmTrace run_em(const Rows& rows, const ColumnMoments& moments, const VarianceFloor& floor,
                const GaussianMixtureOptions& o, MixtureState& state, MixtureSums& sums) {
   EmTrace trace;
+  if (o.anneal > 0) cool_down(rows, moments.missing, floor, o, state, sums, trace);
   bool disturbed = true;  // the last step was no plain EM step: its change says nothing
+  const bool squarem = o.accelerate == "squarem";
+  std::vector<MixtureState> before;  // of the last plain steps, at most two
+  MixtureState plain;                // where EM was before a jump that is not judged yet
+  bool jumped = false;
   for (;;) {
     expect(state, rows, moments.missing, sums);
+    double objective = (sums.log_likelihood + state.log_prior()) / sums.weight;
+    if (jumped) {
+      jumped = false;
+      if (objective >= trace.mean_log_likelihood.back()) {
+        ++trace.jumps;
+      } else {
+        state = std::move(plain);
+        expect(state, rows, moments.missing, sums);
+        objective = (sums.log_likelihood + state.log_prior()) / sums.weight;
+      }
+    }
     if (!std::isfinite(sums.log_likelihood))
       throw Error(ExitCode::kFailed, "a row has density 0 in double precision", "mixture",
                   "raise the option floor, or drop rows far from all others");
-    trace.mean_log_likelihood.push_back(sums.log_likelihood / sums.weight);
+    trace.mean_log_likelihood.push_back(objective);
     const size_t at = trace.mean_log_likelihood.size();
     if (!disturbed &&
         trace.mean_log_likelihood[at - 1] - trace.mean_log_likelihood[at - 2] < o.tolerance) {
       trace.converged = true;
     }
     if (trace.converged || trace.steps >= o.steps) return trace;
+    if (squarem) before.push_back(state);
     const MStep step = maximise(sums, floor, o.least_weight, state);
     ++trace.steps;
     trace.floored = step.floored;
     disturbed = false;
     // One starved component a step is set anew, a limited number of times; then it is let go.
-    if (step.starved.empty() || trace.reseeded >= 2 * o.components || sums.lowest_row < 0) continue;
-    const std::vector<double> row = complete_row(rows, sums.lowest_row);
-    if (row.empty()) continue;
-    const int64_t c = step.starved.front();
-    std::copy(row.begin(), row.end(), state.means.begin() + c * state.d);
-    set_wide_covariance(floor, c, state);
-    const double share = 1 / static_cast<double>(10 * o.components);
-    for (double& w : state.log_weights) w += std::log1p(-share);
-    state.log_weights[static_cast<size_t>(c)] = std::log(share);
-    state.factorise();
-    ++trace.reseeded;
-    trace.reseeds.push_back(trace.steps);
-    disturbed = true;
+    const bool anew =
+        !step.starved.empty() && trace.reseeded < 2 * o.components && sums.lowest_row >= 0;
+    const std::vector<double> row =
+        anew ? complete_row(rows, sums.lowest_row) : std::vector<double>();
+    if (!row.empty()) {
+      const int64_t c = step.starved.front();
+      std::copy(row.begin(), row.end(), state.means.begin() + c * state.d);
+      set_wide_covariance(floor, c, state);
+      const double share = 1 / static_cast<double>(10 * o.components);
+      for (double& w : state.log_weights) w += std::log1p(-share);
+      state.log_weights[static_cast<size_t>(c)] = std::log(share);
+      state.factorise();
+      ++trace.reseeded;
+      trace.reseeds.push_back(trace.steps);
+      disturbed = true;
+      before.clear();
+    } else if (before.size() == 2) {
+      if (auto far = extrapolate(before[0], before[1], state, floor)) {
+        plain = std::exchange(state, std::move(*far));
+        jumped = true;
+      }
+      before.clear();
+    }
   }
 }
 
@@ -259,7 +332,7 @@ MixtureState first_state(const Rows& rows, const ColumnMoments& moments, const V
                          const GaussianMixtureOptions& options, EmTrace* kept) {
   const Sample sample = sample_of(rows, moments, options.init_rows, options.seed);
   MixtureState best;
-  if (options.starts == 1) return start_from(sample, floor, options, 0);
+  if (options.starts == 1) return start_from(sample, floor, moments, options, 0);
   const at::Tensor x =
       at::from_blob(const_cast<double*>(sample.x.data()), {sample.n, rows.columns()}, at::kDouble);
   const at::Tensor w =
@@ -269,7 +342,7 @@ MixtureState first_state(const Rows& rows, const ColumnMoments& moments, const V
   complete.missing = false;
   double most = -std::numeric_limits<double>::infinity();
   for (int64_t start = 0; start < options.starts; ++start) {
-    MixtureState state = start_from(sample, floor, options, start);
+    MixtureState state = start_from(sample, floor, moments, options, start);
     MixtureSums sums(state.type, state.k, state.d);
     const EmTrace trace = run_em(sample_rows, complete, floor, options, state, sums);
     if (trace.mean_log_likelihood.back() > most) {

@@ -15,13 +15,21 @@ namespace covary::mixture {
 void expect(const MixtureState& state, const Rows& rows, bool missing, compute::MixtureSums& sums);
 
 struct EmTrace {
-  std::vector<double> mean_log_likelihood;  // before each step, and of the final parameters
-  int64_t steps = 0;                        // M-steps done
+  // Before each step, and of the final parameters; with a prior, the log-posterior (but for a
+  // constant) a row.
+  std::vector<double> mean_log_likelihood;
+  int64_t steps = 0;  // M-steps done
   bool converged = false;
   int64_t reseeded = 0;          // components set anew at the least likely point
   std::vector<int64_t> reseeds;  // the steps at which that happened
   int64_t floored = 0;           // covariances at the floor in the last step
+  int64_t jumps = 0;             // extrapolations kept
+  int64_t exchanges = 0;         // splits with merges kept; the trace is of the last run
 };
+
+// The state's shape, rule and prior as the options name them; no parameters yet.
+MixtureState empty_state(const GaussianMixtureOptions& options, const ColumnMoments& moments,
+                         const VarianceFloor& floor);
 
 // Steps until the gain is below the tolerance; sums are those of the final parameters.
 EmTrace run_em(const Rows& rows, const ColumnMoments& moments, const VarianceFloor& floor,
@@ -32,7 +40,5 @@ EmTrace run_em(const Rows& rows, const ColumnMoments& moments, const VarianceFlo
 // trace: of the start that was kept; left alone by a single start, which makes no step.
 MixtureState first_state(const Rows& rows, const ColumnMoments& moments, const VarianceFloor& floor,
                          const GaussianMixtureOptions& options, EmTrace* trace = nullptr);
-
-compute::CovarianceType covariance_type(const std::string& name);
 
 }  // namespace covary::mixture

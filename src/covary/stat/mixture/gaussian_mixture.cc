@@ -12,6 +12,7 @@
 #include "covary/core/base/error.h"
 #include "covary/core/base/random.h"
 #include "covary/stat/mixture/missing.h"
+#include "covary/stat/mixture/split_merge.h"
 
 namespace covary::mixture {
 namespace {
@@ -109,16 +110,24 @@ GaussianMixture& GaussianMixture::fit_rows(const Rows& rows) {
     need_fit();
     if (state_.d != rows.columns())
       throw Error(ExitCode::kData, "the given means have other columns than the data", "means");
+    MixtureState given = empty_state(options_, moments, floor);
+    state_.rule = given.rule;
+    state_.factors = given.factors;
+    state_.prior = std::move(given.prior);
   } else {
     state_ = first_state(rows, moments, floor, options_, &report.start);
   }
   compute::MixtureSums sums(state_.type, state_.k, state_.d);
-  report.trace = run_em(rows, moments, floor, options_, state_, sums);
+  GaussianMixtureOptions o = options_;
+  if (!report.start.mean_log_likelihood.empty()) o.anneal = 0;  // its starts were annealed
+  report.trace = run_em(rows, moments, floor, o, state_, sums);
+  if (o.split_merge > 0)
+    report.trace.exchanges = split_and_merge(rows, moments, floor, o, state_, sums, report.trace);
   report.log_likelihood = sums.log_likelihood;
   report.entropy = std::max(0.0, sums.entropy);
   report.rows = sums.rows;
   report.weight = sums.weight;
-  report.parameters = free_parameters(state_.type, state_.k, state_.d);
+  report.parameters = free_parameters(state_.type, state_.k, state_.d, state_.rule, state_.factors);
   report.criteria =
       criteria(report.log_likelihood, report.parameters, report.weight, report.entropy);
   report_ = std::move(report);
@@ -128,83 +137,12 @@ GaussianMixture& GaussianMixture::fit_rows(const Rows& rows) {
   return *this;
 }
 
-GaussianMixture& GaussianMixture::partial_fit(const at::Tensor& x, const at::Tensor& weights) {
-  const Rows rows(x, weights);
-  const ColumnMoments moments = column_moments(rows);
-  if (state_.k == 0) {
-    if (moments.rows < static_cast<double>(options_.components))
-      throw Error(ExitCode::kData, "the first batch has fewer rows than there are components",
-                  "components", "give a longer first batch");
-    floor_ = {moments.variance, options_.floor};
-    report_.constant_columns = replace_constant(moments.mean, floor_.variance);
-    state_ = first_state(rows, moments, floor_, options_);
-  } else if (state_.d != rows.columns()) {
-    throw Error(ExitCode::kData, "the batch has other columns than the mixture", "data");
-  } else if (floor_.variance.empty()) {
-    floor_ = {moments.variance, options_.floor};
-    replace_constant(moments.mean, floor_.variance);
-  }
-  compute::MixtureSums sums(state_.type, state_.k, state_.d);
-  expect(state_, rows, moments.missing, sums);
-  if (!std::isfinite(sums.log_likelihood))
-    throw Error(ExitCode::kFailed, "a row has density 0 in double precision", "mixture",
-                "drop rows far from all others");
-  report_.log_likelihood = sums.log_likelihood;
-  report_.weight = sums.weight;
-  report_.rows = sums.rows;
-  report_.trace.mean_log_likelihood.push_back(sums.log_likelihood / sums.weight);
-  const double gain =
-      running_.empty() ? 1.0 : std::pow(static_cast<double>(batches_ + 2), -options_.online_power);
-  if (running_.empty()) running_.emplace_back(state_.type, state_.k, state_.d);
-  compute::MixtureSums& s = running_.front();
-  const auto blend = [&](std::vector<double>& to, const std::vector<double>& from) {
-    for (size_t i = 0; i < to.size(); ++i) {
-      to[i] = (1 - gain) * to[i] + gain * from[i] / sums.weight;
-    }
-  };
-  blend(s.mass, sums.mass);
-  blend(s.shift, sums.shift);
-  blend(s.scatter, sums.scatter);
-  ++batches_;
-  const std::vector<double> before = state_.means;
-  const MStep step = maximise(s, floor_, options_.least_weight, state_);
-  report_.trace.floored = step.floored;
-  ++report_.trace.steps;
-  // The running sums, about the means as they now are.
-  const int64_t k = state_.k, d = state_.d;
-  for (int64_t c = 0; c < k; ++c) {
-    const double mass = s.mass[static_cast<size_t>(c)];
-    double* shift = s.shift.data() + c * d;
-    std::vector<double> move(static_cast<size_t>(d)), old(shift, shift + d);
-    for (int64_t j = 0; j < d; ++j) {
-      const size_t at = static_cast<size_t>(c * d + j);
-      move[static_cast<size_t>(j)] = state_.means[at] - before[at];
-      shift[j] -= mass * move[static_cast<size_t>(j)];
-    }
-    for (int64_t a = 0; a < d; ++a) {
-      for (int64_t b = 0; b <= a; ++b) {
-        const size_t i = static_cast<size_t>(a), j = static_cast<size_t>(b);
-        const double change = mass * move[i] * move[j] - old[i] * move[j] - move[i] * old[j];
-        if (state_.type == CovarianceType::kFull) {
-          s.scatter[static_cast<size_t>((c * d + a) * d + b)] += change;
-        } else if (state_.type == CovarianceType::kTied) {
-          s.scatter[static_cast<size_t>(a * d + b)] += change;
-        } else if (a == b) {
-          s.scatter[static_cast<size_t>(
-              state_.type == CovarianceType::kSpherical ? c : c * d + a)] += change;
-        }
-      }
-    }
-  }
-  return *this;
-}
-
 GaussianMixture& GaussianMixture::set_parameters(const at::Tensor& weights, const at::Tensor& means,
                                                  const at::Tensor& covariances) {
   if (!means.defined() || means.dim() != 2 || means.numel() == 0)
     throw Error(ExitCode::kData, "must be [k,d]", "means");
   MixtureState s;
-  s.type = covariance_type(options_.covariance);
+  s.type = base_type(options_.covariance);
   s.k = means.size(0);
   s.d = means.size(1);
   if (!weights.defined() || weights.dim() != 1 || weights.size(0) != s.k)
@@ -368,7 +306,7 @@ GaussianMixture GaussianMixture::of_model(const data::Model& m) {
   GaussianMixtureOptions options;
   options.covariance = m.text("covariance", {"spherical", "diagonal", "tied", "full"});
   MixtureState s;
-  s.type = covariance_type(options.covariance);
+  s.type = base_type(options.covariance);
   s.k = m.size("means", 0);
   s.d = m.size("means", 1);
   s.means = m.doubles("means", {s.k, s.d});

@@ -55,8 +55,14 @@ class GaussianMixture {
   // The same result to the bit as fit of all chunks in one, whatever their lengths; chunks are
   // passed through once a step.
   GaussianMixture& fit_chunks(const ChunkSource& source);
+  // Incremental EM (Neal and Hinton 1998): a step after every one of `blocks` equal stretches of
+  // rows, on the newest sums of all of them. Steps count passes; the stop looks at the gain of a
+  // pass. The maxima are fit's. In memory, no NaN, no prior.
+  GaussianMixture& fit_incremental(const at::Tensor& x, const at::Tensor& weights = {},
+                                   int64_t blocks = 16);
   // Online EM (Cappe and Moulines 2009): the running sums move to this batch's by
-  // (t + 2)^-online_power. The first batch makes the start, and the floor.
+  // (t + 2)^-online_power, or by online_gain, which forgets. The first batch makes the start, and
+  // the floor; after online_delay batches steps begin.
   GaussianMixture& partial_fit(const at::Tensor& x, const at::Tensor& weights = {});
 
   // weights [k] (any positive sum), means [k,d], covariances [k] | [k,d] | [d,d] | [k,d,d] by type.

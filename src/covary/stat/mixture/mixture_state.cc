@@ -111,6 +111,119 @@ int64_t replace_constant(const std::vector<double>& mean, std::vector<double>& v
   return replaced;
 }
 
+double MixtureState::log_prior() const {
+  if (prior.rows == 0) return 0;
+  const double dd = static_cast<double>(d);
+  const auto square = [](double v) { return v * v; };
+  double sum = 0;
+  for (int64_t c = 0; c < k; ++c) {
+    const double* mean = means.data() + c * d;
+    if (type == CovarianceType::kDiagonal) {
+      for (int64_t j = 0; j < d; ++j) {
+        const size_t at = static_cast<size_t>(j);
+        const double v = covariances[static_cast<size_t>(c * d + j)];
+        sum -= 0.5 * (prior.degrees - dd + 4) * std::log(v) +
+               0.5 * (prior.scale[at] + prior.rows * square(mean[j] - prior.mean[at])) / v;
+      }
+      continue;
+    }
+    // |W (m - m_0)|^2 and tr(S_0 W'W), from the whitening W.
+    const double* w = whiten.data() + c * d * d;
+    for (int64_t i = 0; i < d; ++i) {
+      double z = 0, trace = 0;
+      for (int64_t j = 0; j <= i; ++j) {
+        const size_t at = static_cast<size_t>(j);
+        z += w[i * d + j] * (mean[j] - prior.mean[at]);
+        trace += square(w[i * d + j]) * prior.scale[at];
+      }
+      sum += (prior.degrees + dd + 2) * std::log(w[i * d + i]) - 0.5 * trace -
+             0.5 * prior.rows * z * z;
+    }
+  }
+  return sum;
+}
+
+namespace {
+
+// The component's most probable mean and covariance, given its own maxima of the likelihood.
+void apply_prior(const MixturePrior& p, int64_t c, double mass, MixtureState& s) {
+  const int64_t d = s.d;
+  const double dd = static_cast<double>(d), pull = p.rows * mass / (p.rows + mass);
+  double* mean = s.means.data() + c * d;
+  std::vector<double> apart(static_cast<size_t>(d));
+  for (int64_t j = 0; j < d; ++j)
+    apart[static_cast<size_t>(j)] = mean[j] - p.mean[static_cast<size_t>(j)];
+  if (s.type == CovarianceType::kDiagonal) {
+    for (int64_t j = 0; j < d; ++j) {
+      const size_t at = static_cast<size_t>(j);
+      double& v = s.covariances[static_cast<size_t>(c * d + j)];
+      v = (mass * v + p.scale[at] + pull * apart[at] * apart[at]) / (mass + p.degrees - dd + 4);
+    }
+  } else {
+    for (int64_t i = 0; i < d; ++i) {
+      for (int64_t j = 0; j <= i; ++j) {
+        const size_t a = static_cast<size_t>(i), b = static_cast<size_t>(j);
+        double& v = s.covariances[static_cast<size_t>((c * d + i) * d + j)];
+        v = (mass * v + (i == j ? p.scale[a] : 0) + pull * apart[a] * apart[b]) /
+            (mass + p.degrees + dd + 2);
+        s.covariances[static_cast<size_t>((c * d + j) * d + i)] = v;
+      }
+    }
+  }
+  for (int64_t j = 0; j < d; ++j)
+    mean[j] -= p.rows / (p.rows + mass) * apart[static_cast<size_t>(j)];
+}
+
+// Each component's own covariance about its new mean, lower triangles; means move.
+void set_moments(const compute::MixtureSums& sums, int64_t c, double mass, MixtureState& s) {
+  const int64_t d = s.d;
+  const double* shift = sums.shift.data() + c * d;
+  if (s.type == CovarianceType::kFull) {
+    MatrixMap out(s.covariances.data() + c * d * d, d, d);
+    for (int64_t i = 0; i < d; ++i) {
+      for (int64_t j = 0; j <= i; ++j) {
+        out(i, j) = out(j, i) =
+            (sums.scatter[static_cast<size_t>((c * d + i) * d + j)] - shift[i] * shift[j] / mass) /
+            mass;
+      }
+    }
+  } else if (s.type == CovarianceType::kDiagonal) {
+    for (int64_t j = 0; j < d; ++j) {
+      const size_t at = static_cast<size_t>(c * d + j);
+      s.covariances[at] = (sums.scatter[at] - shift[j] * shift[j] / mass) / mass;
+    }
+  } else if (s.type == CovarianceType::kSpherical) {
+    double trace = sums.scatter[static_cast<size_t>(c)];
+    for (int64_t j = 0; j < d; ++j) trace -= shift[j] * shift[j] / mass;
+    s.covariances[static_cast<size_t>(c)] = trace / (mass * static_cast<double>(d));
+  }
+  for (int64_t j = 0; j < d; ++j) s.means[static_cast<size_t>(c * d + j)] += shift[j] / mass;
+}
+
+// Raises what is below the floor; true when something was.
+bool apply_floor(const VarianceFloor& floor, double mean_floor, int64_t c, MixtureState& s) {
+  const int64_t d = s.d;
+  if (s.type == CovarianceType::kFull)
+    return raise_to_floor(floor, MatrixMap(s.covariances.data() + c * d * d, d, d));
+  if (s.type == CovarianceType::kDiagonal) {
+    bool raised = false;
+    for (int64_t j = 0; j < d; ++j) {
+      double& v = s.covariances[static_cast<size_t>(c * d + j)];
+      const double variance = floor.variance[static_cast<size_t>(j)],
+                   least = floor.share * variance;
+      raised = raised || v < least;
+      v = std::max({v, least, 1e-14 * variance});
+    }
+    return raised;
+  }
+  double& v = s.covariances[static_cast<size_t>(c)];
+  const bool raised = v < floor.share * mean_floor;
+  v = std::max({v, floor.share * mean_floor, 1e-14 * mean_floor});
+  return raised;
+}
+
+}  // namespace
+
 MStep maximise(const compute::MixtureSums& sums, const VarianceFloor& floor, double least_weight,
                MixtureState& s) {
   MStep step;
@@ -119,61 +232,78 @@ MStep maximise(const compute::MixtureSums& sums, const VarianceFloor& floor, dou
   for (const double m : sums.mass) total += m;
   double mean_floor = 0;
   for (const double v : floor.variance) mean_floor += v / static_cast<double>(d);
-  std::vector<double> pooled;
-  if (s.type == CovarianceType::kTied) pooled = sums.scatter;
-  double pooled_mass = 0;
+  std::vector<double> masses(sums.mass);
   for (int64_t c = 0; c < k; ++c) {
-    const double mass = sums.mass[static_cast<size_t>(c)];
+    double& mass = masses[static_cast<size_t>(c)];
     s.log_weights[static_cast<size_t>(c)] = std::log(mass / total);  // -inf for none
-    if (!(mass > least_weight * total)) step.starved.push_back(c);
-    pooled_mass += mass;
-    if (!(mass > 0)) continue;
-    const double* shift = sums.shift.data() + c * d;
-    const auto starved = !(mass > least_weight * total);
-    if (s.type == CovarianceType::kTied) {
-      for (int64_t i = 0; i < d; ++i) {
-        for (int64_t j = 0; j <= i; ++j) {
-          pooled[static_cast<size_t>(i * d + j)] -= shift[i] * shift[j] / mass;
-        }
-      }
-    } else if (s.type == CovarianceType::kFull && !starved) {
-      MatrixMap out(s.covariances.data() + c * d * d, d, d);
-      for (int64_t i = 0; i < d; ++i) {
-        for (int64_t j = 0; j <= i; ++j) {
-          out(i, j) = (sums.scatter[static_cast<size_t>((c * d + i) * d + j)] -
-                       shift[i] * shift[j] / mass) /
-                      mass;
-        }
-      }
-      step.floored += raise_to_floor(floor, out);
-    } else if (s.type == CovarianceType::kDiagonal && !starved) {
-      bool raised = false;
-      for (int64_t j = 0; j < d; ++j) {
-        const size_t at = static_cast<size_t>(c * d + j);
-        const double v = (sums.scatter[at] - shift[j] * shift[j] / mass) / mass;
-        const double least = floor.share * floor.variance[static_cast<size_t>(j)];
-        raised = raised || v < least;
-        s.covariances[at] = std::max({v, least, 1e-14 * floor.variance[static_cast<size_t>(j)]});
-      }
-      step.floored += raised;
-    } else if (s.type == CovarianceType::kSpherical && !starved) {
-      double trace = sums.scatter[static_cast<size_t>(c)];
-      for (int64_t j = 0; j < d; ++j) trace -= shift[j] * shift[j] / mass;
-      const double v = trace / (mass * static_cast<double>(d));
-      step.floored += v < floor.share * mean_floor;
-      s.covariances[static_cast<size_t>(c)] =
-          std::max({v, floor.share * mean_floor, 1e-14 * mean_floor});
-    }
-    if (starved) continue;
-    for (int64_t j = 0; j < d; ++j) s.means[static_cast<size_t>(c * d + j)] += shift[j] / mass;
+    if (mass > least_weight * total) continue;
+    step.starved.push_back(c);
+    mass = 0;  // its mean and covariance stay as they were
   }
   if (s.type == CovarianceType::kTied) {
-    for (double& v : pooled) v /= pooled_mass;
-    s.covariances = pooled;
+    double pooled_mass = 0;
+    s.covariances = sums.scatter;
+    for (int64_t c = 0; c < k; ++c) {
+      const double mass = sums.mass[static_cast<size_t>(c)];
+      pooled_mass += mass;
+      if (!(mass > 0)) continue;
+      const double* shift = sums.shift.data() + c * d;
+      for (int64_t i = 0; i < d; ++i) {
+        for (int64_t j = 0; j <= i; ++j)
+          s.covariances[static_cast<size_t>(i * d + j)] -= shift[i] * shift[j] / mass;
+      }
+    }
+    for (double& v : s.covariances) v /= pooled_mass;
+  }
+  for (int64_t c = 0; c < k; ++c) {
+    const double mass = masses[static_cast<size_t>(c)];
+    if (!(mass > 0)) continue;
+    set_moments(sums, c, mass, s);
+    if (s.prior.rows > 0) apply_prior(s.prior, c, mass, s);
+  }
+  if (s.rule != CovarianceRule::kFree) {
+    std::vector<double> least(floor.variance);
+    for (double& v : least) v *= floor.share;
+    constrain(s.rule, k, d, s.factors, masses, least, s.covariances, s.factor_state);
+  }
+  if (s.type == CovarianceType::kTied) {
     step.floored += raise_to_floor(floor, MatrixMap(s.covariances.data(), d, d));
+  } else {
+    for (int64_t c = 0; c < k; ++c) {
+      if (masses[static_cast<size_t>(c)] > 0) step.floored += apply_floor(floor, mean_floor, c, s);
+    }
   }
   s.factorise();
   return step;
+}
+
+void move_sums(CovarianceType type, int64_t k, int64_t d, const std::vector<double>& from,
+               const std::vector<double>& to, compute::MixtureSums& s) {
+  std::vector<double> move(static_cast<size_t>(d)), old(move);
+  for (int64_t c = 0; c < k; ++c) {
+    const double mass = s.mass[static_cast<size_t>(c)];
+    double* shift = s.shift.data() + c * d;
+    old.assign(shift, shift + d);
+    for (int64_t j = 0; j < d; ++j) {
+      const size_t at = static_cast<size_t>(c * d + j);
+      move[static_cast<size_t>(j)] = to[at] - from[at];
+      shift[j] -= mass * move[static_cast<size_t>(j)];
+    }
+    for (int64_t a = 0; a < d; ++a) {
+      for (int64_t b = 0; b <= a; ++b) {
+        const size_t i = static_cast<size_t>(a), j = static_cast<size_t>(b);
+        const double change = mass * move[i] * move[j] - old[i] * move[j] - move[i] * old[j];
+        if (type == CovarianceType::kFull) {
+          s.scatter[static_cast<size_t>((c * d + a) * d + b)] += change;
+        } else if (type == CovarianceType::kTied) {
+          s.scatter[static_cast<size_t>(a * d + b)] += change;
+        } else if (a == b) {
+          s.scatter[static_cast<size_t>(type == CovarianceType::kSpherical ? c : c * d + a)] +=
+              change;
+        }
+      }
+    }
+  }
 }
 
 }  // namespace covary::mixture

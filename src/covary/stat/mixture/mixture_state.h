@@ -5,11 +5,24 @@
 #include <vector>
 
 #include "covary/core/compute/gaussian/gaussian.h"
+#include "covary/stat/mixture/covariance_rule.h"
 
 namespace covary::mixture {
 
+// Normal-inverse-Wishart prior of every component, for the most probable parameters instead of the
+// likeliest: S_k ~ W^-1(scale, degrees), m_k ~ N(mean, S_k / rows); with diagonal covariances each
+// column by itself, of degrees - d + 1. rows = 0: no prior.
+struct MixturePrior {
+  double rows = 0, degrees = 0;
+  std::vector<double> mean, scale;  // [d]; the scale matrix is diagonal
+};
+
 struct MixtureState {
   compute::CovarianceType type = compute::CovarianceType::kFull;
+  CovarianceRule rule = CovarianceRule::kFree;
+  int64_t factors = 0;       // of CovarianceRule::kFactors
+  FactorState factor_state;  // of the same
+  MixturePrior prior;
   int64_t k = 0, d = 0;
   std::vector<double> log_weights;  // [k]
   std::vector<double> means;        // [k,d]
@@ -24,6 +37,8 @@ struct MixtureState {
   // whiten from covariances; Error(kData) names a component whose covariance is not positive
   // definite, and its smallest eigenvalue.
   void factorise();
+  // log of the prior's density at the parameters, but for a constant; 0 without a prior.
+  double log_prior() const;
 };
 
 // Least variances: `variance` [d] of the data and the share of it that no direction of a covariance
@@ -46,8 +61,13 @@ struct MStep {
 // state's means, are given; among the covariances that are nowhere below the floor. That is, with
 // S = scatter / mass - delta delta', the eigenvalues of S in units of the floor's variances that
 // are below the share are raised to it: the constrained maximum, so that the likelihood never
-// falls.
+// falls. The state's rule comes before the floor, and its prior before the rule: with a prior, the
+// log-posterior is what never falls.
 MStep maximise(const compute::MixtureSums& sums, const VarianceFloor& floor, double least_weight,
                MixtureState& state);
+
+// Sums about the means `from` become sums about `to` [k,d].
+void move_sums(compute::CovarianceType type, int64_t k, int64_t d, const std::vector<double>& from,
+               const std::vector<double>& to, compute::MixtureSums& sums);
 
 }  // namespace covary::mixture

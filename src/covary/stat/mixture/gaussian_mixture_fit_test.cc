@@ -1,0 +1,243 @@
+// Fits beyond plain EM: constrained shapes, factors, extrapolation, annealing, exchanges, priors,
+// incremental and forgetting steps.
+#include <cmath>
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include "covary/core/base/error.h"
+#include "covary/core/base/random.h"
+#include "covary/stat/mixture/gaussian_mixture.h"
+#include "covary/stat/mixture/test_points.h"
+
+namespace covary::mixture {
+namespace {
+
+void expect_monotone(const std::vector<double>& trace, const char* what) {
+  ASSERT_GT(trace.size(), 1u) << what;
+  for (size_t i = 1; i < trace.size(); ++i) EXPECT_GE(trace[i], trace[i - 1] - 1e-12) << what;
+}
+
+// Clumps of one shape, turned and scaled.
+at::Tensor turned_clumps(int64_t n) {
+  at::Tensor x = at::empty({n, 2}, at::kDouble);
+  const Random random(3);
+  for (int64_t i = 0; i < n; ++i) {
+    const int64_t c = i % 3;
+    const double angle = 1.1 * static_cast<double>(c), size = 1 + static_cast<double>(c);
+    const double a = 3 * size * random.normal(uint64_t(2 * i)),
+                 b = 0.5 * size * random.normal(uint64_t(2 * i + 1));
+    x.data_ptr<double>()[2 * i] = std::cos(angle) * a - std::sin(angle) * b + 15.0 * double(c == 1);
+    x.data_ptr<double>()[2 * i + 1] =
+        std::sin(angle) * a + std::cos(angle) * b + 15.0 * double(c == 2);
+  }
+  return x;
+}
+
+TEST(GaussianMixtureShapes, LikelihoodsRiseWithFreedomAndNeverFallInAStep) {
+  const at::Tensor x = turned_clumps(600);
+  // Each shape from the fit of the one before: a family that contains another is at least as likely.
+  const auto fitted = [&](const char* name) {
+    GaussianMixture m({.components = 3, .covariance = name, .starts = 1, .tolerance = 1e-10});
+    m.fit(x);
+    expect_monotone(m.report().trace.mean_log_likelihood, name);
+    return m.report();
+  };
+  const double eii = fitted("EII").log_likelihood, vii = fitted("VII").log_likelihood;
+  const double eei = fitted("EEI").log_likelihood, vvi = fitted("VVI").log_likelihood;
+  const double eee = fitted("EEE").log_likelihood, eev = fitted("EEV").log_likelihood;
+  const double vev = fitted("VEV").log_likelihood, vvv = fitted("VVV").log_likelihood;
+  EXPECT_LE(eii, vii);
+  EXPECT_LE(eii, eei);
+  EXPECT_LE(eei, vvi);
+  EXPECT_LE(eei, eee);
+  EXPECT_LE(eee, eev);
+  EXPECT_LE(eev, vev);
+  EXPECT_LE(vev, vvv);
+  // The law is VEV's: a criterion that counts parameters takes it.
+  const Selection s = select_mixture(x, {3}, {"EII", "EEI", "EEE", "EEV", "VEV", "VVV"}, "bic");
+  EXPECT_EQ(s.rows[s.best].covariance, "VEV");
+}
+
+TEST(GaussianMixtureShapes, CovariancesHaveTheNamedStructure) {
+  const at::Tensor x = turned_clumps(600);
+  const auto covariances = [&](const char* name) {
+    GaussianMixture m({.components = 3, .covariance = name});
+    return m.fit(x).covariances();
+  };
+  const at::Tensor eii = covariances("EII");
+  EXPECT_LT((eii - eii[0]).abs().max().item<double>(), 1e-12);
+  const at::Tensor eei = covariances("EEI");
+  EXPECT_LT((eei - eei[0]).abs().max().item<double>(), 1e-12);
+  for (const char* name : {"EEV", "VEV"}) {
+    const at::Tensor values = at::linalg_eigvalsh(covariances(name));
+    at::Tensor shape = values;
+    if (std::string(name) == "VEV") shape = values / values.prod(1, true).sqrt();
+    EXPECT_LT((shape - shape[0]).abs().max().item<double>(), 1e-9) << name;
+  }
+}
+
+TEST(GaussianMixtureShapes, ParametersAreCountedAsMclustDoes) {
+  const at::Tensor x = test_points(0, 300);  // d = 3
+  const std::pair<const char*, double> counts[] = {{"EII", 1},  {"VII", 2},  {"EEI", 3},
+                                                   {"VVI", 6},  {"EEE", 6},  {"EEV", 9},
+                                                   {"VEV", 10}, {"VVV", 12}, {"factors", 12}};
+  for (const auto& [name, count] : counts) {
+    GaussianMixture m({.components = 2, .covariance = name, .starts = 1, .steps = 3});
+    EXPECT_EQ(m.fit(x).report().parameters, count + 2 * 3 + 1) << name;
+  }
+}
+
+TEST(GaussianMixtureShapes, FactorsFindALowRankLaw) {
+  const int64_t n = 4000, d = 8;
+  const at::Tensor loading = at::zeros({d, 1}, at::kDouble);
+  for (int64_t j = 0; j < d; ++j) loading.data_ptr<double>()[j] = std::sin(double(j) + 1);
+  at::Tensor x = at::empty({n, d}, at::kDouble);
+  const Random random(5);
+  for (int64_t i = 0; i < n; ++i) {
+    const double z = 2 * random.normal(uint64_t(i * (d + 1)));
+    for (int64_t j = 0; j < d; ++j)
+      x.data_ptr<double>()[i * d + j] =
+          z * loading.data_ptr<double>()[j] + 0.5 * random.normal(uint64_t(i * (d + 1) + j + 1));
+  }
+  GaussianMixture m(
+      {.components = 1, .covariance = "factors", .factors = 1, .starts = 1, .tolerance = 1e-12});
+  m.fit(x);
+  expect_monotone(m.report().trace.mean_log_likelihood, "factors");
+  const at::Tensor truth = 4 * loading.matmul(loading.t()) + 0.25 * at::eye(d, at::kDouble);
+  EXPECT_LT((m.covariances()[0] - truth).abs().max().item<double>(), 0.3);
+  // All factors: nothing is left to constrain.
+  GaussianMixture all(
+      {.components = 1, .covariance = "factors", .factors = d, .steps = 3000, .tolerance = 1e-13});
+  GaussianMixture full({.components = 1});
+  EXPECT_NEAR(all.fit(x).report().log_likelihood, full.fit(x).report().log_likelihood, 1e-3);
+  EXPECT_THROW(GaussianMixture({.components = 1, .covariance = "factors", .factors = 9}).fit(x),
+               Error);
+}
+
+TEST(GaussianMixtureFit, ExtrapolationTakesFewerStepsToTheSameMaximum) {
+  const at::Tensor x = 0.5 * test_points(0, 900) + 0.2 * test_points(900, 1800);  // overlapping
+  for (const char* type : {"spherical", "diagonal", "tied", "full"}) {
+    GaussianMixtureOptions o{
+        .components = 3, .covariance = type, .starts = 1, .steps = 20000, .tolerance = 1e-10};
+    GaussianMixture plain(o);
+    o.accelerate = "squarem";
+    GaussianMixture fast(o);
+    plain.fit(x);
+    fast.fit(x);
+    expect_monotone(fast.report().trace.mean_log_likelihood, type);
+    EXPECT_LT(fast.report().trace.steps, plain.report().trace.steps) << type;
+    EXPECT_GT(fast.report().trace.jumps, 0) << type;
+    EXPECT_GE(fast.report().log_likelihood, plain.report().log_likelihood - 1e-4) << type;
+  }
+}
+
+// Four clumps in a row, started with two components on the first and one between the last two.
+TEST(GaussianMixtureFit, ExchangesLeaveAPoorMaximum) {
+  at::Tensor x = at::empty({800, 2}, at::kDouble);
+  const Random random(9);
+  for (int64_t i = 0; i < 1600; ++i)
+    x.data_ptr<double>()[i] = random.normal(uint64_t(i)) + (i % 2 ? 0.0 : 12.0 * double(i / 2 % 4));
+  const at::Tensor means =
+      at::tensor({-0.5, 0., 0.5, 0., 12., 0., 30., 0.}, at::kDouble).view({4, 2});
+  const at::Tensor one = at::eye(2, at::kDouble).expand({4, 2, 2}).contiguous();
+  GaussianMixtureOptions o{.init = "given"};
+  GaussianMixture stuck(o);
+  stuck.set_parameters(at::ones({4}, at::kDouble), means, one).fit(x);
+  o.split_merge = 5;
+  GaussianMixture freed(o);
+  freed.set_parameters(at::ones({4}, at::kDouble), means, one).fit(x);
+  EXPECT_GE(freed.report().trace.exchanges, 1);
+  EXPECT_GT(freed.report().log_likelihood, stuck.report().log_likelihood + 100);
+  const auto [sorted, order] = freed.means().select(1, 0).sort();
+  EXPECT_LT((sorted - at::tensor({0., 12., 24., 36.}, at::kDouble)).abs().max().item<double>(),
+            0.5);
+}
+
+// From many random starts, annealing leaves fewer in poor maxima.
+TEST(GaussianMixtureFit, AnnealingForgetsPoorStarts) {
+  at::Tensor x = at::empty({600, 2}, at::kDouble);
+  const Random random(11);
+  for (int64_t i = 0; i < 1200; ++i)
+    x.data_ptr<double>()[i] =
+        random.normal(uint64_t(i)) + (i % 2 ? 0.0 : 8.0 * static_cast<double>(i / 2 % 4));
+  double poor[2] = {0, 0};
+  GaussianMixture best({.components = 4, .covariance = "EII"});
+  const double top = best.fit(x).report().log_likelihood;
+  for (int64_t seed = 0; seed < 12; ++seed) {
+    for (const int anneal : {0, 1}) {
+      GaussianMixture m({.components = 4,
+                         .covariance = "EII",
+                         .init = "random",
+                         .starts = 1,
+                         .anneal = anneal ? 0.2 : 0.0,
+                         .seed = seed});
+      m.fit(x);
+      expect_monotone(m.report().trace.mean_log_likelihood, "anneal");
+      poor[anneal] += m.report().log_likelihood < top - 1;
+    }
+  }
+  EXPECT_GT(poor[0], 3);
+  EXPECT_LT(poor[1], 0.5 * poor[0]);
+}
+
+TEST(GaussianMixtureFit, APriorGivesTheModeOfItsPosterior) {
+  const at::Tensor x = test_points(0, 40);
+  // One component: the mode in closed form.
+  const double rows = 5, degrees = 4, share = 0.7;
+  GaussianMixture m(
+      {.components = 1, .prior_rows = rows, .prior_degrees = degrees, .prior_share = share});
+  m.fit(x);
+  const at::Tensor z = x - x.mean(0), variance = z.square().mean(0);
+  EXPECT_TRUE(
+      at::allclose(m.means()[0], x.mean(0), 1e-12, 1e-12));  // the prior's mean is the data's
+  const at::Tensor want = (z.t().matmul(z) + share * variance.diag()) / (40 + degrees + 3 + 3 + 2);
+  EXPECT_TRUE(at::allclose(m.covariances()[0], want, 1e-10, 1e-12));
+  for (const char* type : {"full", "diagonal"}) {
+    GaussianMixture k({.components = 4, .covariance = type, .starts = 1, .prior_rows = 0.01});
+    k.fit(test_points(0, 200));
+    expect_monotone(k.report().trace.mean_log_likelihood, type);
+  }
+  EXPECT_THROW(GaussianMixture({.covariance = "tied", .prior_rows = 1}), Error);
+  EXPECT_THROW(m.partial_fit(x), Error);
+}
+
+TEST(GaussianMixtureFit, IncrementalStepsReachTheMaximum) {
+  const at::Tensor x = test_points(0, 3000);
+  for (const char* type : {"diagonal", "tied", "full"}) {
+    const GaussianMixtureOptions o{
+        .components = 3, .covariance = type, .starts = 1, .tolerance = 1e-10};
+    GaussianMixture batch(o), steps(o);
+    batch.fit(x);
+    steps.fit_incremental(x);
+    EXPECT_NEAR(steps.report().log_likelihood, batch.report().log_likelihood, 1e-4) << type;
+    EXPECT_NEAR(steps.report().log_likelihood, steps.score(x) * 3000, 1e-6);
+  }
+}
+
+TEST(GaussianMixtureFit, AConstantGainFollowsADrift) {
+  const auto batch = [](double at, int64_t i) { return test_points(200 * i, 200 * (i + 1)) + at; };
+  GaussianMixture keeps({.components = 3}), forgets({.components = 3, .online_gain = 0.3});
+  for (int64_t i = 0; i < 30; ++i) {
+    const at::Tensor x = batch(0.2 * static_cast<double>(i), i);
+    keeps.partial_fit(x);
+    forgets.partial_fit(x);
+  }
+  const at::Tensor next = batch(6, 30);
+  EXPECT_GT(forgets.score(next), keeps.score(next) + 0.2);
+}
+
+TEST(GaussianMixtureFit, DelayedOnlineStepsBeginWithAllBatchesAlike) {
+  const at::Tensor x = test_points(0, 400);
+  GaussianMixture delayed({.components = 2, .starts = 1, .online_delay = 2});
+  delayed.partial_fit(x.slice(0, 0, 200));
+  const at::Tensor before = delayed.means().clone();
+  delayed.partial_fit(x.slice(0, 200, 400));
+  EXPECT_TRUE(at::equal(delayed.means(), before));
+  EXPECT_EQ(delayed.report().trace.steps, 0);
+  delayed.partial_fit(x.slice(0, 0, 200));
+  EXPECT_FALSE(at::equal(delayed.means(), before));
+}
+
+}  // namespace
+}  // namespace covary::mixture
