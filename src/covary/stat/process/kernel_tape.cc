@@ -261,7 +261,7 @@ void KernelTape::leaf_gradient(size_t node, const Leaf& leaf, const PairBlock& t
   };
   switch (leaf.kind) {
     case Kind::kConst:
-      gradient[leaf.scale] += value(leaf.scale) * tile_sum(w, t.size());
+      gradient[leaf.scale] += compute::pair_dot(w, buffer(s, node, kValue), t.size());
       return;
     case Kind::kWhite: {
       double trace = 0;

@@ -114,13 +114,12 @@ bool VariationalStep<Real>::factor(const LatentModel& model, std::span<const dou
   for (int64_t i = 0; i < m_; ++i)
     diagonal += static_cast<double>(k[static_cast<size_t>(i * m_ + i)]) / static_cast<double>(m_);
   if (!(diagonal > 0) || !std::isfinite(diagonal)) return false;
-  const linalg::OneBlasThread one;
+  inverse_.resize(k.size());
   for (const double jitter : ladder) {
-    inverse_ = k;
+    work2_ = k;
     for (int64_t i = 0; i < m_; ++i)
-      inverse_[static_cast<size_t>(i * m_ + i)] += static_cast<Real>(jitter * diagonal);
-    if (linalg::potrf(m_, inverse_.data(), m_) != 0 || !std::isfinite(inverse_.back())) continue;
-    linalg::invert_lower(m_, inverse_.data(), m_);
+      work2_[static_cast<size_t>(i * m_ + i)] += static_cast<Real>(jitter * diagonal);
+    if (!linalg::factor_and_invert(m_, work2_.data(), m_, inverse_.data(), m_)) continue;
     relative_jitter_ = jitter;
     return true;
   }
@@ -259,12 +258,7 @@ BoundParts VariationalStep<Real>::evaluate(const LatentModel& model, std::span<c
       work_[at] = work_[mirrored] = h;
     }
   }
-  linalg::lower_times(true, m, m, inverse_.data(), m, work_.data(), m, work2_.data(), m);
-  for (int64_t i = 0; i < m; ++i) {
-    for (int64_t j = 0; j < m; ++j)
-      work3_[static_cast<size_t>(j * m + i)] = work2_[static_cast<size_t>(i * m + j)];
-  }
-  linalg::lower_times(true, m, m, inverse_.data(), m, work3_.data(), m, work2_.data(), m);
+  linalg::lower_congruence(m, inverse_.data(), m, work_.data(), m, work3_.data(), work2_.data(), m);
 
   const size_t parameters = model.kernel.parameters().size();
   gradient->kernel.assign(parameters, 0.0);
@@ -280,18 +274,15 @@ BoundParts VariationalStep<Real>::evaluate(const LatentModel& model, std::span<c
 
 template <class Real>
 bool VariationalStep<Real>::take_precision() {
-  std::vector<Real>& c = work2_;
+  std::vector<Real>&c = work2_, &inverse = work3_;
   c = work_;
-  {
-    const linalg::OneBlasThread one;
-    if (linalg::potrf(m_, c.data(), m_) != 0 || !std::isfinite(c.back())) return false;
-  }
+  inverse.resize(c.size());
+  if (!linalg::factor_and_invert(m_, c.data(), m_, inverse.data(), m_)) return false;
   double log_determinant = 0;
   for (int64_t i = 0; i < m_; ++i)
     log_determinant -= 2 * std::log(static_cast<double>(c[static_cast<size_t>(i * m_ + i)]));
   if (!std::isfinite(log_determinant)) return false;
-  linalg::invert_lower(m_, c.data(), m_);
-  linalg::lower_square(m_, c.data(), m_, s_.data(), m_);
+  linalg::lower_square(m_, inverse.data(), m_, s_.data(), m_);
   log_determinant_ = log_determinant;
   precision_.swap(work_);
   return true;
