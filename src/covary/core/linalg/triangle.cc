@@ -60,12 +60,23 @@ bool factor(int64_t n, Real* a, int64_t lda, Real* t, int64_t ldt, Real* work) {
                 below = n - top;
   Real *b = a + top * lda, *c = b + top, *u = t + top * ldt, *v = u + top;
   if (!factor(top, a, lda, t, ldt, work)) return false;
-  gemm(false, true, below, top, top, Real(1), b, lda, t, ldt, Real(0), work, top);
+  // Of products with a triangle, and of a symmetric one, three quarters are formed.
+  const int64_t half = top >= 2 * kSmall ? top / 2 : 0, rest = top - half;
+  const int64_t cut = below >= 2 * kSmall ? below / 2 : 0, left = below - cut;
+  gemm(false, true, below, half, half, Real(1), b, lda, t, ldt, Real(0), work, top);
+  gemm(false, true, below, rest, top, Real(1), b, lda, t + half * ldt, ldt, Real(0), work + half,
+       top);
   for (int64_t i = 0; i < below; ++i) std::copy_n(work + i * top, top, b + i * lda);
-  gemm(false, true, below, below, top, Real(-1), b, lda, b, lda, Real(1), c, lda);
+  gemm(false, true, cut, cut, top, Real(-1), b, lda, b, lda, Real(1), c, lda);
+  gemm(false, true, left, below, top, Real(-1), b + cut * lda, lda, b, lda, Real(1), c + cut * lda,
+       lda);
   if (!factor(below, c, lda, v, ldt, work)) return false;
-  gemm(false, false, below, top, top, Real(1), b, lda, t, ldt, Real(0), work, top);
-  gemm(false, false, below, top, below, Real(-1), v, ldt, work, top, Real(0), u, ldt);
+  gemm(false, false, below, half, top, Real(1), b, lda, t, ldt, Real(0), work, top);
+  gemm(false, false, below, rest, rest, Real(1), b + half, lda, t + half * ldt + half, ldt, Real(0),
+       work + half, top);
+  gemm(false, false, cut, top, cut, Real(-1), v, ldt, work, top, Real(0), u, ldt);
+  gemm(false, false, left, top, below, Real(-1), v + cut * ldt, ldt, work, top, Real(0),
+       u + cut * ldt, ldt);
   for (int64_t i = 0; i < top; ++i) std::fill_n(t + i * ldt + top, below, Real(0));
   return true;
 }
