@@ -208,7 +208,14 @@ const double* KernelTape::forward(const PairBlock& t, Scratch& s) const {
     double* out = buffer(s, i, kValue);
     if (nodes[i].op == Node::Op::kProduct) {
       s.zero[i] = s.zero[left] || s.zero[right];
-      if (!s.zero[i]) compute::pair_product(a, b, t.size(), out);
+      if (s.zero[i]) continue;
+      if (is_const(left)) {
+        compute::pair_scale(b, a[0], t.size(), out);
+      } else if (is_const(right)) {
+        compute::pair_scale(a, b[0], t.size(), out);
+      } else {
+        compute::pair_product(a, b, t.size(), out);
+      }
     } else if (s.zero[left] || s.zero[right]) {
       s.zero[i] = s.zero[left] && s.zero[right];
       if (!s.zero[i]) std::copy_n(s.zero[left] ? b : a, t.size(), out);
@@ -241,7 +248,11 @@ void KernelTape::walk_back(const PairBlock& t, const double* weights, Scratch& s
     }
     for (const auto& [child, other] : {std::pair{left, right}, std::pair{right, left}}) {
       double* out = buffer(s, child, kWeight);
-      compute::pair_product(w, buffer(s, other, kValue), t.size(), out);
+      if (is_const(other)) {
+        compute::pair_scale(w, buffer(s, other, kValue)[0], t.size(), out);
+      } else {
+        compute::pair_product(w, buffer(s, other, kValue), t.size(), out);
+      }
       reaching[child] = out;
     }
   }

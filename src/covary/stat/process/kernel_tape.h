@@ -60,6 +60,11 @@ class KernelTape {
   compute::Points columns_of(const Features& f) const {
     return same_ ? points(f.x, n_, f.count) : points(f.y, m_, f.count);
   }
+  bool is_const(size_t node) const {
+    const Node& n = kernel_.nodes_[node];
+    return n.op == Node::Op::kLeaf &&
+           kernel_.leaves_[static_cast<size_t>(n.leaf)].kind == Kernel::Kind::kConst;
+  }
   std::vector<double> features(const Leaf& leaf, const double* x, int64_t n) const;
   void forward_leaf(size_t node, const compute::PairBlock& tile, Scratch& s) const;
   // Calls visit(node, leaf, weights) for every leaf that a weight reaches.
