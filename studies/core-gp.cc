@@ -14,8 +14,9 @@ eval::Study make_study() {
                         "Gaussian processes: values, speed, tables, long "
                         "series, hostile data, on two CPU cores",
                     .bars = {}};
-  for (auto* part : {process_value_bars, process_snelson_bars, process_speed_bars,
-                     process_table_bars, process_series_bars, process_robustness_bars}) {
+  for (auto* part :
+       {process_value_bars, process_snelson_bars, process_speed_bars, process_table_bars,
+        process_series_bars, process_likelihood_bars, process_robustness_bars}) {
     std::vector<eval::Bar> bars = part();
     study.bars.insert(study.bars.end(), std::make_move_iterator(bars.begin()),
                       std::make_move_iterator(bars.end()));

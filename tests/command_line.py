@@ -774,13 +774,50 @@ class Processes(Case):
                          for m, more in ((model, []), (self.one, ["--target", "y"])))
         self.assertLess(max(abs(a - b) for p, q in zip(stored, fresh) for a, b in zip(p, q)), 1e-9)
 
+    def test_labels_and_counts(self):
+        rng = random.Random(4)
+        labels, counts, new, model, page = (self.folder / n for n in
+                                            ("labels.csv", "counts.csv", "grid.csv", "m.cov", "p.html"))
+        x = [rng.uniform(-3, 3) for _ in range(80)]
+        labels.write_text("x,y\n" + "".join(f"{v!r},{int(rng.gauss(math.sin(v), 0.3) > 0)}\n" for v in x))
+        counts.write_text("x,y\n" + "".join(f"{v!r},{int(math.exp(1 + math.sin(v)) + rng.random())}\n" for v in x)
+                          + "0.5,\n")
+        new.write_text("x\n-1.5\n1.5\n")
+        fit = self.document("gp", "fit", labels, "--target", "y", "--likelihood", "bernoulli", "-o", model, "--plot", page)
+        self.assertEqual((fit["method"], fit["likelihood"]), ("laplace", "bernoulli-logit"))
+        self.assertIn("probability, and its 95 % band", page.read_text())
+        head, rows = self.rows(self.done("gp", "predict", model, new, "--quantiles", ".05,.95").stdout)
+        self.assertEqual(head, ["mean", "sd", "q0.05", "q0.95"])
+        self.assertTrue(0 < rows[0][2] < rows[0][0] < rows[0][3] < 0.5 < rows[1][2] < rows[1][0] < rows[1][3] < 1, rows)
+        score = self.document("gp", "score", model)["scores"]
+        self.assertEqual(set(score), {"rows", "nlpd", "accuracy", "brier"})
+        self.assertGreater(score["accuracy"], 0.8)
+        for method in ("laplace", "ep", "vi", "svgp"):
+            with self.subTest(method=method):
+                fit = self.document("gp", "fit", counts, "--target", "y", "--likelihood", "poisson", "--kernel", "rbf",
+                                    "--method", method, "--restarts", 1, "--steps", 20, "-o", model)
+                self.assertEqual((fit["method"], fit["rows"]), (method, 81))
+                of = json.loads(self.done("gp", "predict", model, new, "--json").stdout)
+                self.assertEqual(of["of"], "rates")
+                self.assertLess(abs(of["mean"][1] - math.exp(2)), 2)
+                lines = self.done("gp", "score", model, counts, "-o", "-").stdout.split()
+                self.assertEqual((lines[0], len(lines)), ("log_density,function_mean,function_sd", 82))
+                self.assertLess(float(lines[1].split(",")[0]), 0)
+                self.assertEqual(lines[81].split(",")[0], "")  # a missing value has no density
+                self.assertEqual(self.document("gp", "update", model, counts)["rows"], 162)
+
     def test_what_is_wrong_is_named(self):
         fit = ("gp", "fit", self.many, "--target", "y")
         self.refused(2, "gp", "fit", self.many, says=["which column"])
         self.refused(3, "gp", "fit", self.many, "--target", "z", says=["many.csv", "'z'"])
         self.refused(3, "gp", "predict", self.folder / "none.cov", self.new, says=["none.cov"])
-        self.refused(2, *fit, "--method", "svgp", says=["svgp", "not in this version"])
-        self.refused(2, *fit, "--likelihood", "poisson", says=["poisson", "not in this version"])
+        self.refused(2, *fit, "--method", "tucker", says=["tucker", "not in this version"])
+        self.refused(2, *fit, "--likelihood", "softmax", says=["softmax", "not in this version"])
+        self.refused(3, *fit, "--likelihood", "poisson", says=["many.csv", "no count"])
+        self.refused(3, *fit, "--likelihood", "bernoulli", says=["many.csv", "no label", "row 0"])
+        self.refused(2, *fit, "--likelihood", "student-t", "--method", "ep", says=["log-concave"])
+        self.refused(2, *fit, "--likelihood", "student-t(nu=3)", says=["nu=3"])
+        self.refused(2, *fit, "--likelihood", "poisson", "--method", "exact", says=["normal values"])
         self.refused(2, *fit, "--method", "state-space", says=["3 columns"])
         self.refused(2, *fit, "-o", self.folder / "m.txt", says=["m.txt"])
         _, hint = self.refused(2, *fit, "--kernel", "matern53", says=["matern53"])

@@ -17,6 +17,7 @@ std::vector<eval::Bar> process_snelson_bars();     // 1: scikit-learn's figures 
 std::vector<eval::Bar> process_speed_bars();       // 2: against the BLAS of the same run
 std::vector<eval::Bar> process_table_bars();       // 3: held-out rows of public tables
 std::vector<eval::Bar> process_series_bars();      // 4: a million points in time
+std::vector<eval::Bar> process_likelihood_bars();  // 1, 2, 4: values that are not normal
 std::vector<eval::Bar> process_robustness_bars();  // 5: hostile data, many fits
 
 // Standard normals by the seed.

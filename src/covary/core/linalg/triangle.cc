@@ -1,6 +1,7 @@
 #include "covary/core/linalg/triangle.h"
 
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "covary/core/base/threads.h"
@@ -37,33 +38,56 @@ void mirror(int64_t n, Real* c, int64_t ldc) {
   }
 }
 
+// The factor by the BLAS and its inverse by substitution.
 template <class Real>
-void invert(int64_t n, Real* l, int64_t ldl, Real* work) {
-  if (n <= kSmall) {
-    std::fill_n(work, n * n, Real(0));
-    for (int64_t i = 0; i < n; ++i) work[i * n + i] = 1;
-    trsm_left(false, n, n, l, ldl, work, n);
-    for (int64_t i = 0; i < n; ++i) std::copy_n(work + i * n, n, l + i * ldl);
-    return;
+bool factor_small(int64_t n, Real* a, int64_t lda, Real* t, int64_t ldt) {
+  if (potrf(n, a, lda) != 0) return false;
+  for (int64_t i = 0; i < n; ++i) {
+    if (!std::isfinite(a[i * lda + i])) return false;
+    std::fill_n(t + i * ldt, n, Real(0));
+    t[i * ldt + i] = 1;
   }
-  // [A 0; B C]^-1 = [A^-1 0; -C^-1 B A^-1, C^-1]
+  trsm_left(false, n, n, a, lda, t, ldt);
+  return true;
+}
+
+// [A .; B C] = [L 0; M N] [L 0; M N]': M = B L^-T, N N' = C - M M', and the inverse has the corner
+// -N^-1 M L^-1. work: a quarter of the matrix.
+template <class Real>
+bool factor(int64_t n, Real* a, int64_t lda, Real* t, int64_t ldt, Real* work) {
+  if (n <= kSmall) return factor_small(n, a, lda, t, ldt);
   const int64_t top = n / 2 / kSmall * kSmall > 0 ? n / 2 / kSmall * kSmall : n / 2,
                 below = n - top;
-  Real *b = l + top * ldl, *c = b + top;
-  invert(top, l, ldl, work);
-  invert(below, c, ldl, work);
-  gemm(false, false, below, top, top, Real(1), b, ldl, l, ldl, Real(0), work, top);
-  gemm(false, false, below, top, below, Real(-1), c, ldl, work, top, Real(0), b, ldl);
+  Real *b = a + top * lda, *c = b + top, *u = t + top * ldt, *v = u + top;
+  if (!factor(top, a, lda, t, ldt, work)) return false;
+  // Of products with a triangle, and of a symmetric one, three quarters are formed.
+  const int64_t half = top >= 2 * kSmall ? top / 2 : 0, rest = top - half;
+  const int64_t cut = below >= 2 * kSmall ? below / 2 : 0, left = below - cut;
+  gemm(false, true, below, half, half, Real(1), b, lda, t, ldt, Real(0), work, top);
+  gemm(false, true, below, rest, top, Real(1), b, lda, t + half * ldt, ldt, Real(0), work + half,
+       top);
+  for (int64_t i = 0; i < below; ++i) std::copy_n(work + i * top, top, b + i * lda);
+  gemm(false, true, cut, cut, top, Real(-1), b, lda, b, lda, Real(1), c, lda);
+  gemm(false, true, left, below, top, Real(-1), b + cut * lda, lda, b, lda, Real(1), c + cut * lda,
+       lda);
+  if (!factor(below, c, lda, v, ldt, work)) return false;
+  gemm(false, false, below, half, top, Real(1), b, lda, t, ldt, Real(0), work, top);
+  gemm(false, false, below, rest, rest, Real(1), b + half, lda, t + half * ldt + half, ldt, Real(0),
+       work + half, top);
+  gemm(false, false, cut, top, cut, Real(-1), v, ldt, work, top, Real(0), u, ldt);
+  gemm(false, false, left, top, below, Real(-1), v + cut * ldt, ldt, work, top, Real(0),
+       u + cut * ldt, ldt);
+  for (int64_t i = 0; i < top; ++i) std::fill_n(t + i * ldt + top, below, Real(0));
+  return true;
 }
 
 }  // namespace
 
 template <class Real>
-void invert_lower(int64_t n, Real* l, int64_t ldl) {
-  for (int64_t i = 0; i < n; ++i) std::fill_n(l + i * ldl + i + 1, n - i - 1, Real(0));
-  std::vector<Real> work(static_cast<size_t>(std::max(n * n / 2 + n, kSmall * kSmall)));
+bool factor_and_invert(int64_t n, Real* a, int64_t lda, Real* inverse, int64_t ldi) {
+  std::vector<Real> work(static_cast<size_t>((n / 2 + kSmall) * (n / 2 + kSmall)));
   const OneBlasThread one;
-  if (n > 0) invert(n, l, ldl, work.data());
+  return n == 0 || factor(n, a, lda, inverse, ldi, work.data());
 }
 
 template <class Real>
@@ -101,6 +125,19 @@ void lower_square(int64_t n, const Real* l, int64_t ldl, Real* c, int64_t ldc) {
 }
 
 template <class Real>
+void lower_congruence(int64_t n, const Real* l, int64_t ldl, const Real* h, int64_t ldh, Real* work,
+                      Real* c, int64_t ldc) {
+  lower_times(true, n, n, l, ldl, h, ldh, work, n);
+  over_blocks(n, n, [&](int64_t i, int64_t rows, int64_t j, int64_t columns) {
+    const int64_t width = std::min(columns, i + rows - j);
+    if (width <= 0) return;
+    gemm(true, true, rows, width, n - i, Real(1), l + i * ldl + i, ldl, work + j * n + i, n,
+         Real(0), c + i * ldc + j, ldc);
+  });
+  mirror(n, c, ldc);
+}
+
+template <class Real>
 void full_times(int64_t n, int64_t m, const Real* s, int64_t lds, const Real* x, int64_t ldx,
                 Real* y, int64_t ldy) {
   over_blocks(
@@ -113,12 +150,14 @@ void full_times(int64_t n, int64_t m, const Real* s, int64_t lds, const Real* x,
 }
 
 #define COVARY_TRIANGLE(Real)                                                                   \
-  template void invert_lower(int64_t, Real*, int64_t);                                          \
+  template bool factor_and_invert(int64_t, Real*, int64_t, Real*, int64_t);                     \
   template void lower_times(bool, int64_t, int64_t, const Real*, int64_t, const Real*, int64_t, \
                             Real*, int64_t);                                                    \
   template void symmetric_product(int64_t, int64_t, const Real*, int64_t, const Real*, int64_t, \
                                   Real*, int64_t);                                              \
   template void lower_square(int64_t, const Real*, int64_t, Real*, int64_t);                    \
+  template void lower_congruence(int64_t, const Real*, int64_t, const Real*, int64_t, Real*,    \
+                                 Real*, int64_t);                                               \
   template void full_times(int64_t, int64_t, const Real*, int64_t, const Real*, int64_t, Real*, \
                            int64_t);
 COVARY_TRIANGLE(float)

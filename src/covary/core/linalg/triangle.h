@@ -1,22 +1,26 @@
 // Products with triangular and symmetric matrices by blocks, in single and double precision: what
 // lies above a diagonal is neither read nor multiplied.
 //
-//   Factored in place:  potrf(m, l, m);  invert_lower(m, l, m);        // l: L^-1, lower half
+//   factor_and_invert(m, k, m, t, m);                                  // k: L, t: L^-1
 //   lower_times(false, m, b, l, m, k, b, a, b);                        // A [m,b] = L^-1 K
 //   symmetric_product(m, b, a, b, d, b, g, m);                         // G [m,m] = A D', known to be
 //                                                                      // symmetric
 // Matrices row by row; ld* = elements between rows. A block of 128 rows is one BLAS call of fixed
 // shape: the same bits at any number of threads. n^2 m flops for a triangle times [n, m] and for a
-// symmetric product, n^3 / 3 for an inverse, each plus what the blocks on the diagonal add.
+// symmetric product, n^3 for a factor with its inverse, each plus what the blocks on the diagonal
+// add.
 #pragma once
 
 #include <cstdint>
 
 namespace covary::linalg {
 
-// Lower half of a lower triangular matrix [n,n] := that of its inverse. The upper half is set to 0.
+// Lower half of a symmetric matrix [n,n] := its Cholesky factor L; inverse := L^-1, zeros above.
+// Halves by recursion, so that nearly all is matrix products: for matrices of a few hundred rows the
+// two together take less than a factor alone by the BLAS. Serial. False when a pivot is not positive
+// or not finite.
 template <class Real>
-void invert_lower(int64_t n, Real* l, int64_t ldl);
+bool factor_and_invert(int64_t n, Real* a, int64_t lda, Real* inverse, int64_t ldi);
 
 // Y [n,m] = L X, or L' X; L [n,n] lower triangular with zeros above. Y is not X.
 template <class Real>
@@ -31,6 +35,12 @@ void symmetric_product(int64_t n, int64_t k, const Real* a, int64_t lda, const R
 // C [n,n] = L' L, both halves; L lower triangular with zeros above.
 template <class Real>
 void lower_square(int64_t n, const Real* l, int64_t ldl, Real* c, int64_t ldc);
+
+// C [n,n] = L' H L, both halves; H symmetric with both halves, L lower triangular with zeros above.
+// work [n,n].
+template <class Real>
+void lower_congruence(int64_t n, const Real* l, int64_t ldl, const Real* h, int64_t ldh, Real* work,
+                      Real* c, int64_t ldc);
 
 // Y [n,m] = S X, S [n,n] with both halves.
 template <class Real>

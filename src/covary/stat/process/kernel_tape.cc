@@ -274,7 +274,14 @@ const double* KernelTape::forward(const PairBlock& t, Scratch& s) const {
     double* out = buffer(s, i, kValue);
     if (nodes[i].op == Node::Op::kProduct) {
       s.zero[i] = s.zero[left] || s.zero[right];
-      if (!s.zero[i]) compute::pair_product(a, b, t.size(), out);
+      if (s.zero[i]) continue;
+      if (is_const(left)) {
+        compute::pair_scale(b, a[0], t.size(), out);
+      } else if (is_const(right)) {
+        compute::pair_scale(a, b[0], t.size(), out);
+      } else {
+        compute::pair_product(a, b, t.size(), out);
+      }
     } else if (s.zero[left] || s.zero[right]) {
       s.zero[i] = s.zero[left] && s.zero[right];
       if (!s.zero[i]) std::copy_n(s.zero[left] ? b : a, t.size(), out);
@@ -317,7 +324,11 @@ void KernelTape::walk_back(const PairBlock& t, const double* weights, Scratch& s
     }
     for (const auto& [child, other] : {std::pair{left, right}, std::pair{right, left}}) {
       double* out = buffer(s, child, kWeight);
-      compute::pair_product(w, buffer(s, other, kValue), t.size(), out);
+      if (is_const(other)) {
+        compute::pair_scale(w, buffer(s, other, kValue)[0], t.size(), out);
+      } else {
+        compute::pair_product(w, buffer(s, other, kValue), t.size(), out);
+      }
       reaching[child] = out;
     }
   }
@@ -337,7 +348,7 @@ void KernelTape::leaf_gradient(size_t node, const Leaf& leaf, const PairBlock& t
   };
   switch (leaf.kind) {
     case Kind::kConst:
-      gradient[leaf.scale] += value(leaf.scale) * tile_sum(w, t.size());
+      gradient[leaf.scale] += compute::pair_dot(w, buffer(s, node, kValue), t.size());
       return;
     case Kind::kWhite: {
       double trace = 0;

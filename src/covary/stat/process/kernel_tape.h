@@ -77,6 +77,11 @@ class KernelTape {
   std::vector<double> pair_features(const Leaf& leaf, const double* x, int64_t n) const;
   void pair_gradient(const Leaf& leaf, const Features& f, const compute::PairBlock& tile,
                      const double* weights, double* gradient) const;
+  bool is_const(size_t node) const {
+    const Node& n = kernel_.nodes_[node];
+    return n.op == Node::Op::kLeaf &&
+           kernel_.leaves_[static_cast<size_t>(n.leaf)].kind == Kernel::Kind::kConst;
+  }
   void forward_leaf(size_t node, const compute::PairBlock& tile, Scratch& s) const;
   // Calls visit(node, leaf, weights) for every leaf that a weight reaches.
   template <class F>

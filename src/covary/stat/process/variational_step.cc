@@ -19,23 +19,25 @@ constexpr int64_t kStretch = 256;  // columns a task of an entry-by-entry pass
 
 int64_t parts(int64_t n, int64_t size) { return (n + size - 1) / size; }
 
-// body(tile, scratch, strip) over all tiles of [n, m], strips of rows in parallel.
+// body(tile, scratch, strip) over the tiles of [n, m], strips of rows in parallel; lower: but for
+// those right of the diagonal.
 template <class F>
-void over_tiles(const KernelTape& tape, int64_t n, int64_t m, const F& body) {
+void over_tiles(const KernelTape& tape, int64_t n, int64_t m, bool lower, const F& body) {
   std::vector<KernelTape::Scratch> scratch(static_cast<size_t>(threads()));
   parallel_tasks(parts(n, kRows), [&](int64_t strip, int worker) {
     KernelTape::Scratch& mine = scratch[static_cast<size_t>(worker)];
     if (mine.buffers.empty()) mine = tape.scratch();
-    const int64_t row = strip * kRows, height = std::min(kRows, n - row);
-    for (int64_t column = 0; column < m; column += kColumns)
-      body(PairBlock{row, height, column, std::min(kColumns, m - column)}, mine, strip);
+    const int64_t row = strip * kRows, height = std::min(kRows, n - row),
+                  width = lower ? std::min(m, row + height) : m;
+    for (int64_t column = 0; column < width; column += kColumns)
+      body(PairBlock{row, height, column, std::min(kColumns, width - column)}, mine, strip);
   });
 }
 
 // out [n, m] = the kernel over the two sets of the tape.
 template <class Real>
-void fill(const KernelTape& tape, int64_t n, int64_t m, Real* out) {
-  over_tiles(tape, n, m, [&](const PairBlock& t, KernelTape::Scratch& scratch, int64_t) {
+void fill(const KernelTape& tape, int64_t n, int64_t m, bool lower, Real* out) {
+  over_tiles(tape, n, m, lower, [&](const PairBlock& t, KernelTape::Scratch& scratch, int64_t) {
     const double* k = tape.forward(t, scratch);
     for (int64_t i = 0; i < t.rows; ++i) {
       Real* to = out + (t.row + i) * m + t.column;
@@ -53,16 +55,17 @@ void contract(const KernelTape& tape, int64_t n, int64_t m, int64_t dims, const 
   const size_t count = parameters->size();
   std::vector<double> partial(static_cast<size_t>(strips) * count),
       moved(static_cast<size_t>(n * dims));
-  over_tiles(tape, n, m, [&](const PairBlock& t, KernelTape::Scratch& scratch, int64_t strip) {
-    double w[kRows * kColumns];
-    for (int64_t i = 0; i < t.rows; ++i) {
-      const Real* from = weights + (t.row + i) * m + t.column;
-      for (int64_t j = 0; j < t.columns; ++j) w[i * t.columns + j] = from[j];
-    }
-    tape.forward(t, scratch);
-    tape.backward(t, w, scratch, partial.data() + static_cast<size_t>(strip) * count);
-    tape.backward_inputs(t, w, scratch, moved.data() + t.row * dims, true);
-  });
+  over_tiles(tape, n, m, false,
+             [&](const PairBlock& t, KernelTape::Scratch& scratch, int64_t strip) {
+               double w[kRows * kColumns];
+               for (int64_t i = 0; i < t.rows; ++i) {
+                 const Real* from = weights + (t.row + i) * m + t.column;
+                 for (int64_t j = 0; j < t.columns; ++j) w[i * t.columns + j] = from[j];
+               }
+               tape.forward(t, scratch);
+               tape.backward(t, w, scratch, partial.data() + static_cast<size_t>(strip) * count);
+               tape.backward_inputs(t, w, scratch, moved.data() + t.row * dims, true);
+             });
   for (int64_t s = 0; s < strips; ++s) {
     for (size_t p = 0; p < count; ++p)
       (*parameters)[p] += partial[static_cast<size_t>(s) * count + p];
@@ -109,18 +112,17 @@ bool VariationalStep<Real>::factor(const LatentModel& model, std::span<const dou
   const KernelTape tape(model.kernel, z.data(), m_, nullptr, 0, true, false);
   std::vector<Real>& k = work_;
   k.resize(static_cast<size_t>(m_ * m_));
-  fill(tape, m_, m_, k.data());
+  fill(tape, m_, m_, true, k.data());
   double diagonal = 0;
   for (int64_t i = 0; i < m_; ++i)
     diagonal += static_cast<double>(k[static_cast<size_t>(i * m_ + i)]) / static_cast<double>(m_);
   if (!(diagonal > 0) || !std::isfinite(diagonal)) return false;
-  const linalg::OneBlasThread one;
+  inverse_.resize(k.size());
   for (const double jitter : ladder) {
-    inverse_ = k;
+    work2_ = k;
     for (int64_t i = 0; i < m_; ++i)
-      inverse_[static_cast<size_t>(i * m_ + i)] += static_cast<Real>(jitter * diagonal);
-    if (linalg::potrf(m_, inverse_.data(), m_) != 0 || !std::isfinite(inverse_.back())) continue;
-    linalg::invert_lower(m_, inverse_.data(), m_);
+      work2_[static_cast<size_t>(i * m_ + i)] += static_cast<Real>(jitter * diagonal);
+    if (!linalg::factor_and_invert(m_, work2_.data(), m_, inverse_.data(), m_)) continue;
     relative_jitter_ = jitter;
     return true;
   }
@@ -149,7 +151,7 @@ double VariationalStep<Real>::forward(const LatentModel& model, const KernelTape
   a_.resize(size);
   sa_.resize(size);
   ad_.resize(size);
-  fill(tape, m, n, ad_.data());
+  fill(tape, m, n, false, ad_.data());
   linalg::lower_times(false, m, n, inverse_.data(), m, ad_.data(), n, a_.data(), n);
   linalg::full_times(m, n, s_.data(), m, a_.data(), n, sa_.data(), n);
   const size_t own = model.likelihood.parameters().size();
@@ -259,12 +261,7 @@ BoundParts VariationalStep<Real>::evaluate(const LatentModel& model, std::span<c
       work_[at] = work_[mirrored] = h;
     }
   }
-  linalg::lower_times(true, m, m, inverse_.data(), m, work_.data(), m, work2_.data(), m);
-  for (int64_t i = 0; i < m; ++i) {
-    for (int64_t j = 0; j < m; ++j)
-      work3_[static_cast<size_t>(j * m + i)] = work2_[static_cast<size_t>(i * m + j)];
-  }
-  linalg::lower_times(true, m, m, inverse_.data(), m, work3_.data(), m, work2_.data(), m);
+  linalg::lower_congruence(m, inverse_.data(), m, work_.data(), m, work3_.data(), work2_.data(), m);
 
   const size_t parameters = model.kernel.parameters().size();
   gradient->kernel.assign(parameters, 0.0);
@@ -280,18 +277,15 @@ BoundParts VariationalStep<Real>::evaluate(const LatentModel& model, std::span<c
 
 template <class Real>
 bool VariationalStep<Real>::take_precision() {
-  std::vector<Real>& c = work2_;
+  std::vector<Real>&c = work2_, &inverse = work3_;
   c = work_;
-  {
-    const linalg::OneBlasThread one;
-    if (linalg::potrf(m_, c.data(), m_) != 0 || !std::isfinite(c.back())) return false;
-  }
+  inverse.resize(c.size());
+  if (!linalg::factor_and_invert(m_, c.data(), m_, inverse.data(), m_)) return false;
   double log_determinant = 0;
   for (int64_t i = 0; i < m_; ++i)
     log_determinant -= 2 * std::log(static_cast<double>(c[static_cast<size_t>(i * m_ + i)]));
   if (!std::isfinite(log_determinant)) return false;
-  linalg::invert_lower(m_, c.data(), m_);
-  linalg::lower_square(m_, c.data(), m_, s_.data(), m_);
+  linalg::lower_square(m_, inverse.data(), m_, s_.data(), m_);
   log_determinant_ = log_determinant;
   precision_.swap(work_);
   return true;
@@ -322,7 +316,7 @@ void VariationalStep<Real>::predict(const LatentModel& model, std::span<const do
                                     double* variance) const {
   const auto size = static_cast<size_t>(m_ * n);
   std::vector<Real> k(size), a(size);
-  fill(KernelTape(model.kernel, z.data(), m_, x, n, false, false), m_, n, k.data());
+  fill(KernelTape(model.kernel, z.data(), m_, x, n, false, false), m_, n, false, k.data());
   linalg::lower_times(false, m_, n, inverse_.data(), m_, k.data(), n, a.data(), n);
   linalg::full_times(m_, n, s_.data(), m_, a.data(), n, k.data(), n);
   model.kernel.diagonal(x, n, false, variance);
@@ -348,7 +342,7 @@ void VariationalStep<Real>::covariance(const LatentModel& model, std::span<const
                                        const double* x, int64_t n, double* out) const {
   const auto size = static_cast<size_t>(m_ * n);
   std::vector<Real> k(size), a(size), c(static_cast<size_t>(n * n));
-  fill(KernelTape(model.kernel, z.data(), m_, x, n, false, false), m_, n, k.data());
+  fill(KernelTape(model.kernel, z.data(), m_, x, n, false, false), m_, n, false, k.data());
   linalg::lower_times(false, m_, n, inverse_.data(), m_, k.data(), n, a.data(), n);
   linalg::full_times(m_, n, s_.data(), m_, a.data(), n, k.data(), n);
   for (size_t i = 0; i < size; ++i) k[i] -= a[i];

@@ -68,6 +68,7 @@ void pair_difference_moments(const Points& a, const Points& b, const PairBlock& 
 
 // out = x * y, entry by entry; out may be x or y.
 void pair_product(const double* x, const double* y, int64_t count, double* out);
+void pair_scale(const double* x, double factor, int64_t count, double* out);  // out = factor * x
 
 // sum of x * y over a block.
 double pair_dot(const double* x, const double* y, int64_t count);

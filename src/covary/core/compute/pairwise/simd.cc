@@ -194,6 +194,13 @@ void product(const double* x, const double* y, int64_t count, double* out) {
   }
 }
 
+void scale(const double* x, double factor, int64_t count, double* out) {
+  const Vec f = hn::Set(kDoubles, factor);
+  for (int64_t i = 0; i < count; i += lanes()) {
+    store(hn::Mul(load(x + i, count - i), f), out + i, count - i);
+  }
+}
+
 double dot(const double* x, const double* y, int64_t count) {
   Vec even = hn::Zero(kDoubles), odd = hn::Zero(kDoubles);
   int64_t i = 0;
@@ -221,6 +228,7 @@ HWY_EXPORT(profile);
 HWY_EXPORT(moments);
 HWY_EXPORT(differences);
 HWY_EXPORT(product);
+HWY_EXPORT(scale);
 HWY_EXPORT(dot);
 
 void pair_squares(const Points& a, const Points& b, const PairBlock& block, double* out) {
@@ -247,6 +255,10 @@ void pair_difference_moments(const Points& a, const Points& b, const PairBlock& 
 
 void pair_product(const double* x, const double* y, int64_t count, double* out) {
   HWY_DYNAMIC_DISPATCH(product)(x, y, count, out);
+}
+
+void pair_scale(const double* x, double factor, int64_t count, double* out) {
+  HWY_DYNAMIC_DISPATCH(scale)(x, factor, count, out);
 }
 
 double pair_dot(const double* x, const double* y, int64_t count) {

@@ -96,6 +96,8 @@ TEST(PairwiseSimd, SquaresAndMomentsAgreeWithTheReferenceAtRaggedSizes) {
           ASSERT_EQ(p[i], w[i] * exact[i]);
           sum += p[i];
         }
+        pair_scale(w.data(), -1.7, t.size(), p.data());
+        for (size_t i = 0; i < size; ++i) ASSERT_EQ(p[i], -1.7 * w[i]);
         EXPECT_NEAR(pair_dot(w.data(), exact.data(), t.size()), sum, 1e-11);
       }
     }
