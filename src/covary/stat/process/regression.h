@@ -1,6 +1,6 @@
 // Gaussian process regression by the method that serves the data: one face for the exact process
-// (gp.h), the one by conjugate gradients (iterative.h), the sparse one (sparse.h) and the one in time
-// (state_space.h).
+// (gp.h), the one by conjugate gradients (iterative.h), the sparse one (sparse.h), the one in time
+// (state_space.h), and those of structure (structured.h).
 //
 //   Regression r(X, y, {.kernel = "matern52(ard)+white"});      // X [n,d], y [n], NaN = missing
 //   log_info(r.report().text());                                // also which method, and why
@@ -14,6 +14,7 @@
 //   exact         up to 15,000 rows
 //   cg            up to 300,000, where the noise of a dense fit to a sample is at least 1e-4 of the
 //                 signal: exact too, the likelihood with a stated error
+//   hsgp          more rows in up to three columns, a kernel that it knows, mean zero or const
 //   sgpr          else: a bound, with the gap to the exact likelihood certified
 // Nothing is approximated unless the report says so. Errors are those of the three.
 #pragma once
@@ -34,6 +35,7 @@
 #include "covary/stat/process/regression_options.h"
 #include "covary/stat/process/sparse.h"
 #include "covary/stat/process/state_space.h"
+#include "covary/stat/process/structured.h"
 
 namespace covary::stat {
 
@@ -67,6 +69,7 @@ struct RegressionReport {
   double log_likelihood = 0;              // marginal, nats; a lower bound with sgpr
   std::optional<double> upper;            // sgpr: the exact one is between
   int64_t inducing = 0;                   // sgpr
+  std::string structure;                  // kron, toeplitz, hsgp, vecchia: a line on it
   std::optional<IterativeReport> solves;  // cg: errors of likelihood and predictions
   bool fitted = false;
   std::string ending;  // of the fit
@@ -111,11 +114,14 @@ class Regression {
   void infer(const RegressionOptions& options);
   // With the parameters of the kernel's text.
   void restore(const std::string& method, Kernel kernel, const at::Tensor& inducing);
+  void restore_structure(const nlohmann::json& state);
+  void keep_search(const RegressionReport& before);  // how the parameters came about
   void complete_report();
 
   at::Tensor x_, y_, noise_;
   std::string mean_;
-  std::variant<std::monostate, GaussianProcess, SparseProcess, MarkovProcess, IterativeProcess>
+  std::variant<std::monostate, GaussianProcess, SparseProcess, MarkovProcess, IterativeProcess,
+               StructuredProcess>
       process_;
   RegressionReport report_;
 };

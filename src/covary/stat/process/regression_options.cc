@@ -40,7 +40,8 @@ void RegressionOptions::describe(OptionList& o) {
       .common();
   o.add("likelihood", &likelihood, "of a value given the function").suggestions({"gaussian"});
   o.add("method", &method, "how to infer; auto says what it took and why")
-      .suggestions({"auto", "exact", "cg", "sgpr", "state-space"})
+      .suggestions(
+          {"auto", "exact", "cg", "sgpr", "state-space", "kron", "toeplitz", "hsgp", "vecchia"})
       .common();
   o.add("fit", &fit, "fit the parameters; --no-fit takes them as the kernel's text states them");
   o.add("restarts", &restarts, "first guesses that compete").range(1, 1000).common();
@@ -51,9 +52,9 @@ void RegressionOptions::describe(OptionList& o) {
 }
 
 void RegressionOptions::check() const {
-  check_word("--method", method, {"auto", "exact", "cg", "sgpr", "state-space"},
-             {"kron", "toeplitz", "svgp", "hsgp", "vecchia", "laplace", "ep", "vi", "deep-kernel",
-              "vector-field", "tucker"});
+  check_word("--method", method,
+             {"auto", "exact", "cg", "sgpr", "state-space", "kron", "toeplitz", "hsgp", "vecchia"},
+             {"svgp", "laplace", "ep", "vi", "deep-kernel", "vector-field", "tucker"});
   check_word("--likelihood", likelihood, {"gaussian"},
              {"student-t", "bernoulli-probit", "bernoulli-logit", "poisson", "neg-binomial",
               "softmax", "heteroscedastic"});

@@ -6,8 +6,8 @@
 //
 //   p(y) ~ prod_i p(y_i | y_N(i)),  N(i) the m nearest of the values before i:
 // a proper density, exact when m is n - 1. Order: maximin (each point the farthest from those before)
-// for the first kSpread rows, the rest by chance; distances in columns over their length scales at
-// the start of the fit, and again, order kept, where it ended. Noise is part of every p.
+// for kSpread rows by chance, then the rest by chance; distances in columns over their length scales,
+// those of the start and, once more, those of where the fit ended. Noise is part of every p.
 // O(n m^3) a step of the fit, O(n^2 d) for the neighbours once or twice, O(m^3 + n d) a prediction,
 // which is conditioned on the m nearest rows. The same bits at any number of threads.
 // Source: Vecchia 1988; Datta et al. 2016; ordering: Guinness 2018.
@@ -21,6 +21,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "covary/core/numeric/optimise/lbfgs.h"
+#include "covary/stat/process/gp_data.h"
 #include "covary/stat/process/kernel.h"
 #include "covary/stat/process/vecchia_options.h"
 
@@ -77,6 +78,7 @@ class VecchiaProcess {
   const Kernel& kernel() const { return kernel_; }
 
  private:
+  NeighbourLists order_rows(const GpGroup& group);  // fills x_, y_, rows_
   // Columns over their length scales, where the kernel has one for each; else over their ranges.
   std::vector<double> scaled(const double* x, int64_t count) const;
   VecchiaPrediction from_nearest(const double* points, int64_t count, bool noise,

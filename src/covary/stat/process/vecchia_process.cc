@@ -51,17 +51,10 @@ VecchiaProcess::VecchiaProcess(const at::Tensor& x, const at::Tensor& y,
     for (size_t i = 0; i < start.size(); ++i) start[i] = std::clamp(start[i], lower[i], upper[i]);
     kernel_.unpack(start);
   }
-  const std::vector<int64_t> order =
-      spread_order(scaled(group.x.data(), n), d, static_cast<uint64_t>(options.seed));
-  for (const int64_t row : order) {
-    x_.insert(x_.end(), group.x.begin() + row * d, group.x.begin() + (row + 1) * d);
-    y_.push_back(group.y[index(row)] - centre_);
-    rows_.push_back(group.rows[index(row)]);
-  }
-  NeighbourLists lists = nearest_before(scaled(x_.data(), n), d, options.neighbours);
+  NeighbourLists lists = order_rows(group);
   Vector lower, upper;
   kernel_.bounds(&lower, &upper);
-  // Neighbours by the start's length scales, then once more by those of the fit.
+  // Order and neighbours by the start's length scales, then once more by those of the fit.
   for (int round = 0; options.fit && !lower.empty() && round < 2; ++round) {
     Kernel kernel = kernel_;
     Vector all(kernel.parameters().size());
@@ -92,8 +85,7 @@ VecchiaProcess::VecchiaProcess(const at::Tensor& x, const at::Tensor& y,
       }
       ++at;
     }
-    if (n <= options.neighbours + 1) break;
-    lists = nearest_before(scaled(x_.data(), n), d, options.neighbours);
+    lists = order_rows(group);
   }
   value_ = vecchia_log_likelihood(kernel_, x_, y_, lists, constant_, {});
   report_.kernel = kernel_.text();
@@ -103,6 +95,20 @@ VecchiaProcess::VecchiaProcess(const at::Tensor& x, const at::Tensor& y,
   if (report_.log_likelihood == -kInfinity)
     throw Error(ExitCode::kFailed, "the likelihood is not finite: a kernel matrix has no factor",
                 "process", "raise the noise, or scale the data");
+}
+
+NeighbourLists VecchiaProcess::order_rows(const GpGroup& group) {
+  const int64_t d = kernel_.dims(), n = group.count();
+  x_.clear();
+  y_.clear();
+  rows_.clear();
+  for (const int64_t row :
+       spread_order(scaled(group.x.data(), n), d, static_cast<uint64_t>(options_.seed))) {
+    x_.insert(x_.end(), group.x.begin() + row * d, group.x.begin() + (row + 1) * d);
+    y_.push_back(group.y[index(row)] - centre_);
+    rows_.push_back(group.rows[index(row)]);
+  }
+  return nearest_before(scaled(x_.data(), n), d, options_.neighbours);
 }
 
 Vector VecchiaProcess::scaled(const double* x, int64_t count) const {
