@@ -768,6 +768,15 @@ class Processes(Case):
         self.assertEqual(json.loads(report.read_text())["leave_one_out"]["rows"], 60)
         again = self.document("gp", "inspect", solved)
         self.assertEqual((again["log_likelihood"], again["solves"]), (products["log_likelihood"], products["solves"]))
+        grid = self.folder / "grid.csv"
+        grid.write_text("a,b,y\n" + "".join(f"{i},{j / 2},{math.sin(i) + j / 10}\n"
+                                            for i in range(6) for j in range(5)))
+        whole = self.document("gp", "fit", grid, "--target", "y", "--method", "kron")
+        self.assertEqual((whole["method"], whole["structure"]), ("kron", "grid of 6 x 5"))
+        self.refused(3, "gp", "fit", self.many, "--target", "y", "--method", "kron", says=["no full grid"])
+        for method, word in (("hsgp", "functions"), ("vecchia", "nearest")):
+            near = self.document("gp", "fit", self.one, "--target", "y", "--method", method)
+            self.assertIn(word, near["structure"])
         model = self.folder / "m.json"
         self.done("gp", "fit", self.one, "--target", "y", "-o", model)
         stored, fresh = (self.rows(self.done("gp", "predict", m, self.one, *more).stdout)[1]

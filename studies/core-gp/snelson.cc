@@ -1,4 +1,4 @@
-// Bar 1, parts h and m of core-gp: the 200 noisy points of Snelson and Ghahramani (2006), in the
+// Bar 1, parts h and p of core-gp: the 200 noisy points of Snelson and Ghahramani (2006), in the
 // two files that GPflow's documentation carries. The likelihoods, optima and predictions they are
 // compared with are scikit-learn's.
 #include <algorithm>
@@ -88,7 +88,7 @@ std::vector<Bar> process_snelson_bars() {
       limited("1", "h", "Snelson's data: likelihoods of scikit-learn, given and optimal",
               "largest error", "1", {1e-6, 1e-6},
               [](StudyContext& c) { return errors(c).likelihood; }),
-      limited("1", "m", "Snelson's data: scikit-learn's optima and predictions, to five digits",
+      limited("1", "p", "Snelson's data: scikit-learn's optima and predictions, to five digits",
               "largest error", "1", {5e-5, 5e-5}, [](StudyContext& c) { return errors(c).rest; }),
   };
 }

@@ -12,9 +12,12 @@
 #include "covary/core/base/random.h"
 #include "covary/stat/process/gp.h"
 #include "covary/stat/process/grid.h"
+#include "covary/stat/process/iterative.h"
 #include "covary/stat/process/marginal.h"
+#include "covary/stat/process/multi_output.h"
 #include "covary/stat/process/sparse.h"
 #include "covary/stat/process/state_space.h"
+#include "covary/stat/process/vecchia.h"
 #include "studies/core-gp/bars.h"
 
 namespace covary::studies {
@@ -315,6 +318,71 @@ double series_slope_error(StudyContext&) {
   return error;
 }
 
+// Conjugate gradients against the dense process: of means in prior standard deviations and of
+// variances in prior variances; of the likelihood in standard errors that it states.
+struct SolveErrors {
+  double prediction = 0, likelihood = 0;
+};
+const SolveErrors& solve_errors(StudyContext& c) {
+  return c.shared<SolveErrors>("solve errors", [&] {
+    const int64_t n = c.smoke() ? 300 : 2000;
+    const at::Tensor x = normal_tensor(31, {n, 3}), xs = normal_tensor(33, {50, 3});
+    const at::Tensor y = smooth_values(x, 32, 0.2);
+    SolveErrors worst;
+    for (const char* kernel : {"const(1)*matern52(ard,lengthscale=[1,1.5,2]) + white(0.04)",
+                               "const(1)*rbf(1.1) + white(0.01)"}) {
+      stat::IterativeOptions o;
+      o.kernel = kernel;
+      o.fit = false;
+      stat::GpOptions g;
+      g.kernel = kernel;
+      g.fit = false;
+      const stat::IterativeProcess ours(x, y, o);
+      const stat::GaussianProcess dense(x, y, g);
+      const stat::IterativePrediction p = ours.predict(xs);
+      const stat::Prediction q = dense.predict(xs);
+      worst.prediction = std::max({worst.prediction, (p.mean - q.mean).abs().max().item<double>(),
+                                   (p.variance - q.variance).abs().max().item<double>()});
+      worst.likelihood =
+          std::max(worst.likelihood,
+                   std::abs(ours.report().log_likelihood - dense.report().log_likelihood) /
+                       (ours.report().value.error + ours.report().value.solve_error + 1e-9));
+    }
+    return worst;
+  });
+}
+
+// Every value conditioned on all before it.
+double neighbour_error(StudyContext&) {
+  const at::Tensor x = normal_tensor(34, {200, 2}), y = smooth_values(x, 35, 0.2);
+  stat::VecchiaOptions v;
+  v.kernel = "const(1)*matern52(ard,lengthscale=[1,1.5]) + white(0.04)";
+  v.neighbours = 199;
+  v.fit = false;
+  stat::GpOptions g;
+  g.kernel = v.kernel;
+  g.fit = false;
+  return std::abs(stat::VecchiaProcess(x, y, v).report().log_likelihood -
+                  stat::GaussianProcess(x, y, g).report().log_likelihood);
+}
+
+// Two outputs, one latent process: the Kronecker form against all values as one vector.
+double outputs_error(StudyContext&) {
+  const int64_t n = 120;
+  const at::Tensor x = normal_tensor(36, {n, 2});
+  const at::Tensor y = at::stack({smooth_values(x, 37, 0.2), -smooth_values(x, 38, 0.1)}, 1);
+  stat::MultiOutputParameters p;
+  p.kernels = {Kernel::parse("matern52(ard,lengthscale=[1,1.5])", 2)};
+  p.loadings = {normal_tensor(39, {2, 1})};
+  p.own = {at::full({2}, 0.3, at::kDouble)};
+  p.noise = at::full({2}, 0.05, at::kDouble);
+  at::Tensor means;
+  return std::abs(
+      stat::multi_output_log_likelihood(p, x, y, &means, nullptr,
+                                        stat::MultiOutputForm::kKronecker) -
+      stat::multi_output_log_likelihood(p, x, y, &means, nullptr, stat::MultiOutputForm::kDense));
+}
+
 // By kernel, noise and inducing points.
 double sparse_slope_error(StudyContext&) {
   const at::Tensor xt = normal_tensor(15, {70, 2});
@@ -361,8 +429,20 @@ std::vector<Bar> process_value_bars() {
               "1", {1e-6, 1e-6}, sparse_slope_error),
       limited("1", "i", "Kronecker and Toeplitz grids against dense", "largest error", "1",
               {1e-8, 1e-8}, grid_error),
-      planned("1", "j", "conjugate gradients against dense", "error <= 1e-4"),
+      limited("1", "j",
+              "conjugate gradients against dense: means and variances, in prior deviations and "
+              "variances",
+              "largest error", "1", {1e-4, 1e-4},
+              [](StudyContext& c) { return solve_errors(c).prediction; }),
       planned("1", "n", "gradients of acquisitions against differences", "relative error <= 1e-6"),
+      limited(
+          "1", "m",
+          "conjugate gradients against dense: likelihood, in the standard errors that it states",
+          "largest error", "1", {4, 4}, [](StudyContext& c) { return solve_errors(c).likelihood; }),
+      limited("1", "q", "nearest neighbours, all of them, against dense: likelihood", "error",
+              "nats", {1e-8, 1e-8}, neighbour_error),
+      limited("1", "o", "two outputs, Kronecker against all values as one vector: likelihood",
+              "error", "nats", {1e-8, 1e-8}, outputs_error),
   };
 }
 

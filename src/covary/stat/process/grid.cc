@@ -365,4 +365,23 @@ GridPrediction GridProcess::predict(const at::Tensor& points, bool noise) const 
   return out;
 }
 
+GridPrediction GridProcess::leave_one_out() const {
+  const linalg::OneBlasThread one;
+  const Kronecker q(axes_, kernels_, report_.noise);
+  const auto back = [&](at::Tensor t, bool squared) {  // Q t, or with squared entries of Q
+    for (size_t k = 0; k < q.vectors.size(); ++k) {
+      t = along(t, static_cast<int64_t>(k), squared ? q.vectors[k].square() : q.vectors[k]);
+    }
+    return t.reshape({-1});
+  };
+  const at::Tensor alpha = back((q.turned(y_) - report_.mean * q.ones) / q.spectrum, false);
+  at::Tensor own = back(q.spectrum.reciprocal(), true);  // diagonal of K^-1
+  if (constant_) {
+    const at::Tensor share = q.ones / q.spectrum;
+    own = own - back(share, false).square() / (share * q.ones).sum();
+  }
+  own = own.clamp_min(1e-300);
+  return {(y_.reshape({-1}) - alpha / own).contiguous(), own.reciprocal().contiguous()};
+}
+
 }  // namespace covary::stat

@@ -67,7 +67,11 @@ class GridProcess {
 
   // points [s,d], anywhere; noise: of a new value, not of f.
   GridPrediction predict(const at::Tensor& points, bool noise = false) const;
+  // What each cell's value is predicted to be from all others, noise included, [n] in row order.
+  // By eigenvectors of the axes, also where the process is Toeplitz.
+  GridPrediction leave_one_out() const;
   const GridReport& report() const { return report_; }
+  const GridAxes& axes() const { return axes_; }
   const std::vector<Kernel>& kernels() const { return kernels_; }
 
  private:

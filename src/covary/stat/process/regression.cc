@@ -89,6 +89,19 @@ void estimate(const RegressionOptions& o, int64_t n, MethodChoice* c) {
         ((o.fit ? 10.0 * static_cast<double>(o.steps) : 0) * (batch + m) * m + 12 * rows * m) * m /
         multiply_rate();
     c->bytes = 8 * rows * 10 + 8 * m * (4 * batch + 9 * m);
+  } else if (c->method == "kron") {
+    c->seconds = kFits * 30 * rows * std::sqrt(rows) / multiply_rate();
+    c->bytes = 16 * 8 * rows;
+  } else if (c->method == "toeplitz") {
+    c->seconds = kFits * 20 * rows * rows / multiply_rate();
+    c->bytes = 16 * 8 * rows;
+  } else if (c->method == "hsgp") {
+    const double m = 1000;
+    c->seconds = (4 * rows * m * m + kFits * 2 * m * m * m) / multiply_rate();
+    c->bytes = 4 * 8 * m * m + 6 * 8 * rows;
+  } else if (c->method == "vecchia") {
+    c->seconds = 2e-9 * rows * rows + (o.fit ? kFits : 1) * 60e-6 * rows;
+    c->bytes = 8 * 60 * rows;
   } else {
     const auto m = static_cast<double>(inducing_of(o, n));
     c->seconds = (o.fit ? kFits : 1) * 4 * rows * m * m / multiply_rate();
@@ -142,6 +155,19 @@ std::pair<std::string, double> sample_fit(const RegressionOptions& o, const at::
 
 }  // namespace
 
+namespace {
+
+bool has_basis(const std::string& kernel, int64_t dims) {
+  try {
+    SpectralForm::of(Kernel::parse(completed_kernel(kernel, false, dims), dims));
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+}  // namespace
+
 MethodChoice choose_method(const RegressionOptions& o, int64_t n, int64_t dims, bool noise_given) {
   if (asks_for_latent(o)) {
     MethodChoice c = choose_latent_method(o, n, noise_given);
@@ -175,6 +201,10 @@ MethodChoice choose_method(const RegressionOptions& o, int64_t n, int64_t dims, 
       c.method = "cg";
       c.why = std::to_string(n) + " rows, more than " + std::to_string(kExactRows) +
               ": exact, by conjugate gradients";
+    } else if (dims <= 3 && o.mean != "linear" && !noise_given && has_basis(o.kernel, dims)) {
+      c.method = "hsgp";
+      c.why = std::to_string(n) + " rows in " + std::to_string(dims) +
+              (dims == 1 ? " column" : " columns") + ": a basis whose error is said";
     } else {
       c.method = "sgpr";
       c.why = std::to_string(n) + " rows, more than " + std::to_string(kIterativeRows) +
@@ -184,6 +214,11 @@ MethodChoice choose_method(const RegressionOptions& o, int64_t n, int64_t dims, 
   if (c.method == "state-space" && !against.empty())
     refuse_method(c.method, "cannot serve: " + against,
                   "leave --method out, or write --method exact");
+  if (StructuredProcess::knows(c.method)) {
+    const std::string hint = "write --method exact, or leave the option out";
+    if (noise_given) refuse_method(c.method, "knows no variances of single rows", hint);
+    if (o.mean == "linear") refuse_method(c.method, "knows the means zero and const", hint);
+  }
   if (c.method == "sgpr") {
     const std::string hint = "write --method exact, or leave the option out";
     if (noise_given) refuse_method(c.method, "knows no variances of single rows", hint);
@@ -258,6 +293,8 @@ void Regression::infer(const RegressionOptions& o) {
     c.seed = o.seed;
     c.search.iterations = std::min(c.search.iterations, o.steps);
     process_.emplace<IterativeProcess>(x_, y_, c, noise_);
+  } else if (StructuredProcess::knows(report_.choice.method)) {
+    process_.emplace<StructuredProcess>(report_.choice.method, x_, y_, o);
   } else {
     MarkovOptions m;
     m.kernel = o.kernel;
@@ -316,6 +353,13 @@ void Regression::complete_report() {
     r.log_likelihood = c.log_likelihood;
     r.solves = c;
     kernel_parameters(cg->kernel(), c.at_bound);
+  } else if (const auto* structured = std::get_if<StructuredProcess>(&process_)) {
+    const StructuredReport& p = structured->report();
+    search(p);
+    r.kernel = p.kernel;
+    r.log_likelihood = p.log_likelihood;
+    r.structure = p.note;
+    kernel_parameters(Kernel::parse(p.kernel, x_.size(1)), p.at_bound);
   } else {
     const MarkovReport& m = std::get<MarkovProcess>(process_).report();
     search(m);
@@ -349,6 +393,8 @@ std::pair<at::Tensor, at::Tensor> Regression::predict(const at::Tensor& points, 
     const IterativePrediction p = cg->predict(points, noise);
     return {p.mean, p.variance};
   }
+  if (const auto* structured = std::get_if<StructuredProcess>(&process_))
+    return structured->predict(points, noise);
   const at::Tensor t = checked_points(points, 1, "points").select(1, 0).contiguous();
   const MarkovPrediction p = std::get<MarkovProcess>(process_).predict(t, noise);
   return {p.mean, p.variance};
@@ -372,6 +418,8 @@ std::pair<at::Tensor, at::Tensor> Regression::leave_one_out() const {
     const IterativePrediction p = cg->leave_one_out(kLeftOut, 0);
     return {p.mean, p.variance};
   }
+  if (const auto* structured = std::get_if<StructuredProcess>(&process_))
+    return structured->leave_one_out();
   const MarkovPrediction p = std::get<MarkovProcess>(process_).leave_one_out();
   return {p.mean, p.variance};
 }
@@ -418,6 +466,9 @@ void Regression::update(const at::Tensor& x, const at::Tensor& y, const at::Tens
     o.kernel = report_.kernel;
     o.mean = mean_;
     o.method = report_.choice.method;
+    if (o.method == "kron" || o.method == "toeplitz")
+      throw Error(ExitCode::kUsage, "cannot fit again: its kernel is that of each axis", "--refit",
+                  "fit the whole table anew");
     o.restarts = 1;
     o.likelihood = report_.likelihood;
     if (o.method == "sgpr" || o.method == "svgp") o.inducing = report_.inducing;
@@ -445,6 +496,9 @@ void Regression::update(const at::Tensor& x, const at::Tensor& y, const at::Tens
     restore("sgpr", sparse->kernel(), sparse->inducing());
   } else if (const auto* cg = std::get_if<IterativeProcess>(&process_)) {
     restore("cg", cg->kernel(), {});
+  } else if (const auto* structured = std::get_if<StructuredProcess>(&process_)) {
+    const json state = structured->state();
+    restore_structure(state);
   } else {
     restore("state-space", std::get<MarkovProcess>(process_).kernel(), {});
   }
@@ -478,6 +532,17 @@ void Regression::restore(const std::string& method, Kernel kernel, const at::Ten
   }
   complete_report();
   // How the parameters came about is not forgotten.
+  keep_search(before);
+}
+
+void Regression::restore_structure(const json& state) {
+  const RegressionReport before = report_;
+  process_.emplace<StructuredProcess>(before.choice.method, x_, y_, mean_, state);
+  complete_report();
+  keep_search(before);
+}
+
+void Regression::keep_search(const RegressionReport& before) {
   report_.fitted = before.fitted;
   report_.ending = before.ending;
   report_.gradient_norm = before.gradient_norm;
@@ -509,6 +574,8 @@ std::vector<double> Regression::length_scales() const {
   if (const auto* sparse = std::get_if<SparseProcess>(&process_))
     return scales_of(sparse->kernel());
   if (const auto* cg = std::get_if<IterativeProcess>(&process_)) return scales_of(cg->kernel());
+  if (std::holds_alternative<StructuredProcess>(process_))
+    return scales_of(Kernel::parse(report_.kernel, x_.size(1)));
   return scales_of(std::get<MarkovProcess>(process_).kernel());
 }
 
@@ -529,6 +596,11 @@ data::Model Regression::model() const {
       m.fields["kernel"] = cg->kernel().text();
       m.fields["parameters"] = parameters_json(cg->kernel());
       cg->put(&m);
+    } else if (const auto* structured = std::get_if<StructuredProcess>(&process_)) {
+      const Kernel kernel = Kernel::parse(report_.kernel, x_.size(1));
+      m.fields["kernel"] = kernel.text();
+      m.fields["parameters"] = parameters_json(kernel);
+      m.fields["structure"] = structured->state();
     } else {
       const Kernel& kernel = std::get<MarkovProcess>(process_).kernel();
       m.fields["kernel"] = kernel.text();
@@ -556,7 +628,8 @@ data::Model Regression::model() const {
 Regression Regression::of_model(const data::Model& model) {
   Regression r;
   const std::string method =
-      model.text("method", {"exact", "cg", "sgpr", "state-space", "svgp", "laplace", "ep", "vi"});
+      model.text("method", {"exact", "cg", "sgpr", "state-space", "kron", "toeplitz", "hsgp",
+                            "vecchia", "svgp", "laplace", "ep", "vi"});
   r.mean_ = model.text("mean", {"zero", "const", "linear"});
   r.x_ = tensor_of(model, "X", {-1, -1});
   const int64_t n = r.x_.size(0);
@@ -571,7 +644,7 @@ Regression Regression::of_model(const data::Model& model) {
     r.complete_report();
     return r;
   }
-  const bool latent = method != "sgpr" && method != "state-space" && method != "cg";
+  const bool latent = method == "svgp" || method == "laplace" || method == "ep" || method == "vi";
   if (method == "state-space" && r.x_.size(1) != 1) model.refuse("X", "must have one column");
   if (latent) r.read_latent(model);
   const Kernel kernel = kernel_of(model, r.x_.size(1));
@@ -585,6 +658,9 @@ Regression Regression::of_model(const data::Model& model) {
   } else if (method == "cg") {
     r.process_ = IterativeProcess::of(model, r.x_, r.y_, kernel, r.mean_, r.noise_);
     r.complete_report();
+  } else if (StructuredProcess::knows(method)) {
+    if (!model.fields.contains("structure")) model.refuse("structure", "is missing");
+    r.restore_structure(model.fields.at("structure"));
   } else if (!latent) {
     r.restore(method, kernel, {});
   }
@@ -614,6 +690,7 @@ std::string RegressionReport::text() const {
   if (inducing > 0) s += "inducing        " + std::to_string(inducing) + " points\n";
   const std::string family = likelihood.substr(0, likelihood.find('('));
   if (family != "gaussian") s += "likelihood      " + family + "\n";
+  if (!structure.empty()) s += "structure       " + structure + "\n";
   s += "mean            " + mean + "\n";
   for (const FittedParameter& p : parameters) {
     s += "  " + p.name + std::string(p.name.size() < 27 ? 27 - p.name.size() : 1, ' ') +
@@ -677,6 +754,7 @@ json RegressionReport::to_json() const {
           {"log_likelihood", log_likelihood},
           {"log_likelihood_upper", numbers_or_null(upper)},
           {"inducing", inducing},
+          {"structure", structure.empty() ? json() : json(structure)},
           {"fit",
            {{"fitted", fitted},
             {"ending", ending},

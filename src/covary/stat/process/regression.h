@@ -1,6 +1,7 @@
 // Gaussian process regression by the method that serves the data: one face for the exact process
 // (gp.h), the one by conjugate gradients (iterative.h), the sparse one (sparse.h), the one in time
-// (state_space.h), and those behind a likelihood (latent.h, variational.h).
+// (state_space.h), those of structure (structured.h), and those behind a likelihood (latent.h,
+// variational.h).
 //
 //   Regression r(X, y, {.kernel = "matern52(ard)+white"});      // X [n,d], y [n], NaN = missing
 //   log_info(r.report().text());                                // also which method, and why
@@ -15,6 +16,7 @@
 //   exact         up to 15,000 rows
 //   cg            up to 300,000, where the noise of a dense fit to a sample is at least 1e-4 of the
 //                 signal: exact too, the likelihood with a stated error
+//   hsgp          more rows in up to three columns, a kernel that it knows, mean zero or const
 //   sgpr          else: a bound, with the gap to the exact likelihood certified
 // and for values that are not normal given the function (likelihood.h):
 //   laplace       up to 5,000 rows; its evidence is approximate
@@ -39,6 +41,7 @@
 #include "covary/stat/process/regression_options.h"
 #include "covary/stat/process/sparse.h"
 #include "covary/stat/process/state_space.h"
+#include "covary/stat/process/structured.h"
 #include "covary/stat/process/variational.h"
 
 namespace covary::stat {
@@ -79,6 +82,7 @@ struct RegressionReport {
                                 // with laplace and ep
   std::optional<double> upper;  // sgpr: the exact one is between
   int64_t inducing = 0;         // sgpr, svgp
+  std::string structure;        // kron, toeplitz, hsgp, vecchia: a line on it
   std::optional<IterativeReport> solves;  // cg: errors of likelihood and predictions
   bool fitted = false;
   std::string ending;  // of the fit
@@ -136,9 +140,14 @@ class Regression {
   void infer(const RegressionOptions& options);
   // With the parameters of the kernel's text.
   void restore(const std::string& method, Kernel kernel, const at::Tensor& inducing);
+  void restore_structure(const nlohmann::json& state);
+  void keep_search(const RegressionReport& before);  // how the parameters came about
   void complete_report();
   // regression_latent.cc: behind a likelihood.
-  bool is_latent() const { return process_.index() >= 4; }
+  bool is_latent() const {
+    return std::holds_alternative<LatentProcess>(process_) ||
+           std::holds_alternative<VariationalProcess>(process_);
+  }
   void infer_latent(const RegressionOptions& options);
   void restore_latent(LatentModel model, const at::Tensor& inducing);
   void complete_latent_report();
@@ -151,7 +160,7 @@ class Regression {
   at::Tensor x_, y_, noise_;
   std::string mean_;
   std::variant<std::monostate, GaussianProcess, SparseProcess, MarkovProcess, IterativeProcess,
-               LatentProcess, VariationalProcess>
+               StructuredProcess, LatentProcess, VariationalProcess>
       process_;
   RegressionReport report_;
 };

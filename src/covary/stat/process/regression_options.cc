@@ -44,7 +44,8 @@ void RegressionOptions::describe(OptionList& o) {
                     "poisson", "neg-binomial"})
       .common();
   o.add("method", &method, "how to infer; auto says what it took and why")
-      .suggestions({"auto", "exact", "cg", "sgpr", "state-space", "svgp", "laplace", "ep", "vi"})
+      .suggestions({"auto", "exact", "cg", "sgpr", "state-space", "kron", "toeplitz", "hsgp",
+                    "vecchia", "svgp", "laplace", "ep", "vi"})
       .common();
   o.add("priors", &priors, "of the parameters: weak is felt where the data say nothing")
       .choices({"none", "weak", "gamma", "dim-scaled"});
@@ -62,8 +63,9 @@ void RegressionOptions::describe(OptionList& o) {
 
 void RegressionOptions::check() const {
   check_word("--method", method,
-             {"auto", "exact", "cg", "sgpr", "state-space", "svgp", "laplace", "ep", "vi"},
-             {"kron", "toeplitz", "hsgp", "vecchia", "deep-kernel", "vector-field", "tucker"});
+             {"auto", "exact", "cg", "sgpr", "state-space", "kron", "toeplitz", "hsgp", "vecchia",
+              "svgp", "laplace", "ep", "vi"},
+             {"deep-kernel", "vector-field", "tucker"});
   check_word("--likelihood", likelihood.substr(0, likelihood.find('(')),
              {"gaussian", "student-t", "bernoulli", "bernoulli-logit", "bernoulli-probit",
               "poisson", "neg-binomial"},

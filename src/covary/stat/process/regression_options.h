@@ -12,8 +12,8 @@ struct RegressionOptions {
   std::string kernel = "matern52(ard)";  // see kernel.h; without const or white each is added
   std::string mean = "const";            // zero, const, linear
   std::string likelihood = "gaussian";   // see likelihood.h
-  // auto, exact, cg, sgpr, state-space, svgp; with another likelihood laplace, ep, vi, svgp; auto
-  // says what it took and why
+  // auto, exact, cg, sgpr, state-space, kron, toeplitz, hsgp, vecchia, svgp; with another
+  // likelihood laplace, ep, vi, svgp; auto says what it took and why
   std::string method = "auto";
   std::string priors = "weak";  // none, weak, gamma, dim-scaled: see priors.h; not of sgpr
   bool fit = true;              // false: parameters as the kernel's text states them, others by

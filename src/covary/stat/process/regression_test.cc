@@ -64,7 +64,13 @@ TEST(Regression, AutoTakesWhatServesTheDataAndSaysWhy) {
   EXPECT_EQ(choice("matern32", 10, 1, "const", true), "exact");
   EXPECT_EQ(choice("matern32 + white", 10, 1, "const", true), "state-space");
   EXPECT_EQ(choice("rbf", 15000, 1), "exact");
-  EXPECT_EQ(choice("rbf", 15001, 1), "sgpr");
+  EXPECT_EQ(choice("rbf", 15001, 1), "cg");
+  EXPECT_EQ(choice("rbf", 15001, 5, "linear", true), "cg");
+  EXPECT_EQ(choice("rbf", 300001, 2), "hsgp");
+  EXPECT_EQ(choice("rbf + linear", 300001, 2), "sgpr");
+  EXPECT_EQ(choice("rbf", 300001, 4), "sgpr");
+  EXPECT_THAT(refusal([] { choose_method({.method = "vecchia"}, 10, 2, true); }),
+              HasSubstr("variances"));
   EXPECT_THAT(choose_method({}, 20000, 3, false).why, HasSubstr("conjugate gradients"));
   EXPECT_THAT(refusal([] { choose_method({.method = "state-space"}, 10, 2, false); }),
               HasSubstr("2 columns"));

@@ -1,0 +1,264 @@
+#include "covary/stat/process/structured.h"
+
+#include <algorithm>
+#include <cctype>
+#include <cmath>
+#include <cstdio>
+
+#include <ATen/ATen.h>
+
+#include "covary/core/base/error.h"
+#include "covary/stat/process/gp_data.h"
+
+namespace covary::stat {
+namespace {
+
+using nlohmann::json;
+
+std::string digits(double v) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.17g", v);
+  return text;
+}
+
+// The text of a kernel of one column, for column k of several: every leaf that sees it gets dims.
+std::string in_column(const std::string& text, int64_t k) {
+  std::string out, word;
+  std::vector<std::string> open;
+  for (const char c : text) {
+    if (c == '(') open.push_back(word);
+    if (c == ')' && !open.empty()) {
+      if (!open.back().empty() && open.back() != "const" && open.back() != "white") {
+        out += ",dims=" + std::to_string(k) + ":" + std::to_string(k);
+      }
+      open.pop_back();
+    }
+    word = std::isalnum(static_cast<unsigned char>(c)) || c == '_' ? word + c : "";
+    out += c;
+  }
+  return out;
+}
+
+// Of one kernel for all axes, with the white's variance where it is stated.
+GridOptions grid_options(const RegressionOptions& o) {
+  GridOptions g;
+  g.mean = o.mean;
+  g.fit = o.fit;
+  g.search.iterations = o.steps;
+  for (const KernelParameter& p : Kernel::parse(o.kernel, 1).parameters()) {
+    if (p.role == ParameterRole::kNoise && p.given) g.noise += p.value;
+  }
+  g.kernels = {part_from_white(o.kernel).smooth};
+  if (g.kernels[0].empty()) throw Error(ExitCode::kUsage, "is white alone", "kernel");
+  return g;
+}
+
+void check_equal_steps(const GridAxes& axes) {
+  if (axes.size() != 1)
+    throw Error(ExitCode::kUsage, "cannot serve: it knows one column", "--method toeplitz",
+                "write --method kron");
+  const std::vector<Kernel> plain{Kernel::parse("rbf", 1)};
+  if (!is_toeplitz(axes, plain))
+    throw Error(ExitCode::kData, "has steps that are not equal", "X",
+                "write --method kron or exact");
+}
+
+}  // namespace
+
+GridTable grid_table(const at::Tensor& x, const at::Tensor& y) {
+  const at::Tensor points = checked_points(x, x.size(1), "X"), values = y.contiguous();
+  const int64_t n = points.size(0), d = points.size(1);
+  const double* from = points.const_data_ptr<double>();
+  GridTable t;
+  int64_t cells = 1;
+  std::vector<int64_t> shape;
+  for (int64_t k = 0; k < d; ++k) {
+    std::vector<double> axis;
+    for (int64_t i = 0; i < n; ++i) axis.push_back(from[i * d + k]);
+    std::sort(axis.begin(), axis.end());
+    axis.erase(std::unique(axis.begin(), axis.end()), axis.end());
+    shape.push_back(static_cast<int64_t>(axis.size()));
+    t.axes.push_back(std::move(axis));
+    // More cells than rows already: not to be counted on.
+    cells = std::min<int64_t>(cells * shape.back(), n + 1);
+  }
+  const std::string hint = "write --method cg or exact";
+  if (cells != n) {
+    throw Error(ExitCode::kData,
+                "is no full grid: " + std::to_string(n) + " rows, and " +
+                    (cells > n ? "more cells" : std::to_string(cells) + " cells"),
+                "X", hint);
+  }
+  t.y = at::full(shape, std::nan(""), at::kDouble);
+  std::vector<char> taken(static_cast<size_t>(n));
+  for (int64_t i = 0; i < n; ++i) {
+    int64_t cell = 0;
+    for (int64_t k = 0; k < d; ++k) {
+      const std::vector<double>& axis = t.axes[static_cast<size_t>(k)];
+      cell = cell * shape[static_cast<size_t>(k)] +
+             (std::lower_bound(axis.begin(), axis.end(), from[i * d + k]) - axis.begin());
+    }
+    if (taken[static_cast<size_t>(cell)]) {
+      throw Error(ExitCode::kData, "gives a cell of the grid twice, in row " + std::to_string(i),
+                  "X", hint);
+    }
+    taken[static_cast<size_t>(cell)] = 1;
+    const double value = values.const_data_ptr<double>()[i];
+    if (std::isnan(value)) {
+      throw Error(ExitCode::kData,
+                  "is missing in row " + std::to_string(i) + ": the grid has a hole", "y", hint);
+    }
+    t.y.data_ptr<double>()[cell] = value;
+    t.cells.push_back(cell);
+  }
+  return t;
+}
+
+bool StructuredProcess::knows(const std::string& method) {
+  return method == "kron" || method == "toeplitz" || method == "hsgp" || method == "vecchia";
+}
+
+StructuredProcess::StructuredProcess(const std::string& method, const at::Tensor& x,
+                                     const at::Tensor& y, const RegressionOptions& o)
+    : dims_(x.size(1)) {
+  if (method == "kron" || method == "toeplitz") {
+    GridTable t = grid_table(x, y);
+    if (method == "toeplitz") check_equal_steps(t.axes);
+    cells_ = std::move(t.cells);
+    process_.emplace<GridProcess>(std::move(t.axes), t.y, grid_options(o));
+  } else if (method == "hsgp") {
+    HilbertOptions h;
+    h.kernel = o.kernel;
+    h.mean = o.mean;
+    h.fit = o.fit;
+    h.seed = o.seed;
+    h.search.iterations = o.steps;
+    process_.emplace<HilbertProcess>(x, y, h);
+  } else {
+    VecchiaOptions v;
+    v.kernel = o.kernel;
+    v.mean = o.mean;
+    v.fit = o.fit;
+    v.starts = o.restarts;
+    v.seed = o.seed;
+    v.search.iterations = std::min(v.search.iterations, o.steps);
+    process_.emplace<VecchiaProcess>(x, y, v);
+    state_["seed"] = o.seed;
+  }
+  complete();
+}
+
+StructuredProcess::StructuredProcess(const std::string& method, const at::Tensor& x,
+                                     const at::Tensor& y, const std::string& mean,
+                                     const json& state)
+    : dims_(x.size(1)) {
+  try {
+    if (method == "kron" || method == "toeplitz") {
+      GridTable t = grid_table(x, y);
+      if (method == "toeplitz") check_equal_steps(t.axes);
+      cells_ = std::move(t.cells);
+      GridOptions g;
+      g.mean = mean;
+      g.fit = false;
+      g.kernels = state.at("kernels").get<std::vector<std::string>>();
+      g.noise = state.at("noise").get<double>();
+      process_.emplace<GridProcess>(std::move(t.axes), t.y, g);
+    } else if (method == "hsgp") {
+      HilbertOptions h;
+      h.kernel = state.at("kernel").get<std::string>();
+      h.mean = mean;
+      h.fit = false;
+      h.boundary = state.at("boundary").get<double>();
+      process_.emplace<HilbertProcess>(x, y, h);
+    } else {
+      VecchiaOptions v;
+      v.kernel = state.at("kernel").get<std::string>();
+      v.mean = mean;
+      v.fit = false;
+      v.seed = state.at("seed").get<int64_t>();
+      process_.emplace<VecchiaProcess>(x, y, v);
+      state_["seed"] = v.seed;
+    }
+  } catch (const json::exception& e) {
+    throw Error(ExitCode::kData, std::string("is no process: ") + e.what(), "structure");
+  }
+  complete();
+}
+
+void StructuredProcess::complete() {
+  const auto search = [this](const auto& from) {
+    report_.log_likelihood = from.log_likelihood;
+    report_.fitted = from.fitted;
+    report_.ending = from.ending;
+    report_.gradient_norm = from.gradient_norm;
+    report_.iterations = from.iterations;
+    report_.evaluations = from.evaluations;
+  };
+  char line[120];
+  if (const auto* grid = std::get_if<GridProcess>(&process_)) {
+    const GridReport& g = grid->report();
+    search(g);
+    for (size_t k = 0; k < g.kernels.size(); ++k) {
+      const std::string own = in_column(g.kernels[k], static_cast<int64_t>(k));
+      report_.kernel += (k ? "*(" : "(") + own + ")";
+    }
+    report_.kernel += " + white(" + digits(g.noise) + ")";
+    report_.note = g.toeplitz ? "one axis with equal steps" : "grid of";
+    for (size_t k = 0; !g.toeplitz && k < grid->axes().size(); ++k) {
+      report_.note += (k ? " x " : " ") + std::to_string(grid->axes()[k].size());
+    }
+    state_["kernels"] = g.kernels;
+    state_["noise"] = g.noise;
+  } else if (const auto* hilbert = std::get_if<HilbertProcess>(&process_)) {
+    const HilbertReport& h = hilbert->report();
+    search(h);
+    report_.kernel = h.kernel;
+    report_.at_bound = h.at_bound;
+    std::snprintf(line, sizeof line,
+                  "%lld functions on %g times the data's range; covariances off by up to %.2g of "
+                  "the variance",
+                  static_cast<long long>(h.functions), h.boundary, h.kernel_error);
+    report_.note = line;
+    state_["kernel"] = h.kernel;
+    state_["boundary"] = h.boundary;
+  } else {
+    const VecchiaReport& v = std::get<VecchiaProcess>(process_).report();
+    search(v);
+    report_.kernel = v.kernel;
+    report_.at_bound = v.at_bound;
+    report_.note = "each value given the " + std::to_string(v.neighbours) + " nearest before it";
+    state_["kernel"] = v.kernel;
+  }
+}
+
+json StructuredProcess::state() const { return state_; }
+
+std::pair<at::Tensor, at::Tensor> StructuredProcess::predict(const at::Tensor& points,
+                                                             bool noise) const {
+  if (const auto* grid = std::get_if<GridProcess>(&process_)) {
+    const GridPrediction p = grid->predict(points, noise);
+    return {p.mean, p.variance};
+  }
+  if (const auto* hilbert = std::get_if<HilbertProcess>(&process_)) {
+    const HilbertPrediction p = hilbert->predict(points, noise);
+    return {p.mean, p.variance};
+  }
+  const VecchiaPrediction p = std::get<VecchiaProcess>(process_).predict(points, noise);
+  return {p.mean, p.variance};
+}
+
+std::pair<at::Tensor, at::Tensor> StructuredProcess::leave_one_out() const {
+  if (const auto* grid = std::get_if<GridProcess>(&process_)) {
+    const GridPrediction p = grid->leave_one_out();
+    const at::Tensor cells = at::tensor(cells_, at::kLong);
+    return {p.mean.index_select(0, cells), p.variance.index_select(0, cells)};
+  }
+  if (const auto* hilbert = std::get_if<HilbertProcess>(&process_)) {
+    const HilbertPrediction p = hilbert->leave_one_out();
+    return {p.mean, p.variance};
+  }
+  const VecchiaPrediction p = std::get<VecchiaProcess>(process_).leave_one_out();
+  return {p.mean, p.variance};
+}
+
+}  // namespace covary::stat
