@@ -95,9 +95,9 @@ std::vector<double> DerivativeProcess::basis_at(const double* x,
   for (int64_t i = 0; i < count; ++i) {
     const int64_t a = along[static_cast<size_t>(i)];
     if (a < 0) continue;
-    for (int64_t c = 0; c < data_.coefficients(); ++c) {
-      basis[static_cast<size_t>(c * count + i)] =
-          c == 1 + a ? 1 / data_.scale[static_cast<size_t>(a)] : 0;
+    const std::vector<double> slopes = data_.basis_slopes(x + i * data_.dims, 1, a);
+    for (size_t c = 0; c < slopes.size(); ++c) {
+      basis[c * static_cast<size_t>(count) + static_cast<size_t>(i)] = slopes[c];
     }
   }
   return basis;

@@ -108,8 +108,8 @@ MethodChoice choose_method(const RegressionOptions& o, int64_t n, int64_t dims, 
     against = "there are " + std::to_string(dims) + " columns, it knows one";
   } else if (!markov) {
     against = "the kernel " + MarkovForm::obstacle(kernel);
-  } else if (o.mean == "linear") {
-    against = "the mean is linear, it knows zero and const";
+  } else if (o.mean != "zero" && o.mean != "const") {
+    against = "the mean is " + o.mean + ", it knows zero and const";
   } else if (noise_given && !kernel.has(ParameterRole::kNoise)) {
     against = "it fits a common noise beside that of the rows";
   }
@@ -418,7 +418,7 @@ data::Model Regression::model() const {
 Regression Regression::of_model(const data::Model& model) {
   Regression r;
   const std::string method = model.text("method", {"exact", "sgpr", "state-space"});
-  r.mean_ = model.text("mean", {"zero", "const", "linear"});
+  r.mean_ = model.text("mean", {"zero", "const", "linear", "quadratic"});
   r.x_ = tensor_of(model, "X", {-1, -1});
   const int64_t n = r.x_.size(0);
   r.y_ = tensor_of(model, "y", {n, -1});

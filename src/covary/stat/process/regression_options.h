@@ -10,7 +10,7 @@ namespace covary::stat {
 
 struct RegressionOptions {
   std::string kernel = "matern52(ard)";  // see kernel.h; without const or white each is added
-  std::string mean = "const";            // zero, const, linear
+  std::string mean = "const";            // zero, const, linear, quadratic
   std::string likelihood = "gaussian";
   std::string method = "auto";  // auto, exact, sgpr, state-space; auto says what it took and why
   std::string priors = "weak";  // none, weak, gamma, dim-scaled: see priors.h; not of sgpr
