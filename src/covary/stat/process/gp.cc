@@ -211,6 +211,10 @@ at::Tensor GaussianProcess::mean_gradient(const at::Tensor& points) const {
   at::Tensor out = at::zeros({s, m, d}, at::kDouble);
   double* to = out.data_ptr<double>();
   std::vector<double> gradient(static_cast<size_t>(s * d));
+  std::vector<std::vector<double>> slopes;  // of the mean's basis, a column
+  for (int64_t k = 0; k < d; ++k) {
+    slopes.push_back(data_.basis_slopes(xs.const_data_ptr<double>(), s, k));
+  }
   for (size_t index = 0; index < factors_.size(); ++index) {
     const GpGroup& group = data_.groups[index];
     const int64_t n = group.count();
@@ -223,9 +227,9 @@ at::Tensor GaussianProcess::mean_gradient(const at::Tensor& points) const {
       for (int64_t i = 0; i < s; ++i) {
         for (int64_t k = 0; k < d; ++k) {
           double g = gradient[static_cast<size_t>(i * d + k)];
-          if (data_.mean == Mean::kLinear) {
-            g += factors_[index].coefficients[static_cast<size_t>(o * p + 1 + k)] /
-                 data_.scale[static_cast<size_t>(k)];
+          for (int64_t a = 1; a < p; ++a) {
+            g += factors_[index].coefficients[static_cast<size_t>(o * p + a)] *
+                 slopes[static_cast<size_t>(k)][static_cast<size_t>(a * s + i)];
           }
           to[(i * m + group.outputs[static_cast<size_t>(o)]) * d + k] = g;
         }

@@ -36,7 +36,9 @@ Mean mean_of(const std::string& name) {
   if (name == "zero") return Mean::kZero;
   if (name == "const") return Mean::kConst;
   if (name == "linear") return Mean::kLinear;
-  throw Error(ExitCode::kUsage, "must be zero, const or linear, not \"" + name + "\"", "mean");
+  if (name == "quadratic") return Mean::kQuadratic;
+  throw Error(ExitCode::kUsage, "must be zero, const, linear or quadratic, not \"" + name + "\"",
+              "mean");
 }
 
 at::Tensor checked_points(const at::Tensor& x, int64_t dims, const std::string& what) {
@@ -168,18 +170,58 @@ void GpData::form_groups() {
 }
 
 int64_t GpData::coefficients() const {
-  return mean == Mean::kZero ? 0 : mean == Mean::kConst ? 1 : 1 + dims;
+  switch (mean) {
+    case Mean::kZero:
+      return 0;
+    case Mean::kConst:
+      return 1;
+    case Mean::kLinear:
+      return 1 + dims;
+    case Mean::kQuadratic:
+      return 1 + dims + dims * (dims + 1) / 2;
+  }
+  return 0;
 }
 
 std::vector<double> GpData::basis_at(const double* points, int64_t count) const {
   std::vector<double> basis(static_cast<size_t>(coefficients() * count), 1.0);
-  for (int64_t k = 0; mean == Mean::kLinear && k < dims; ++k) {
+  if (mean != Mean::kLinear && mean != Mean::kQuadratic) return basis;
+  const auto row = [&](int64_t c) { return basis.data() + c * count; };
+  for (int64_t k = 0; k < dims; ++k) {
     for (int64_t i = 0; i < count; ++i) {
-      basis[static_cast<size_t>((k + 1) * count + i)] =
+      row(k + 1)[i] =
           (points[i * dims + k] - centre[static_cast<size_t>(k)]) / scale[static_cast<size_t>(k)];
     }
   }
+  int64_t next = 1 + dims;
+  for (int64_t k = 0; mean == Mean::kQuadratic && k < dims; ++k) {
+    for (int64_t l = 0; l <= k; ++l, ++next) {
+      for (int64_t i = 0; i < count; ++i) row(next)[i] = row(k + 1)[i] * row(l + 1)[i];
+    }
+  }
   return basis;
+}
+
+std::vector<double> GpData::basis_slopes(const double* points, int64_t count,
+                                         int64_t column) const {
+  std::vector<double> slopes(static_cast<size_t>(coefficients() * count), 0.0);
+  if (mean != Mean::kLinear && mean != Mean::kQuadratic) return slopes;
+  const double unit = 1 / scale[static_cast<size_t>(column)];
+  std::fill_n(slopes.data() + (1 + column) * count, count, unit);
+  int64_t next = 1 + dims;
+  for (int64_t k = 0; mean == Mean::kQuadratic && k < dims; ++k) {
+    for (int64_t l = 0; l <= k; ++l, ++next) {
+      for (const auto& [moved, other] : {std::pair{k, l}, std::pair{l, k}}) {
+        if (moved != column) continue;
+        const auto c = static_cast<size_t>(other);
+        for (int64_t i = 0; i < count; ++i) {
+          slopes[static_cast<size_t>(next * count + i)] +=
+              unit * (points[i * dims + other] - centre[c]) / scale[c];
+        }
+      }
+    }
+  }
+  return slopes;
 }
 
 GpData GpData::sample(int64_t count, uint64_t seed) const {

@@ -15,8 +15,9 @@
 
 namespace covary::stat {
 
-enum class Mean { kZero, kConst, kLinear };
-Mean mean_of(const std::string& name);  // "zero", "const", "linear"
+// Quadratic: const, every column, and every product of two columns.
+enum class Mean { kZero, kConst, kLinear, kQuadratic };
+Mean mean_of(const std::string& name);  // "zero", "const", "linear", "quadratic"
 
 struct GpGroup {
   std::vector<int64_t> rows;     // of X, ascending
@@ -49,6 +50,8 @@ struct GpData {
   int64_t coefficients() const;  // of the mean
   // The mean's basis at points [count, dims]: [coefficients, count].
   std::vector<double> basis_at(const double* x, int64_t count) const;
+  // And its derivative by a column, likewise.
+  std::vector<double> basis_slopes(const double* x, int64_t count, int64_t column) const;
   // The first `count` rows of a shuffled order, with the same centre and scale; for quick fits.
   GpData sample(int64_t count, uint64_t seed) const;
   void form_groups();  // from x, y and noise

@@ -80,7 +80,7 @@ Kernel kernel_of(const data::Model& model, int64_t dims) {
 }
 
 data::Model GaussianProcess::model() const {
-  static constexpr const char* kMeans[] = {"zero", "const", "linear"};
+  static constexpr const char* kMeans[] = {"zero", "const", "linear", "quadratic"};
   data::Model m{.schema = "covary.process", .version = 1, .fields = {{"method", "exact"}}};
   m.fields.update({{"kernel", kernel_.text()},
                    {"mean", kMeans[static_cast<size_t>(data_.mean)]},
@@ -106,7 +106,7 @@ GaussianProcess GaussianProcess::of_model(const data::Model& model) {
   GaussianProcess gp;
   model.text("method", {"exact"});
   const at::Tensor x = tensor_of(model, "X", {-1, -1}), y = tensor_of(model, "y", {x.size(0), -1});
-  const std::string mean = model.text("mean", {"zero", "const", "linear"});
+  const std::string mean = model.text("mean", {"zero", "const", "linear", "quadratic"});
   try {
     const json& j = model.fields;
     const bool vector_y = j.at("vector_y").get<bool>() && y.size(1) == 1;

@@ -14,7 +14,7 @@ struct GpOptions {
   // See kernel.h. A kernel without const or linear part is multiplied by one, all but its
   // white, and one without white gets one added unless the noise of each point is given.
   std::string kernel = "matern52(ard)";
-  std::string mean = "const";  // zero, const, linear: coefficients by generalised least squares
+  std::string mean = "const";  // zero, const, linear, quadratic: coefficients by least squares
   bool fit = true;             // false: parameters stay as the kernel's text states them, others
                                // at their start by the data
   // none, weak, gamma, dim-scaled: see priors.h
@@ -31,7 +31,9 @@ struct GpOptions {
 
   void describe(OptionList& o) {
     o.add("kernel", &kernel, "covariance function, e.g. const*matern52(ard) + white").common();
-    o.add("mean", &mean, "mean function").choices({"zero", "const", "linear"}).common();
+    o.add("mean", &mean, "mean function")
+        .choices({"zero", "const", "linear", "quadratic"})
+        .common();
     o.add("fit", &fit, "fit the kernel's parameters by marginal likelihood");
     o.add("priors", &priors, "of the parameters, where the kernel has none of its own")
         .choices({"none", "weak", "gamma", "dim-scaled"});
@@ -49,8 +51,8 @@ struct GpOptions {
     const auto refuse = [](const char* field, const char* rule) {
       throw Error(ExitCode::kUsage, std::string(field) + " " + rule, "process options");
     };
-    if (mean != "zero" && mean != "const" && mean != "linear") {
-      refuse("mean", "must be zero, const or linear");
+    if (mean != "zero" && mean != "const" && mean != "linear" && mean != "quadratic") {
+      refuse("mean", "must be zero, const, linear or quadratic");
     }
     if (priors != "none" && priors != "weak" && priors != "gamma" && priors != "dim-scaled") {
       refuse("priors", "must be none, weak, gamma or dim-scaled");

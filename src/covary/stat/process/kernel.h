@@ -133,6 +133,7 @@ class Kernel {
   friend class KernelTape;
   friend class SpectralMeasure;
   friend class MarkovForm;
+  friend class KernelJets;
 
   enum class Kind {
     kConst,

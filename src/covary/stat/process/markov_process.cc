@@ -178,7 +178,11 @@ void MarkovProcess::begin(const at::Tensor& t, const at::Tensor& y, const Markov
   }
   double square = 0;
   for (const double v : y_) square += std::isnan(v) ? 0 : v * v;
-  const double variance = square > 0 ? square / count : 1;
+  // Equal values: what is left after their mean is rounding.
+  double largest = 0;
+  for (const double v : values) largest = std::isnan(v) ? largest : std::max(largest, std::abs(v));
+  const double least = largest > 0 ? std::max(largest * largest * 1e-16, 1e-280) : 1;
+  const double variance = std::max(square / count, least);
   start(options, variance);
   if (options.fit) fit(options, true);
   finish(options, variance);
@@ -236,6 +240,10 @@ void MarkovProcess::finish(const MarkovOptions& options, double variance) {
   report_.truncated = form.truncated();
   report_.noise = form.noise();
   report_.log_likelihood = evaluate(kernel_, t_, y_, extra_, nullptr);
+  if (constant_ && std::isfinite(report_.log_likelihood) && !(mean_precision_ > 0)) {
+    throw Error(ExitCode::kFailed, "the mean cannot be told from the function", "process",
+                "use the mean zero, or scale y");
+  }
   if (!std::isfinite(report_.log_likelihood)) {
     throw Error(ExitCode::kFailed, "the likelihood is not finite: equal times carry no noise",
                 "process", "give a noise variance");
@@ -245,14 +253,11 @@ void MarkovProcess::finish(const MarkovOptions& options, double variance) {
 // The log likelihood of y - c is a parabola in c, with curvature 1' K^-1 1: three points of it, far
 // apart, so that little is lost to rounding.
 void MarkovProcess::find_mean() {
-  double far = 0;
+  double variance = 0;
+  const double zero = 0;
+  kernel_.diagonal(&zero, 1, true, &variance);
+  double far = std::sqrt(variance);
   for (const double v : y_) far = std::isnan(v) ? far : std::max(far, std::abs(v));
-  if (!(far > 0)) {
-    double variance = 0;
-    const double zero = 0;
-    kernel_.diagonal(&zero, 1, true, &variance);
-    far = std::sqrt(variance);
-  }
   far *= 1e3;
   std::vector<double> moved = y_;
   const auto value_at = [&](double c) {

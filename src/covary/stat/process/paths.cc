@@ -151,6 +151,8 @@ at::Tensor SamplePaths::gradient(const at::Tensor& points) const {
   at::Tensor out = at::empty({count_, s, m, d}, at::kDouble);
   double* to = out.data_ptr<double>();
   std::vector<double> slope(static_cast<size_t>(s * d)), update(slope.size());
+  std::vector<std::vector<double>> slopes;  // of the mean's basis, a column
+  for (int64_t c = 0; c < d; ++c) slopes.push_back(mean_of_.basis_slopes(x, s, c));
   for (const Group& g : groups_) {
     std::vector<double> weights(static_cast<size_t>(s * g.n));
     for (size_t o = 0; o < g.outputs.size(); ++o) {
@@ -165,9 +167,9 @@ at::Tensor SamplePaths::gradient(const at::Tensor& points) const {
           for (int64_t c = 0; c < d; ++c) {
             double v =
                 slope[static_cast<size_t>(i * d + c)] + update[static_cast<size_t>(i * d + c)];
-            if (mean_of_.mean == Mean::kLinear) {
-              v += g.coefficients[static_cast<size_t>(row * p + 1 + c)] /
-                   mean_of_.scale[static_cast<size_t>(c)];
+            for (int64_t a = 1; a < p; ++a) {
+              v += g.coefficients[static_cast<size_t>(row * p + a)] *
+                   slopes[static_cast<size_t>(c)][static_cast<size_t>(a * s + i)];
             }
             to[((k * s + i) * m + g.outputs[o]) * d + c] = v;
           }

@@ -181,8 +181,8 @@ MethodChoice choose_method(const RegressionOptions& o, int64_t n, int64_t dims, 
     against = "there are " + std::to_string(dims) + " columns, it knows one";
   } else if (!markov) {
     against = "the kernel " + MarkovForm::obstacle(kernel);
-  } else if (o.mean == "linear") {
-    against = "the mean is linear, it knows zero and const";
+  } else if (o.mean != "zero" && o.mean != "const") {
+    against = "the mean is " + o.mean + ", it knows zero and const";
   } else if (noise_given && !kernel.has(ParameterRole::kNoise)) {
     against = "it fits a common noise beside that of the rows";
   }
@@ -630,7 +630,7 @@ Regression Regression::of_model(const data::Model& model) {
   const std::string method =
       model.text("method", {"exact", "cg", "sgpr", "state-space", "kron", "toeplitz", "hsgp",
                             "vecchia", "svgp", "laplace", "ep", "vi"});
-  r.mean_ = model.text("mean", {"zero", "const", "linear"});
+  r.mean_ = model.text("mean", {"zero", "const", "linear", "quadratic"});
   r.x_ = tensor_of(model, "X", {-1, -1});
   const int64_t n = r.x_.size(0);
   r.y_ = tensor_of(model, "y", {n, -1});

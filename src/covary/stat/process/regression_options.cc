@@ -36,7 +36,7 @@ void RegressionOptions::describe(OptionList& o) {
         "\"rbf + periodic(1)*rbf\"")
       .common();
   o.add("mean", &mean, "mean function, by generalised least squares")
-      .choices({"zero", "const", "linear"})
+      .choices({"zero", "const", "linear", "quadratic"})
       .common();
   o.add("likelihood", &likelihood,
         "of a value given the function, e.g. poisson or \"student-t(df=4)\"")
@@ -70,7 +70,7 @@ void RegressionOptions::check() const {
              {"gaussian", "student-t", "bernoulli", "bernoulli-logit", "bernoulli-probit",
               "poisson", "neg-binomial"},
              {"softmax", "heteroscedastic"});
-  check_word("--mean", mean, {"zero", "const", "linear"}, {"quadratic", "user"});
+  check_word("--mean", mean, {"zero", "const", "linear", "quadratic"}, {"user"});
   if (restarts < 1) throw Error(ExitCode::kUsage, "must be at least 1", "--restarts");
   if (inducing < 0) throw Error(ExitCode::kUsage, "must not be negative", "--inducing");
   if (inducing > 0 && method != "auto" && method != "sgpr" && method != "svgp")

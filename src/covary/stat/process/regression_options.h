@@ -10,7 +10,7 @@ namespace covary::stat {
 
 struct RegressionOptions {
   std::string kernel = "matern52(ard)";  // see kernel.h; without const or white each is added
-  std::string mean = "const";            // zero, const, linear
+  std::string mean = "const";            // zero, const, linear, quadratic
   std::string likelihood = "gaussian";   // see likelihood.h
   // auto, exact, cg, sgpr, state-space, kron, toeplitz, hsgp, vecchia, svgp; with another
   // likelihood laplace, ep, vi, svgp; auto says what it took and why

@@ -1,0 +1,85 @@
+#include "covary/stat/process/standard_errors.h"
+
+#include <cmath>
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include "covary/core/base/random.h"
+
+namespace covary::stat {
+namespace {
+
+at::Tensor normals(int64_t n, int64_t d, uint64_t seed) {
+  at::Tensor t = at::empty({n, d}, at::kDouble);
+  for (int64_t i = 0; i < n * d; ++i) {
+    t.data_ptr<double>()[i] = Random(seed).normal(static_cast<uint64_t>(i));
+  }
+  return t;
+}
+
+// The variance of independent values: their log is told to sqrt(2 / n).
+TEST(StandardErrors, OfAVarianceAlone) {
+  const at::Tensor x = normals(200, 1, 1), y = 3 * normals(200, 1, 2).squeeze(1);
+  const GaussianProcess gp(x, y, {.kernel = "white", .mean = "zero"});
+  const std::vector<double> e = standard_errors(gp);
+  ASSERT_EQ(e.size(), 1u);
+  EXPECT_NEAR(e[0], std::sqrt(2.0 / 200), 1e-6);
+}
+
+// Two parameters: against the inverse of a Hessian by differences of the likelihood itself.
+TEST(StandardErrors, AreTheCurvatureOfTheLikelihood) {
+  const at::Tensor x = normals(60, 1, 3),
+                   y = (2 * x.squeeze(1)).sin() + 0.2 * normals(60, 1, 4).squeeze(1);
+  GpOptions o;
+  o.kernel = "const(1,fixed)*rbf + white";
+  o.mean = "zero";
+  o.priors = "none";
+  const GaussianProcess gp(x, y, o);
+  const std::vector<double> e = standard_errors(gp);
+  EXPECT_TRUE(std::isnan(e[0]));  // fixed
+  Kernel kernel = gp.kernel();
+  MarginalLikelihood likelihood(gp.data(), 1 << 30);
+  const std::vector<double> at = kernel.pack();
+  const auto value = [&](double a, double b) {
+    kernel.unpack(std::vector<double>{at[0] + a, at[1] + b});
+    return likelihood.evaluate(kernel, {}).log_likelihood;
+  };
+  const double h = 1e-3, here = value(0, 0);
+  const double aa = (value(h, 0) + value(-h, 0) - 2 * here) / (h * h);
+  const double bb = (value(0, h) + value(0, -h) - 2 * here) / (h * h);
+  const double ab = (value(h, h) + value(-h, -h) - value(h, -h) - value(-h, h)) / (4 * h * h);
+  const double determinant = aa * bb - ab * ab;
+  EXPECT_NEAR(e[1], std::sqrt(-bb / determinant), 1e-4 * e[1]);
+  EXPECT_NEAR(e[2], std::sqrt(-aa / determinant), 1e-4 * e[2]);
+}
+
+TEST(StandardErrors, SayNothingAwayFromAnOptimum) {
+  const at::Tensor x = normals(20, 1, 3), y = x.squeeze(1).sin();
+  GpOptions o;
+  o.kernel = "const(100)*rbf(0.01) + white(50)";
+  o.mean = "zero";
+  o.fit = false;
+  for (const double e : standard_errors(GaussianProcess(x, y, o))) EXPECT_TRUE(std::isnan(e));
+}
+
+// The quadratic mean takes a parabola whole.
+TEST(QuadraticMean, LeavesNothingOfAParabola) {
+  const at::Tensor x = normals(40, 2, 5), xs = normals(6, 2, 6);
+  const auto parabola = [](const at::Tensor& p) {
+    const at::Tensor a = p.select(1, 0), b = p.select(1, 1);
+    return 3 + a - 2 * b + 0.5 * a * a - a * b + 2 * b * b;
+  };
+  GpOptions o;
+  o.kernel = "const(1)*matern52(0.5) + white(0.01)";
+  o.mean = "quadratic";
+  o.fit = false;
+  const GaussianProcess gp(x, parabola(x), o);
+  EXPECT_LT((gp.predict(xs).mean - parabola(xs)).abs().max().item<double>(), 1e-9);
+  const at::Tensor a = xs.select(1, 0), b = xs.select(1, 1);
+  const at::Tensor slopes = at::stack({1 + a - b, -2 - a + 4 * b}, 1);
+  EXPECT_LT((gp.mean_gradient(xs) - slopes).abs().max().item<double>(), 1e-8);
+}
+
+}  // namespace
+}  // namespace covary::stat
