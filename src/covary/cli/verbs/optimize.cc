@@ -329,7 +329,8 @@ Result run_optimize_ask(const Job& job) {
   save(optimizer, job.invocation.inputs[0]);
   Result r;
   r.document = {{"rows", json::array()}, {"by", optimizer.report().by}};
-  for (const Row& row : rows) r.document["rows"].push_back(json(stat::row_json(optimizer.space(), row)));
+  for (const Row& row : rows)
+    r.document["rows"].push_back(json(stat::row_json(optimizer.space(), row)));
   const std::string csv = stat::rows_csv(optimizer.space(), rows);
   if (output.empty() || output == "-")
     r.text = csv;

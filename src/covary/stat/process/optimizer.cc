@@ -328,7 +328,7 @@ std::vector<std::vector<double>> Optimizer::propose(int64_t count) {
   const bool single = kind == "pi" || kind == "kg" || kind == "mes";
   if (single) model.pending.clear();
   // Jointly, or point by point with those before as pending.
-  const bool joint = !single && count * space_.width() <= options_.joint;
+  const bool joint = kind == "thompson" || (!single && count * space_.width() <= options_.joint);
   std::vector<std::vector<double>> rows;
   for (int64_t turn = 0; turn < (joint ? 1 : count); ++turn) {
     const int64_t points = joint ? count : 1;
