@@ -23,7 +23,9 @@ constexpr int64_t kManyColumns = 20;  // more than these: a trust region
 constexpr double kFirstSide = 0.8, kLeastSide = 0x1p-7, kMostSide = 1.6;
 constexpr int kGains = 3;
 constexpr int64_t kIncumbents = 5;  // whose neighbourhoods are tried
-constexpr double kSame = 1e-9;      // distance of two codes that are one
+const double kSettled =
+    std::log(1e-5);             // expected improvement, standardised, that is as good as none
+constexpr double kSame = 1e-9;  // distance of two codes that are one
 
 double seconds_since(std::chrono::steady_clock::time_point begin) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
@@ -332,9 +334,19 @@ std::vector<std::vector<double>> Optimizer::propose(int64_t count) {
   std::vector<std::vector<double>> rows;
   for (int64_t turn = 0; turn < (joint ? 1 : count); ++turn) {
     const int64_t points = joint ? count : 1;
-    const auto acquisition = make_acquisition(acquisition_options, model);
-    const Candidates c = find_candidates(*acquisition, space_, points, options_.candidates,
-                                         model.seed + static_cast<uint64_t>(turn), incumbents, box);
+    auto acquisition = make_acquisition(acquisition_options, model);
+    Candidates c = find_candidates(*acquisition, space_, points, options_.candidates,
+                                   model.seed + static_cast<uint64_t>(turn), incumbents, box);
+    // Nothing is left to gain where the process looks: every other batch is then drawn from what it does not exclude.
+    if (kind == "logei" && !limited && c.value < kSettled && evaluations_.size() % 2 == 1) {
+      AcquisitionOptions draw = acquisition_options;
+      draw.acquisition = report_.by = "thompson";
+      AcquisitionModel alone = model;
+      alone.seed += static_cast<uint64_t>(turn);
+      acquisition = make_acquisition(draw, alone);
+      c = find_candidates(*acquisition, space_, points, options_.candidates, alone.seed, incumbents,
+                          box);
+    }
     report_.acquisition = c.value;
     for (int64_t i = 0; i < points; ++i) {
       const auto at = c.points.begin() + i * space_.width();
