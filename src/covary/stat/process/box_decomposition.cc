@@ -14,6 +14,7 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr size_t kMostBoxes = 1'000'000;
+constexpr size_t kMostNumbers = 32'000'000;  // of their definers
 
 // Sides as numbers: a row of lower and one of upper ones a box.
 struct Sides {
@@ -118,8 +119,8 @@ LocalBounds local_upper_bounds(std::span<const double> points, std::span<const d
     now.definers.resize(kept * m * m);
     now.u.insert(now.u.end(), fresh_u.begin(), fresh_u.end());
     now.definers.insert(now.definers.end(), fresh_definers.begin(), fresh_definers.end());
-    if (now.u.size() / m > kMostBoxes) {
-      throw Error(ExitCode::kFailed, "more than a million boxes are needed", "box decomposition",
+    if (now.u.size() / m > kMostBoxes || now.definers.size() > kMostNumbers) {
+      throw Error(ExitCode::kFailed, "too many boxes are needed", "box decomposition",
                   "scalarise the objectives, or keep fewer points");
     }
   }
@@ -219,6 +220,10 @@ double BoxDecomposition::improvement(std::span<const double> point) const {
       volume *= std::max(0.0, std::min(point[j], high) - low);
     }
     gain += volume;
+  }
+  if (!std::isfinite(gain)) {
+    throw Error(ExitCode::kData, "the gain is larger than a double holds", "box decomposition",
+                "scale the objectives");
   }
   return gain;
 }

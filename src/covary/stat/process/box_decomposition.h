@@ -13,7 +13,7 @@
 // (sweep with a staircase), of order n^floor(m/2) beyond: about 200 for 30 and 900 for 100 points
 // in four. Costs: O(n^2) small steps up to three objectives, O(n boxes + boxes^2) beyond.
 // Points at or below the reference and dominated ones are left out. Throws as hypervolume.h, and
-// Error(kFailed) above a million boxes: scalarise then (chebyshev.h).
+// Error(kFailed) above a million boxes (fewer from six objectives on): scalarise then (chebyshev.h).
 // Sources: Yang, Emmerich, Deutz and Baeck 2019 (three objectives); Lacour, Klamroth and Fonseca
 // 2017, with the local bounds of Klamroth, Lacour and Vanderpooten 2015 (more).
 #pragma once

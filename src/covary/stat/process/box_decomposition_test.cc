@@ -159,6 +159,7 @@ TEST(BoxDecomposition, RefusesWhatIsNoSet) {
   const BoxDecomposition boxes({}, two);
   EXPECT_THROW(boxes.improvement(std::vector<double>{1}), Error);
   EXPECT_THROW(boxes.improvement(std::vector<double>{1, nan}), Error);
+  EXPECT_THROW(boxes.improvement(std::vector<double>{1e300, 1e300}), Error);
 }
 
 }  // namespace

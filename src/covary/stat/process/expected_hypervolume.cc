@@ -6,7 +6,7 @@
 #include <string>
 
 #include "covary/core/base/error.h"
-#include "covary/stat/process/normal_tail.h"
+#include "covary/core/numeric/normal.h"
 
 namespace covary::stat {
 namespace {
@@ -44,6 +44,7 @@ void check_normals(std::span<const double> mean, std::span<const double> sd,
 
 ExpectedHypervolume::ExpectedHypervolume(std::shared_ptr<const BoxDecomposition> boxes)
     : boxes_(std::move(boxes)) {
+  if (boxes_ == nullptr) throw Error(ExitCode::kUsage, "needs boxes", "expected hypervolume");
   if (boxes_->objectives() > kMostObjectives) {
     throw Error(ExitCode::kUsage, "takes at most 16 objectives", "expected hypervolume");
   }
@@ -63,10 +64,12 @@ double ExpectedHypervolume::value(std::span<const double> mean, std::span<const 
     for (size_t i = 0; i + 1 < levels.size(); ++i) {
       const double above = mean[j] - levels[i];
       if (above < kCertain * s) {
-        const NormalTail t = normal_tail(above / s);
-        psi_[j][i] = s * t.expectation;
-        slope_[j][i] = t.probability;
-        sd_slope_[j][i] = t.density;
+        // Far below 0 digits cancel, but not all: none is left only where both terms underflow.
+        const double z = above / s, p = numeric::normal_cdf(z),
+                     density = numeric::normal_density(z);
+        psi_[j][i] = p > 0 ? s * std::max(density + z * p, 0.0) : 0;
+        slope_[j][i] = p;
+        sd_slope_[j][i] = density;
       } else {
         psi_[j][i] = std::max(above, 0.0);
         slope_[j][i] = above > 0 ? 1 : 0;
@@ -121,11 +124,15 @@ double ExpectedHypervolume::log_value(std::span<const double> mean, std::span<co
       slope_[j][i] = sd_slope_[j][i] = 0;
       if (above == -kInfinity) continue;
       if (above < kCertain * s) {
-        const LogTail t = log_normal_tail(above / s);
-        psi_[j][i] = log_s + t.log_expectation;
-        if (psi_[j][i] == -kInfinity) continue;
-        slope_[j][i] = t.probability_ratio / s;
-        sd_slope_[j][i] = t.density_ratio / s;
+        const double z = above / s;
+        double ratio;  // of P(N < z) to the expectation; 1 - z ratio is that of the density
+        const double log_expectation = numeric::log_improvement(z, &ratio);
+        if (log_expectation == -kInfinity) continue;
+        psi_[j][i] = log_s + log_expectation;
+        slope_[j][i] = ratio / s;
+        const double density_ratio =
+            z < 0 ? 1 - z * ratio : numeric::normal_density(z) * std::exp(-log_expectation);
+        sd_slope_[j][i] = density_ratio / s;
       } else if (above > 0) {
         psi_[j][i] = std::log(above);
         slope_[j][i] = 1 / above;
@@ -182,7 +189,7 @@ double log_feasibility(std::span<const double> mean, std::span<const double> sd,
     const double z = -mean[j] / sd[j];
     double slope = 0;
     if (std::abs(z) < 1e100) {
-      sum += log_normal_cdf(z, &slope);
+      sum += numeric::log_normal_cdf(z, &slope);
     } else if (mean[j] > 0) {  // a deviation of 0, or as good as
       sum = -kInfinity;
     }

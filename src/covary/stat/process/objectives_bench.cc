@@ -2,8 +2,8 @@
 //
 // `hypervolume`, `boxes`: once an observation. `closed`: a value with gradient of one candidate;
 // the floor is m (n + 2) exponentials and error functions, about 20 ns each, and 6 m flops a box.
-// `sampled`: a value with slopes of a batch of 4; the floor is draws x boxes of the batch (4, about
-// 8, about 12) x boxes of the front (51, 101, about 350) x 6 m^2 flops at 2 lanes an instruction.
+// `sampled`: a value with slopes of a batch of 4; the floor is draws x boxes of the batch (4, 7, 10)
+// x boxes of the front (51, 101, about 350) x 6 m^2 flops at 2 lanes an instruction.
 #include <cmath>
 #include <memory>
 #include <vector>

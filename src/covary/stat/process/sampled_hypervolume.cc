@@ -80,11 +80,11 @@ Overlap<M> overlap(const double* lower, const double* upper, size_t padded,
 
 SampledHypervolume::SampledHypervolume(std::shared_ptr<const BoxDecomposition> boxes,
                                        int64_t points, int64_t draws)
-    : m_(static_cast<size_t>(boxes->objectives())),
+    : m_(boxes == nullptr ? 0 : static_cast<size_t>(boxes->objectives())),
       q_(static_cast<size_t>(std::max<int64_t>(points, 0))),
       draws_(static_cast<size_t>(std::max<int64_t>(draws, 0))) {
-  fronts_ = std::make_shared<std::vector<Front>>(1, front_of(std::move(boxes)));
   prepare();
+  fronts_ = std::make_shared<std::vector<Front>>(1, front_of(std::move(boxes)));
 }
 
 SampledHypervolume::SampledHypervolume(std::span<const double> observed,
@@ -134,6 +134,13 @@ SampledHypervolume::Front SampledHypervolume::front_of(
   return f;
 }
 
+SampledHypervolume SampledHypervolume::for_batch(int64_t points) const {
+  SampledHypervolume other = *this;
+  other.q_ = static_cast<size_t>(std::max<int64_t>(points, 0));
+  other.prepare();
+  return other;
+}
+
 void SampledHypervolume::prepare() {
   if (m_ < 1 || m_ > kMostObjectives) refuse(ExitCode::kUsage, "takes 1 to 8 objectives");
   if (q_ < 1) refuse(ExitCode::kUsage, "the batch must have a point");
@@ -175,8 +182,9 @@ double SampledHypervolume::gain_of(size_t draw, std::span<const double> samples,
   const Front& f = front(draw);
   std::iota(order_.begin(), order_.end(), size_t{0});
   if (!weights.empty()) {
-    std::stable_sort(order_.begin(), order_.end(), [&](size_t a, size_t b) {
-      return weights[a * draws_ + draw] > weights[b * draws_ + draw];
+    std::sort(order_.begin(), order_.end(), [&](size_t a, size_t b) {
+      const double x = weights[a * draws_ + draw], y = weights[b * draws_ + draw];
+      return x != y ? x > y : a < b;
     });
   }
   open_.clear();

@@ -326,6 +326,9 @@ TEST(SampledHypervolume, RefusesWhatIsNoSample) {
   EXPECT_THROW(sampled.value(y), Error);
   const std::vector<double> two{0, 0}, seven(7, 1), nine(9, 0);
   EXPECT_THROW(SampledHypervolume(boxes, 0, 3), Error);
+  EXPECT_THROW(SampledHypervolume(nullptr, 2, 3), Error);
+  EXPECT_THROW(sampled.for_batch(0), Error);
+  EXPECT_EQ(sampled.for_batch(5).points(), 5);
   EXPECT_THROW(SampledHypervolume(boxes, 2, 0), Error);
   EXPECT_THROW(SampledHypervolume(seven, two, 2, 3), Error);
   EXPECT_THROW(SampledHypervolume(seven, {}, 2, 3), Error);

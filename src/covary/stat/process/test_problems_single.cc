@@ -5,6 +5,7 @@
 #include <limits>
 #include <memory>
 #include <numbers>
+#include <utility>
 
 #include "covary/core/base/random.h"
 #include "covary/stat/process/test_problem_families.h"
@@ -19,9 +20,8 @@ template <class F>
 TestProblem single(TestProblem p, double optimum, std::vector<std::vector<double>> optima, F f) {
   p.optimum = optimum;
   p.optima = std::move(optima);
-  p.formula = [f](std::span<const double> x, std::span<double> value, std::span<double>) {
-    value[0] = f(x);
-  };
+  p.formula = [f = std::move(f)](std::span<const double> x, std::span<double> value,
+                                 std::span<double>) { value[0] = f(x); };
   return p;
 }
 
