@@ -846,6 +846,136 @@ class Processes(Case):
         self.refused(3, "gp", "inspect", broken, says=["broken.json"])
 
 
+class Optimisations(Case):
+    """Black boxes: by a command, by asking and telling, stopped and resumed."""
+
+    def setUp(self):
+        super().setUp()
+        self.space = self.folder / "space.json"
+        self.space.write_text(json.dumps({
+            "parameters": [{"name": "x", "bounds": [-2, 3]}, {"name": "n", "type": "integer", "bounds": [1, 6]},
+                           {"name": "c", "values": ["a", "b c"]}],
+            "objective": {"name": "loss"}}))
+        self.sim = self.folder / "sim.py"
+        self.sim.write_text("import sys, time\n"
+                            "x, n, c = float(sys.argv[1]), int(sys.argv[2]), sys.argv[3]\n"
+                            "time.sleep(float(sys.argv[4]) if len(sys.argv) > 4 else 0)\n"
+                            "print('working')\nprint((x - 1) ** 2 + (n - 4) ** 2 + (c == 'a'))\n")
+        self.command = f"{sys.executable} {self.sim} {{x}} {{n}} {{c}}"
+
+    def run_study(self, *more, space=None, command=None):
+        return ("optimize", "run", space or self.space, "--command", command or self.command, *more)
+
+    def document(self, *args):
+        r = run(*args, "--json")
+        self.assertEqual(r.returncode, 0, r.stderr)
+        return json.loads(r.stdout)
+
+    def test_a_command_is_optimised(self):
+        page = self.folder / "p.html"
+        d = self.document(*self.run_study("--budget", 20, "--batch", 2, "-o", self.out, "--plot", page))
+        self.assertEqual((d["evaluations"], d["failed"], d["pending"]), (20, 0, []))
+        self.assertEqual((d["best"]["row"]["n"], d["best"]["row"]["c"]), (4, "b c"))
+        self.assertLess(d["best"]["values"]["loss"], 0.1)
+        self.assertIn("best so far", page.read_text())
+        lines = (self.out / "evaluations.csv").read_text().splitlines()
+        self.assertEqual((lines[0], len(lines)), ("x,n,c,loss,best", 21))
+        more = self.document(*self.run_study("--budget", 22, "-o", self.out, "--resume"))
+        self.assertEqual((more["evaluations"], more["trace"][:20]), (22, d["trace"]))
+        straight = self.document(*self.run_study("--budget", 20, "--batch", 2, "--threads", 1))
+        self.assertEqual(straight["trace"], d["trace"])
+
+    def test_asking_and_telling(self):
+        study = self.folder / "study"
+        study.mkdir()
+        shutil.copy(self.space, study / "space.json")
+        past = self.folder / "past.csv"
+        past.write_text("x,n,c,loss\n0,1,a,11\n2.5,6,b c,6.25\n1,3,a,\n")
+        told = self.document("optimize", "tell", study, past)
+        self.assertEqual((told["evaluations"], told["failed"], told["best"]["values"]["loss"]), (3, 1, 6.25))
+        for _ in range(8):
+            asked = self.folder / "rows.csv"
+            self.assertEqual(run("optimize", "ask", study, "-n", 2, "-o", asked).returncode, 0)
+            head, *rows = asked.read_text().splitlines()
+            self.assertEqual((head, len(rows)), ("x,n,c", 2))
+            table = [row + f",{(float(row.split(',')[0]) - 1) ** 2 + (int(row.split(',')[1]) - 4) ** 2}" for row in rows]
+            answers = self.folder / "answers.csv"
+            answers.write_text("\n".join([head + ",loss", *table]) + "\n")
+            told = self.document("optimize", "tell", study, answers)
+            self.assertEqual(told["pending"], [])
+        self.assertLess(told["best"]["values"]["loss"], 0.5)
+        r = run("optimize", "tell", study, "-", input='{"x": 1, "n": 4, "c": "a", "loss": 0}\n')
+        self.assertEqual((r.returncode, json.loads(r.stdout)["best"]), (0, 0))
+
+    def test_lines_through_pipes(self):
+        r = subprocess.Popen([str(COVARY), "optimize", "run", str(self.space), "--command", "-", "--budget", "8"],
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(8):
+            row = json.loads(r.stdout.readline())
+            r.stdin.write(f"{(row['x'] - 1) ** 2}\n")
+            r.stdin.flush()
+        self.assertEqual((r.communicate()[0], r.returncode), ("", 0))
+
+    def test_stopped_and_resumed(self):
+        slow = self.command + " 0.3"
+        child = subprocess.Popen([str(COVARY), *map(str, self.run_study("--budget", 12, "-o", self.out, command=slow))],
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        deadline = time.time() + 60
+        table = self.out / "evaluations.csv"
+        while time.time() < deadline and not (table.exists() and len(table.read_text().splitlines()) > 3):
+            time.sleep(0.05)
+        child.send_signal(signal.SIGINT)
+        _, said = child.communicate(timeout=60)
+        self.assertEqual(child.returncode, 130, said)
+        self.assertIn("--resume", said)
+        done = len(table.read_text().splitlines()) - 1
+        self.assertLess(done, 12)
+        d = self.document(*self.run_study("--budget", 12, "-o", self.out, "--resume"))
+        self.assertEqual((d["evaluations"], d["failed"]), (12, 0))
+        straight = self.document(*self.run_study("--budget", 12))
+        self.assertEqual(straight["trace"], d["trace"])
+
+    def test_failures_are_rows_without_values(self):
+        flaky = f"test {{n}} -lt 5 && {self.command}"
+        d = self.document(*self.run_study("--budget", 14, "-o", self.out, command=flaky))
+        self.assertEqual(d["evaluations"], 14)
+        self.assertGreater(d["failed"], 0)
+        self.assertLess(d["best"]["row"]["n"], 5)
+
+    def test_what_is_wrong_is_named(self):
+        self.refused(2, "optimize", "run", self.space, says=["how a row is evaluated"])
+        self.refused(2, "optimize", "run", says=["search space"])
+        self.refused(2, *self.run_study(command="./sim {y}"), says=["{y}"])
+        self.refused(2, *self.run_study("--acquisition", "logie"), says=["logie"])
+        self.refused(2, *self.run_study("--problem", "branin"), says=["--problem"])
+        _, hint = self.refused(2, "optimize", "run", "--problem", "brannin", says=["brannin"])
+        self.assertIn("branin", hint)
+        self.refused(2, "optimize", "run", "--problem", "zdt1", says=["objectives"])
+        self.refused(3, *self.run_study(space=self.folder / "none.json"), says=["none.json"])
+        bad = self.folder / "bad.json"
+        for text, word in (("{", "bad.json"), ("{}", "parameters"), ('{"parameters": [{"name": "x", "bounds": [1, 0]}]}', "x"),
+                           ('{"parameters": [{"name": "x", "bounds": [0, 1]}], "objectives": 3}', "objectives")):
+            bad.write_text(text)
+            self.refused(3, *self.run_study(space=bad, command="true"), says=["bad.json", word])
+        self.refused(1, *self.run_study(command="false"), says=["10 evaluations failed"])
+        full = self.folder / "full"
+        full.mkdir()
+        (full / "note").write_text("mine")
+        self.refused(3, *self.run_study("-o", full), says=["not empty"])
+        self.refused(3, "optimize", "ask", self.folder / "nowhere", says=["nowhere"])
+        self.refused(3, "optimize", "ask", full, says=["space.json"])
+        study = self.folder / "study"
+        study.mkdir()
+        shutil.copy(self.space, study / "space.json")
+        table = self.folder / "t.csv"
+        for text, words in (("x,n,loss\n1,2,3\n", ["'c'"]), ("x,n,c,loss\n9,2,a,3\n", ["t.csv", "row 1", "x"]),
+                            ("x,n,c,loss\n1,2,d,3\n", ["t.csv", "d"]), ("x,n,c,loss\n1,2.5,a,3\n", ["n"])):
+            table.write_text(text)
+            self.refused(3, "optimize", "tell", study, table, says=words)
+        (study / "optimizer.json").write_text('{"schema": "covary.optimizer", "version": 1}')
+        self.refused(3, "optimize", "ask", study, says=["optimizer.json"])
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("build", type=pathlib.Path)

@@ -19,6 +19,7 @@ std::vector<eval::Bar> process_table_bars();       // 3: held-out rows of public
 std::vector<eval::Bar> process_series_bars();      // 4: a million points in time
 std::vector<eval::Bar> process_likelihood_bars();  // 1, 2, 4: values that are not normal
 std::vector<eval::Bar> process_robustness_bars();  // 5: hostile data, many fits
+std::vector<eval::Bar> process_optimisation_bars();  // 6: Bayesian optimisation
 
 // Standard normals by the seed.
 at::Tensor normal_tensor(uint64_t seed, at::IntArrayRef shape);

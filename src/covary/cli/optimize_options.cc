@@ -10,10 +10,7 @@ void OptimizeRunOptions::describe(OptionList& o) {
   o.add("problem", &problem, "a built-in function instead: branin, hartmann(6), ackley(10), ...")
       .common();
   o.add("budget", &budget, "evaluations in all").range(1, 1e9).synonym("n").common();
-  o.add("batch", &batch, "rows that are evaluated at the same time")
-      .range(1, 1000)
-      .synonym("q")
-      .common();
+  o.add("batch", &batch, "rows that are evaluated at the same time").range(1, 1000).common();
   o.add("time_limit", &time_limit, "of one evaluation, 0 = none").duration().unit("s");
   optimizer.describe(o);
 }

@@ -97,6 +97,9 @@ std::unique_ptr<Acquisition> make_acquisition(const AcquisitionOptions& options,
     throw Error(ExitCode::kUsage, "is no finite number", "best value so far");
   }
   if (kind == "pi") return analytic_acquisition(options, model);
+  if (kind == "kg") return knowledge_gradient(options, model);
+  if (kind == "mes") return max_value_entropy(options, model);
+  if (kind == "thompson") return thompson_sampling(options, model);
   return std::make_unique<ByNumber>(options, model);
 }
 

@@ -12,6 +12,8 @@
 #include "covary/core/base/error.h"
 #include "covary/core/base/random.h"
 #include "covary/core/numeric/normal.h"
+#include "covary/core/numeric/sobol.h"
+#include "covary/stat/process/function_paths.h"
 
 namespace covary::stat {
 namespace {
@@ -119,6 +121,14 @@ TEST(Acquisition, GradientsAreDerivatives) {
       }
     }
   }
+  for (const char* kind : {"kg", "mes", "thompson"}) {
+    const auto a = make_acquisition({.acquisition = kind, .support = 24}, {.objective = &gp});
+    for (uint64_t s = 20; s < 24; ++s) {
+      EXPECT_LT(gradient_error(*a, uniforms(1, 3, s)), 1e-6) << kind;
+    }
+  }
+  const auto several = make_acquisition({.acquisition = "thompson"}, {.objective = &gp});
+  EXPECT_LT(gradient_error(*several, uniforms(3, 3, 5)), 1e-6);
   // Nothing feasible is known.
   const auto lost = make_acquisition({}, {.objective = &gp, .constraints = {{&constraint, -0.5}}});
   EXPECT_LT(gradient_error(*lost, uniforms(1, 3, 3)), 1e-6);
@@ -200,10 +210,67 @@ TEST(Acquisition, NoisyImprovementWithoutNoiseIsTheImprovement) {
   EXPECT_NEAR(noisy, value(*make_acquisition({}, {.objective = &gp, .best = best}), x), 0.02);
 }
 
+TEST(Acquisition, KnowledgeGradientIsTheExpectedRise) {
+  // Every mean of the support moves along a line in the standardised value at x: the largest, integrated.
+  const GaussianProcess gp = process(0, 0.05);
+  const int64_t support = 30;
+  const at::Tensor sobol = at::empty({support, 3}, at::kDouble);
+  const std::vector<double> points = numeric::Sobol(3, 3).points(support);
+  std::copy(points.begin(), points.end(), sobol.data_ptr<double>());
+  for (uint64_t s = 15; s < 18; ++s) {
+    const at::Tensor x = uniforms(1, 3, s), all = at::cat({x, sobol, gp.data().x});
+    const double kg = value(
+        *make_acquisition({.acquisition = "kg", .support = support}, {.objective = &gp, .seed = 3}),
+        x);
+    const Prediction p = gp.predict(all, {.covariance = true});
+    const double sd = std::sqrt(p.variance[0].item<double>() + 0.05);
+    const at::Tensor slope = p.covariance[0] / sd;
+    double then = 0;
+    const int steps = 4000;
+    for (int k = 0; k < steps; ++k) {
+      const double z = -8 + 16 * (k + 0.5) / steps;
+      then += (p.mean + z * slope).max().item<double>() * numeric::normal_density(z) * 16 / steps;
+    }
+    EXPECT_NEAR(kg, then - p.mean.slice(0, 1).max().item<double>(), 1e-6);
+  }
+}
+
+TEST(Acquisition, EntropyIsLargeWhereTheMaximumMayBe) {
+  const GaussianProcess gp = process(0);
+  const auto mes = make_acquisition({.acquisition = "mes"}, {.objective = &gp});
+  const Prediction p = gp.predict(gp.data().x);
+  const at::Tensor worst = gp.data().x[p.mean.argmin().item<int64_t>()].unsqueeze(0);
+  EXPECT_GE(value(*mes, worst), 0);
+  double most = 0;
+  for (uint64_t s = 0; s < 30; ++s) most = std::max(most, value(*mes, uniforms(1, 3, 40 + s)));
+  EXPECT_GT(most, 5 * value(*mes, worst));
+}
+
+TEST(Paths, HaveTheMomentsOfTheProcess) {
+  const GaussianProcess gp = process(0, 0.01);
+  const int64_t count = 1000;
+  const FunctionPaths paths(gp, count, 3);
+  FunctionPaths::At at(paths, 1);
+  for (uint64_t s = 0; s < 4; ++s) {
+    const at::Tensor x = uniforms(1, 3, 50 + s);
+    at.move(x.const_data_ptr<double>());
+    double mean = 0, square = 0;
+    for (const double v : at.values()) mean += v / count;
+    for (const double v : at.values()) square += (v - mean) * (v - mean) / count;
+    const Prediction p = gp.predict(x);
+    EXPECT_NEAR(mean, p.mean[0].item<double>(), 0.1);
+    EXPECT_NEAR(square, p.variance[0].item<double>(), 0.08);  // twice 1.3 / sqrt(1024)
+  }
+  EXPECT_THROW(FunctionPaths(fit_gp(uniforms(9, 2, 1), uniforms(9, 1, 2).squeeze(1),
+                                    {.kernel = "rbf + linear", .fit = false}),
+                             2, 1),
+               Error);
+}
+
 TEST(Acquisition, StaysFiniteAtHostilePoints) {
   const GaussianProcess gp = process(0, 1e-9);
   const at::Tensor at_data = gp.data().x.slice(0, 0, 4).clone();
-  for (const char* kind : {"logei", "ei", "ucb", "noisy-ei"}) {
+  for (const char* kind : {"logei", "ei", "ucb", "noisy-ei", "thompson"}) {
     for (const double best : {-1e6, 0.0, 1e6}) {
       const auto a = make_acquisition({.acquisition = kind}, {.objective = &gp, .best = best});
       for (const at::Tensor& x :

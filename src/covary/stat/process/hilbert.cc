@@ -230,7 +230,7 @@ HilbertProcess::HilbertProcess(const at::Tensor& x, const at::Tensor& y,
                 "has " + std::to_string(d) + " columns: the basis grows beyond use after three",
                 "X", "write --method exact or vecchia");
   }
-  kernel_ = Kernel::parse(complete_kernel(options.kernel, false, d), d);
+  kernel_ = Kernel::parse(completed_kernel(options.kernel, false, d), d);
   start_by_data(&kernel_, data, static_cast<uint64_t>(options.seed));
   SpectralForm::of(kernel_);
   const GpGroup& group = data.groups[0];

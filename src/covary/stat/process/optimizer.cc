@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "covary/core/base/error.h"
 #include "covary/core/base/random.h"
@@ -23,10 +24,34 @@ constexpr int64_t kManyColumns = 20;  // more than these: a trust region
 constexpr double kFirstSide = 0.8, kLeastSide = 0x1p-7, kMostSide = 1.6;
 constexpr int kGains = 3;
 constexpr int64_t kIncumbents = 5;  // whose neighbourhoods are tried
-constexpr double kSame = 1e-9;      // distance of two codes that are one
+const double kSettled =
+    std::log(1e-5);             // expected improvement, standardised, that is as good as none
+constexpr double kNear = 0.1;   // distance of two codes of which one is enough to tell a valley
+constexpr double kSame = 1e-9;  // distance of two codes that are one
 
 double seconds_since(std::chrono::steady_clock::time_point begin) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+// Rows from the best down that are not near one already taken.
+void thin(const std::vector<double>& codes, const std::vector<double>& y, size_t width,
+          std::vector<double>* apart, std::vector<double>* values) {
+  std::vector<size_t> order(y.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return y[a] > y[b]; });
+  for (const size_t i : order) {
+    bool near = false;
+    for (size_t j = 0; j < values->size() && !near; ++j) {
+      double square = 0;
+      for (size_t k = 0; k < width; ++k)
+        square += std::pow(codes[i * width + k] - (*apart)[j * width + k], 2);
+      near = square < kNear * kNear;
+    }
+    if (near) continue;
+    apart->insert(apart->end(), codes.begin() + static_cast<int64_t>(i * width),
+                  codes.begin() + static_cast<int64_t>((i + 1) * width));
+    values->push_back(y[i]);
+  }
 }
 
 }  // namespace
@@ -328,13 +353,27 @@ std::vector<std::vector<double>> Optimizer::propose(int64_t count) {
   const bool single = kind == "pi" || kind == "kg" || kind == "mes";
   if (single) model.pending.clear();
   // Jointly, or point by point with those before as pending.
-  const bool joint = !single && count * space_.width() <= options_.joint;
+  const bool joint = kind == "thompson" || (!single && count * space_.width() <= options_.joint);
   std::vector<std::vector<double>> rows;
   for (int64_t turn = 0; turn < (joint ? 1 : count); ++turn) {
     const int64_t points = joint ? count : 1;
-    const auto acquisition = make_acquisition(acquisition_options, model);
-    const Candidates c = find_candidates(*acquisition, space_, points, options_.candidates,
-                                         model.seed + static_cast<uint64_t>(turn), incumbents, box);
+    auto acquisition = make_acquisition(acquisition_options, model);
+    Candidates c = find_candidates(*acquisition, space_, points, options_.candidates,
+                                   model.seed + static_cast<uint64_t>(turn), incumbents, box);
+    // Nothing is left to gain where the process looks: every other batch is drawn from what a process that has not seen
+    // the many rows about the best does not exclude.
+    if (kind == "logei" && !limited && c.value < kSettled && evaluations_.size() % 2 == 1) {
+      std::vector<double> apart, values;
+      thin(codes, y[0], width, &apart, &values);
+      const Surrogate sparse = fit_surrogate(space_, options_, apart, values);
+      AcquisitionOptions draw = acquisition_options;
+      draw.acquisition = report_.by = "thompson";
+      AcquisitionModel alone{.objective = &sparse.process, .lower = box.lower, .upper = box.upper};
+      alone.seed = model.seed + static_cast<uint64_t>(turn);
+      acquisition = make_acquisition(draw, alone);
+      c = find_candidates(*acquisition, space_, points, options_.candidates, alone.seed, incumbents,
+                          box);
+    }
     report_.acquisition = c.value;
     for (int64_t i = 0; i < points; ++i) {
       const auto at = c.points.begin() + i * space_.width();

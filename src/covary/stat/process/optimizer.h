@@ -14,6 +14,9 @@
 // limit. In many columns candidates stay in a box about the best row, which doubles after three gains in a row and
 // halves after as many failures to gain as there are columns (Eriksson et al. 2019).
 //
+// Where the expected improvement is as good as none, every other batch is one of Thompson sampling: a process that is
+// sure of a valley that is not the deepest would stay in it.
+//
 // What is asked depends on space, goal, options, seed, told rows in their order and pending ones alone: an optimiser
 // that was written to a file and read back asks for the same rows, and so does one at another number of threads.
 // Seconds a step: see optimizer_bench.cc; the fit n^3 flops a likelihood, some 100 of them.

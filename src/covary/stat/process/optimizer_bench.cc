@@ -1,5 +1,5 @@
 // One step of Bayesian optimisation: the best batch of 4 by logei on Hartmann-6 with 50 points known, and what it is
-// made of. The points are those of bench/peers/botorch.py: multiples of roots of primes, without their whole part.
+// made of. The points are those of bench/peers/optimizer.py: multiples of roots of primes, without their whole part.
 // Bound: a value costs 2 q n^2 + q^2 draws flops and q draws logarithms, 2.4e4 + 8e3 + 2048 x 3 ns = 10 us at
 // n = 50, q = 4, 512 draws on one AVX-512 core; a gradient as much again.
 #include <cmath>

@@ -10,25 +10,10 @@
 
 #include "covary/core/base/error.h"
 #include "covary/core/base/threads.h"
+#include "covary/core/numeric/normal.h"
 
 namespace covary::stat {
-namespace {
-
-double normal_cdf(double z) { return 0.5 * std::erfc(-z / std::numbers::sqrt2); }
-double normal_density(double z) { return std::exp(-0.5 * z * z) / std::sqrt(2 * std::numbers::pi); }
-
-}  // namespace
-
-double normal_quantile(double p) {
-  // Bisection on the tail that is smaller, where the distribution keeps its digits.
-  if (p > 0.5) return -normal_quantile(1 - p);
-  double low = -40, high = 0;
-  for (int i = 0; i < 200 && high - low > 1e-15 * std::abs(low); ++i) {
-    const double middle = 0.5 * (low + high);
-    (normal_cdf(middle) < p ? low : high) = middle;
-  }
-  return 0.5 * (low + high);
-}
+double normal_quantile(double p) { return numeric::normal_quantile(p); }
 
 PredictiveScores predictive_scores(const at::Tensor& mean, const at::Tensor& variance,
                                    const at::Tensor& y) {
@@ -43,14 +28,15 @@ PredictiveScores predictive_scores(const at::Tensor& mean, const at::Tensor& var
       throw Error(ExitCode::kFailed, "the predicted variance is 0: there is no density",
                   "row " + std::to_string(i), "use a kernel with white");
     }
-    const double sd = std::sqrt(spread), z = (value - at) / sd, p = normal_cdf(z);
+    const double sd = std::sqrt(spread), z = (value - at) / sd, p = numeric::normal_cdf(z);
     ++s.rows;
     sum += value;
     squares += value * value;
     errors += (value - at) * (value - at);
     s.mae += std::abs(value - at);
     s.nlpd += 0.5 * (std::log(2 * std::numbers::pi * spread) + z * z);
-    s.crps += sd * (z * (2 * p - 1) + 2 * normal_density(z) - 1 / std::sqrt(std::numbers::pi));
+    s.crps +=
+        sd * (z * (2 * p - 1) + 2 * numeric::normal_density(z) - 1 / std::sqrt(std::numbers::pi));
     for (size_t k = 0; k < PredictiveScores::kLevels.size(); ++k) {
       s.coverage[k] += std::abs(2 * p - 1) <= PredictiveScores::kLevels[k];
     }

@@ -31,7 +31,7 @@ VecchiaProcess::VecchiaProcess(const at::Tensor& x, const at::Tensor& y,
   const GpData data = GpData::from(x, y, {}, constant_ ? Mean::kConst : Mean::kZero);
   const GpGroup& group = data.groups[0];
   const int64_t d = data.dims, n = group.count();
-  kernel_ = Kernel::parse(complete_kernel(options.kernel, false, d), d);
+  kernel_ = Kernel::parse(completed_kernel(options.kernel, false, d), d);
   start_by_data(&kernel_, data, static_cast<uint64_t>(options.seed));
   n_ = data.n;
   ranges_ = data.scale;
