@@ -434,9 +434,8 @@ std::vector<Bar> process_value_bars() {
               "variances",
               "largest error", "1", {1e-4, 1e-4},
               [](StudyContext& c) { return solve_errors(c).prediction; }),
-      planned("1", "n", "gradients of acquisitions against differences", "relative error <= 1e-6"),
       limited(
-          "1", "m",
+          "1", "r",
           "conjugate gradients against dense: likelihood, in the standard errors that it states",
           "largest error", "1", {4, 4}, [](StudyContext& c) { return solve_errors(c).likelihood; }),
       limited("1", "q", "nearest neighbours, all of them, against dense: likelihood", "error",
