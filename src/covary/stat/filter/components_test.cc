@@ -109,6 +109,7 @@ TEST(Components, WhatIsWrongIsNamed) {
   EXPECT_NE(error_of("level(1)+").find("expected the name"), std::string::npos);
   EXPECT_NE(error_of("noise(1)").find("no component"), std::string::npos);
   EXPECT_NE(error_of("level(1) noise").find("expected +"), std::string::npos);
+  EXPECT_NE(error_of("seasonal(400)", 1000).find("states"), std::string::npos);
   EXPECT_NE(error_of("level(nan)").find("expected ="), std::string::npos);
 }
 
