@@ -30,6 +30,15 @@ bool counts(const data::Table& t, int64_t column) {
   return true;
 }
 
+// Whether a column is called like a time and rises.
+bool is_time(const data::Table& t, int64_t column) {
+  static const std::vector<std::string> names = {"time", "date", "year", "timestamp", "t"};
+  if (!listed(names, t.names[size_t(column)])) return false;
+  for (int64_t i = 1; i < t.rows; ++i)
+    if (!(t.at(i, column) > t.at(i - 1, column))) return false;
+  return true;
+}
+
 at::Tensor columns_of(const data::Table& t, const std::vector<std::string>& names) {
   at::Tensor out = at::empty({t.rows, static_cast<int64_t>(names.size())}, at::kDouble);
   double* x = out.mutable_data_ptr<double>();
@@ -73,7 +82,7 @@ Series read_series(const std::string& input, const SeriesOptions& options,
       const std::string& name = t.names[size_t(k)];
       if (listed(s.controls, name) || name == options.time) continue;
       if (!t.words[size_t(k)].empty()) continue;
-      if (counts(t, k)) {
+      if (counts(t, k) || is_time(t, k)) {
         counters.push_back(name);
       } else {
         left.push_back(name);
@@ -103,7 +112,8 @@ Series read_series(const std::string& input, const SeriesOptions& options,
       for (const std::string& c : counters)
         if (!listed(s.columns, c)) dropped += (dropped.empty() ? "" : ", ") + c;
       if (!dropped.empty())
-        log_info("columns that just count are no data: " + dropped + "; --columns chooses others");
+        log_info("columns that count or tell the time are no data: " + dropped +
+                 "; --columns chooses others");
     }
     if (s.columns.empty())
       throw Error(ExitCode::kData, "has no column of numbers", input, "choose with --columns");

@@ -26,7 +26,8 @@ struct Series {
 };
 
 // Columns by name; where none are named and the model has none, those that are numbers and do not
-// just count. A column that counts is the time, unless --time says which.
+// just count or tell the time (time, date, year, t, that rises). Such a column is the time of plots,
+// unless --time says which.
 Series read_series(const std::string& input, const SeriesOptions& options,
                    const std::vector<std::string>& columns,
                    const std::vector<std::string>& controls);

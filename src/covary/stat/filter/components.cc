@@ -15,6 +15,8 @@ namespace {
 
 using PKind = Parameter::Kind;
 
+constexpr int64_t kStates = 1000;  // at most: matrices of 8 MB
+
 const std::vector<std::string>& names() {
   static const std::vector<std::string> all = {
       "level", "constant", "trend", "seasonal", "cycle", "ar", "velocity", "acceleration", "noise"};
@@ -217,6 +219,11 @@ Components Components::parse(const std::string& text, int64_t columns) {
     c.parts_.push_back(std::move(part));
   }
   if (c.parts_.empty()) refuse(text, "has no component beside noise");
+  if (c.states() > kStates)
+    refuse(text,
+           "has " + std::to_string(c.states()) + " states in " + std::to_string(columns) +
+               " columns, and filters hold " + std::to_string(kStates),
+           "choose some columns with --columns, or a shorter period");
   if (!noise_written && !only_ar) {
     for (int64_t k = 0; k < columns; ++k)
       c.noise_.push_back(

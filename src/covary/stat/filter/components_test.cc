@@ -109,6 +109,7 @@ TEST(Components, WhatIsWrongIsNamed) {
   EXPECT_NE(error_of("level(1)+").find("expected the name"), std::string::npos);
   EXPECT_NE(error_of("noise(1)").find("no component"), std::string::npos);
   EXPECT_NE(error_of("level(1) noise").find("expected +"), std::string::npos);
+  EXPECT_NE(error_of("seasonal(400)", 1000).find("states"), std::string::npos);
   EXPECT_NE(error_of("level(nan)").find("expected ="), std::string::npos);
 }
 
@@ -171,6 +172,22 @@ TEST(FitComponents, WhatCannotBeFittedIsNamed) {
   EXPECT_THROW(fit_components(c, at::ones({50, 1}, at::kDouble)), Error);
   EXPECT_THROW(fit_components(c, normal_tensor({2, 1}, 3)), Error);
   EXPECT_THROW(fit_components(c, normal_tensor({20, 2}, 3)), Error);
+  at::Tensor wrong = normal_tensor({20, 1}, 3);
+  wrong[4][0] = INFINITY;
+  try {
+    fit_components(c, wrong);
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.where(), "data, row 5");
+  }
+  // A column without numbers, and columns of scales far apart.
+  Components two = Components::parse("level", 2);
+  at::Tensor pair = at::cat({normal_tensor({60, 1}, 3), 1e9 * normal_tensor({60, 1}, 4)}, 1);
+  EXPECT_TRUE(fit_components(two, pair).converged);
+  EXPECT_NEAR(value_of(two.parameters(), "noise.1"), 1, 0.4);
+  EXPECT_NEAR(value_of(two.parameters(), "noise.2") / 1e18, 1, 0.4);
+  pair.select(1, 1).fill_(std::nan(""));
+  EXPECT_THROW(fit_components(two, pair), Error);
   Components half = Components::parse("ar(2, phi1=0.5)+constant", 1);
   EXPECT_THROW(fit_components(half, normal_tensor({50, 1}, 3)), Error);
 }

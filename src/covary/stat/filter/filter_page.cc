@@ -149,7 +149,7 @@ class Page {
       Chart chart(time_range(), range_with({}, mean, sd), p_.time_name, names[j]);
       chart.band(time_, low, high, static_cast<int64_t>(j));
       chart.line(time_, mean, static_cast<int64_t>(j));
-      out += chart.card(names[j] + (p_.smoothed ? ", given all" : ", given what came before"));
+      out += chart.card(names[j] + (p_.smoothed ? ", given all" : ", filtered"));
     }
     return out;
   }

@@ -1,6 +1,8 @@
 #include "covary/stat/filter/fit_components.h"
 
 #include <algorithm>
+#include <array>
+#include <cctype>
 #include <cmath>
 #include <limits>
 
@@ -18,10 +20,18 @@ using Kind = Parameter::Kind;
 
 constexpr double kLowestShare = 1e-14;  // of the data's variance, where a variance counts as 0
 
+// The column that a parameter belongs to, by the number behind its name; of a shared one the first.
+size_t column_of(const std::string& name, size_t columns) {
+  const size_t dot = name.rfind('.');
+  if (columns < 2 || dot == std::string::npos || !std::isdigit(name[dot + 1])) return 0;
+  return std::min(columns, static_cast<size_t>(std::stoul(name.substr(dot + 1)))) - 1;
+}
+
 // The free parameters as the variables of a search.
 class Search {
  public:
-  Search(Components& c, double scale) : c_(c), scale_(scale) {
+  // scales: the variance of each column.
+  Search(Components& c, const std::vector<double>& scales) : c_(c) {
     std::vector<Parameter>& all = c.parameters();
     for (size_t i = 0; i < all.size(); ++i) {
       if (!all[i].free) continue;
@@ -37,6 +47,7 @@ class Search {
         groups_.push_back({i});
       }
       at_.push_back(i);
+      scale_.push_back(scales[column_of(all[i].name, scales.size())]);
     }
     for (const auto& g : groups_) {
       for (size_t i = 0; i < all.size(); ++i) {
@@ -51,6 +62,7 @@ class Search {
   }
 
   size_t size() const { return at_.size(); }
+  double scale(size_t variable) const { return scale_[variable]; }
   const std::vector<size_t>& at() const { return at_; }
 
   // Values from variables.
@@ -60,7 +72,7 @@ class Search {
       Parameter& p = all[at_[k]];
       switch (p.kind) {
         case Kind::kVariance:
-          p.value = scale_ * std::exp(x[k]);
+          p.value = scale_[k] * std::exp(x[k]);
           break;
         case Kind::kPositive:
           // A period: above 2 steps.
@@ -97,12 +109,13 @@ class Search {
       for (size_t i = 0; i < g.size(); ++i) value[g[i]] = partials[i];
     }
     std::vector<double> x;
-    for (const size_t i : at_) {
+    for (size_t k = 0; k < at_.size(); ++k) {
+      const size_t i = at_[k];
       const Parameter& p = c_.parameters()[i];
       const double v = value[i];
       switch (p.kind) {
         case Kind::kVariance:
-          x.push_back(std::log(std::max(v / scale_, 10 * kLowestShare)));
+          x.push_back(std::log(std::max(v / scale_[k], 10 * kLowestShare)));
           break;
         case Kind::kPositive:
           x.push_back(
@@ -156,20 +169,34 @@ class Search {
 
  private:
   Components& c_;
-  double scale_;
   std::vector<size_t> at_;
+  std::vector<double> scale_;  // of each variable
   std::vector<std::vector<size_t>> groups_;
 };
 
-// The largest variance of a column and of its differences' halves: the scale of every variance.
-double scale_of(const at::Tensor& y) {
-  double scale = 0;
+// The variance of each column: what its variances are measured by.
+std::vector<double> scales_of(const at::Tensor& y) {
+  std::vector<double> scales;
   for (int64_t j = 0; j < y.size(1); ++j) {
     const at::Tensor column = y.select(1, j);
+    const std::string where = y.size(1) > 1 ? "column " + std::to_string(j + 1) : "data";
+    const at::Tensor infinite = at::isinf(column).nonzero();
+    if (infinite.numel() > 0) {
+      throw Error(ExitCode::kData, "is infinite",
+                  where + ", row " + std::to_string(infinite[0].item<int64_t>() + 1),
+                  "leave empty what is missing");
+    }
     const at::Tensor seen = column.masked_select(at::isfinite(column));
-    if (seen.numel() > 1) scale = std::max(scale, seen.var(0, true).item<double>());
+    const double variance = seen.numel() > 1 ? seen.var(0, true).item<double>() : 0;
+    if (!(variance > 0)) {
+      throw Error(
+          ExitCode::kData,
+          seen.numel() == 0 ? "has no numbers" : "is constant: there is no variance to divide",
+          where, "choose other columns with --columns");
+    }
+    scales.push_back(variance);
   }
-  return scale;
+  return scales;
 }
 
 }  // namespace
@@ -188,12 +215,7 @@ ComponentFit fit_components(Components& c, const at::Tensor& y,
   }
   ComponentFit fit;
   fit.observed = at::isfinite(y).sum().item<int64_t>();
-  const double scale = scale_of(y);
-  if (!(scale > 0)) {
-    throw Error(ExitCode::kData, "is constant: there is no variance to divide", "data",
-                "choose another column with --columns");
-  }
-  Search search(c, scale);
+  Search search(c, scales_of(y));
   fit.free = static_cast<int64_t>(search.size());
   if (fit.observed < c.states() + fit.free) {
     throw Error(ExitCode::kData,
@@ -245,7 +267,7 @@ ComponentFit fit_components(Components& c, const at::Tensor& y,
       if (std::isfinite(told)) {
         p.value = told;
       } else if (p.kind == Kind::kVariance) {
-        p.value = scale * (p.name.starts_with("noise") ? share[0] : share[1]);
+        p.value = search.scale(k) * (p.name.starts_with("noise") ? share[0] : share[1]);
       } else if (p.kind == Kind::kPositive) {
         p.value = p.name.find(".period") != std::string::npos
                       ? std::max(3.0, static_cast<double>(y.size(0)) / std::pow(2.0, 2 + double(s)))
@@ -281,8 +303,9 @@ ComponentFit fit_components(Components& c, const at::Tensor& y,
   search.set(best_x);
   fit.log_likelihood = -best / each;
   // Variances that the data do without.
-  for (const size_t i : search.at()) {
-    if (all[i].kind != Kind::kVariance || all[i].value > 1e-6 * scale) continue;
+  for (size_t k = 0; k < search.size(); ++k) {
+    const size_t i = search.at()[k];
+    if (all[i].kind != Kind::kVariance || all[i].value > 1e-6 * search.scale(k)) continue;
     const double small = all[i].value;
     all[i].value = 0;
     double l = -std::numeric_limits<double>::infinity();
