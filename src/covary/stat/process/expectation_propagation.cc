@@ -36,6 +36,10 @@ SiteResult expectation_propagation(const LatentModel& model, const LatentData& d
                     std::string(model.likelihood.name()) + " is not",
                 "--method ep", "write --method laplace or vi");
   }
+  if (!data.weights.empty()) {
+    throw Error(ExitCode::kUsage, "expectation propagation knows no weights of rows", "--method ep",
+                "write --method laplace or vi");
+  }
   const auto n = static_cast<size_t>(data.count());
   SiteResult r{.value = -std::numeric_limits<double>::infinity(),
                .posterior = SitePosterior(model.kernel, data.x, data.count())};
@@ -49,7 +53,7 @@ SiteResult expectation_propagation(const LatentModel& model, const LatentData& d
     if (!q.set(sites.precision, sites.shift)) return r;
     q.invert();
     cavity = cavity_of(q, sites);
-    parallel_for(data.count(), 64, [&](int64_t begin, int64_t end) {
+    parallel_for(data.count(), 256, [&](int64_t begin, int64_t end) {
       for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
         tilted[i] =
             model.likelihood.tilted(data.y[i], model.mean + cavity.mean[i], cavity.variance[i], {});

@@ -20,7 +20,7 @@ double dot(const Vector& a, const Vector& b) {
 double log_density(const LatentModel& model, const LatentData& data, const Vector& g) {
   double sum = 0;
   for (size_t i = 0; i < g.size(); ++i)
-    sum += model.likelihood.log_density(data.y[i], model.mean + g[i]).value;
+    sum += data.weight(i) * model.likelihood.log_density(data.y[i], model.mean + g[i]).value;
   return std::isfinite(sum) ? sum : -std::numeric_limits<double>::infinity();
 }
 
@@ -49,8 +49,9 @@ SiteResult laplace(const LatentModel& model, const LatentData& data, SiteState* 
   for (; r.iterations < kMostSteps; ++r.iterations) {
     double off = 0, largest = 1;
     for (size_t i = 0; i < n; ++i) {
-      slope[i] = model.likelihood.log_density(data.y[i], model.mean + g[i]).d1;
-      precision[i] = std::max(model.likelihood.curvature(data.y[i], model.mean + g[i]).value, 0.0);
+      slope[i] = data.weight(i) * model.likelihood.log_density(data.y[i], model.mean + g[i]).d1;
+      precision[i] = data.weight(i) *
+                     std::max(model.likelihood.curvature(data.y[i], model.mean + g[i]).value, 0.0);
       shift[i] = precision[i] * g[i] + slope[i];
       off = std::max(off, std::abs(slope[i] - a[i]));
       largest = std::max(largest, std::abs(slope[i]));
@@ -95,8 +96,8 @@ SiteResult laplace(const LatentModel& model, const LatentData& data, SiteState* 
   // By the mode: it moves log |B| alone. u = (I + W K)^-1 of that.
   Vector by_mode(n);
   for (size_t i = 0; i < n; ++i)
-    by_mode[i] =
-        -0.5 * variance[i] * model.likelihood.curvature(data.y[i], model.mean + mode[i]).slope;
+    by_mode[i] = -0.5 * data.weight(i) * variance[i] *
+                 model.likelihood.curvature(data.y[i], model.mean + mode[i]).slope;
   Vector u = q.times_r(q.times_k(by_mode));
   for (size_t i = 0; i < n; ++i) u[i] = by_mode[i] - u[i];
   // The curvature of the search is not that of the posterior where W is Fisher's information; but
@@ -113,8 +114,8 @@ SiteResult laplace(const LatentModel& model, const LatentData& data, SiteState* 
   for (size_t i = 0; i < n; ++i) {
     model.likelihood.parameter_slopes(data.y[i], model.mean + mode[i], slopes.data());
     for (size_t p = 0; p < own; ++p)
-      gradient->likelihood[p] +=
-          slopes[p].value + reach[i] * slopes[p].d1 - 0.5 * variance[i] * slopes[p].curvature;
+      gradient->likelihood[p] += data.weight(i) * (slopes[p].value + reach[i] * slopes[p].d1 -
+                                                   0.5 * variance[i] * slopes[p].curvature);
   }
   return r;
 }

@@ -33,11 +33,12 @@ void refuse_white(const Kernel& kernel) {
 
 }  // namespace
 
-LatentProcess::LatentProcess(const at::Tensor& x, const at::Tensor& y, const LatentOptions& options)
+LatentProcess::LatentProcess(const at::Tensor& x, const at::Tensor& y, const LatentOptions& options,
+                             const at::Tensor& weights)
     : method_(options.method) {
   options.check();
   LatentProblem p = latent_problem(x, y, options.kernel, options.likelihood, options.mean,
-                                   static_cast<uint64_t>(options.seed));
+                                   static_cast<uint64_t>(options.seed), weights);
   refuse_white(p.kernel);
   const double bytes = 16.0 * static_cast<double>(p.count()) * static_cast<double>(p.count());
   if (bytes > static_cast<double>(options.memory_limit)) {
@@ -54,6 +55,7 @@ LatentProcess::LatentProcess(const at::Tensor& x, const at::Tensor& y, const Lat
   rows_ = std::move(p.rows);
   x_ = std::move(p.x);
   y_ = std::move(p.y);
+  weights_ = std::move(p.weights);
   condition();
 }
 
@@ -75,7 +77,7 @@ LatentProcess::LatentProcess(const at::Tensor& x, const at::Tensor& y, LatentMod
 }
 
 void LatentProcess::condition() {
-  SiteResult r = infer(method_, model_, {x_, y_}, &sites_, nullptr);
+  SiteResult r = infer(method_, model_, {x_, y_, weights_}, &sites_, nullptr);
   if (!std::isfinite(r.value)) {
     throw Error(ExitCode::kFailed,
                 "the evidence is not finite: a value is infinitely unlikely under these parameters",
@@ -95,15 +97,15 @@ void LatentProcess::fit(LatentProblem* problem, const LatentOptions& options) {
   p.bounds(&lower, &upper);
   const Vector first = p.pack();
   if (first.empty()) return;
-  const auto search = [&](const Vector& x, const Vector& y, const Vector& start,
-                          const numeric::LbfgsOptions& how) {
+  const auto search = [&](const Vector& x, const Vector& y, const Vector& weights,
+                          const Vector& start, const numeric::LbfgsOptions& how) {
     LatentProblem trial = p;
     SiteState state;
     LatentGradient g;
     return numeric::minimise(
         [&](std::span<const double> packed, std::span<double> gradient) {
           trial.unpack(packed);
-          const SiteResult r = infer(method_, trial, {x, y}, &state, &g);
+          const SiteResult r = infer(method_, trial, {x, y, weights}, &state, &g);
           if (!std::isfinite(r.value)) {
             state = {};
             return kInfinity;
@@ -120,12 +122,13 @@ void LatentProcess::fit(LatentProblem* problem, const LatentOptions& options) {
   if (options.starts > 1) {
     const auto seed = static_cast<uint64_t>(options.seed);
     const int64_t n = p.count(), some = std::min(n, options.sample);
-    Vector x, y;
+    Vector x, y, w;
     const std::vector<int64_t> order = Random(seed, stream_of("latent.sample")).permutation(n);
     for (int64_t i = 0; i < some; ++i) {
       const int64_t row = order[static_cast<size_t>(i)];
       x.insert(x.end(), p.x.begin() + row * p.dims, p.x.begin() + (row + 1) * p.dims);
       y.push_back(p.y[static_cast<size_t>(row)]);
+      if (!p.weights.empty()) w.push_back(p.weights[static_cast<size_t>(row)]);
     }
     numeric::LbfgsOptions brief = options.search;
     brief.iterations = std::min<int64_t>(brief.iterations, 20);
@@ -145,7 +148,7 @@ void LatentProcess::fit(LatentProblem* problem, const LatentOptions& options) {
         trial[i] = std::clamp(trial[i] + shift, lower[i], upper[i]);
         ++i;
       }
-      const numeric::Optimum o = search(x, y, trial, brief);
+      const numeric::Optimum o = search(x, y, w, trial, brief);
       report_.evaluations += o.evaluations;
       if (o.value < best) {
         best = o.value;
@@ -153,7 +156,7 @@ void LatentProcess::fit(LatentProblem* problem, const LatentOptions& options) {
       }
     }
   }
-  const numeric::Optimum o = search(p.x, p.y, start, options.search);
+  const numeric::Optimum o = search(p.x, p.y, p.weights, start, options.search);
   if (o.value == kInfinity) return;  // conditioning says what is wrong
   p.unpack(o.x);
   report_.fitted = true;

@@ -40,7 +40,9 @@ struct LatentReport {
 
 class LatentProcess {
  public:
-  LatentProcess(const at::Tensor& x, const at::Tensor& y, const LatentOptions& options = {});
+  // weights [n] multiply the rows' log densities; undefined: 1. Not with ep.
+  LatentProcess(const at::Tensor& x, const at::Tensor& y, const LatentOptions& options = {},
+                const at::Tensor& weights = {});
   // With parameters as they are.
   LatentProcess(const at::Tensor& x, const at::Tensor& y, LatentModel model,
                 const std::string& method);
@@ -66,7 +68,7 @@ class LatentProcess {
   LatentModel model_;
   int64_t n_ = 0;
   std::vector<int64_t> rows_;
-  std::vector<double> x_, y_;
+  std::vector<double> x_, y_, weights_;
   SiteState sites_;
   std::optional<SitePosterior> posterior_;
   Cavity cavity_;
@@ -74,8 +76,8 @@ class LatentProcess {
 };
 
 inline LatentProcess fit_latent(const at::Tensor& x, const at::Tensor& y,
-                                const LatentOptions& options = {}) {
-  return LatentProcess(x, y, options);
+                                const LatentOptions& options = {}, const at::Tensor& weights = {}) {
+  return LatentProcess(x, y, options, weights);
 }
 
 }  // namespace covary::stat

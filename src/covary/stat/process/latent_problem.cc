@@ -50,9 +50,31 @@ double LatentProblem::log_prior(LatentGradient* gradient) const {
                                        : std::span<double>());
 }
 
+std::vector<double> checked_weights(const at::Tensor& weights, int64_t n,
+                                    const std::vector<int64_t>& rows) {
+  if (!weights.defined()) return {};
+  if (weights.dim() != 1 || weights.size(0) != n || weights.scalar_type() != at::kDouble)
+    throw Error(ExitCode::kUsage, "must hold a double a row", "weights");
+  const at::Tensor w = weights.contiguous();
+  std::vector<double> out;
+  double total = 0;
+  for (const int64_t row : rows) {
+    const double value = w.const_data_ptr<double>()[row];
+    if (!(value >= 0) || std::isinf(value)) {
+      throw Error(ExitCode::kData,
+                  "the weight of row " + std::to_string(row) + " must be finite and not negative",
+                  "weights");
+    }
+    out.push_back(value);
+    total += value;
+  }
+  if (!(total > 0)) throw Error(ExitCode::kData, "are all 0", "weights");
+  return out;
+}
+
 LatentProblem latent_problem(const at::Tensor& x, const at::Tensor& y, const std::string& kernel,
-                             const std::string& likelihood, const std::string& mean,
-                             uint64_t seed) {
+                             const std::string& likelihood, const std::string& mean, uint64_t seed,
+                             const at::Tensor& weights) {
   if (mean != "zero" && mean != "const") {
     throw Error(ExitCode::kUsage, "a likelihood's function has the mean zero or const, not " + mean,
                 "--mean " + mean);
@@ -66,6 +88,7 @@ LatentProblem latent_problem(const at::Tensor& x, const at::Tensor& y, const std
   p.likelihood.check({data.y.const_data_ptr<double>(), static_cast<size_t>(data.n)});
   GpGroup& group = data.groups[0];
   p.rows = group.rows;
+  p.weights = checked_weights(weights, p.n, p.rows);
   p.x = group.x;
   p.y = group.y;
   p.likelihood.start_by_data(p.y);

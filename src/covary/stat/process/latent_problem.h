@@ -35,12 +35,13 @@ struct LatentPrediction {
 };
 
 struct LatentProblem : LatentModel {
-  int64_t n = 0, dims = 0;     // rows of X, with those whose y is missing; columns
-  std::vector<int64_t> rows;   // with a value, ascending
-  std::vector<double> x, y;    // of these: [rows, dims], [rows]
-  bool free_mean = true;       // else it stays 0
-  double unit = 1;             // of the function: its standard deviation to start from
-  std::vector<double> spread;  // standard deviation of each column, never 0
+  int64_t n = 0, dims = 0;      // rows of X, with those whose y is missing; columns
+  std::vector<int64_t> rows;    // with a value, ascending
+  std::vector<double> x, y;     // of these: [rows, dims], [rows]
+  std::vector<double> weights;  // of these; empty: 1 each
+  bool free_mean = true;        // else it stays 0
+  double unit = 1;              // of the function: its standard deviation to start from
+  std::vector<double> spread;   // standard deviation of each column, never 0
   int64_t count() const { return static_cast<int64_t>(rows.size()); }
 
   // The parameters that a fit moves, kernel, likelihood, mean (in units), with their bounds.
@@ -54,6 +55,11 @@ struct LatentProblem : LatentModel {
 // X [n,d], y [n] doubles, NaN in y = missing; mean "zero" or "const". A kernel without const or
 // linear part is multiplied by one. Errors as in gp_data.h and likelihood.h.
 LatentProblem latent_problem(const at::Tensor& x, const at::Tensor& y, const std::string& kernel,
-                             const std::string& likelihood, const std::string& mean, uint64_t seed);
+                             const std::string& likelihood, const std::string& mean, uint64_t seed,
+                             const at::Tensor& weights = {});
+// weights [n] of X's rows, doubles, picked for `rows`; undefined: empty. Throws Error(kData) for one
+// that is negative or not finite, or when all are 0.
+std::vector<double> checked_weights(const at::Tensor& weights, int64_t n,
+                                    const std::vector<int64_t>& rows);
 
 }  // namespace covary::stat

@@ -104,6 +104,43 @@ TEST(Latent, StudentsTailsAreFittedToo) {
   }
 }
 
+// A row of weight 3 is three rows, one of weight 0 none: by the bound of all rows, where rows are
+// factors of the likelihood, and by what is predicted.
+TEST(Latent, WeightsAreRepeats) {
+  const at::Tensor x = normals(41, {30, 2}), xs = normals(42, {7, 2});
+  const at::Tensor y = draws_of("poisson", x.sum(1).sin());
+  at::Tensor weights = at::ones({30}, at::kDouble);
+  weights[4] = 3;
+  weights[9] = 0;
+  std::vector<int64_t> rows;
+  for (int64_t i = 0; i < 30; ++i) {
+    for (int64_t k = 0; k < weights[i].item<int64_t>(); ++k) rows.push_back(i);
+  }
+  const at::Tensor repeated = at::tensor(rows, at::kLong);
+  for (const char* method : {"laplace", "vi"}) {
+    SCOPED_TRACE(method);
+    LatentOptions o;
+    o.kernel = "const(1.2)*matern32(0.9)";
+    o.likelihood = "poisson";
+    o.mean = "zero";
+    o.method = method;
+    o.fit = false;
+    const LatentProcess ours(x, y, o, weights),
+        plain(x.index_select(0, repeated), y.index_select(0, repeated), o);
+    EXPECT_NEAR(ours.report().log_likelihood, plain.report().log_likelihood, 1e-7);
+    EXPECT_LT(worst(ours.predict(xs).mean, plain.predict(xs).mean), 1e-6);
+    EXPECT_LT(worst(ours.predict(xs).variance, plain.predict(xs).variance), 1e-6);
+    o.fit = true;
+    o.starts = 1;
+    EXPECT_TRUE(LatentProcess(x, y, o, weights).report().fitted);
+  }
+  LatentOptions ep;
+  ep.likelihood = "poisson";
+  ep.method = "ep";
+  EXPECT_THROW(LatentProcess(x, y, ep, weights), Error);
+  EXPECT_THROW(LatentProcess(x, y, {}, -weights), Error);
+}
+
 TEST(Latent, GivesTheSameBitsAtAnyNumberOfThreads) {
   const at::Tensor x = normals(21, {210, 3}), y = (x.sum(1) > 0).to(at::kDouble);
   for (const char* method : {"laplace", "ep", "vi"}) {
@@ -115,6 +152,7 @@ TEST(Latent, GivesTheSameBitsAtAnyNumberOfThreads) {
       o.likelihood = "bernoulli-probit";
       o.starts = 1;
       o.search.iterations = 1;
+      o.fit = o.method == "laplace";
       const LatentProcess gp(x, y, o);
       results.push_back(at::cat({gp.predict(x).mean, gp.predict(x).variance,
                                  at::full({1}, gp.report().log_likelihood, at::kDouble)}));

@@ -136,7 +136,10 @@ void Regression::complete_latent_report() {
     r.iterations = r.evaluations = v.steps;
     r.log_likelihood = v.bound;
     r.inducing = v.inducing;
-    r.jitter = v.jitter;
+    const at::Tensor first = std::get<VariationalProcess>(process_).inducing();
+    double diagonal = 0;
+    model.kernel.diagonal(first.const_data_ptr<double>(), 1, false, &diagonal);
+    r.jitter = v.jitter * diagonal;
   }
   const auto at_bound = [&](const std::string& name) {
     return std::find(bound.begin(), bound.end(), name) != bound.end();

@@ -29,9 +29,11 @@
 
 namespace covary::stat {
 
-// Data of an inference: x [n, dims], y [n]; both outlive what is made of them.
+// Data of an inference: x [n, dims], y [n], weights [n] of the rows' log densities or empty; they
+// outlive what is made of them.
 struct LatentData {
-  std::span<const double> x, y;
+  std::span<const double> x, y, weights = {};
+  double weight(size_t i) const { return weights.empty() ? 1 : weights[i]; }
   int64_t count() const { return static_cast<int64_t>(y.size()); }
 };
 

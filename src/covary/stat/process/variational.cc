@@ -93,10 +93,11 @@ Vector choose_inducing(const LatentProblem& p, int64_t m, uint64_t seed) {
 }  // namespace
 
 VariationalProcess::VariationalProcess(const at::Tensor& x, const at::Tensor& y,
-                                       const VariationalOptions& options) {
+                                       const VariationalOptions& options,
+                                       const at::Tensor& weights) {
   options.check();
   LatentProblem p = latent_problem(x, y, options.kernel, options.likelihood, options.mean,
-                                   static_cast<uint64_t>(options.seed));
+                                   static_cast<uint64_t>(options.seed), weights);
   if (p.kernel.has(ParameterRole::kNoise)) {
     throw Error(ExitCode::kUsage, "has white: inducing points know none of it", "kernel",
                 "leave white out; the likelihood has the noise");
@@ -135,18 +136,20 @@ void VariationalProcess::run(LatentProblem* problem, const VariationalOptions& o
   const double scale = static_cast<double>(n) / static_cast<double>(report_.batch);
   const int64_t steps = options.fit ? options.steps : 0;
   const bool conjugate = p.likelihood.kind() == LikelihoodKind::kGaussian;
-  Vector x, y, z = z_;
+  Vector x, y, w, z = z_;
   VariationalGradient gradient;
   report_.trace.assign(steps >= 10 ? 10 : 0, 0.0);
   Vector tenth_counts(report_.trace.size());
   for (int64_t s = 0; s < steps; ++s) {
     x.clear();
     y.clear();
+    w.clear();
     for (const int64_t row : batches.next()) {
       x.insert(x.end(), p.x.begin() + row * d, p.x.begin() + (row + 1) * d);
       y.push_back(p.y[static_cast<size_t>(row)]);
+      if (!p.weights.empty()) w.push_back(p.weights[static_cast<size_t>(row)]);
     }
-    const BoundParts bound = step.evaluate(p, z, x, y, scale, &gradient);
+    const BoundParts bound = step.evaluate(p, z, x, y, scale, &gradient, w);
     if (!std::isfinite(bound.expected)) refuse_factor();
     if (!report_.trace.empty()) {
       const auto tenth = static_cast<size_t>(s * 10 / steps);
@@ -172,17 +175,17 @@ void VariationalProcess::run(LatentProblem* problem, const VariationalOptions& o
   report_.fitted = options.fit;
   report_.steps = steps;
   model_ = p;
-  finish(p.x, p.y, step.state());
+  finish(p.x, p.y, p.weights, step.state());
 }
 
 // Whole passes of q in double, then the bound of all rows. A natural step of rate 1 is Newton's for
 // it; one that lowers the bound is taken back and halved.
 void VariationalProcess::finish(std::span<const double> x, std::span<const double> y,
-                                const VariationalState& start) {
+                                std::span<const double> weights, const VariationalState& start) {
   step_ = VariationalStep<double>(report_.inducing);
   step_.set_state(start);
   const auto bound_of_all = [&] {
-    const BoundParts b = step_.pass(model_, z_, x, y, kRowsAtOnce);
+    const BoundParts b = step_.pass(model_, z_, x, y, kRowsAtOnce, weights);
     report_.divergence = b.divergence;
     return b.expected - b.divergence;
   };
@@ -220,7 +223,7 @@ VariationalProcess::VariationalProcess(const at::Tensor& x, const at::Tensor& y,
   model_.likelihood.check(data.groups[0].y);
   z_.assign(z.const_data_ptr<double>(), z.const_data_ptr<double>() + z.numel());
   report_.inducing = z.size(0);
-  finish(data.groups[0].x, data.groups[0].y, VariationalStep<double>(report_.inducing).state());
+  finish(data.groups[0].x, data.groups[0].y, {}, VariationalStep<double>(report_.inducing).state());
 }
 
 VariationalProcess::VariationalProcess(LatentModel model, const at::Tensor& inducing,

@@ -49,9 +49,10 @@ struct VariationalReport {
 
 class VariationalProcess {
  public:
-  // X [n,d], y [n] doubles; rows with NaN in y are left out.
+  // X [n,d], y [n] doubles; rows with NaN in y are left out. weights [n] multiply the rows' log
+  // densities; undefined: 1.
   VariationalProcess(const at::Tensor& x, const at::Tensor& y,
-                     const VariationalOptions& options = {});
+                     const VariationalOptions& options = {}, const at::Tensor& weights = {});
   // With parameters and points [m,d] as they are: q alone is found, by whole passes.
   VariationalProcess(const at::Tensor& x, const at::Tensor& y, LatentModel model,
                      const at::Tensor& inducing);
@@ -73,7 +74,8 @@ class VariationalProcess {
  private:
   template <class Real>
   void run(LatentProblem* problem, const VariationalOptions& options);
-  void finish(std::span<const double> x, std::span<const double> y, const VariationalState& start);
+  void finish(std::span<const double> x, std::span<const double> y, std::span<const double> weights,
+              const VariationalState& start);
 
   LatentModel model_;
   std::vector<double> z_;
@@ -82,8 +84,9 @@ class VariationalProcess {
 };
 
 inline VariationalProcess fit_variational(const at::Tensor& x, const at::Tensor& y,
-                                          const VariationalOptions& options = {}) {
-  return VariationalProcess(x, y, options);
+                                          const VariationalOptions& options = {},
+                                          const at::Tensor& weights = {}) {
+  return VariationalProcess(x, y, options, weights);
 }
 
 }  // namespace covary::stat

@@ -34,9 +34,15 @@ SiteResult variational_sites(const LatentModel& model, const LatentData& data, S
     if (!q.set(sites.precision, sites.shift)) return kNone;
     q.invert();
     parallel_for(data.count(), 256, [&](int64_t begin, int64_t end) {
-      for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i)
+      for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
         e[i] = model.likelihood.expected(data.y[i], model.mean + q.mean()[i], q.variance()[i],
                                          {by_parameters.data() + i * own, own});
+        const double weight = data.weight(i);
+        e[i].value *= weight;
+        e[i].by_mean *= weight;
+        e[i].by_variance *= weight;
+        for (size_t p = 0; p < own; ++p) by_parameters[i * own + p] *= weight;
+      }
     });
     double sum = 0;
     for (const ExpectedDensity& one : e) sum += one.value;
@@ -54,8 +60,8 @@ SiteResult variational_sites(const LatentModel& model, const LatentData& data, S
   if (now == kNone) now = bound_at(sites);
   if (now == kNone) {
     for (size_t i = 0; i < n; ++i) {
-      sites.precision[i] = model.likelihood.curvature(data.y[i], model.mean).value;
-      sites.shift[i] = model.likelihood.log_density(data.y[i], model.mean).d1;
+      sites.precision[i] = data.weight(i) * model.likelihood.curvature(data.y[i], model.mean).value;
+      sites.shift[i] = data.weight(i) * model.likelihood.log_density(data.y[i], model.mean).d1;
     }
     now = bound_at(sites);
   }

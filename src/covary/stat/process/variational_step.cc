@@ -140,12 +140,13 @@ double VariationalStep<Real>::divergence() const {
   return 0.5 * (trace + square - static_cast<double>(m_) - log_determinant_);
 }
 
-// A row's marginal and its expectation and, with weights, what goes back through A: a_ is A, sa_
+// A row's marginal and its expectation and, for the way back, what goes through A: a_ is A, sa_
 // becomes m u' + 2 (S - I) A D and ad_ A D. Returns the sum of the expectations.
 template <class Real>
 double VariationalStep<Real>::forward(const LatentModel& model, const KernelTape& tape,
                                       std::span<const double> x, std::span<const double> y,
-                                      double scale, bool weights) {
+                                      std::span<const double> weights, double scale,
+                                      bool backward) {
   const int64_t m = m_, n = static_cast<int64_t>(y.size());
   const auto size = static_cast<size_t>(m * n), count_of_rows = static_cast<size_t>(n);
   a_.resize(size);
@@ -174,14 +175,20 @@ double VariationalStep<Real>::forward(const LatentModel& model, const KernelTape
     for (int64_t i = 0; i < count; ++i) {
       const auto row = static_cast<size_t>(begin + i);
       const double v = std::max(prior_[row] + variance[i], 1e-9 * prior_[row]);
-      const ExpectedDensity e = model.likelihood.expected(y[row], model.mean + mean[i], v,
-                                                          {by_parameters_.data() + row * own, own});
+      ExpectedDensity e = model.likelihood.expected(y[row], model.mean + mean[i], v,
+                                                    {by_parameters_.data() + row * own, own});
+      if (!weights.empty()) {
+        e.value *= weights[row];
+        e.by_mean *= weights[row];
+        e.by_variance *= weights[row];
+        for (size_t p = 0; p < own; ++p) by_parameters_[row * own + p] *= weights[row];
+      }
       value_[row] = e.value;
       by_variance_[row] = scale * e.by_variance;
       u_[row] = static_cast<Real>(scale * e.by_mean);
       d[i] = static_cast<Real>(by_variance_[row]);
     }
-    if (!weights) return;
+    if (!backward) return;
     for (int64_t k = 0; k < m; ++k) {
       const Real *a = a_.data() + k * n + begin, *u = u_.data() + begin;
       Real *sa = sa_.data() + k * n + begin, *ad = ad_.data() + k * n + begin;
@@ -200,7 +207,7 @@ double VariationalStep<Real>::forward(const LatentModel& model, const KernelTape
 template <class Real>
 BoundParts VariationalStep<Real>::pass(const LatentModel& model, std::span<const double> z,
                                        std::span<const double> x, std::span<const double> y,
-                                       int64_t rows_at_once) {
+                                       int64_t rows_at_once, std::span<const double> weights) {
   const int64_t m = m_, n = static_cast<int64_t>(y.size()), d = model.kernel.dims();
   BoundParts out{-std::numeric_limits<double>::infinity(), divergence()};
   if (!factor(model, z)) return out;
@@ -214,7 +221,10 @@ BoundParts VariationalStep<Real>::pass(const LatentModel& model, std::span<const
     const auto xs = x.subspan(static_cast<size_t>(begin * d), static_cast<size_t>(count * d));
     const auto ys = y.subspan(static_cast<size_t>(begin), static_cast<size_t>(count));
     const KernelTape tape(model.kernel, z.data(), m, xs.data(), count, false, false);
-    out.expected += forward(model, tape, xs, ys, 1, true);
+    const auto own = weights.empty()
+                         ? weights
+                         : weights.subspan(static_cast<size_t>(begin), static_cast<size_t>(count));
+    out.expected += forward(model, tape, xs, ys, own, 1, true);
     if (!std::isfinite(out.expected)) return out;
     linalg::symmetric_product(m, count, a_.data(), count, ad_.data(), count, work_.data(), m);
     times(m, count, a_.data(), u_.data(), part.data());
@@ -227,12 +237,13 @@ BoundParts VariationalStep<Real>::pass(const LatentModel& model, std::span<const
 template <class Real>
 BoundParts VariationalStep<Real>::evaluate(const LatentModel& model, std::span<const double> z,
                                            std::span<const double> x, std::span<const double> y,
-                                           double scale, VariationalGradient* gradient) {
+                                           double scale, VariationalGradient* gradient,
+                                           std::span<const double> weights) {
   const int64_t m = m_, n = static_cast<int64_t>(y.size()), d = model.kernel.dims();
   BoundParts out{-std::numeric_limits<double>::infinity(), divergence()};
   if (!factor(model, z)) return out;
   const KernelTape tape(model.kernel, z.data(), m, x.data(), n, false, gradient != nullptr);
-  out.expected = forward(model, tape, x, y, scale, gradient != nullptr);
+  out.expected = forward(model, tape, x, y, weights, scale, gradient != nullptr);
   if (!gradient || !std::isfinite(out.expected)) return out;
 
   const size_t own = model.likelihood.parameters().size();

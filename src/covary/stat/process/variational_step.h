@@ -50,13 +50,15 @@ class VariationalStep {
   // relative_jitter, of the mean diagonal of K_mm; < 0: the least of a ladder that serves.
   explicit VariationalStep(int64_t m, double relative_jitter = -1);
 
-  // x [n, dims], y [n] without NaN. gradient null: the value alone. K_mm is factored anew.
+  // x [n, dims], y [n] without NaN, weights [n] of the rows' expectations or empty. gradient null:
+  // the value alone. K_mm is factored anew.
   BoundParts evaluate(const LatentModel& model, std::span<const double> z,
                       std::span<const double> x, std::span<const double> y, double scale,
-                      VariationalGradient* gradient);
+                      VariationalGradient* gradient, std::span<const double> weights = {});
   // The bound of all rows, `rows_at_once` at a time, with what follow() needs and no other gradient.
   BoundParts pass(const LatentModel& model, std::span<const double> z, std::span<const double> x,
-                  std::span<const double> y, int64_t rows_at_once);
+                  std::span<const double> y, int64_t rows_at_once,
+                  std::span<const double> weights = {});
   // The natural-gradient step at the last evaluation that had a gradient. A rate that would leave
   // S^-1 without a factor (a likelihood that is not log-concave) is halved until it does not;
   // false: it never did, and q stayed.
@@ -77,7 +79,8 @@ class VariationalStep {
  private:
   double divergence() const;
   double forward(const LatentModel& model, const KernelTape& tape, std::span<const double> x,
-                 std::span<const double> y, double scale, bool weights);
+                 std::span<const double> y, std::span<const double> weights, double scale,
+                 bool backward);
   bool take_precision();  // S^-1 from work_; false, and nothing changed, when it has no factor
 
   int64_t m_;

@@ -97,6 +97,25 @@ TEST(Variational, StudentsLikelihoodLeavesOutliersAlone) {
   EXPECT_LT((gp.predict(x).mean - f).abs().max().item<double>(), 0.15);
 }
 
+TEST(Variational, WeightsAreRepeats) {
+  const at::Tensor x = normals(31, {60, 2}), xs = normals(32, {7, 2});
+  const at::Tensor y = (x.sum(1) > 0).to(at::kDouble);
+  at::Tensor weights = at::ones({60}, at::kDouble);
+  weights[4] = 3;
+  std::vector<int64_t> rows{4, 4};
+  for (int64_t i = 0; i < 60; ++i) rows.push_back(i);
+  const at::Tensor repeated = at::tensor(rows, at::kLong);
+  VariationalOptions o;
+  o.kernel = "const(1.2)*matern32(0.9)";
+  o.likelihood = "bernoulli";
+  o.mean = "zero";
+  o.fit = false;
+  const VariationalProcess ours(x, y, o, weights),
+      plain(x.index_select(0, repeated), y.index_select(0, repeated), o);
+  EXPECT_NEAR(ours.report().bound, plain.report().bound, 1e-4);
+  EXPECT_LT((ours.predict(xs).mean - plain.predict(xs).mean).abs().max().item<double>(), 1e-3);
+}
+
 TEST(Variational, GivesTheSameBitsAtAnyNumberOfThreads) {
   const at::Tensor x = normals(21, {1500, 3}), y = (x.sum(1) > 0).to(at::kDouble);
   std::vector<at::Tensor> results;
