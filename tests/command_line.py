@@ -907,6 +907,14 @@ class Optimisations(Case):
         r = run("optimize", "tell", study, "-", input='{"x": 1, "n": 4, "c": "a", "loss": 0}\n')
         self.assertEqual((r.returncode, json.loads(r.stdout)["best"]), (0, 0))
 
+    def test_several_objectives_have_a_front(self):
+        page = self.folder / "p.html"
+        d = self.document("optimize", "run", "--problem", "branin_currin", "--budget", 20, "--batch", 4, "--plot", page)
+        self.assertEqual(d["reference"], [18, 6])
+        self.assertGreater(len(d["front"]), 2)
+        self.assertEqual(d["trace"], sorted(d["trace"]))
+        self.assertIn("Hypervolume", page.read_text())
+
     def test_lines_through_pipes(self):
         r = subprocess.Popen([str(COVARY), "optimize", "run", str(self.space), "--command", "-", "--budget", "8"],
                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -950,7 +958,6 @@ class Optimisations(Case):
         self.refused(2, *self.run_study("--problem", "branin"), says=["--problem"])
         _, hint = self.refused(2, "optimize", "run", "--problem", "brannin", says=["brannin"])
         self.assertIn("branin", hint)
-        self.refused(2, "optimize", "run", "--problem", "zdt1", says=["objectives"])
         self.refused(3, *self.run_study(space=self.folder / "none.json"), says=["none.json"])
         bad = self.folder / "bad.json"
         for text, word in (("{", "bad.json"), ("{}", "parameters"), ('{"parameters": [{"name": "x", "bounds": [1, 0]}]}', "x"),

@@ -161,6 +161,42 @@ double gradients(StudyContext& c) {
   return worst;
 }
 
+// BraninCurrin in batches of 5, reference (18, 6); its front encloses 59.41.
+Bar front_bar() {
+  return {
+      .id = "6",
+      .part = "g",
+      .title = "BraninCurrin, hypervolume after 105 evaluations in batches of 5, median of 5 seeds",
+      .metric = "hypervolume",
+      .unit = "1",
+      .bound = "ours >= 58.5",
+      .smoke = true,
+      .desk = true,
+      .measure = [](StudyContext& c) {
+        const stat::TestProblem problem = stat::test_problem("branin_currin");
+        std::vector<double> volumes;
+        for (int64_t seed = 1; seed <= (c.smoke() ? 1 : 5); ++seed) {
+          stat::OptimizerOptions options;
+          options.seed = seed;
+          options.initial = 10;
+          stat::Optimizer o(stat::space_of(problem), stat::goal_of(problem), options);
+          while (o.evaluations().size() < (c.smoke() ? 40u : 105u)) {
+            for (const std::vector<double>& row : o.ask(5))
+              o.tell(row, stat::outputs_of(problem, row));
+          }
+          volumes.push_back(o.trace().back());
+        }
+        const double bound = c.smoke() ? 56 : 58.5;
+        eval::BarResult r;
+        r.ours = eval::Quantity{.value = median(volumes), .unit = "1"};
+        r.bound = {.text = "ours >= " + std::string(c.smoke() ? "56" : "58.5"),
+                   .left = r.ours->value,
+                   .op = ">=",
+                   .right = bound};
+        return r;
+      }};
+}
+
 }  // namespace
 
 std::vector<Bar> process_optimisation_bars() {
@@ -179,7 +215,7 @@ std::vector<Bar> process_optimisation_bars() {
               "s", {0.3, 0.3}, batch_seconds),
       limited("6", "f", "gradients of every acquisition function against differences",
               "relative difference", "1", {1e-6, 1e-6}, gradients),
-      planned("6", "g", "BraninCurrin, hypervolume after 105 evaluations", "hypervolume >= 58.5"),
+      front_bar(),
   };
 }
 

@@ -47,9 +47,9 @@ json read_space(const fs::path& file) {
 Optimizer fresh(const json& space, const std::string& file, const stat::OptimizerOptions& options) {
   try {
     for (const auto& [key, value] : space.items())
-      if (key != "parameters" && key != "objective" && key != "constraints")
+      if (key != "parameters" && key != "objective" && key != "objectives" && key != "constraints")
         throw Error(ExitCode::kUsage, "has an unknown field \"" + key + "\"", "search space",
-                    "fields: parameters, objective, constraints");
+                    "fields: parameters, objective or objectives, constraints");
     return Optimizer(stat::SearchSpace::of_json(space), stat::OptimizerGoal::of_json(space),
                      options);
   } catch (const Error& e) {
@@ -91,6 +91,18 @@ json document_of(const Optimizer& o) {
     const std::vector<std::string> names = o.goal().names();
     for (size_t k = 0; k < names.size(); ++k) j["best"]["values"][names[k]] = best->values[k];
   }
+  if (o.goal().several()) {
+    j.erase("best");
+    j["front"] = json::array();
+    j["reference"] = o.reference();
+    const std::vector<std::string> names = o.goal().names();
+    for (const size_t i : o.front()) {
+      json one = {{"row", stat::row_json(o.space(), o.evaluations()[i].row)}};
+      for (size_t k = 0; k < names.size(); ++k)
+        one["values"][names[k]] = o.evaluations()[i].values[k];
+      j["front"].push_back(one);
+    }
+  }
   j["trace"] = json::array();
   for (const double v : o.trace()) j["trace"].push_back(std::isnan(v) ? json() : json(v));
   return j;
@@ -100,8 +112,11 @@ std::string summary(const Optimizer& o) {
   const auto best = o.best();
   std::string text = count_text(static_cast<int64_t>(o.evaluations().size())) + " evaluations";
   if (!o.pending().empty()) text += ", " + std::to_string(o.pending().size()) + " pending";
+  if (o.goal().several() && best)
+    return text + "; " + std::to_string(o.front().size()) + " rows on the front, hypervolume " +
+           number_text("%.9g", o.trace().back()) + "\n";
   if (!best) return text + "; no row that holds every limit yet\n";
-  text += "; best " + o.goal().name + " " + number_text("%.9g", best->values[0]) + " at\n";
+  text += "; best " + o.goal().names()[0] + " " + number_text("%.9g", best->values[0]) + " at\n";
   for (int64_t i = 0; i < o.space().size(); ++i)
     text += "  " + o.space().parameters()[static_cast<size_t>(i)].name + " = " +
             o.space().text_of(i, best->row[static_cast<size_t>(i)]) + "\n";
@@ -234,7 +249,7 @@ Result run_optimize_run(const Job& job) {
   }
   Result r;
   r.document = document_of(optimizer);
-  if (problem && problem->optimum && optimizer.best())
+  if (problem && problem->optimum && optimizer.best() && !optimizer.goal().several())
     r.document["regret"] = std::abs(optimizer.best()->values[0] - *problem->optimum);
   r.text = o.command == "-" ? "" : summary(optimizer);
   if (keeps) r.document["study"] = output;
@@ -297,7 +312,7 @@ void tell_lines(Optimizer* o, const fs::path& study, bool quiet) {
     const json j = json::parse(line, nullptr, false);
     if (!j.is_object())
       throw Error(ExitCode::kData, "is no JSON object", where,
-                  "as in {\"x\": 0.3, \"" + o->goal().name + "\": 1.7}");
+                  "as in {\"x\": 0.3, \"" + o->goal().names()[0] + "\": 1.7}");
     Row row;
     for (int64_t k = 0; k < o->space().size(); ++k) {
       const std::string& name = o->space().parameters()[static_cast<size_t>(k)].name;

@@ -7,10 +7,9 @@
 
 #include "covary/core/base/error.h"
 #include "covary/core/compute/improvement/improvement.h"
-#include "covary/core/linalg/blas.h"
-#include "covary/core/linalg/cholesky.h"
 #include "covary/core/numeric/sobol.h"
 #include "covary/stat/process/acquisition_parts.h"
+#include "covary/stat/process/joint_draws.h"
 #include "covary/stat/process/joint_posterior.h"
 
 namespace covary::stat {
@@ -18,86 +17,6 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kJitter = 1e-12;  // of the prior's variance, added to that of every point
-
-// Draws f = mean + L z, L L' the covariance, and their way back.
-class Draws {
- public:
-  // normals [count, draws] must outlive it.
-  Draws(const JointPosterior& posterior, int64_t count, int64_t draws, const double* normals)
-      : outputs_(posterior.outputs()),
-        count_(count),
-        draws_(draws),
-        normals_(normals),
-        at_(posterior, count) {
-    const auto q = static_cast<size_t>(count);
-    factor_.resize(q * q);
-    by_factor_.resize(q * q);
-    by_covariance_.resize(q * q);
-    by_mean_.resize(q * static_cast<size_t>(outputs_));
-    values_.resize(q * static_cast<size_t>(draws));
-  }
-
-  // [count, draws]
-  const std::vector<double>& move(const double* x, double jitter) {
-    const linalg::OneBlasThread one;
-    at_.move(x);
-    const int64_t q = count_;
-    factor_ = at_.covariance();
-    for (int64_t i = 0; i < q; ++i) factor_[static_cast<size_t>(i * q + i)] += jitter;
-    const linalg::Matrix m{factor_.data(), q, q};
-    linalg::cholesky(m).check("covariance of a batch");
-    for (int64_t i = 0; i < q; ++i) {
-      for (int64_t j = i + 1; j < q; ++j) factor_[static_cast<size_t>(i * q + j)] = 0;
-      for (int64_t s = 0; s < draws_; ++s)
-        values_[static_cast<size_t>(i * draws_ + s)] = mean(i, s);
-    }
-    linalg::gemm(false, false, q, draws_, q, 1, factor_.data(), q, normals_, draws_, 1,
-                 values_.data(), draws_);
-    return values_;
-  }
-  double mean(int64_t point, int64_t draw) const {
-    return at_.mean()[static_cast<size_t>(outputs_ == 1 ? point : point * outputs_ + draw)];
-  }
-
-  // slopes [count, draws] by the values; adds to gradient [count, d]. Also by the mean alone, when given.
-  void add_gradient(const double* slopes, double* gradient, const double* more_by_mean = nullptr) {
-    const linalg::OneBlasThread one;
-    const int64_t q = count_;
-    linalg::gemm(false, true, q, q, draws_, 1, slopes, draws_, normals_, draws_, 0,
-                 by_factor_.data(), q);
-    if (outputs_ == 1) {
-      for (int64_t i = 0; i < q; ++i) {
-        double sum = more_by_mean ? more_by_mean[i] : 0;
-        for (int64_t s = 0; s < draws_; ++s) sum += slopes[i * draws_ + s];
-        by_mean_[static_cast<size_t>(i)] = sum;
-      }
-    } else {
-      std::copy_n(slopes, q * draws_, by_mean_.data());
-    }
-    back_through_factor();
-    at_.add_gradient(by_mean_.data(), by_covariance_.data(), gradient);
-  }
-
- private:
-  // by_covariance = 1/2 L^-T (P + P') L^-1, P the lower half of L' by_factor with its diagonal halved
-  // (Murray 2016).
-  void back_through_factor() {
-    const int64_t q = count_;
-    double* c = by_covariance_.data();
-    linalg::gemm(true, false, q, q, q, 1, factor_.data(), q, by_factor_.data(), q, 0, c, q);
-    for (int64_t i = 0; i < q; ++i) {
-      for (int64_t j = 0; j < i; ++j) c[j * q + i] = c[i * q + j] *= 0.5;
-      c[i * q + i] *= 0.5;
-    }
-    linalg::trsm_left(true, q, q, factor_.data(), q, c, q);
-    linalg::trsm_right(false, q, q, factor_.data(), q, c, q);
-  }
-
-  int64_t outputs_, count_, draws_;
-  const double* normals_;
-  JointPosterior::At at_;
-  std::vector<double> factor_, by_factor_, by_covariance_, by_mean_, values_;
-};
 
 double prior_variance(const GaussianProcess& gp) {
   double v = 0;
@@ -168,7 +87,8 @@ class MonteCarlo : public Acquisition {
           count_(points + static_cast<int64_t>(a.pending_.size()) / a.dims()) {
       for (size_t k = 0; k < a.parts_.size(); ++k) {
         draws_.emplace_back(*a.parts_[k].posterior, count_, a.draws_,
-                            normals.data() + static_cast<int64_t>(k) * count_ * a.draws_);
+                            normals.data() + static_cast<int64_t>(k) * count_ * a.draws_,
+                            a.parts_[k].jitter);
       }
       if (a.cost_) cost_.emplace_back(*a.cost_, points);
       x_.resize(static_cast<size_t>(count_ * a.dims()));
@@ -184,8 +104,7 @@ class MonteCarlo : public Acquisition {
     double value(std::span<const double> x, std::span<double> gradient) override {
       std::copy(x.begin(), x.end(), x_.begin());
       std::fill(by_mean_.begin(), by_mean_.end(), 0.0);
-      for (size_t k = 0; k < draws_.size(); ++k)
-        values_[k] = draws_[k].move(x_.data(), a_.parts_[k].jitter).data();
+      for (size_t k = 0; k < draws_.size(); ++k) values_[k] = draws_[k].move(x_.data()).data();
       const std::string& kind = a_.options_.acquisition;
       double value = kind == "ei"    ? improvement()
                      : kind == "ucb" ? upper_bound()
@@ -323,7 +242,7 @@ class MonteCarlo : public Acquisition {
 
     const MonteCarlo& a_;
     int64_t points_, count_;  // of the batch; with the pending ones
-    std::vector<Draws> draws_;
+    std::vector<JointDraws> draws_;
     std::vector<JointPosterior::At> cost_;
     std::vector<double> x_, gradient_, terms_, weights_, by_mean_;
     std::vector<std::vector<double>> slopes_;  // a part

@@ -58,8 +58,8 @@ std::string last_line(const std::string& text) {
 std::vector<double> outputs_of_line(const std::string& line, const OptimizerGoal& goal) {
   const auto refuse = [&](const std::string& what) {
     throw Error(ExitCode::kData, what, "\"" + line.substr(0, 60) + "\"",
-                "print " + std::to_string(1 + goal.limits.size()) + " number(s), or {\"" +
-                    goal.name + "\": NUMBER}");
+                "print " + std::to_string(goal.outputs()) + " number(s), or {\"" + goal.names()[0] +
+                    "\": NUMBER}");
   };
   std::vector<double> values;
   const size_t first = line.find_first_not_of(" \t\r\n");
@@ -90,9 +90,9 @@ std::vector<double> outputs_of_line(const std::string& line, const OptimizerGoal
     i = line.find_first_not_of(" \t\r\n,;", end);
     if (i == std::string::npos) break;
   }
-  if (values.size() != 1 + goal.limits.size() && !(values.size() == 1 && std::isnan(values[0]))) {
+  if (values.size() != goal.outputs() && !(values.size() == 1 && std::isnan(values[0]))) {
     refuse("holds " + std::to_string(values.size()) + " numbers for " +
-           std::to_string(1 + goal.limits.size()) + " outputs");
+           std::to_string(goal.outputs()) + " outputs");
   }
   return values;
 }
@@ -203,19 +203,24 @@ SearchSpace space_of(const TestProblem& problem) {
 }
 
 OptimizerGoal goal_of(const TestProblem& problem) {
-  if (problem.objectives != 1) {
-    throw Error(ExitCode::kUsage, "has " + std::to_string(problem.objectives) + " objectives",
-                "problem " + problem.name,
-                "choose one of a single objective, such as branin or hartmann(6)");
+  OptimizerGoal goal;
+  goal.objectives.clear();
+  for (int64_t k = 0; k < problem.objectives; ++k) {
+    OptimizerGoal::Objective o{.maximise = problem.maximise};
+    if (problem.objectives > 1) {
+      o.name += std::to_string(k);
+      o.reference = problem.reference[static_cast<size_t>(k)];
+    }
+    goal.objectives.push_back(o);
   }
-  OptimizerGoal goal{.maximise = problem.maximise};
   for (int64_t k = 0; k < problem.constraints; ++k)
     goal.limits.push_back({"c" + std::to_string(k), 0});
   return goal;
 }
 
 std::vector<double> outputs_of(const TestProblem& problem, const std::vector<double>& row) {
-  std::vector<double> values(1), limits(static_cast<size_t>(problem.constraints));
+  std::vector<double> values(static_cast<size_t>(problem.objectives)),
+      limits(static_cast<size_t>(problem.constraints));
   problem.evaluate(row, values, limits);
   values.insert(values.end(), limits.begin(), limits.end());
   return values;

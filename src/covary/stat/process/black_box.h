@@ -47,7 +47,7 @@ class CommandBox {
   double limit_s_;
 };
 
-// A test problem with one objective as space and goal; its constraints as limits.
+// A test problem as space and goal; its constraints as limits.
 SearchSpace space_of(const TestProblem& problem);
 OptimizerGoal goal_of(const TestProblem& problem);
 std::vector<double> outputs_of(const TestProblem& problem, const std::vector<double>& row);

@@ -35,8 +35,7 @@ const std::vector<double>& JointDraws::move(const double* x) {
   for (int64_t i = 0; i < q; ++i) {
     for (int64_t j = i + 1; j < q; ++j) factor_[static_cast<size_t>(i * q + j)] = 0;
     for (int64_t s = 0; s < draws_; ++s) {
-      values_[static_cast<size_t>(i * draws_ + s)] =
-          at_.mean()[static_cast<size_t>(outputs_ == 1 ? i : i * outputs_ + s)];
+      values_[static_cast<size_t>(i * draws_ + s)] = mean(i, s);
     }
   }
   linalg::gemm(false, false, q, draws_, q, 1, factor_.data(), q, normals_, draws_, 1,
@@ -44,12 +43,12 @@ const std::vector<double>& JointDraws::move(const double* x) {
   return values_;
 }
 
-void JointDraws::add_gradient(const double* slopes, double* gradient) {
+void JointDraws::add_gradient(const double* slopes, double* gradient, const double* more_by_mean) {
   const linalg::OneBlasThread one;
   const int64_t q = count_;
   if (outputs_ == 1) {
     for (int64_t i = 0; i < q; ++i) {
-      double sum = 0;
+      double sum = more_by_mean ? more_by_mean[i] : 0;
       for (int64_t s = 0; s < draws_; ++s) sum += slopes[i * draws_ + s];
       by_mean_[static_cast<size_t>(i)] = sum;
     }

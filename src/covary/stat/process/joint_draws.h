@@ -28,7 +28,11 @@ class JointDraws {
 
   // x [count, d]. Throws Error(kFailed) where no jitter makes the covariance positive definite.
   const std::vector<double>& move(const double* x);  // [count, draws]
-  void add_gradient(const double* slopes, double* gradient);
+  double mean(int64_t point, int64_t draw) const {
+    return at_.mean()[static_cast<size_t>(outputs_ == 1 ? point : point * outputs_ + draw)];
+  }
+  // more_by_mean [count]: slopes by the means alone, of a posterior of one output; or null.
+  void add_gradient(const double* slopes, double* gradient, const double* more_by_mean = nullptr);
 
  private:
   int64_t outputs_, count_, draws_;

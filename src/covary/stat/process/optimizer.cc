@@ -10,7 +10,9 @@
 #include "covary/core/base/random.h"
 #include "covary/core/numeric/sobol.h"
 #include "covary/stat/process/acquisition.h"
+#include "covary/stat/process/acquisition_hypervolume.h"
 #include "covary/stat/process/candidates.h"
+#include "covary/stat/process/hypervolume.h"
 #include "covary/stat/process/joint_posterior.h"
 #include "covary/stat/process/surrogate.h"
 
@@ -62,24 +64,36 @@ OptimizerGoal OptimizerGoal::of_json(const json& document) {
     throw Error(ExitCode::kUsage, what, where, hint);
   };
   OptimizerGoal goal;
-  if (const auto it = document.find("objective"); it != document.end()) {
-    const std::string hint = R"(as in "objective": {"name": "loss", "goal": "minimise"})";
-    if (!it->is_object()) refuse("objective", "is no JSON object", hint);
-    for (const auto& [key, value] : it->items()) {
-      if (!value.is_string()) refuse("objective", "\"" + key + "\" is no text", hint);
-      const auto text = value.get<std::string>();
-      if (key == "name") {
-        goal.name = text;
-      } else if (key == "goal" && (text == "minimise" || text == "minimize" || text == "maximise" ||
-                                   text == "maximize")) {
-        goal.maximise = text[1] == 'a';
+  const std::string one = R"(as in "objective": {"name": "loss", "goal": "minimise"})";
+  const auto objective_of = [&](const json& object) {
+    Objective o;
+    if (!object.is_object()) refuse("objective", "is no JSON object", one);
+    for (const auto& [key, value] : object.items()) {
+      const std::string text = value.is_string() ? value.get<std::string>() : "";
+      if (key == "name" && value.is_string()) {
+        o.name = text;
+      } else if (key == "goal" && (text == "minimise" || text == "minimize")) {
+        o.maximise = false;
+      } else if (key == "goal" && (text == "maximise" || text == "maximize")) {
+        o.maximise = true;
+      } else if (key == "reference" && value.is_number()) {
+        o.reference = value.get<double>();
       } else {
-        refuse(
-            "objective",
-            key == "goal" ? "\"" + text + "\" is no goal" : "has an unknown field \"" + key + "\"",
-            hint);
+        const bool known = key == "name" || key == "goal" || key == "reference";
+        refuse("objective", (known ? "has a wrong \"" : "has an unknown field \"") + key + "\"",
+               one);
       }
     }
+    return o;
+  };
+  if (const auto it = document.find("objective"); it != document.end())
+    goal.objectives = {objective_of(*it)};
+  if (const auto it = document.find("objectives"); it != document.end()) {
+    if (!it->is_array() || it->empty() || it->size() > 4 || document.contains("objective")) {
+      refuse("objectives", "are no list of one to four, or stand beside \"objective\"", one);
+    }
+    goal.objectives.clear();
+    for (const json& o : *it) goal.objectives.push_back(objective_of(o));
   }
   if (const auto it = document.find("constraints"); it != document.end()) {
     const std::string hint = R"(as in "constraints": [{"name": "weight", "upper": 3}])";
@@ -102,13 +116,22 @@ OptimizerGoal OptimizerGoal::of_json(const json& document) {
 }
 
 json OptimizerGoal::to_json() const {
-  json j = {{"objective", {{"name", name}, {"goal", maximise ? "maximise" : "minimise"}}}};
+  json j = json::object();
+  for (const Objective& o : objectives) {
+    json one = {{"name", o.name}, {"goal", o.maximise ? "maximise" : "minimise"}};
+    if (o.reference) one["reference"] = *o.reference;
+    if (several())
+      j["objectives"].push_back(one);
+    else
+      j["objective"] = one;
+  }
   for (const Limit& l : limits) j["constraints"].push_back({{"name", l.name}, {"upper", l.upper}});
   return j;
 }
 
 std::vector<std::string> OptimizerGoal::names() const {
-  std::vector<std::string> out{name};
+  std::vector<std::string> out;
+  for (const Objective& o : objectives) out.push_back(o.name);
   for (const Limit& l : limits) out.push_back(l.name);
   return out;
 }
@@ -127,28 +150,79 @@ int64_t Optimizer::initial() const {
 bool Optimizer::feasible(const Evaluation& e) const {
   if (std::isnan(e.values[0])) return false;
   for (size_t k = 0; k < goal_.limits.size(); ++k) {
-    if (!(e.values[k + 1] <= goal_.limits[k].upper)) return false;
+    if (!(e.values[goal_.objectives.size() + k] <= goal_.limits[k].upper)) return false;
   }
   return true;
 }
 
 std::optional<Evaluation> Optimizer::best() const {
   std::optional<Evaluation> best;
-  const double sign = goal_.maximise ? 1 : -1;
+  const double sign = goal_.objectives[0].sign();
   for (const Evaluation& e : evaluations_) {
     if (feasible(e) && (!best || sign * e.values[0] > sign * best->values[0])) best = e;
   }
   return best;
 }
 
+std::vector<double> Optimizer::signed_objectives(size_t count) const {
+  std::vector<double> out;
+  for (size_t i = 0; i < count; ++i) {
+    if (!feasible(evaluations_[i])) continue;
+    for (size_t k = 0; k < goal_.objectives.size(); ++k) {
+      out.push_back(goal_.objectives[k].sign() * evaluations_[i].values[k]);
+    }
+  }
+  return out;
+}
+
+std::vector<size_t> Optimizer::front() const {
+  std::vector<size_t> rows, out;
+  for (size_t i = 0; i < evaluations_.size(); ++i) {
+    if (feasible(evaluations_[i])) rows.push_back(i);
+  }
+  const std::vector<double> values = signed_objectives(evaluations_.size());
+  for (const int64_t i : non_dominated(values, static_cast<int64_t>(goal_.objectives.size()))) {
+    out.push_back(rows[static_cast<size_t>(i)]);
+  }
+  return out;
+}
+
+std::vector<double> Optimizer::reference() const {
+  const size_t m = goal_.objectives.size();
+  const std::vector<double> values = signed_objectives(evaluations_.size());
+  std::vector<double> out;
+  for (size_t k = 0; k < m; ++k) {
+    const OptimizerGoal::Objective& o = goal_.objectives[k];
+    double low = kInfinity, high = -kInfinity;
+    for (size_t i = k; i < values.size(); i += m) {
+      low = std::min(low, values[i]);
+      high = std::max(high, values[i]);
+    }
+    out.push_back(o.reference      ? *o.reference
+                  : values.empty() ? 0
+                                   : o.sign() * (low - 0.1 * (high - low)));
+  }
+  return out;
+}
+
 std::vector<double> Optimizer::trace() const {
   std::vector<double> out;
+  if (goal_.several()) {
+    std::vector<double> corner = reference();
+    for (size_t k = 0; k < corner.size(); ++k) corner[k] *= goal_.objectives[k].sign();
+    for (size_t i = 0; i < evaluations_.size(); ++i) {
+      const bool same = i > 0 && !feasible(evaluations_[i]);
+      out.push_back(same ? out.back() : hypervolume(signed_objectives(i + 1), corner));
+    }
+    return out;
+  }
+  const bool maximise = goal_.objectives[0].maximise;
   double now = std::numeric_limits<double>::quiet_NaN();
   for (const Evaluation& e : evaluations_) {
     if (feasible(e)) {
-      now = std::isnan(now)  ? e.values[0]
-            : goal_.maximise ? std::max(now, e.values[0])
-                             : std::min(now, e.values[0]);
+      now = std::isnan(now) ? e.values[0]
+            : maximise      ? std::max(now, e.values[0])
+                            : std::min(now, e.values[0]);
     }
     out.push_back(now);
   }
@@ -158,7 +232,7 @@ std::vector<double> Optimizer::trace() const {
 void Optimizer::tell(const std::vector<double>& row, std::vector<double> values,
                      const std::string& where) {
   space_.check_row(row, where);
-  const size_t outputs = 1 + goal_.limits.size();
+  const size_t outputs = goal_.outputs();
   if (values.size() == 1 && std::isnan(values[0])) values.resize(outputs, values[0]);
   if (values.size() != outputs) {
     throw Error(ExitCode::kData,
@@ -217,6 +291,14 @@ std::vector<double> Optimizer::spread_row() {
   return row;
 }
 
+// A candidate as a row that is pending from now on. A second value of a known row would tell next to nothing.
+std::vector<double> Optimizer::take(const double* code) {
+  std::vector<double> row = space_.decode({code, code + space_.width()});
+  if (is_known(row)) row = spread_row();
+  pending_.push_back(row);
+  return row;
+}
+
 std::vector<std::vector<double>> Optimizer::ask(int64_t count) {
   if (count < 1 || count > 100000)
     throw Error(ExitCode::kUsage, "must lie in [1, 100000]", "number of rows to ask for");
@@ -241,9 +323,10 @@ std::vector<std::vector<double>> Optimizer::ask(int64_t count) {
 std::vector<std::vector<double>> Optimizer::propose(int64_t count) {
   const auto begin = std::chrono::steady_clock::now();
   const auto width = static_cast<size_t>(space_.width());
-  const double sign = goal_.maximise ? 1 : -1;
+  const double sign = goal_.objectives[0].sign();
+  const size_t objectives = goal_.objectives.size();
   std::vector<double> codes, all_codes, failed;
-  std::vector<std::vector<double>> y(1 + goal_.limits.size());
+  std::vector<std::vector<double>> y(goal_.outputs());
   std::vector<const Evaluation*> known;
   for (const Evaluation& e : evaluations_) {
     const std::vector<double> code = space_.encode(e.row);
@@ -252,7 +335,9 @@ std::vector<std::vector<double>> Optimizer::propose(int64_t count) {
     if (failed.back() > 0) continue;
     codes.insert(codes.end(), code.begin(), code.end());
     known.push_back(&e);
-    for (size_t k = 0; k < y.size(); ++k) y[k].push_back(k == 0 ? sign * e.values[0] : e.values[k]);
+    for (size_t k = 0; k < y.size(); ++k) {
+      y[k].push_back((k < objectives ? goal_.objectives[k].sign() : 1) * e.values[k]);
+    }
   }
   std::vector<Surrogate> surrogates;
   for (const std::vector<double>& values : y)
@@ -265,9 +350,9 @@ std::vector<std::vector<double>> Optimizer::propose(int64_t count) {
     smooth.noise = -1;
     surrogates.push_back(fit_surrogate(space_, smooth, all_codes, failed));
   }
-  for (size_t k = 1; k < surrogates.size(); ++k) {
+  for (size_t k = objectives; k < surrogates.size(); ++k) {
     const Surrogate& s = surrogates[k];
-    const double upper = k < y.size() ? goal_.limits[k - 1].upper : 0.5;
+    const double upper = k < y.size() ? goal_.limits[k - objectives].upper : 0.5;
     model.constraints.push_back({&s.process, (upper - s.centre) / s.scale});
   }
   model.objective = &surrogates[0].process;
@@ -302,6 +387,38 @@ std::vector<std::vector<double>> Optimizer::propose(int64_t count) {
   for (const std::vector<double>& row : pending_) {
     const std::vector<double> code = space_.encode(row);
     model.pending.insert(model.pending.end(), code.begin(), code.end());
+  }
+
+  if (goal_.several()) {
+    const std::vector<size_t> best = front();
+    HypervolumeModel volume{
+        .constraints = model.constraints, .pending = model.pending, .seed = model.seed};
+    volume.draws = std::min<int64_t>(options_.acquisition.draws, 128);
+    volume.constraint_softness = options_.acquisition.constraint_softness;
+    std::vector<double> corner = reference(), near;
+    for (size_t k = 0; k < objectives; ++k) {
+      volume.objectives.push_back(&surrogates[k].process);
+      volume.reference.push_back((goal_.objectives[k].sign() * corner[k] - surrogates[k].centre) /
+                                 surrogates[k].scale);
+    }
+    for (const size_t i : best) {
+      for (size_t k = 0; k < objectives; ++k) {
+        const double v = goal_.objectives[k].sign() * evaluations_[i].values[k];
+        volume.observed.push_back((v - surrogates[k].centre) / surrogates[k].scale);
+      }
+      const std::vector<double> code = space_.encode(evaluations_[i].row);
+      near.insert(near.end(), code.begin(), code.end());
+    }
+    report_.by = "hypervolume";
+    report_.fit_s = seconds_since(begin);
+    const auto searching = std::chrono::steady_clock::now();
+    const Candidates c =
+        find_hypervolume_batch(volume, space_, count, options_.candidates, model.seed, near);
+    report_.acquisition = c.value;
+    std::vector<std::vector<double>> rows;
+    for (int64_t i = 0; i < count; ++i) rows.push_back(take(c.points.data() + i * space_.width()));
+    report_.search_s = seconds_since(searching);
+    return rows;
   }
 
   CandidateBox box;
@@ -376,13 +493,9 @@ std::vector<std::vector<double>> Optimizer::propose(int64_t count) {
     }
     report_.acquisition = c.value;
     for (int64_t i = 0; i < points; ++i) {
-      const auto at = c.points.begin() + i * space_.width();
-      std::vector<double> row = space_.decode({at, at + space_.width()});
-      if (is_known(row)) row = spread_row();  // a second value there would tell next to nothing
-      const std::vector<double> code = space_.encode(row);
+      rows.push_back(take(c.points.data() + i * space_.width()));
+      const std::vector<double> code = space_.encode(rows.back());
       if (!single) model.pending.insert(model.pending.end(), code.begin(), code.end());
-      pending_.push_back(row);
-      rows.push_back(std::move(row));
     }
   }
   report_.search_s = seconds_since(searched);
@@ -407,7 +520,7 @@ data::Model Optimizer::model() const {
     waiting.insert(waiting.end(), row.begin(), row.end());
   const auto n = static_cast<int64_t>(evaluations_.size());
   m.put("rows", std::move(rows), {n, space_.size()});
-  m.put("values", std::move(values), {n, static_cast<int64_t>(1 + goal_.limits.size())});
+  m.put("values", std::move(values), {n, static_cast<int64_t>(goal_.outputs())});
   m.put("pending", std::move(waiting), {static_cast<int64_t>(pending_.size()), space_.size()});
   return m;
 }
@@ -424,8 +537,7 @@ Optimizer Optimizer::of_model(const data::Model& model) {
     options.seed = count("seed");
     Optimizer out(SearchSpace::of_json(model.fields), OptimizerGoal::of_json(model.fields),
                   options);
-    const int64_t size = out.space_.size(),
-                  outputs = 1 + static_cast<int64_t>(out.goal_.limits.size());
+    const int64_t size = out.space_.size(), outputs = static_cast<int64_t>(out.goal_.outputs());
     const std::vector<double>& rows = model.doubles("rows", {-1, size});
     const int64_t n = model.size("rows", 0);
     const std::vector<double>& values = model.doubles("values", {n, outputs});

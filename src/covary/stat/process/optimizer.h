@@ -14,6 +14,9 @@
 // limit. In many columns candidates stay in a box about the best row, which doubles after three gains in a row and
 // halves after as many failures to gain as there are columns (Eriksson et al. 2019).
 //
+// Several objectives: one process each, rows by the expected enlargement of the volume between front
+// and reference (acquisition_hypervolume.h), whatever --acquisition says.
+//
 // Where the expected improvement is as good as none, every other batch is one of Thompson sampling: a process that is
 // sure of a valley that is not the deepest would stay in it.
 //
@@ -38,17 +41,26 @@
 
 namespace covary::stat {
 
-// What is optimised, and what must hold: outputs in the order objective, limits.
+// What is optimised, and what must hold: outputs in the order objectives, limits.
 struct OptimizerGoal {
+  struct Objective {
+    std::string name = "y";
+    bool maximise = false;
+    std::optional<double> reference = {};  // with several: what a row must beat; none: by the rows
+    double sign() const { return maximise ? 1 : -1; }
+  };
   struct Limit {
     std::string name;
     double upper = 0;  // that it must not exceed
   };
-  std::string name = "y";
-  bool maximise = false;
+  std::vector<Objective> objectives = {Objective{}};
   std::vector<Limit> limits = {};
 
-  // {"objective": {"name": "y", "goal": "minimise"}, "constraints": [{"name": "c", "upper": 0}]}, both optional.
+  bool several() const { return objectives.size() > 1; }
+  size_t outputs() const { return objectives.size() + limits.size(); }
+
+  // {"objective": {"name": "y", "goal": "minimise"}, "constraints": [{"name": "c", "upper": 0}]}, both optional;
+  // "objectives" with a list for several, each with "reference" where it is known.
   static OptimizerGoal of_json(const nlohmann::json& document);
   nlohmann::json to_json() const;
   std::vector<std::string> names() const;
@@ -56,7 +68,7 @@ struct OptimizerGoal {
 
 struct Evaluation {
   std::vector<double> row;
-  std::vector<double> values;  // an output each; NaN in the objective: failed
+  std::vector<double> values;  // an output each; all NaN: failed
 };
 
 // Seconds and figures of the last batch that was asked for.
@@ -75,7 +87,7 @@ class Optimizer {
 
   // Rows to evaluate; they are pending from now on. Error(kUsage) when count < 1.
   std::vector<std::vector<double>> ask(int64_t count);
-  // values: objective and limits, or the objective alone as NaN for a failed evaluation. A row that is pending is so no
+  // values: objectives and limits, or one NaN for a failed evaluation. A row that is pending is so no
   // longer; others are welcome. Error(kData) naming `where` when a row is not of the space or a value is infinite.
   void tell(const std::vector<double>& row, std::vector<double> values,
             const std::string& where = "row");
@@ -88,9 +100,15 @@ class Optimizer {
   const std::vector<std::vector<double>>& pending() const { return pending_; }
   const AskReport& report() const { return report_; }
   int64_t initial() const;  // evaluations before the first fit
-  // The best row that holds all limits; none when there is no such row.
+  // The best row that holds all limits, by the first objective; none when there is no such row.
   std::optional<Evaluation> best() const;
-  // Best objective after each evaluation, NaN while there is none.
+  // Evaluations of several objectives that hold the limits and that none dominates, in order.
+  std::vector<size_t> front() const;
+  // The corner that volumes of several objectives are measured from: as given, else the worst value
+  // of rows that hold the limits, a tenth of their range further.
+  std::vector<double> reference() const;
+  // Best objective after each evaluation, NaN while there is none; of several the volume between
+  // front and reference().
   std::vector<double> trace() const;
 
   data::Model model() const;  // schema covary.optimizer
@@ -104,6 +122,9 @@ class Optimizer {
   bool feasible(const Evaluation& e) const;
   std::vector<std::vector<double>> propose(int64_t count);
   std::vector<double> spread_row();
+  std::vector<double> take(const double* code);
+  // Of the first rows, those that hold the limits: [rows, objectives], all to be maximised.
+  std::vector<double> signed_objectives(size_t count) const;
   bool is_known(const std::vector<double>& row) const;
 
   SearchSpace space_;

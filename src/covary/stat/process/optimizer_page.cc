@@ -89,21 +89,42 @@ std::string optimizer_page(const OptimizerPage& page) {
     // Rows past a limit stand out.
     bool holds = true;
     for (size_t k = 0; k < o.goal().limits.size(); ++k)
-      holds = holds && all[i].values[k + 1] <= o.goal().limits[k].upper;
+      holds = holds && all[i].values[o.goal().objectives.size() + k] <= o.goal().limits[k].upper;
     colours.push_back(holds ? 1 : 2);
   }
   const auto best = o.best();
+  const bool several = o.goal().several();
+  const std::vector<size_t> front = several ? o.front() : std::vector<size_t>{};
+  const std::string name = o.goal().objectives[0].name;
   std::vector<std::pair<std::string, std::string>> tiles = {
-      {best ? number(best->values[0]) : "none", "best " + escaped(o.goal().name)},
+      several
+          ? std::pair<std::string, std::string>{std::to_string(front.size()), "rows on the front"}
+          : std::pair<std::string, std::string>{best ? number(best->values[0]) : "none",
+                                                "best " + escaped(name)},
       {std::to_string(all.size()), "evaluations"}};
   if (failed > 0) tiles.push_back({std::to_string(failed), "failed"});
   if (!o.pending().empty()) tiles.push_back({std::to_string(o.pending().size()), "pending"});
   if (best && page.known)
     tiles.push_back({number(std::abs(best->values[0] - *page.known)), "from the optimum"});
   std::string body = data::tiles(tiles) + "<h2>Convergence</h2>";
-  if (!finite.empty()) {
+  if (!finite.empty() && several) {
+    std::vector<double> second, on_first, on_second;
+    for (const Evaluation& e : all) second.push_back(e.values[1]);
+    for (const size_t i : front) {
+      on_first.push_back(values[i]);
+      on_second.push_back(second[i]);
+    }
+    Chart pairs(data::range_of(values), data::range_of(second), name, o.goal().objectives[1].name);
+    pairs.dots(values, second, colours, 2);
+    pairs.dots(on_first, on_second, std::vector<int64_t>(front.size(), 0), 3.5);
+    body += pairs.card("The first two objectives; large: rows that no other dominates");
+    Chart volume({0.5, static_cast<double>(all.size()) + 0.5}, data::range_of(trace), "evaluation",
+                 "volume");
+    volume.line(at, trace, 0, "between front and reference");
+    body += volume.card("Hypervolume");
+  } else if (!finite.empty()) {
     Chart chart({0.5, static_cast<double>(all.size()) + 0.5}, data::range_of(finite), "evaluation",
-                o.goal().name);
+                name);
     chart.dots(at, values, colours, all.size() > 300 ? 1.5 : 2.5);
     chart.line(at, trace, 0, "best so far");
     body += chart.card("Values and the best of them");
@@ -124,7 +145,7 @@ std::string optimizer_page(const OptimizerPage& page) {
   for (size_t i = 0; i < all.size(); ++i) {
     if (!std::isnan(all[i].values[0]) && colours[i] == 1) order.push_back(i);
   }
-  const double sign = o.goal().maximise ? -1 : 1;
+  const double sign = -o.goal().objectives[0].sign();
   std::stable_sort(order.begin(), order.end(),
                    [&](size_t a, size_t b) { return sign * values[a] < sign * values[b]; });
   if (!order.empty()) {

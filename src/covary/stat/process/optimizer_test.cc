@@ -34,7 +34,7 @@ TEST(Optimizer, SolvesBranin) {
 }
 
 TEST(Optimizer, MaximisesInBatchesWithPendingRows) {
-  Optimizer o(SearchSpace::cube(2), {.maximise = true}, quick());
+  Optimizer o(SearchSpace::cube(2), {.objectives = {{.maximise = true}}}, quick());
   std::vector<std::vector<double>> late = o.ask(2);
   for (int i = 0; i < 12; ++i) {
     const auto rows = o.ask(3);
@@ -73,6 +73,29 @@ TEST(Optimizer, GoesOnAfterFailures) {
   EXPECT_GT(failures, 2);
   EXPECT_LT(late, 5);
   EXPECT_LT(o.best()->values[0] - kBraninLeast, 0.05);
+}
+
+TEST(Optimizer, EnlargesTheFrontOfSeveralObjectives) {
+  // Distances to two points: the front is the segment between them, volume to (1, 1) known by hand.
+  Optimizer o(SearchSpace::cube(2),
+              {.objectives = {{.name = "a", .reference = 1.0}, {.name = "b", .reference = 1.0}}},
+              quick());
+  const auto f = [](const std::vector<double>& r) {
+    return std::vector<double>{std::hypot(r[0] - 0.2, r[1] - 0.5),
+                               std::hypot(r[0] - 0.8, r[1] - 0.5)};
+  };
+  for (int i = 0; i < 10; ++i) {
+    for (const auto& row : o.ask(2)) o.tell(row, f(row));
+  }
+  // Above the line a + b = 0.6: 1 - the triangle of sides 0.6.
+  EXPECT_GT(o.trace().back(), 0.93 * (1 - 0.18));
+  EXPECT_LE(o.trace().back(), 1 - 0.18);
+  EXPECT_GE(o.front().size(), 6u);
+  const Optimizer back = Optimizer::of_model(o.model());
+  EXPECT_EQ(back.trace(), o.trace());
+  EXPECT_EQ(back.goal().to_json(), o.goal().to_json());
+  Optimizer forth = o, again = back;
+  EXPECT_EQ(forth.ask(1), again.ask(1));
 }
 
 TEST(Optimizer, ChoosesIntegersAndWords) {
