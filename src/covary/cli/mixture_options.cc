@@ -20,9 +20,7 @@ void MixtureFitOptions::describe(OptionList& o) {
         "memory does not hold; k-means")
       .choices({"em", "vb", "online", "kmeans"})
       .common();
-  o.add("covariance", &covariance, "shapes to try")
-      .choices({"spherical", "diagonal", "tied", "full"})
-      .common();
+  o.add("covariance", &covariance, "shapes to try").choices(mixture::kCovariances).common();
   o.add("components", &components,
         "numbers of components to try (-k): 3, 2,4 or 1:8; for vb the most")
       .range(1, 1e6)
