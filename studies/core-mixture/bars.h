@@ -12,10 +12,11 @@
 
 namespace covary::studies {
 
-std::vector<eval::Bar> value_bars();       // 1: likelihoods, densities, chunks
-std::vector<eval::Bar> robustness_bars();  // 3: hostile data
-std::vector<eval::Bar> process_bars();     // 4: Dirichlet-process mixtures
-std::vector<eval::Bar> streaming_bars();   // 5: more rows than memory holds
+std::vector<eval::Bar> value_bars();          // 1: likelihoods, densities, chunks
+std::vector<eval::Bar> mixture_speed_bars();  // 2a-c: EM and densities beside their peers
+std::vector<eval::Bar> robustness_bars();     // 3: hostile data
+std::vector<eval::Bar> process_bars();        // 4: Dirichlet-process mixtures
+std::vector<eval::Bar> streaming_bars();      // 5: more rows than memory holds
 
 // A bar at smoke and desk scale whose one number must not exceed the bound (of the scale).
 eval::Bar at_most(const std::string& id, const std::string& part, const std::string& title,

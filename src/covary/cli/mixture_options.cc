@@ -83,12 +83,13 @@ void MixtureFitOptions::check() const {
 
 void MixturePredictOptions::describe(OptionList& o) {
   o.add("responsibilities", &responsibilities, "also each component's share of each row").common();
-  table.describe(o);
+  MixtureFitOptions::describe(o);
 }
 
 void MixtureSampleOptions::describe(OptionList& o) {
   o.add("samples", &samples, "rows to draw").range(0, 1e10).synonym("n").common();
   o.add("labels", &labels, "also the component that each row is of").common();
+  MixtureFitOptions::describe(o);
 }
 
 void MixtureInspectOptions::describe(OptionList& o) { describe_plot_columns(o, &plot_columns); }
