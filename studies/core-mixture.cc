@@ -81,12 +81,7 @@ eval::Study make_study() {
       .title = "Mixtures, density estimation and filters: values, robustness, streams",
       .bars = {}};
   add(study.bars, value_bars());
-  study.bars.push_back(planned("2", "a", "EM a step beside scikit-learn, full, 100k x 32, k = 16",
-                               "time ratio", "scikit-learn >= 15x ours"));
-  study.bars.push_back(planned("2", "b", "exact kernel density beside scikit-learn, 32,768 x 16",
-                               "time ratio", "scikit-learn >= 60x ours"));
-  study.bars.push_back(planned("2", "c", "dual tree beside scikit-learn, 100k x 2, rtol 1e-3",
-                               "time ratio", "scikit-learn >= 5x ours"));
+  add(study.bars, mixture_speed_bars());
   add(study.bars, filter_speed_bars());
   study.bars.push_back(planned("2", "e", "EM on a GPU, diagonal, 1M x 64, k = 64, 100 steps",
                                "seconds", "ours <= 3 s", true));

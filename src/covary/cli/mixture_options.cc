@@ -22,9 +22,7 @@ void MixtureFitOptions::describe(OptionList& o) {
         "memory does not hold; k-means")
       .choices({"em", "vb", "online", "kmeans"})
       .common();
-  o.add("covariance", &covariance, "shapes to try")
-      .choices({"spherical", "diagonal", "tied", "full"})
-      .common();
+  o.add("covariance", &covariance, "shapes to try").choices(mixture::kCovariances).common();
   o.add("components", &components,
         "numbers of components to try (-k): 3, 2,4 or 1:8; for vb the most")
       .range(1, 1e6)
@@ -97,12 +95,13 @@ void MixtureFitOptions::check() const {
 
 void MixturePredictOptions::describe(OptionList& o) {
   o.add("responsibilities", &responsibilities, "also each component's share of each row").common();
-  table.describe(o);
+  MixtureFitOptions::describe(o);
 }
 
 void MixtureSampleOptions::describe(OptionList& o) {
   o.add("samples", &samples, "rows to draw").range(0, 1e10).synonym("n").common();
   o.add("labels", &labels, "also the component that each row is of").common();
+  MixtureFitOptions::describe(o);
 }
 
 void MixtureInspectOptions::describe(OptionList& o) { describe_plot_columns(o, &plot_columns); }

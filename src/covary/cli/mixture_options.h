@@ -13,7 +13,7 @@
 
 namespace covary::cli {
 
-// Of fit and select.
+// Of fit and select, and of the others when they are given a table to fit first.
 struct MixtureFitOptions {
   std::string family = "gaussian";  // gaussian | vmf (von Mises-Fisher: rows are directions)
   std::string method = "em";  // em | vb (variational Bayes) | online (one batch after another) |
@@ -50,27 +50,21 @@ struct MixtureFitOptions {
   std::vector<int64_t> numbers() const;  // components, resolved
 };
 
-struct MixturePredictOptions {
+// Of predict, score and sample: how the mixture is fitted first, when a table stands in the model's
+// place.
+struct MixturePredictOptions : MixtureFitOptions {
   bool responsibilities = false;  // also a column a component
-  ColumnOptions table;
 
   void describe(OptionList& o);
-  void check() const {}
 };
 
-struct MixtureScoreOptions {
-  ColumnOptions table;
+struct MixtureScoreOptions : MixtureFitOptions {};
 
-  void describe(OptionList& o) { table.describe(o); }
-  void check() const {}
-};
-
-struct MixtureSampleOptions {
+struct MixtureSampleOptions : MixtureFitOptions {
   int64_t samples = 1000;  // rows
   bool labels = false;     // also the component of each
 
   void describe(OptionList& o);
-  void check() const {}
 };
 
 struct MixtureInspectOptions {

@@ -1,4 +1,4 @@
-// covary mixture fit|select TABLE, predict|score MODEL TABLE, sample|inspect MODEL
+// covary mixture fit|select TABLE, predict|score MODEL|TABLE TABLE, sample MODEL|TABLE, inspect MODEL
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -351,6 +351,22 @@ Loaded load(const std::string& path) {
   return l;
 }
 
+// A model file, or a table that is fitted first. A model's fit is what it is: options of a fit are
+// refused beside it.
+Loaded load(const MixtureFitOptions& o, const Job& job) {
+  const std::string& input = job.invocation.inputs[0];
+  if (input == "-" || !data::is_model(input)) {
+    Fitted f = fit(o, job);
+    return {std::move(f.model), f.samples.names, {}};
+  }
+  const auto& set = job.invocation.set;
+  for (const char* name : {"method", "covariance", "components", "criterion", "starts", "steps"})
+    if (std::find(set.begin(), set.end(), name) != set.end())
+      throw Error(ExitCode::kUsage, "the model has its own", std::string("--") + name,
+                  "fit it anew: covary mixture fit TABLE --" + std::string(name) + " ...");
+  return load(input);
+}
+
 std::string check_model_name(const std::string& file) {
   if (file.empty() || file.ends_with(".json") || file.ends_with(".cov")) return file;
   throw Error(ExitCode::kUsage, "is no name of a model file", "-o " + file,
@@ -402,7 +418,7 @@ Result run_mixture_select(const Job& job) {
 Result run_mixture_predict(const Job& job) {
   const auto o = job.options<MixturePredictOptions>();
   const std::string output = one_output(job.invocation.outputs);
-  const Loaded l = load(job.invocation.inputs[0]);
+  const Loaded l = load(o, job);
   const std::string& input = job.invocation.inputs[1];
   const Samples s = read_samples(input, o.table, l.columns);
   const at::Tensor labels =
@@ -441,7 +457,7 @@ Result run_mixture_predict(const Job& job) {
 Result run_mixture_score(const Job& job) {
   const auto o = job.options<MixtureScoreOptions>();
   const std::string output = one_output(job.invocation.outputs);
-  const Loaded l = load(job.invocation.inputs[0]);
+  const Loaded l = load(o, job);
   const std::string& input = job.invocation.inputs[1];
   const Samples s = read_samples(input, o.table, l.columns);
   const at::Tensor log_density =
@@ -461,7 +477,7 @@ Result run_mixture_score(const Job& job) {
 Result run_mixture_sample(const Job& job) {
   const auto o = job.options<MixtureSampleOptions>();
   const std::string output = one_output(job.invocation.outputs);
-  const Loaded l = load(job.invocation.inputs[0]);
+  const Loaded l = load(o, job);
   at::Tensor labels;
   const at::Tensor x =
       l.ask([&](const auto& m) { return m.sample(o.samples, job.common.seed, labels); });

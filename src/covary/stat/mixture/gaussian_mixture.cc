@@ -289,6 +289,15 @@ at::Tensor GaussianMixture::covariances() const {
   need_fit();
   return to_tensor(state_.covariances, shape_of(state_.type, state_.k, state_.d));
 }
+at::Tensor GaussianMixture::full_covariances() const {
+  need_fit();
+  std::vector<double> all;
+  for (int64_t c = 0; c < state_.k; ++c) {
+    const std::vector<double> one = state_.covariance(c);
+    all.insert(all.end(), one.begin(), one.end());
+  }
+  return to_tensor(all, {state_.k, state_.d, state_.d});
+}
 
 data::Model GaussianMixture::model() const {
   need_fit();

@@ -88,9 +88,10 @@ class GaussianMixture {
   data::Model model() const;
   static GaussianMixture of_model(const data::Model& model);
 
-  at::Tensor weights() const;      // [k], sum 1
-  at::Tensor means() const;        // [k,d]
-  at::Tensor covariances() const;  // by type
+  at::Tensor weights() const;           // [k], sum 1
+  at::Tensor means() const;             // [k,d]
+  at::Tensor covariances() const;       // by type
+  at::Tensor full_covariances() const;  // [k,d,d], whatever the type
   int64_t components() const { return state_.k; }
   int64_t columns() const { return state_.d; }
   const GaussianMixtureOptions& options() const { return options_; }

@@ -264,10 +264,40 @@ double KernelDensity::leave_one_out(const std::vector<double>& widths,
   return total > 0 ? log_likelihood / total : 0;
 }
 
+// Twice the mean of p left out, less the integral of p^2, which is the mean over rows of the sum of
+// gaussians sqrt(2) times as wide. Self terms of the integral stay: they are part of it.
+double KernelDensity::least_squares(const std::vector<double>& widths,
+                                    const std::vector<int64_t>& rows) {
+  const int64_t d = x_.size(1);
+  const double all = std::accumulate(weights_.begin(), weights_.end(), 0.0);
+  double value = 0;
+  for (const bool wide : {false, true}) {
+    std::vector<double> h(widths);
+    if (wide)
+      for (double& v : h) v *= std::sqrt(2.0);
+    build(h);
+    std::vector<double> queries, sums(rows.size());
+    for (const int64_t i : rows) {
+      for (int64_t j = 0; j < d; ++j) queries.push_back(scaled_[static_cast<size_t>(i * d + j)]);
+    }
+    tree().sums(kernel_, queries.data(), static_cast<int64_t>(rows.size()), 0, 0, sums.data());
+    double total = 0, sum = 0;
+    for (size_t i = 0; i < rows.size(); ++i) {
+      const double w = weights_[static_cast<size_t>(rows[i])];
+      if (w == 0 || w == all) continue;
+      total += w;
+      // sums are of weights; log_scale_ divides by their total.
+      sum += w * std::exp(log_scale_) * (wide ? -sums[i] : 2 * (sums[i] - w) * all / (all - w));
+    }
+    value += total > 0 ? sum / total : 0;
+  }
+  return value;
+}
+
 std::vector<double> KernelDensity::chosen_widths() {
   const int64_t n = x_.size(0), d = x_.size(1);
   const std::string& rule = options_.bandwidth;
-  if (rule != "scott" && rule != "silverman" && rule != "isj" && rule != "lcv") {
+  if (rule != "scott" && rule != "silverman" && rule != "isj" && rule != "lcv" && rule != "lscv") {
     return std::vector<double>(static_cast<size_t>(d), std::strtod(rule.c_str(), nullptr));
   }
   double total = 0, squares = 0;
@@ -299,14 +329,14 @@ std::vector<double> KernelDensity::chosen_widths() {
     }
     widths.push_back(h);
   }
-  if (rule != "lcv" || n < 3) return widths;
+  if ((rule != "lcv" && rule != "lscv") || n < 3) return widths;
   std::vector<int64_t> sample;
   const int64_t count = std::min(n, kLooRows);
   for (int64_t i = 0; i < count; ++i) sample.push_back(i * n / count);
   const auto value = [&](double log_scale) {
     std::vector<double> h(widths);
     for (double& v : h) v *= std::exp(log_scale);
-    return leave_one_out(h, sample);
+    return rule == "lscv" ? least_squares(h, sample) : leave_one_out(h, sample);
   };
   // A coarse grid finds the peak, golden section its top.
   double best = 0, most = -std::numeric_limits<double>::infinity();
@@ -345,6 +375,34 @@ KernelDensity& KernelDensity::set_accuracy(double rtol, double atol, const std::
     build(widths_);
   }
   return *this;
+}
+
+KernelDensity KernelDensity::reweighted(const at::Tensor& weights) const {
+  need_fit();
+  KernelDensity out(options_);
+  out.set_points(x_, weights);
+  out.build(widths_);
+  return out;
+}
+
+KernelDensity KernelDensity::moved(const at::Tensor& points) const {
+  need_fit();
+  KernelDensity out(options_);
+  out.set_points(points, at::tensor(weights_, at::kDouble));
+  if (out.x_.sizes() != x_.sizes())
+    throw Error(ExitCode::kData, "there must be as many points as before", "points");
+  out.build(widths_);
+  return out;
+}
+
+KernelDensity KernelDensity::marginal(int64_t columns) const {
+  need_fit();
+  if (columns < 1 || columns > x_.size(1) || kernel_ != Kernel::kGaussian)
+    throw Error(ExitCode::kUsage, "takes some of the columns of a gaussian kernel", "columns");
+  KernelDensity out(options_);
+  out.set_points(x_.slice(1, 0, columns), at::tensor(weights_, at::kDouble));
+  out.build({widths_.begin(), widths_.begin() + columns});
+  return out;
 }
 
 data::Model KernelDensity::model() const {

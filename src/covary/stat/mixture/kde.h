@@ -7,9 +7,10 @@
 //
 // K is radial in units of the widths h_j, one a column; c_d is its integral (kde_kernel.h). Rules
 // give h_j = factor * standard deviation (of column j): Scott's and Silverman's factors, improved
-// Sheather-Jones (column by column), or leave-one-out likelihood, which scales Scott's widths
-// together so that the rows' mean log-density without themselves is largest (on at most 2,000 rows,
-// evenly spread, against all). A column that does not vary is given the width 1; widths() and
+// Sheather-Jones (column by column), leave-one-out likelihood (lcv), which scales Scott's widths
+// together so that the rows' mean log-density without themselves is largest, or least squares (lscv;
+// Bowman 1984; gaussian), which makes the integral of p^2 less twice the mean of p left out least
+// (both on at most 2,000 rows, evenly spread, against all). A column that does not vary is given the width 1; widths() and
 // notes() say so.
 //
 // Engines: exact sums all pairs in SIMD tiles; tree is a kd-tree with the bound of kde_tree.h on
@@ -52,6 +53,11 @@ class KernelDensity {
   // to the bit.
   data::Model model() const;
   static KernelDensity of_model(const data::Model& model);
+  // The same kernel and widths with other weights [n] (not all 0), other points [n,d], or the first
+  // columns alone (gaussian kernels: their marginal).
+  KernelDensity reweighted(const at::Tensor& weights) const;
+  KernelDensity moved(const at::Tensor& points) const;
+  KernelDensity marginal(int64_t columns) const;
   // The engine and errors allowed from now on; not the kernel and bandwidth.
   KernelDensity& set_accuracy(double rtol, double atol, const std::string& engine);
 
@@ -70,6 +76,7 @@ class KernelDensity {
   void build(const std::vector<double>& widths);
   std::vector<double> scaled_query(const at::Tensor& q, int64_t& m) const;
   std::vector<double> chosen_widths();
+  double least_squares(const std::vector<double>& widths, const std::vector<int64_t>& rows);
   double leave_one_out(const std::vector<double>& widths, const std::vector<int64_t>& rows);
 
   KernelDensityOptions options_;

@@ -12,7 +12,7 @@ void KernelDensityOptions::describe(OptionList& o) {
       .choices({"gaussian", "epanechnikov", "tophat", "exponential", "linear", "cosine"})
       .common();
   o.add("bandwidth", &bandwidth, "rule, or a width in the data's unit")
-      .suggestions({"scott", "silverman", "isj", "lcv"})
+      .suggestions({"scott", "silverman", "isj", "lcv", "lscv"})
       .common();
   o.add("rtol", &rtol, "relative error allowed of each density").range(0, 1).common();
   o.add("atol", &atol, "absolute error allowed of each density").range(0, 1e300);
@@ -29,11 +29,11 @@ void KernelDensityOptions::check() const {
     refuse("is gaussian, epanechnikov, tophat, exponential, linear or cosine", "kernel");
   }
   if (bandwidth != "scott" && bandwidth != "silverman" && bandwidth != "isj" &&
-      bandwidth != "lcv") {
+      bandwidth != "lcv" && bandwidth != "lscv") {
     char* end = nullptr;
     const double h = std::strtod(bandwidth.c_str(), &end);
     if (bandwidth.empty() || *end != 0 || !(h > 0) || !std::isfinite(h)) {
-      refuse("is scott, silverman, isj, lcv or a number above 0, not '" + bandwidth + "'",
+      refuse("is scott, silverman, isj, lcv, lscv or a number above 0, not '" + bandwidth + "'",
              "bandwidth", "write --bandwidth silverman, or a width such as 0.3");
     }
   }
@@ -42,6 +42,9 @@ void KernelDensityOptions::check() const {
   if (engine != "auto" && engine != "exact" && engine != "tree" && engine != "moments") {
     refuse("is auto, exact, tree or moments", "engine");
   }
+  if (bandwidth == "lscv" && kernel != "gaussian")
+    refuse("least squares have a closed form for the gaussian kernel", "bandwidth",
+           "use lcv, or the gaussian kernel");
   if (engine == "moments" && kernel != "gaussian") {
     refuse("moments are those of the gaussian kernel", "engine");
   }
