@@ -215,6 +215,7 @@ void Regression::complete_report() {
     search(g);
     r.kernel = g.kernel;
     r.log_likelihood = g.log_likelihood;
+    r.log_prior = g.log_prior;
     r.jitter = g.jitter;
     r.condition = g.condition;
     kernel_parameters(gp->kernel(), g.at_bound);
@@ -233,6 +234,7 @@ void Regression::complete_report() {
     search(m);
     r.kernel = m.kernel;
     r.log_likelihood = m.log_likelihood;
+    r.log_prior = std::get<MarkovProcess>(process_).kernel().log_prior({});
     kernel_parameters(std::get<MarkovProcess>(process_).kernel(), m.at_bound);
   }
 }
@@ -481,6 +483,10 @@ std::string RegressionReport::text() const {
   } else {
     s += std::string("log likelihood  ") + line + "\n";
   }
+  if (log_prior != 0) {
+    std::snprintf(line, sizeof line, "log prior       %.6f nats\n", log_prior);
+    s += line;
+  }
   if (fitted) {
     std::snprintf(line, sizeof line, " after %lld steps, %lld evaluations, gradient %.2g\n",
                   static_cast<long long>(iterations), static_cast<long long>(evaluations),
@@ -507,6 +513,7 @@ json RegressionReport::to_json() const {
           {"rows", rows},
           {"columns", columns},
           {"log_likelihood", log_likelihood},
+          {"log_prior", log_prior},
           {"log_likelihood_upper", numbers_or_null(upper)},
           {"inducing", inducing},
           {"fit",

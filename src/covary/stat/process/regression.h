@@ -61,6 +61,7 @@ struct RegressionReport {
   std::vector<FittedParameter> parameters;
   int64_t rows = 0, columns = 0;
   double log_likelihood = 0;    // marginal, nats; a lower bound with sgpr
+  double log_prior = 0;         // of the parameters, nats
   std::optional<double> upper;  // sgpr: the exact one is between
   int64_t inducing = 0;         // sgpr
   bool fitted = false;
