@@ -62,8 +62,8 @@ Uci read_uci(const fs::path& folder) {
   return {at::stack(columns, 1).contiguous(), table.select(1, target).contiguous()};
 }
 
-// Rows that repeat an earlier one, answer and all: a likelihood without a prior is driven to no
-// noise by them.
+// Rows that repeat an earlier one, answer and all: a likelihood alone is driven to no noise by them,
+// which the weak priors of the exact process (priors.h) keep from happening where y is rounded.
 int64_t copies_in(const Uci& table) {
   std::set<std::vector<double>> seen;
   int64_t copies = 0;

@@ -333,6 +333,7 @@ void Regression::complete_report() {
     search(g);
     r.kernel = g.kernel;
     r.log_likelihood = g.log_likelihood;
+    r.log_prior = g.log_prior;
     r.jitter = g.jitter;
     r.condition = g.condition;
     kernel_parameters(gp->kernel(), g.at_bound);
@@ -365,6 +366,7 @@ void Regression::complete_report() {
     search(m);
     r.kernel = m.kernel;
     r.log_likelihood = m.log_likelihood;
+    r.log_prior = std::get<MarkovProcess>(process_).kernel().log_prior({});
     kernel_parameters(std::get<MarkovProcess>(process_).kernel(), m.at_bound);
   }
 }
@@ -724,6 +726,10 @@ std::string RegressionReport::text() const {
       s += "                " + std::to_string(solves->short_solves) +
            " evaluations of the fit had a solve short of its tolerance\n";
   }
+  if (log_prior != 0) {
+    std::snprintf(line, sizeof line, "log prior       %.6f nats\n", log_prior);
+    s += line;
+  }
   if (fitted) {
     std::snprintf(line, sizeof line, " after %lld steps, %lld evaluations",
                   static_cast<long long>(iterations), static_cast<long long>(evaluations));
@@ -752,6 +758,7 @@ json RegressionReport::to_json() const {
           {"rows", rows},
           {"columns", columns},
           {"log_likelihood", log_likelihood},
+          {"log_prior", log_prior},
           {"log_likelihood_upper", numbers_or_null(upper)},
           {"inducing", inducing},
           {"structure", structure.empty() ? json() : json(structure)},

@@ -80,6 +80,7 @@ struct RegressionReport {
   std::string likelihood = "gaussian";  // with the fitted values
   double log_likelihood = 0;    // marginal, nats; a lower bound with sgpr, vi and svgp; approximate
                                 // with laplace and ep
+  double log_prior = 0;         // of the parameters, nats
   std::optional<double> upper;  // sgpr: the exact one is between
   int64_t inducing = 0;         // sgpr, svgp
   std::string structure;        // kron, toeplitz, hsgp, vecchia: a line on it
