@@ -12,6 +12,11 @@ namespace {
 
 using Vector = std::vector<double>;
 
+// Of a probe: with fewer a quadrature of the logarithm is off by more than its scatter tells. A rest
+// below kSpent of the first is rounding.
+constexpr int64_t kLeastSteps = 4;
+constexpr double kSpent = 1e-26;
+
 // Calls body(c) for each right-hand side of n numbers; a thread has some of them, where they are
 // long enough to be worth waking it.
 template <class F>
@@ -105,7 +110,7 @@ std::vector<Solve> conjugate_gradient(const LinearOperator& a, const LinearOpera
     s.energy = rho[index(c)];
     s.residual = length[index(c)] > 0 ? 1 : 0;
     s.reached = s.residual <= stops[index(c)].residual && s.energy <= stops[index(c)].energy;
-    // Probes take a step at least: their tridiagonals are what they are for.
+    // Probes take some steps at least: their tridiagonals are what they are for.
     if (length[index(c)] > 0 && (!s.reached || lanczos)) active.push_back(c);
     if (length[index(c)] == 0) s.reached = true;
   }
@@ -119,6 +124,8 @@ std::vector<Solve> conjugate_gradient(const LinearOperator& a, const LinearOpera
   gather(&r, active);
   gather(&z, active);
   p = z;
+  const Vector first = rho;
+  const int64_t least = lanczos ? kLeastSteps : 0;
   for (int64_t turn = 0; turn < iterations && !active.empty(); ++turn) {
     const auto going = static_cast<int64_t>(active.size());
     a.multiply(p.data(), going, product.data());
@@ -157,7 +164,8 @@ std::vector<Solve> conjugate_gradient(const LinearOperator& a, const LinearOpera
       s.reached = s.residual <= stops[c].residual && s.energy <= stops[c].energy;
       const double beta = rho_now[index(k)] / rho[c];
       rho[c] = rho_now[index(k)];
-      if (s.reached || !(rho[c] > 0)) continue;
+      const bool enough = turn + 1 >= least || rho[c] <= kSpent * first[c];
+      if ((s.reached && enough) || !(rho[c] > 0)) continue;
       step[c] = beta;
       keep.push_back(k);
       still.push_back(static_cast<int64_t>(c));

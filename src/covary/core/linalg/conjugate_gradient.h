@@ -44,9 +44,9 @@ struct Tridiagonal {
 };
 
 // b, x [count, n]; preconditioner may be null (P = I); stops: one a right-hand side. lanczos: null,
-// or gets a tridiagonal a right-hand side. After `iterations` steps, or where rounding ends the
-// descent (p' A p not positive), a solve is left unreached; x is the best so far. Throws
-// Error(kFailed) when a product is not finite.
+// or gets a tridiagonal a right-hand side, of four steps or more where there are so many. After
+// `iterations` steps, or where rounding ends the descent (p' A p not positive), a solve is left
+// unreached; x is the best so far. Throws Error(kFailed) when a product is not finite.
 std::vector<Solve> conjugate_gradient(const LinearOperator& a, const LinearOperator* preconditioner,
                                       const double* b, int64_t count, std::span<const Stop> stops,
                                       int64_t iterations, double* x,

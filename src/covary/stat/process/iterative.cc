@@ -156,8 +156,13 @@ IterativeLikelihood::IterativeLikelihood(const GpGroup& group, int64_t coefficie
 
 void IterativeLikelihood::choose_pivots(const Kernel& kernel) {
   const int64_t n = group_.count();
-  const auto by_rows = static_cast<int64_t>(8 * std::sqrt(static_cast<double>(n)));
-  const int64_t rank = options_.rank > 0 ? options_.rank : std::clamp<int64_t>(by_rows, 100, 2000);
+  const auto rows = static_cast<double>(n);
+  // Four arrays of rank times n doubles at the peak, in as much memory as the tiles may have.
+  const double most = std::min(2000.0, static_cast<double>(options_.memory_limit) / (32 * rows));
+  const int64_t rank =
+      options_.rank > 0
+          ? options_.rank
+          : static_cast<int64_t>(std::clamp(8 * std::sqrt(rows), 100.0, std::max(100.0, most)));
   pivots_ = kernel_pivots(kernel, group_.x.data(), n, std::min(rank, n));
 }
 

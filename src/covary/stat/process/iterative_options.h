@@ -14,9 +14,9 @@ namespace covary::stat {
 struct IterativeOptions {
   std::string kernel = "matern52(ard)";  // as in gp_options.h: const and white are added
   std::string mean = "const";            // zero, const, linear: by generalised least squares
-  int64_t rank = 0;                      // of the preconditioner; 0: 8 sqrt(n) in [100, 2000]
-  int64_t probes = 15;                   // random vectors for determinant and traces, 1
-  double probe_tolerance = 1e-2;         // their residual, relative
+  int64_t rank = 0;     // of the preconditioner; 0: 8 sqrt(n) in [100, 2000], as memory allows
+  int64_t probes = 15;  // random vectors for determinant and traces, 1
+  double probe_tolerance = 1e-2;  // their residual, relative
   double tolerance = 1e-4;    // of predictions: means in prior standard deviations, variances in
                               // prior variances
   int64_t iterations = 1000;  // of one solve, at most
@@ -24,7 +24,8 @@ struct IterativeOptions {
   int64_t starts = 4;         // first guesses that compete on a sample of the rows
   int64_t sample = 1000;      // rows of that sample, which the dense process fits first
   int64_t seed = 0;           // of sample, guesses and probes
-  int64_t memory_limit = 4'000'000'000;  // bytes for entries of the kernel that are kept
+  int64_t memory_limit =
+      4'000'000'000;  // bytes for kernel entries that are kept, and for the preconditioner
   // Gradient: nats per unit of a logarithm. The likelihood carries the noise of its probes, and
   // curves like the number of rows.
   numeric::LbfgsOptions search{.iterations = 50, .gradient_tolerance = 1, .value_tolerance = 1e-6};

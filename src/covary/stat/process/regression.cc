@@ -62,6 +62,11 @@ int64_t inducing_of(const RegressionOptions& o, int64_t n) {
   return std::min(n, o.inducing > 0 ? o.inducing : 1000);
 }
 
+// For the tiles and the preconditioner of conjugate gradients, each.
+int64_t iterative_memory(const RegressionOptions& o) {
+  return std::min(IterativeOptions().memory_limit, o.memory_limit / 3);
+}
+
 void estimate(const RegressionOptions& o, int64_t n, MethodChoice* c) {
   const auto rows = static_cast<double>(n);
   if (c->method == "state-space") {
@@ -76,7 +81,9 @@ void estimate(const RegressionOptions& o, int64_t n, MethodChoice* c) {
   } else if (c->method == "cg") {
     // About 20 products with 17 right-hand sides an evaluation, 1 + 17 flops an entry.
     c->seconds = (o.fit ? kFits / 3 : 1) * 20 * 35 * rows * rows / multiply_rate();
-    c->bytes = 8 * rows * (6 * std::sqrt(rows) + 800);
+    const double kept = 4 * rows * rows, limit = static_cast<double>(iterative_memory(o));
+    c->bytes = (kept <= limit ? kept : 0) +
+               8 * rows * (4 * std::min({8 * std::sqrt(rows), 2000.0, limit / (32 * rows)}) + 400);
   } else if (c->method == "laplace" || c->method == "ep" || c->method == "vi") {
     const double sweeps = c->method == "laplace" ? 8 : c->method == "ep" ? 60 : 40;
     c->seconds = (o.fit ? kFits / 2 : 1) * sweeps * rows * rows * rows / 2 / multiply_rate();
@@ -292,6 +299,7 @@ void Regression::infer(const RegressionOptions& o) {
     c.starts = o.restarts;
     c.seed = o.seed;
     c.search.iterations = std::min(c.search.iterations, o.steps);
+    c.memory_limit = iterative_memory(o);
     process_.emplace<IterativeProcess>(x_, y_, c, noise_);
   } else if (StructuredProcess::knows(report_.choice.method)) {
     process_.emplace<StructuredProcess>(report_.choice.method, x_, y_, o);

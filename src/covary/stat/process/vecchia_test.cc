@@ -118,8 +118,8 @@ TEST(Vecchia, ListsHoldTheNearestBefore) {
 }
 
 TEST(Vecchia, FitComesCloseToTheDenseOne) {
-  const at::Tensor x = normals(11, {300, 2}), xs = normals(13, {40, 2}).sin();
-  const at::Tensor y = (2 * x).sum(1).sin() + 3 + 0.1 * normals(12, {300});
+  const at::Tensor x = normals(11, {200, 2}), xs = normals(13, {40, 2}).sin();
+  const at::Tensor y = (2 * x).sum(1).sin() + 3 + 0.1 * normals(12, {200});
   VecchiaOptions o;
   o.sample = 100;
   const VecchiaProcess gp(x, y, o);
