@@ -292,7 +292,9 @@ void tell_table(Optimizer* o, const std::string& input) {
         row.push_back(v);
         continue;
       }
-      std::string word = number_text("%.17g", v);
+      std::string word =
+          (std::abs(v) < 1e15 && v == std::floor(v) ? json(static_cast<int64_t>(v)) : json(v))
+              .dump();
       if (!table.words[column].empty() && !std::isnan(v))
         word = table.words[column][static_cast<size_t>(v)];
       row.push_back(o->space().value_of(k, word, where));

@@ -36,7 +36,8 @@ struct OptimizerOptions {
     o.add("initial", &initial, "evaluations before the first fit, 0 = by the number of columns")
         .range(0, 1e6)
         .common();
-    o.add("noise", &noise, "standard deviation of a value's noise, -1 = fitted").range(-1, 1e150);
+    o.add("noise", &noise, "standard deviation of every output's noise, -1 = fitted")
+        .range(-1, 1e150);
     o.add("trust_region", &trust_region, "look near the best only").choices({"auto", "on", "off"});
     o.add("joint", &joint, "columns of a batch up to which its points are chosen jointly")
         .range(1, 1e5);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstdio>
+#include <limits>
 #include <set>
 
 #include "covary/core/base/error.h"
@@ -103,6 +105,17 @@ SearchParameter parameter_of(const json& object, size_t index) {
   return p;
 }
 
+json json_of(const SearchParameter& p) {
+  json j = {{"name", p.name}, {"type", kKinds[static_cast<int>(p.kind)]}};
+  if (p.kind == Kind::kCategorical) {
+    j["values"] = p.values;
+  } else {
+    j["bounds"] = {p.lower, p.upper};
+    if (p.log_scale) j["scale"] = "log";
+  }
+  return j;
+}
+
 }  // namespace
 
 double SearchParameter::count() const {
@@ -158,16 +171,7 @@ SearchSpace SearchSpace::cube(int64_t dims) {
 
 json SearchSpace::to_json() const {
   json list = json::array();
-  for (const SearchParameter& p : parameters_) {
-    json j = {{"name", p.name}, {"type", kKinds[static_cast<int>(p.kind)]}};
-    if (p.kind == Kind::kCategorical) {
-      j["values"] = p.values;
-    } else {
-      j["bounds"] = {p.lower, p.upper};
-      if (p.log_scale) j["scale"] = "log";
-    }
-    list.push_back(j);
-  }
+  for (const SearchParameter& p : parameters_) list.push_back(json_of(p));
   return {{"parameters", list}};
 }
 
@@ -286,9 +290,8 @@ void SearchSpace::check_row(const std::vector<double>& row, const std::string& w
         (p.kind != Kind::kReal && std::abs(row[i] - std::round(row[i])) > 1e-6)) {
       char value[40];
       std::snprintf(value, sizeof value, "%.9g", row[i]);
-      throw Error(
-          ExitCode::kData, std::string(value) + " is no value that " + p.name + " may take", where,
-          "its place in the search space: " + SearchSpace({p}).to_json()["parameters"][0].dump());
+      throw Error(ExitCode::kData, std::string(value) + " is no value that " + p.name + " may take",
+                  where, "its place in the search space: " + json_of(p).dump());
     }
   }
 }

@@ -120,6 +120,12 @@ TEST(SearchSpace, SaysWhatIsWrong) {
   EXPECT_THROW(space.check_row({0.01, 5.5, 1, 0, 0, 3}, "r"), Error);
   EXPECT_THROW(space.check_row({0.01, 5, 1, 3, 0, 3}, "r"), Error);
   EXPECT_THROW(space.check_row({NAN, 5, 1, 0, 0, 3}, "r"), Error);
+  try {
+    space.check_row({0.01, 5, 1, 0, 0, 4}, "r");
+    ADD_FAILURE();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ExitCode::kData);
+  }
   EXPECT_THROW(space.value_of(3, "reul", "r"), Error);
   EXPECT_THROW(space.value_of(0, "1x", "r"), Error);
 }
