@@ -13,7 +13,6 @@
 #include "covary/core/base/random.h"
 #include "covary/core/numeric/normal.h"
 #include "covary/core/numeric/sobol.h"
-#include "covary/stat/process/function_paths.h"
 
 namespace covary::stat {
 namespace {
@@ -244,27 +243,6 @@ TEST(Acquisition, EntropyIsLargeWhereTheMaximumMayBe) {
   double most = 0;
   for (uint64_t s = 0; s < 30; ++s) most = std::max(most, value(*mes, uniforms(1, 3, 40 + s)));
   EXPECT_GT(most, 5 * value(*mes, worst));
-}
-
-TEST(Paths, HaveTheMomentsOfTheProcess) {
-  const GaussianProcess gp = process(0, 0.01);
-  const int64_t count = 1000;
-  const FunctionPaths paths(gp, count, 3);
-  FunctionPaths::At at(paths, 1);
-  for (uint64_t s = 0; s < 4; ++s) {
-    const at::Tensor x = uniforms(1, 3, 50 + s);
-    at.move(x.const_data_ptr<double>());
-    double mean = 0, square = 0;
-    for (const double v : at.values()) mean += v / count;
-    for (const double v : at.values()) square += (v - mean) * (v - mean) / count;
-    const Prediction p = gp.predict(x);
-    EXPECT_NEAR(mean, p.mean[0].item<double>(), 0.1);
-    EXPECT_NEAR(square, p.variance[0].item<double>(), 0.08);  // twice 1.3 / sqrt(1024)
-  }
-  EXPECT_THROW(FunctionPaths(fit_gp(uniforms(9, 2, 1), uniforms(9, 1, 2).squeeze(1),
-                                    {.kernel = "rbf + linear", .fit = false}),
-                             2, 1),
-               Error);
 }
 
 TEST(Acquisition, StaysFiniteAtHostilePoints) {

@@ -3,7 +3,7 @@
 #include <mutex>
 
 #include "covary/stat/process/acquisition_parts.h"
-#include "covary/stat/process/function_paths.h"
+#include "covary/stat/process/paths.h"
 
 namespace covary::stat {
 namespace {
@@ -19,42 +19,37 @@ class Thompson : public Acquisition {
   }
 
  private:
-  const FunctionPaths& paths(int64_t count) const {
+  const SamplePaths& paths(int64_t count) const {
     const std::lock_guard lock(mutex_);
-    std::unique_ptr<FunctionPaths>& p = paths_[count];
-    if (!p) p = std::make_unique<FunctionPaths>(*process_, count, seed_);
+    std::unique_ptr<SamplePaths>& p = paths_[count];
+    if (!p) p = std::make_unique<SamplePaths>(*process_, count, PathOptions{.seed = seed_});
     return *p;
   }
 
-  // Points move one after another through one worker: a value needs the path of its own point alone.
+  // Each point of the batch has a path of its own.
   class Batch : public Worker {
    public:
-    Batch(const FunctionPaths& paths, int64_t points, int64_t dims)
-        : at_(paths, 1), points_(points), dims_(dims), weights_(static_cast<size_t>(points)) {}
+    Batch(const SamplePaths& paths, int64_t points, int64_t dims)
+        : paths_(paths), points_(points), dims_(dims) {}
     double value(std::span<const double> x, std::span<double> gradient) override {
       std::fill(gradient.begin(), gradient.end(), 0.0);
       double sum = 0;
       for (int64_t j = 0; j < points_; ++j) {
-        at_.move(x.data() + j * dims_);
-        sum += at_.values()[static_cast<size_t>(j)];
-        if (gradient.empty()) continue;
-        std::fill(weights_.begin(), weights_.end(), 0.0);
-        weights_[static_cast<size_t>(j)] = 1;
-        at_.add_gradient(weights_.data(), gradient.data() + j * dims_);
+        sum += paths_.value_at(j, x.data() + j * dims_,
+                               gradient.empty() ? nullptr : gradient.data() + j * dims_);
       }
       return sum;
     }
 
    private:
-    FunctionPaths::At at_;
+    const SamplePaths& paths_;
     int64_t points_, dims_;
-    std::vector<double> weights_;
   };
 
   const GaussianProcess* process_;
   uint64_t seed_;
   mutable std::mutex mutex_;
-  mutable std::map<int64_t, std::unique_ptr<FunctionPaths>> paths_;
+  mutable std::map<int64_t, std::unique_ptr<SamplePaths>> paths_;
 };
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "covary/stat/process/paths.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
@@ -141,6 +142,33 @@ at::Tensor SamplePaths::evaluate(const at::Tensor& points) const {
     }
   }
   return mean_of_.vector_y ? out.squeeze(2) : out;
+}
+
+double SamplePaths::value_at(int64_t draw, const double* x, double* gradient) const {
+  const int64_t d = mean_of_.dims, p = mean_of_.coefficients();
+  const Group& g = *std::find_if(groups_.begin(), groups_.end(), [](const Group& group) {
+    return std::find(group.outputs.begin(), group.outputs.end(), 0) != group.outputs.end();
+  });
+  const int64_t row =
+      (std::find(g.outputs.begin(), g.outputs.end(), 0) - g.outputs.begin()) * count_ + draw;
+  const double *alpha = g.alpha.data() + row * g.n, *coefficients = g.coefficients.data() + row * p;
+  std::vector<double> cross(static_cast<size_t>(g.n)), slope(static_cast<size_t>(d));
+  double value = 0;
+  prior(draw, 0, x, 1, &value, gradient ? slope.data() : nullptr);
+  kernel_.cross(x, 1, g.x.data(), g.n, cross.data(), g.n);
+  value += linalg::dot(g.n, alpha, cross.data());
+  const std::vector<double> basis = mean_of_.basis_at(x, 1);
+  for (int64_t a = 0; a < p; ++a) value += coefficients[a] * basis[static_cast<size_t>(a)];
+  if (gradient == nullptr) return value;
+  for (int64_t c = 0; c < d; ++c) gradient[c] += slope[static_cast<size_t>(c)];
+  kernel_.contract_inputs(x, 1, g.x.data(), g.n, alpha, slope.data());
+  for (int64_t c = 0; c < d; ++c) {
+    gradient[c] += slope[static_cast<size_t>(c)];
+    if (p < 2) continue;
+    const std::vector<double> slopes = mean_of_.basis_slopes(x, 1, c);
+    for (int64_t a = 1; a < p; ++a) gradient[c] += coefficients[a] * slopes[static_cast<size_t>(a)];
+  }
+  return value;
 }
 
 at::Tensor SamplePaths::gradient(const at::Tensor& points) const {

@@ -36,6 +36,9 @@ class SamplePaths {
   at::Tensor evaluate(const at::Tensor& points) const;
   at::Tensor gradient(const at::Tensor& points) const;  // d f / d point
   int64_t count() const { return count_; }
+  // One draw of the first output at a point x [d]; adds its slope to gradient [d] unless that is
+  // null. For searches, which move a point at a time.
+  double value_at(int64_t draw, const double* x, double* gradient) const;
 
  private:
   // g of one draw and output at points [s, d], and its slopes [s, d]; null where not wanted.

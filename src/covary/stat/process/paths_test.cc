@@ -1,6 +1,7 @@
 #include "covary/stat/process/paths.h"
 
 #include <cmath>
+#include <vector>
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -75,6 +76,14 @@ TEST(Paths, AreFunctionsWithSlopes) {
   set_threads(0);
   EXPECT_FALSE(at::equal(sample_paths(gp, 3, {.features = 50, .seed = 3}).evaluate(xs), all));
   const at::Tensor few = xs.slice(0, 0, 5), slopes = f.gradient(few);
+  for (int64_t draw = 0; draw < 3; ++draw) {  // one draw at one point, for searches
+    std::vector<double> slope(2, 1.0);
+    const double value = f.value_at(draw, few.const_data_ptr<double>() + 2, slope.data());
+    EXPECT_NEAR(value, all[draw][1][0].item<double>(), 1e-12);
+    for (int64_t k = 0; k < 2; ++k) {
+      EXPECT_NEAR(slope[static_cast<size_t>(k)], 1 + slopes[draw][1][0][k].item<double>(), 1e-11);
+    }
+  }
   const double h = 1e-5;
   for (int64_t k = 0; k < 2; ++k) {
     at::Tensor up = few.clone(), down = few.clone();
