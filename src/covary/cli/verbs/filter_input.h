@@ -1,7 +1,9 @@
 // What the verbs of `covary filter` take: models, series, rows that come one by one.
 //
-//   const Series s = read_series(input, options.series, model.columns, model.controls);
-//   const FilterModel m = model_of(argument, s);        // a file, or a text; fitted where it must be
+//   const auto [model, series] = model_and_series(argument, input, options.series);
+//   run_filter(model, series.y, series.u, options.run);
+//
+// argument: a model's file or a text; a text whose parameters have no value is fitted to the series.
 #pragma once
 
 #include <string>

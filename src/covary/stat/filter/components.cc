@@ -41,7 +41,7 @@ MatrixXd stationary(MatrixXd f, const MatrixXd& q) {
 
 }  // namespace
 
-std::vector<double> coefficients_of_partials(std::vector<double> partials) {
+std::vector<double> coefficients_of_partials(const std::vector<double>& partials) {
   std::vector<double> phi;
   for (const double r : partials) {
     std::vector<double> next = phi;

@@ -77,7 +77,7 @@ class Components {
 // Coefficients of an autoregression from partial autocorrelations in (-1, 1), and back; all
 // stationary ones and no others. Source: Barndorff-Nielsen and Schou 1973. The way back gives a
 // value outside (-1, 1) or NaN for coefficients that are not stationary.
-std::vector<double> coefficients_of_partials(std::vector<double> partials);
+std::vector<double> coefficients_of_partials(const std::vector<double>& partials);
 std::vector<double> partials_of_coefficients(std::vector<double> coefficients);
 
 }  // namespace covary::filter

@@ -308,10 +308,11 @@ ComponentFit fit_components(Components& c, const at::Tensor& y,
     if (all[i].kind != Kind::kVariance || all[i].value > 1e-6 * search.scale(k)) continue;
     const double small = all[i].value;
     all[i].value = 0;
-    double l = -std::numeric_limits<double>::infinity();
+    double l = 0;
     try {
       l = kalman_log_likelihood(c.model(), y);
     } catch (const Error&) {  // no variance is left somewhere: the small one stays
+      l = -std::numeric_limits<double>::infinity();
     }
     if (l >= fit.log_likelihood - 1e-6) {
       fit.log_likelihood = l;
