@@ -103,7 +103,7 @@ Bar faster(const std::string& part, const std::string& title, double times,
             r.baseline = Quantity{.name = "scikit-learn", .value = peer, .unit = "s", .n = kRuns};
             r.ours = Quantity{.value = own, .unit = "s", .n = kRuns};
             r.bound = {.text = words, .left = peer, .op = ">=", .right = times * own};
-            r.note = "medians of three; both bound by arithmetic";
+            r.note = "medians of three runs";
             return r;
           }};
 }

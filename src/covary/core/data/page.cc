@@ -112,6 +112,20 @@ std::vector<double> ticks(double low, double high) {
   return all;
 }
 
+namespace {
+
+// Short where that tells neighbours apart, else with as many digits as their step has.
+std::string tick_label(const std::vector<double>& all, double t) {
+  bool apart = true;
+  for (size_t i = 1; i < all.size(); ++i)
+    apart = apart && short_number(all[i]) != short_number(all[i - 1]);
+  if (apart || all.size() < 2) return short_number(t);
+  const double step = all[1] - all[0];
+  return fixed_number(t, std::clamp(static_cast<int>(std::ceil(-std::log10(step) - 1e-9)), 0, 15));
+}
+
+}  // namespace
+
 std::string page(const std::string& title, const std::string& below, const std::string& body) {
   return "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">"
          "<meta name=\"viewport\" content=\"width=device-width\"><title>" +
@@ -303,16 +317,17 @@ std::string Chart::card(const std::string& title) const {
   std::string svg = "<svg viewBox=\"0 0 680 440\" role=\"img\" aria-label=\"" + escaped(title) +
                     "\"><clipPath id=\"inside\"><rect x=\"58\" y=\"10\" width=\"608\" "
                     "height=\"388\"/></clipPath>";
-  for (const double t : ticks(y_[0], y_[1])) {
+  const std::vector<double> ys = ticks(y_[0], y_[1]), xs = ticks(x_[0], x_[1]);
+  for (const double t : ys) {
     const std::string y = fixed_number(py(t), 1);
     svg += "<line class=\"grid\" x1=\"58\" x2=\"666\" y1=\"" + y + "\" y2=\"" + y +
            "\"/><text x=\"52\" y=\"" + fixed_number(py(t) + 4, 1) + "\" text-anchor=\"end\">" +
-           short_number(t) + "</text>";
+           tick_label(ys, t) + "</text>";
   }
-  for (const double t : ticks(x_[0], x_[1])) {
+  for (const double t : xs) {
     const std::string x = fixed_number(px(t), 1);
     svg += "<line class=\"grid\" y1=\"10\" y2=\"398\" x1=\"" + x + "\" x2=\"" + x +
-           "\"/><text y=\"413\" x=\"" + x + "\" text-anchor=\"middle\">" + short_number(t) +
+           "\"/><text y=\"413\" x=\"" + x + "\" text-anchor=\"middle\">" + tick_label(xs, t) +
            "</text>";
   }
   svg += "<text x=\"362\" y=\"433\" text-anchor=\"middle\">" + escaped(x_name_) +
