@@ -548,7 +548,7 @@ class Mixtures(Case):
         self.refused(3, "mixture", "fit", self.table, "-k", 500, says=["t.csv", "200 rows"])
         self.refused(2, "mixture", "fit", self.table, "-o", self.folder / "m.txt", says=["m.txt"])
         self.refused(2, "mixture", "fit", self.table, "--method", "kmeans", says=["--components"])
-        self.refused(3, "mixture", "score", self.table, self.table, says=["t.csv"])
+        self.refused(3, "mixture", "score", self.folder / "none.csv", self.table, says=["none.csv"])
         self.refused(3, "mixture", "inspect", self.write("m.json", {"schema": "covary.mixture", "version": 9}), says=["version"])
         hole = self.folder / "hole.csv"
         hole.write_text("a,b\n1,2\n3,\n")

@@ -370,7 +370,7 @@ TEST(Grammar, AnActionIsTheSecondWordAndHasItsOwnOptions) {
   EXPECT_THAT(refused("mixture t.csv").hint(), HasSubstr("the actions are fit"));
   EXPECT_THAT(refused("mixture predcit m t").hint(), HasSubstr("covary mixture predict"));
   EXPECT_THAT(refused("mixture predict m.json").what(), HasSubstr("no MODEL"));
-  EXPECT_THAT(refused("mixture sample m.json --covariance full").hint(),
+  EXPECT_THAT(refused("mixture inspect m.json --covariance full").hint(),
               HasSubstr("an option of covary mixture fit"));
   EXPECT_THAT(refused("mixture score m t --plot a.html").what(), HasSubstr("covary mixture score"));
   EXPECT_THAT(text("mixture --help"), HasSubstr("predict"));
