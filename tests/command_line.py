@@ -14,6 +14,7 @@ import os
 import pathlib
 import random
 import resource
+import shlex
 import shutil
 import signal
 import struct
@@ -981,6 +982,16 @@ class Optimisations(Case):
             self.refused(3, "optimize", "tell", study, table, says=words)
         (study / "optimizer.json").write_text('{"schema": "covary.optimizer", "version": 1}')
         self.refused(3, "optimize", "ask", study, says=["optimizer.json"])
+
+
+class Documents(Case):
+    def test_the_examples_of_statistics_run_as_they_stand(self):
+        text = (pathlib.Path(__file__).parent.parent / "docs" / "statistics.md").read_text()
+        lines = [line for line in text.splitlines() if line.startswith("covary ") and "./sim" not in line]
+        self.assertGreater(len(lines), 15)
+        for line in lines:
+            r = run(*shlex.split(line)[1:], cwd=self.folder)
+            self.assertEqual(r.returncode, 0, f"{line}\n{r.stderr}")
 
 
 if __name__ == "__main__":

@@ -135,6 +135,7 @@ struct Name {
 constexpr Name kNames[] = {
     {"spherical", CovarianceType::kSpherical, CovarianceRule::kFree},
     {"diagonal", CovarianceType::kDiagonal, CovarianceRule::kFree},
+    {"diag", CovarianceType::kDiagonal, CovarianceRule::kFree},  // as users of other libraries say
     {"tied", CovarianceType::kTied, CovarianceRule::kFree},
     {"full", CovarianceType::kFull, CovarianceRule::kFree},
     {"EII", CovarianceType::kSpherical, CovarianceRule::kOneVariance},

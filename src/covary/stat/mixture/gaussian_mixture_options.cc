@@ -6,9 +6,9 @@
 
 namespace covary::mixture {
 
-const std::vector<std::string> kCovariances = {"spherical", "diagonal", "tied",   "full", "EII",
-                                               "VII",       "EEI",      "VVI",    "EEE",  "EEV",
-                                               "VEV",       "VVV",      "factors"};
+const std::vector<std::string> kCovariances = {"spherical", "diagonal", "tied",    "full", "EII",
+                                               "VII",       "EEI",      "VVI",     "EEE",  "EEV",
+                                               "VEV",       "VVV",      "factors", "diag"};
 
 void GaussianMixtureOptions::describe(OptionList& o) {
   o.add("components", &components, "number of Gaussians").range(1, 1e6).common();
@@ -71,8 +71,9 @@ void GaussianMixtureOptions::check() const {
   if (factors < 1) refuse("must be at least 1", "factors");
   if (accelerate != "none" && accelerate != "squarem") refuse("is none or squarem", "accelerate");
   const bool plain = covariance == "spherical" || covariance == "diagonal" ||
-                     covariance == "tied" || covariance == "full" || covariance == "VII" ||
-                     covariance == "VVI" || covariance == "EEE" || covariance == "VVV";
+                     covariance == "diag" || covariance == "tied" || covariance == "full" ||
+                     covariance == "VII" || covariance == "VVI" || covariance == "EEE" ||
+                     covariance == "VVV";
   if (accelerate == "squarem" && !plain)
     refuse("serves spherical, diagonal, tied and full covariances", "accelerate");
   if (!(anneal >= 0 && anneal < 1)) refuse("must be in [0, 1)", "anneal");
@@ -80,8 +81,8 @@ void GaussianMixtureOptions::check() const {
   if (!(prior_rows >= 0)) refuse("must not be negative", "prior_rows");
   if (!(prior_degrees >= 0)) refuse("must not be negative", "prior_degrees");
   if (!(prior_share >= 0)) refuse("must not be negative", "prior_share");
-  if (prior_rows > 0 && covariance != "full" && covariance != "diagonal" && covariance != "VVV" &&
-      covariance != "VVI")
+  if (prior_rows > 0 && covariance != "full" && covariance != "diagonal" && covariance != "diag" &&
+      covariance != "VVV" && covariance != "VVI")
     refuse("a prior serves full and diagonal covariances", "prior_rows");
 }
 
