@@ -11,6 +11,7 @@
 namespace covary::stat {
 namespace {
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr double kNoiseStep = 3;  // by which a sample may lower the logarithm of the noise
 }  // namespace
 
 void GaussianProcess::fit(const GpOptions& options) {
@@ -72,6 +73,13 @@ void GaussianProcess::fit(const GpOptions& options) {
         best = o.value;
         start = o.x;
       }
+    }
+    // Few rows say little about small noise, and the way back from too little is long.
+    size_t i = 0;
+    for (const KernelParameter& p : kernel_.parameters()) {
+      if (p.fixed || p.tied_to >= 0) continue;
+      if (p.role == ParameterRole::kNoise) start[i] = std::max(start[i], first[i] - kNoiseStep);
+      ++i;
     }
   }
   const numeric::Optimum o = search(data_, start, options.search);
