@@ -12,6 +12,21 @@
 namespace covary::stat {
 namespace {
 
+// A best changes at an evaluation, not on the way to it.
+void draw_stairs(data::Chart* chart, const std::vector<double>& at,
+                 const std::vector<double>& values, const std::string& name) {
+  std::vector<double> x, y;
+  for (size_t i = 0; i < at.size(); ++i) {
+    if (!y.empty()) {
+      x.push_back(at[i]);
+      y.push_back(y.back());
+    }
+    x.push_back(at[i]);
+    y.push_back(values[i]);
+  }
+  chart->line(x, y, 0, name);
+}
+
 using data::Chart;
 using data::escaped;
 
@@ -120,13 +135,13 @@ std::string optimizer_page(const OptimizerPage& page) {
     body += pairs.card("The first two objectives; large: rows that no other dominates");
     Chart volume({0.5, static_cast<double>(all.size()) + 0.5}, data::range_of(trace), "evaluation",
                  "volume");
-    volume.line(at, trace, 0, "between front and reference");
+    draw_stairs(&volume, at, trace, "between front and reference");
     body += volume.card("Hypervolume");
   } else if (!finite.empty()) {
     Chart chart({0.5, static_cast<double>(all.size()) + 0.5}, data::range_of(finite), "evaluation",
                 name);
     chart.dots(at, values, colours, all.size() > 300 ? 1.5 : 2.5);
-    chart.line(at, trace, 0, "best so far");
+    draw_stairs(&chart, at, trace, "best so far");
     body += chart.card("Values and the best of them");
     if (page.known) {
       std::vector<double> regret, where;
@@ -137,7 +152,7 @@ std::string optimizer_page(const OptimizerPage& page) {
       }
       Chart distance({0.5, static_cast<double>(all.size()) + 0.5}, data::range_of(regret),
                      "evaluation", "log10 of the distance");
-      distance.line(where, regret, 0, "distance to the optimum");
+      draw_stairs(&distance, where, regret, "distance to the optimum");
       body += distance.card("Distance of the best so far to the optimum");
     }
   }
