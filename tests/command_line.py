@@ -540,6 +540,21 @@ class Mixtures(Case):
         self.assertAlmostEqual(tree["mean_log_density"], sum(rows) / len(rows), delta=1e-3)
         self.assertEqual(len(self.done("density", "sample", model, "-n", 3).stdout.splitlines()), 4)
 
+    def test_densities_with_bounds_local_widths_and_a_grid(self):
+        model = self.folder / "local.json"
+        self.done("density", "fit", self.table, "--columns", "a,b", "--bandwidth-kind", "adaptive", "--bandwidth-shape", "full", "--bounds", "b=-100:100", "-o", model)
+        stored = self.document("density", "score", model, self.table)
+        self.assertEqual((stored["bandwidth_kind"], stored["bandwidth_shape"]), ("adaptive", "full"))
+        fixed = self.document("density", "score", self.table, self.table, "--columns", "a,b")
+        self.assertGreater(stored["mean_log_density"], fixed["mean_log_density"] - 1)
+        grid = self.document("density", "score", self.table, self.table, "--columns", "a,b", "--engine", "fft", "--atol", "1e-4")
+        self.assertLessEqual(grid["error_bound"], 1.001e-4)
+        self.assertAlmostEqual(grid["mean_log_density"], fixed["mean_log_density"], delta=0.05)
+        self.refused(2, "density", "fit", self.table, "--engine", "fft", says=["--atol"])
+        self.refused(2, "density", "fit", self.table, "--bounds", "zz=0:", says=["zz"])
+        self.refused(3, "density", "fit", self.table, "--columns", "a,b", "--bounds", "b=1000:", says=["bounds", "row 0"])
+        self.refused(2, "density", "score", model, self.table, "--bounds", "a=0:", says=["--bounds"])
+
     def test_what_is_wrong_is_named(self):
         bad = self.folder / "bad.csv"
         bad.write_text("a,b\n1,2\n3,inf\n")

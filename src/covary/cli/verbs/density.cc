@@ -26,7 +26,9 @@ struct Density {
 
 Density fit(const DensityOptions& o, const std::string& input) {
   const Samples s = read_samples(input, o.table);
-  Density d{KernelDensity(o.kde), s.names};
+  mixture::KernelDensityOptions kde = o.kde;
+  kde.bounds = mixture::numbered_bounds(kde.bounds, s.names);
+  Density d{KernelDensity(kde), s.names};
   in_file(input, [&] { d.kde.fit(s.x, s.weights); });
   for (const std::string& note : d.kde.notes()) log_warning(input + ": " + note);
   return d;
@@ -45,7 +47,8 @@ Density load(const DensityOptions& o, const Job& job) {
     const auto& set = job.invocation.set;
     return std::find(set.begin(), set.end(), name) != set.end();
   };
-  for (const char* name : {"kernel", "bandwidth"})
+  for (const char* name :
+       {"kernel", "bandwidth", "bandwidth_kind", "neighbours", "bandwidth_shape", "bounds"})
     if (typed(name))
       throw Error(ExitCode::kUsage, "the model has its own", std::string("--") + name,
                   "fit it anew: covary density fit TABLE --" + std::string(name) + " ...");
@@ -68,7 +71,10 @@ json document_of(const Density& d) {
   return {{"method", "kde"},
           {"kernel", d.kde.options().kernel},
           {"bandwidth", d.kde.options().bandwidth},
+          {"bandwidth_kind", d.kde.options().bandwidth_kind},
+          {"bandwidth_shape", d.kde.options().bandwidth_shape},
           {"engine", d.kde.engine()},
+          {"error_bound", d.kde.error_bound()},
           {"points", d.kde.rows()},
           {"columns", d.columns},
           {"widths", std::vector<double>(h.data_ptr<double>(), h.data_ptr<double>() + h.numel())},

@@ -12,6 +12,7 @@
 #include "covary/core/base/random.h"
 #include "covary/core/base/threads.h"
 #include "covary/stat/mixture/kde_bandwidth.h"
+#include "covary/stat/mixture/kde_local.h"
 #include "covary/stat/mixture/rows.h"
 
 namespace covary::mixture {
@@ -20,6 +21,7 @@ namespace {
 constexpr double kTiny = 1e-280;      // sums below are taken again about their largest term
 constexpr int64_t kFewPoints = 2000;  // not worth a tree's bounds
 constexpr int64_t kLooRows = 2000;
+constexpr double kMostImages = 4096;  // of a query, all columns together
 
 }  // namespace
 
@@ -41,15 +43,89 @@ void KernelDensity::set_points(const at::Tensor& x, const at::Tensor& weights) {
   if (w.defined()) weights_.assign(w.data_ptr<double>(), w.data_ptr<double>() + n);
   if (!(std::accumulate(weights_.begin(), weights_.end(), 0.0) > 0))
     throw Error(ExitCode::kData, "all weights are 0", "weights");
-  if (options_.engine == "moments" && x_.size(1) != 1)
+  const int64_t d = x_.size(1);
+  if (options_.engine == "moments" && d != 1)
     throw Error(ExitCode::kUsage, "moments serve one column", "engine", "use auto");
+  if (options_.engine == "fft" && d > 3)
+    throw Error(ExitCode::kUsage, "fft serves up to three columns", "engine", "use tree");
+  std::vector<std::string> numbers;
+  for (int64_t j = 0; j < d; ++j) numbers.push_back(std::to_string(j));
+  bounds_ = parse_bounds(options_.bounds, numbers);
+  for (int64_t i = 0; i < n * d && !bounds_.empty(); ++i) {
+    if (!bounds_[static_cast<size_t>(i % d)].holds(x_.data_ptr<double>()[i]))
+      throw Error(ExitCode::kData, "the value lies outside the column's bounds",
+                  "row " + std::to_string(i / d) + ", column " + std::to_string(i % d),
+                  "drop such rows, or widen the bounds");
+  }
 }
 
 KernelDensity& KernelDensity::fit(const at::Tensor& x, const at::Tensor& weights) {
   set_points(x, weights);
   notes_.clear();
-  build(chosen_widths());
+  lean_.clear();
+  factors_.clear();
+  shape_from_data();
+  const std::vector<Interval> bounds = std::move(bounds_);
+  bounds_.clear();  // rules see none
+  const std::vector<double> widths = chosen_widths();
+  bounds_ = bounds;
+  build(widths);
+  if (options_.bandwidth_kind != "fixed") {
+    local_factors();
+    build(widths);
+  }
   return *this;
+}
+
+// The Cholesky factor of the correlations of the columns.
+void KernelDensity::shape_from_data() {
+  const int64_t d = x_.size(1);
+  if (options_.bandwidth_shape != "full" || d == 1) return;
+  const at::Tensor w = at::tensor(weights_, at::kDouble).unsqueeze(1);
+  const at::Tensor mean = (w * x_).sum(0) / w.sum();
+  at::Tensor z = x_ - mean;
+  const at::Tensor most = z.abs().amax(0);
+  z = z / at::where(most > 0, most, at::ones_like(most));
+  const at::Tensor scatter = z.t().mm(w * z);
+  const at::Tensor spread = scatter.diagonal().sqrt();
+  const at::Tensor still = most <= mean.abs() * std::ldexp(1.0, -50);
+  const at::Tensor scale = at::where(still, at::ones_like(spread), spread);
+  at::Tensor correlation = scatter / scale.unsqueeze(0) / scale.unsqueeze(1);
+  const at::Tensor varies = still.logical_not().to(at::kDouble);
+  correlation = correlation * varies.unsqueeze(0) * varies.unsqueeze(1);
+  correlation.diagonal().fill_(1.0);
+  const auto [factor, info] = at::linalg_cholesky_ex(correlation);
+  // Less than this of a column's variance left is rounding.
+  if (info.item<int64_t>() != 0 || factor.diagonal().min().item<double>() < 1e-6)
+    throw Error(ExitCode::kData, "a column is a combination of others", "data",
+                "drop it, or use the diagonal shape");
+  const at::Tensor c = factor.contiguous();
+  lean_.assign(c.data_ptr<double>(), c.data_ptr<double>() + d * d);
+}
+
+void KernelDensity::local_factors() {
+  const int64_t n = x_.size(0), d = x_.size(1);
+  if (options_.bandwidth_kind == "adaptive") {
+    factors_ = square_root_factors(score_samples(x_), weights_);
+    return;
+  }
+  int64_t k = options_.neighbours;
+  if (k == 0) k = std::max<int64_t>(1, std::llround(std::sqrt(static_cast<double>(n))));
+  if (n < 2) return;
+  if (k >= n && options_.neighbours > 0)
+    throw Error(ExitCode::kUsage, "there are but " + std::to_string(n) + " rows", "neighbours",
+                "take a smaller one, or 0");
+  factors_ = neighbour_factors(scaled_, n, d, std::min(k, n - 1));
+}
+
+void KernelDensity::take_shape(const KernelDensity& other, int64_t columns) {
+  const int64_t d = other.x_.size(1);
+  factors_ = other.factors_;
+  lean_.clear();
+  if (!other.lean_.empty() && columns > 1) {
+    for (int64_t j = 0; j < columns; ++j)
+      lean_.insert(lean_.end(), other.lean_.begin() + j * d, other.lean_.begin() + j * d + columns);
+  }
 }
 
 void KernelDensity::build(const std::vector<double>& widths) {
@@ -58,15 +134,32 @@ void KernelDensity::build(const std::vector<double>& widths) {
   log_scale_ = -std::log(std::accumulate(weights_.begin(), weights_.end(), 0.0)) -
                kernel_log_volume(kernel_, d);
   for (const double h : widths_) log_scale_ -= std::log(h);
-  scaled_.resize(static_cast<size_t>(n * d));
-  for (int64_t i = 0; i < n * d; ++i) {
-    scaled_[static_cast<size_t>(i)] =
-        x_.data_ptr<double>()[i] / widths_[static_cast<size_t>(i % d)];
+  for (int64_t j = 0; j < d && !lean_.empty(); ++j)
+    log_scale_ -= std::log(lean_[static_cast<size_t>(j * d + j)]);
+  scaled_ = scaled_rows(x_.data_ptr<double>(), n);
+  images_.clear();
+  image_count_ = 1;
+  const double widest = factors_.empty() ? 1 : *std::max_element(factors_.begin(), factors_.end());
+  for (size_t j = 0; j < bounds_.size(); ++j) {
+    // No point is farther from a query than the interval is long, so kernels that much farther again
+    // are below 3e-18 of the sum.
+    const bool endless = std::isinf(kernel_radius(kernel_));
+    const double tail = kernel_ == Kernel::kGaussian ? 9 : endless ? 40 : 1;
+    const double length = endless ? bounds_[j].high - bounds_[j].low : 0;
+    images_.push_back(images_of(bounds_[j], length + tail * widths_[j] * widest));
+    image_count_ *= static_cast<double>(images_.back().size());
   }
+  if (image_count_ > kMostImages)
+    throw Error(ExitCode::kUsage, "too many images of a query to sum", "bounds",
+                "take smaller widths or fewer bounds");
+  grid_.reset();
+  if (options_.engine == "fft")
+    grid_ = std::make_unique<GridSums>(scaled_, weights_, n, d,
+                                       options_.atol / image_count_ / std::exp(log_scale_));
   tree_ = std::make_unique<LazyTree>();
   moments_.reset();
-  if (d == 1 && kernel_ == Kernel::kGaussian && options_.engine != "exact" &&
-      options_.engine != "tree") {
+  if (d == 1 && kernel_ == Kernel::kGaussian && factors_.empty() && options_.engine != "exact" &&
+      options_.engine != "fft" && options_.engine != "tree") {
     moments_ = std::make_unique<LineMoments>(scaled_, weights_);
     if (!moments_->usable()) {
       moments_.reset();
@@ -79,7 +172,13 @@ void KernelDensity::build(const std::vector<double>& widths) {
 
 const KdeTree& KernelDensity::tree() const {
   std::call_once(tree_->once, [&] {
-    tree_->tree = std::make_unique<KdeTree>(scaled_, weights_, x_.size(0), x_.size(1));
+    std::vector<double> heights(weights_), shrink(factors_);
+    const double d = static_cast<double>(x_.size(1));
+    for (size_t i = 0; i < shrink.size(); ++i) {
+      heights[i] *= std::pow(factors_[i], -d);
+      shrink[i] = kernel_shrink(kernel_, factors_[i]);
+    }
+    tree_->tree = std::make_unique<KdeTree>(scaled_, heights, shrink, x_.size(0), x_.size(1));
   });
   return *tree_->tree;
 }
@@ -91,7 +190,22 @@ std::string KernelDensity::engine() const {
   return exact || x_.size(0) <= kFewPoints ? "exact" : "tree";
 }
 
-std::vector<double> KernelDensity::scaled_query(const at::Tensor& q, int64_t& m) const {
+std::vector<double> KernelDensity::scaled_rows(const double* rows, int64_t m) const {
+  const int64_t d = x_.size(1);
+  std::vector<double> scaled(static_cast<size_t>(m * d));
+  for (int64_t i = 0; i < m * d; ++i)
+    scaled[static_cast<size_t>(i)] = rows[i] / widths_[static_cast<size_t>(i % d)];
+  for (int64_t i = 0; i < m && !lean_.empty(); ++i) {
+    double* z = scaled.data() + i * d;
+    for (int64_t j = 0; j < d; ++j) {
+      for (int64_t l = 0; l < j; ++l) z[j] -= lean_[static_cast<size_t>(j * d + l)] * z[l];
+      z[j] /= lean_[static_cast<size_t>(j * d + j)];
+    }
+  }
+  return scaled;
+}
+
+at::Tensor KernelDensity::own_rows(const at::Tensor& q) const {
   need_fit();
   const at::Tensor rows = checked_rows(q, "query", false);
   const int64_t d = x_.size(1);
@@ -100,23 +214,73 @@ std::vector<double> KernelDensity::scaled_query(const at::Tensor& q, int64_t& m)
                 "the queries have " + std::to_string(rows.size(1)) + " columns, the density " +
                     std::to_string(d),
                 "query");
-  m = rows.size(0);
-  std::vector<double> scaled(static_cast<size_t>(m * d));
-  for (int64_t i = 0; i < m * d; ++i) {
-    scaled[static_cast<size_t>(i)] =
-        rows.data_ptr<double>()[i] / widths_[static_cast<size_t>(i % d)];
+  return rows;
+}
+
+template <class Visit>
+void KernelDensity::each_image(const at::Tensor& rows, Visit&& visit) const {
+  const int64_t d = x_.size(1);
+  const at::Tensor outside = at::zeros({rows.size(0)}, at::kBool);
+  for (int64_t j = 0; j < d; ++j) {
+    const Interval& b = bounds_[static_cast<size_t>(j)];
+    const at::Tensor v = rows.select(1, j);
+    outside.logical_or_((v < b.low).logical_or(v > b.high));
   }
-  return scaled;
+  const at::Tensor inside = at::nonzero(outside.logical_not()).view({-1});
+  std::vector<size_t> which(static_cast<size_t>(d), 0);
+  for (bool more = inside.numel() > 0; more;) {
+    std::vector<double> sign, shift;
+    for (size_t j = 0; j < which.size(); ++j) {
+      sign.push_back(images_[j][which[j]].sign);
+      shift.push_back(images_[j][which[j]].shift);
+    }
+    const at::Tensor signs = at::tensor(sign, at::kDouble);
+    visit(inside, rows.index_select(0, inside) * signs + at::tensor(shift, at::kDouble), signs);
+    more = false;
+    for (size_t j = 0; j < which.size() && !more; ++j) {
+      more = ++which[j] < images_[j].size();
+      if (!more) which[j] = 0;
+    }
+  }
 }
 
 at::Tensor KernelDensity::score_samples(const at::Tensor& q) const {
-  int64_t m = 0;
-  const std::vector<double> scaled = scaled_query(q, m);
-  const int64_t d = x_.size(1);
+  const at::Tensor rows = own_rows(q);
+  if (bounds_.empty()) return open_log_density(rows);
+  at::Tensor out = at::full({rows.size(0)}, -std::numeric_limits<double>::infinity(), at::kDouble);
+  each_image(rows, [&](const at::Tensor& which, const at::Tensor& image, const at::Tensor&) {
+    out.index_copy_(0, which, at::logaddexp(out.index_select(0, which), open_log_density(image)));
+  });
+  return out;
+}
+
+at::Tensor KernelDensity::gradient(const at::Tensor& q) const {
+  const at::Tensor rows = own_rows(q);
+  if (bounds_.empty()) return open_gradient(rows);
+  at::Tensor out = at::zeros_like(rows);
+  const at::Tensor whole = score_samples(rows);
+  each_image(rows, [&](const at::Tensor& which, const at::Tensor& image, const at::Tensor& signs) {
+    const at::Tensor share =
+        (open_log_density(image) - whole.index_select(0, which)).exp().nan_to_num(0.0);
+    out.index_add_(0, which, share.unsqueeze(1) * open_gradient(image) * signs);
+  });
+  return out;
+}
+
+at::Tensor KernelDensity::open_log_density(const at::Tensor& rows) const {
+  const int64_t m = rows.size(0), d = x_.size(1);
+  const std::vector<double> scaled = scaled_rows(rows.data_ptr<double>(), m);
   at::Tensor out = at::empty({m}, at::kDouble);
   double* sums = out.data_ptr<double>();
   const std::string engine = this->engine();
-  if (engine == "moments") {
+  if (engine == "fft") {
+    parallel_for(m, 256, [&](int64_t begin, int64_t end) {
+      for (int64_t a = begin; a < end; ++a) {
+        const double sum = grid_->sum(scaled.data() + a * d);
+        sums[a] = sum > grid_->noise() ? sum : 0;
+      }
+    });
+  } else if (engine == "moments") {
     parallel_for(m, 64, [&](int64_t begin, int64_t end) {
       for (int64_t a = begin; a < end; ++a) {
         // Where cells do not serve, the far tails, every point is asked.
@@ -128,7 +292,7 @@ at::Tensor KernelDensity::score_samples(const at::Tensor& q) const {
   } else {
     const bool exact = engine == "exact";
     tree().sums(kernel_, scaled.data(), m, exact ? 0 : options_.rtol,
-                exact ? 0 : options_.atol / std::exp(log_scale_), sums);
+                exact ? 0 : options_.atol / image_count_ / std::exp(log_scale_), sums);
   }
   parallel_for(m, 256, [&](int64_t begin, int64_t end) {
     for (int64_t a = begin; a < end; ++a) {
@@ -144,41 +308,52 @@ double KernelDensity::score(const at::Tensor& q) const {
   return score_samples(q).mean().item<double>();
 }
 
-at::Tensor KernelDensity::gradient(const at::Tensor& q) const {
-  int64_t m = 0;
-  const std::vector<double> scaled = scaled_query(q, m);
-  const int64_t n = x_.size(0), d = x_.size(1);
+at::Tensor KernelDensity::open_gradient(const at::Tensor& rows) const {
+  const int64_t m = rows.size(0), n = x_.size(0), d = x_.size(1);
+  const std::vector<double> scaled = scaled_rows(rows.data_ptr<double>(), m);
   at::Tensor out = at::zeros({m, d}, at::kDouble);
-  const double* x = x_.data_ptr<double>();
   parallel_for(m, 8, [&](int64_t begin, int64_t end) {
     std::vector<double> z(static_cast<size_t>(d)), slope(static_cast<size_t>(d));
     for (int64_t a = begin; a < end; ++a) {
       const double* at = scaled.data() + a * d;
       // Terms are divided by the largest, so that far tails have a gradient too.
-      const double far = kernel_ == Kernel::kGaussian || kernel_ == Kernel::kExponential
-                             ? tree().nearest_squared(at)
-                             : 0;
+      const bool endless = std::isinf(kernel_radius(kernel_));
+      const double most = endless ? kernel_log(kernel_, tree().nearest(kernel_, at)) : 0;
       double sum = 0;
       std::fill(slope.begin(), slope.end(), 0.0);
       for (int64_t i = 0; i < n; ++i) {
         double s = 0;
         for (int64_t j = 0; j < d; ++j) {
-          z[static_cast<size_t>(j)] = at[j] - x[i * d + j] / widths_[static_cast<size_t>(j)];
-          s += z[static_cast<size_t>(j)] * z[static_cast<size_t>(j)];
+          z[static_cast<size_t>(j)] = at[j] - scaled_[static_cast<size_t>(i * d + j)];
+          s += kernel_term(kernel_, z[static_cast<size_t>(j)]);
         }
+        const double factor = factors_.empty() ? 1 : factors_[static_cast<size_t>(i)];
+        const double shrink = kernel_shrink(kernel_, factor);
+        s *= shrink;
         double value = kernel_at(kernel_, s), change = kernel_slope(kernel_, s);
-        if (kernel_ == Kernel::kGaussian) {
-          value = std::exp(-0.5 * (s - far));
-          change = -0.5 * value;
-        } else if (kernel_ == Kernel::kExponential) {
-          value = std::exp(std::sqrt(far) - std::sqrt(s));
-          change = s > 0 ? -0.5 * value / std::sqrt(s) : 0;
+        if (endless) {
+          value = std::exp(kernel_log(kernel_, s) - most);
+          change = kernel_ == Kernel::kGaussian    ? -0.5 * value
+                   : kernel_ == Kernel::kLaplacian ? -value
+                   : s > 0                         ? -0.5 * value / std::sqrt(s)
+                                                   : 0;
         }
-        const double w = weights_[static_cast<size_t>(i)];
+        double w = weights_[static_cast<size_t>(i)];
+        if (factor != 1) w *= std::pow(factor, -static_cast<double>(d));
         sum += w * value;
         for (int64_t j = 0; j < d; ++j) {
-          slope[static_cast<size_t>(j)] += w * 2 * change * z[static_cast<size_t>(j)];
+          const double v = z[static_cast<size_t>(j)];
+          const double by_v =
+              kernel_ == Kernel::kLaplacian ? static_cast<double>((v > 0) - (v < 0)) : 2 * v;
+          slope[static_cast<size_t>(j)] += w * change * shrink * by_v;
         }
+      }
+      // By q itself: the transpose of the lean, then the widths.
+      for (int64_t j = d - 1; j >= 0 && !lean_.empty(); --j) {
+        double v = slope[static_cast<size_t>(j)];
+        for (int64_t l = j + 1; l < d; ++l)
+          v -= lean_[static_cast<size_t>(l * d + j)] * slope[static_cast<size_t>(l)];
+        slope[static_cast<size_t>(j)] = v / lean_[static_cast<size_t>(j * d + j)];
       }
       for (int64_t j = 0; j < d && sum > 0; ++j) {
         out.data_ptr<double>()[a * d + j] =
@@ -209,7 +384,12 @@ at::Tensor KernelDensity::sample(int64_t n, int64_t seed) const {
       z[static_cast<size_t>(j)] = where.normal(static_cast<uint64_t>(i * d + j));
       norm += z[static_cast<size_t>(j)] * z[static_cast<size_t>(j)];
     }
-    if (kernel_ != Kernel::kGaussian) {
+    if (kernel_ == Kernel::kLaplacian) {
+      for (int64_t j = 0; j < d; ++j) {
+        const double r = -std::log1p(-length.uniform(static_cast<uint64_t>(i * d + j)));
+        z[static_cast<size_t>(j)] = std::copysign(r, z[static_cast<size_t>(j)]);
+      }
+    } else if (kernel_ != Kernel::kGaussian) {
       // A direction, and a distance: of density r^(d-1) K(r). Exponential: a sum of d exponentials;
       // bounded ones: r = u^(1/d), kept with probability K(r).
       double r = 0;
@@ -223,10 +403,18 @@ at::Tensor KernelDensity::sample(int64_t n, int64_t seed) const {
       }
       for (double& v : z) v *= r / std::sqrt(norm);
     }
-    for (int64_t j = 0; j < d; ++j) {
+    const double factor = factors_.empty() ? 1 : factors_[static_cast<size_t>(row)];
+    for (int64_t j = d - 1; j >= 0; --j) {
+      double v = z[static_cast<size_t>(j)];
+      if (!lean_.empty()) {
+        v *= lean_[static_cast<size_t>(j * d + j)];
+        for (int64_t l = 0; l < j; ++l)
+          v += lean_[static_cast<size_t>(j * d + l)] * z[static_cast<size_t>(l)];
+      }
+      const double at =
+          x_.data_ptr<double>()[row * d + j] + factor * widths_[static_cast<size_t>(j)] * v;
       out.data_ptr<double>()[i * d + j] =
-          x_.data_ptr<double>()[row * d + j] +
-          widths_[static_cast<size_t>(j)] * z[static_cast<size_t>(j)];
+          bounds_.empty() ? at : bounds_[static_cast<size_t>(j)].folded(at);
     }
   }
   return out;
@@ -237,15 +425,31 @@ at::Tensor KernelDensity::widths() const {
   return at::tensor(widths_, at::kDouble);
 }
 
+at::Tensor KernelDensity::bandwidth_matrix() const {
+  const at::Tensor h = widths();
+  if (lean_.empty()) return at::diag(h.square());
+  const at::Tensor l = h.unsqueeze(1) * at::tensor(lean_, at::kDouble).view({columns(), -1});
+  return l.mm(l.t());
+}
+
+at::Tensor KernelDensity::factors() const {
+  need_fit();
+  return factors_.empty() ? at::ones({rows()}, at::kDouble) : at::tensor(factors_, at::kDouble);
+}
+
+double KernelDensity::error_bound() const {
+  const std::string used = engine();
+  if (used == "fft") return grid_->bound() * std::exp(log_scale_) * image_count_;
+  return used == "tree" ? options_.atol : 0;
+}
+
 double KernelDensity::leave_one_out(const std::vector<double>& widths,
                                     const std::vector<int64_t>& rows) {
   build(widths);
   const int64_t d = x_.size(1);
   std::vector<double> queries;
   for (const int64_t i : rows) {
-    for (int64_t j = 0; j < d; ++j) {
-      queries.push_back(x_.data_ptr<double>()[i * d + j] / widths[static_cast<size_t>(j)]);
-    }
+    for (int64_t j = 0; j < d; ++j) queries.push_back(scaled_[static_cast<size_t>(i * d + j)]);
   }
   std::vector<double> sums(rows.size());
   tree().sums(kernel_, queries.data(), static_cast<int64_t>(rows.size()), 0, 0, sums.data());
@@ -381,6 +585,7 @@ KernelDensity KernelDensity::reweighted(const at::Tensor& weights) const {
   need_fit();
   KernelDensity out(options_);
   out.set_points(x_, weights);
+  out.take_shape(*this, columns());
   out.build(widths_);
   return out;
 }
@@ -391,6 +596,7 @@ KernelDensity KernelDensity::moved(const at::Tensor& points) const {
   out.set_points(points, at::tensor(weights_, at::kDouble));
   if (out.x_.sizes() != x_.sizes())
     throw Error(ExitCode::kData, "there must be as many points as before", "points");
+  out.take_shape(*this, columns());
   out.build(widths_);
   return out;
 }
@@ -400,7 +606,11 @@ KernelDensity KernelDensity::marginal(int64_t columns) const {
   if (columns < 1 || columns > x_.size(1) || kernel_ != Kernel::kGaussian)
     throw Error(ExitCode::kUsage, "takes some of the columns of a gaussian kernel", "columns");
   KernelDensity out(options_);
+  out.options_.bounds.clear();
   out.set_points(x_.slice(1, 0, columns), at::tensor(weights_, at::kDouble));
+  out.take_shape(*this, columns);
+  // A folded density's marginal is the marginal, folded.
+  if (!bounds_.empty()) out.bounds_ = {bounds_.begin(), bounds_.begin() + columns};
   out.build({widths_.begin(), widths_.begin() + columns});
   return out;
 }
@@ -413,10 +623,16 @@ data::Model KernelDensity::model() const {
   m.fields["engine"] = options_.engine;
   m.fields["rtol"] = options_.rtol;
   m.fields["atol"] = options_.atol;
+  m.fields["bandwidth_kind"] = options_.bandwidth_kind;
+  m.fields["neighbours"] = options_.neighbours;
+  m.fields["bandwidth_shape"] = options_.bandwidth_shape;
+  m.fields["bounds"] = options_.bounds;
   m.put("points", {x_.data_ptr<double>(), x_.data_ptr<double>() + x_.numel()},
         {x_.size(0), x_.size(1)});
   m.put("weights", weights_, {x_.size(0)});
   m.put("widths", widths_, {x_.size(1)});
+  if (!lean_.empty()) m.put("lean", lean_, {x_.size(1), x_.size(1)});
+  if (!factors_.empty()) m.put("factors", factors_, {x_.size(0)});
   return m;
 }
 
@@ -428,6 +644,13 @@ KernelDensity KernelDensity::of_model(const data::Model& m) {
   options.engine = m.text("engine");
   options.rtol = m.number("rtol");
   options.atol = m.number("atol");
+  // Models of before these fields have none of them.
+  if (m.fields.contains("bandwidth_kind")) {
+    options.bandwidth_kind = m.text("bandwidth_kind");
+    options.neighbours = static_cast<int64_t>(m.number("neighbours"));
+    options.bandwidth_shape = m.text("bandwidth_shape");
+    options.bounds = m.text("bounds");
+  }
   const int64_t n = m.size("points", 0), d = m.size("points", 1);
   const std::vector<double>& points = m.doubles("points", {n, d});
   const std::vector<double>& widths = m.doubles("widths", {d});
@@ -438,6 +661,16 @@ KernelDensity KernelDensity::of_model(const data::Model& m) {
     KernelDensity kde(options);
     kde.set_points(at::tensor(points, at::kDouble).view({n, d}),
                    at::tensor(m.doubles("weights", {n}), at::kDouble));
+    if (m.arrays.contains("lean")) kde.lean_ = m.doubles("lean", {d, d});
+    for (int64_t j = 0; j < d && !kde.lean_.empty(); ++j) {
+      for (int64_t l = 0; l <= j; ++l) {
+        const double v = kde.lean_[static_cast<size_t>(j * d + l)];
+        if (!std::isfinite(v) || (l == j && !(v > 0))) m.refuse("lean", "is no Cholesky factor");
+      }
+    }
+    if (m.arrays.contains("factors")) kde.factors_ = m.doubles("factors", {n});
+    for (const double f : kde.factors_)
+      if (!(f >= kLeastFactor && f <= kMostFactor)) m.refuse("factors", "one is out of range");
     kde.build(widths);
     return kde;
   } catch (const Error& e) {

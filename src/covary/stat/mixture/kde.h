@@ -10,12 +10,17 @@
 // Sheather-Jones (column by column), leave-one-out likelihood (lcv), which scales Scott's widths
 // together so that the rows' mean log-density without themselves is largest, or least squares (lscv;
 // Bowman 1984; gaussian), which makes the integral of p^2 less twice the mean of p left out least
-// (both on at most 2,000 rows, evenly spread, against all). A column that does not vary is given the width 1; widths() and
-// notes() say so.
+// (both on at most 2,000 rows, evenly spread, against all). Rules see neither bounds nor factors. A column that
+// does not vary is given the width 1; widths() and notes() say so.
+//
+// Shape full: z = C^-1 (q - x) / h in place of (q - x) / h, C the Cholesky factor of the data's correlations, so that
+// H = D C C' D with D = diag(h) (Wand and Jones 1993). Kinds adaptive and knn multiply the widths of point i by a
+// factor (kde_local.h), whose geometric mean is 1. Bounds fold the density back (kde_bounds.h).
 //
 // Engines: exact sums all pairs in SIMD tiles; tree is a kd-tree with the bound of kde_tree.h on
 // every density's error, |p - exact| <= rtol * exact + atol; moments (one column, gaussian) is
-// right to 1e-12 relative. auto: exact when rtol = atol = 0 or points are few; else moments where
+// right to 1e-12 relative; fft (gaussian, up to three columns) stays within atol by a grid (kde_grid.h),
+// and error_bound() says within what; it is taken only when asked for. auto: exact when rtol = atol = 0 or points are few; else moments where
 // they serve and rtol >= 1e-12; else tree. A density below the smallest double keeps its logarithm;
 // outside the kernel's support it is -inf.
 //
@@ -32,6 +37,8 @@
 #include <ATen/core/Tensor.h>
 
 #include "covary/core/data/model.h"
+#include "covary/stat/mixture/kde_bounds.h"
+#include "covary/stat/mixture/kde_grid.h"
 #include "covary/stat/mixture/kde_kernel.h"
 #include "covary/stat/mixture/kde_moments.h"
 #include "covary/stat/mixture/kde_options.h"
@@ -65,26 +72,45 @@ class KernelDensity {
   int64_t rows() const { return x_.defined() ? x_.size(0) : 0; }
   const at::Tensor& points() const { return x_; }  // [n,d]
   const KernelDensityOptions& options() const { return options_; }
-  at::Tensor widths() const;  // h [d]
+  at::Tensor widths() const;            // h [d]
+  at::Tensor bandwidth_matrix() const;  // H [d,d]
+  at::Tensor factors() const;           // of the widths, [n]; 1 for kind fixed
+  // Absolute, of every density: that of the engine that answers. 0 for exact, and where the bound is
+  // relative.
+  double error_bound() const;
   const std::vector<std::string>& notes() const { return notes_; }
   // What auto would take, or the engine forced.
   std::string engine() const;
 
  private:
   void need_fit() const;
+  at::Tensor own_rows(const at::Tensor& q) const;
+  at::Tensor open_log_density(const at::Tensor& rows) const;
+  at::Tensor open_gradient(const at::Tensor& rows) const;
+  // Calls visit(which [m'], rows [m',d], signs [d]) for each image of the rows that can matter.
+  template <class Visit>
+  void each_image(const at::Tensor& rows, Visit&& visit) const;
+  void shape_from_data();
+  void local_factors();
+  void take_shape(const KernelDensity& other, int64_t columns);
+  std::vector<double> scaled_rows(const double* rows, int64_t m) const;
   void set_points(const at::Tensor& x, const at::Tensor& weights);
   void build(const std::vector<double>& widths);
-  std::vector<double> scaled_query(const at::Tensor& q, int64_t& m) const;
   std::vector<double> chosen_widths();
   double least_squares(const std::vector<double>& widths, const std::vector<int64_t>& rows);
   double leave_one_out(const std::vector<double>& widths, const std::vector<int64_t>& rows);
 
   KernelDensityOptions options_;
   Kernel kernel_ = Kernel::kGaussian;
-  at::Tensor x_;                 // [n,d]
-  std::vector<double> weights_;  // [n]
-  std::vector<double> widths_;   // [d]
-  double log_scale_ = 0;         // -log(W c_d prod h)
+  at::Tensor x_;                            // [n,d]
+  std::vector<double> weights_;             // [n]
+  std::vector<double> widths_;              // [d]
+  std::vector<double> lean_;                // C, row-major [d,d]; empty for shape diagonal
+  std::vector<double> factors_;             // [n]; empty for kind fixed
+  std::vector<Interval> bounds_;            // [d]; empty without
+  std::vector<std::vector<Image>> images_;  // of each column
+  double image_count_ = 1;
+  double log_scale_ = 0;  // -log(W c_d prod h)
   // Built when first asked for: moments seldom need it.
   struct LazyTree {
     std::once_flag once;
@@ -95,6 +121,7 @@ class KernelDensity {
   std::vector<double> scaled_;  // x in bandwidths
   std::unique_ptr<LazyTree> tree_;
   std::unique_ptr<LineMoments> moments_;
+  std::unique_ptr<GridSums> grid_;
   std::vector<std::string> notes_;
 };
 

@@ -65,6 +65,8 @@ HWY_INLINE V kernel_of_square(V s) {
     return hn::IfThenElseZero(hn::Lt(s, one), one);
   } else if constexpr (kKernel == Kernel::kExponential) {
     return exp2_negative<kBrief>(hn::Neg(hn::Mul(hn::Sqrt(s), log2e)));
+  } else if constexpr (kKernel == Kernel::kLaplacian) {
+    return exp2_negative<kBrief>(hn::Neg(hn::Mul(s, log2e)));
   } else if constexpr (kKernel == Kernel::kLinear) {
     return hn::Max(zero, hn::Sub(one, hn::Sqrt(s)));
   } else {
@@ -75,10 +77,10 @@ HWY_INLINE V kernel_of_square(V s) {
 }
 
 // Four queries share a loaded point. kDims: d when known, else 0.
-template <Kernel kKernel, bool kBrief, int kDims>
+template <Kernel kKernel, bool kBrief, int kDims, bool kLocal = false>
 HWY_INLINE void add(const double* HWY_RESTRICT x, int64_t stride, const double* HWY_RESTRICT w,
-                    int64_t begin, int64_t end, int64_t dims, const double* queries, int64_t m,
-                    double* sums) {
+                    const double* HWY_RESTRICT shrink, int64_t begin, int64_t end, int64_t dims,
+                    const double* queries, int64_t m, double* sums) {
   constexpr int64_t kShare = 4;
   const int64_t d = kDims ? kDims : dims, lanes = static_cast<int64_t>(hn::Lanes(kD));
   for (int64_t a = 0; a < m; a += kShare) {
@@ -94,10 +96,18 @@ HWY_INLINE void add(const double* HWY_RESTRICT x, int64_t stride, const double* 
         const V v = hn::LoadU(kD, x + j * stride + i);
         for (int64_t b = 0; b < kShare; ++b) {
           const V z = hn::Sub(v, hn::Set(kD, q[b][j]));
-          square[b] = hn::MulAdd(z, z, square[b]);
+          if constexpr (kKernel == Kernel::kLaplacian) {
+            square[b] = hn::Add(hn::Abs(z), square[b]);
+          } else {
+            square[b] = hn::MulAdd(z, z, square[b]);
+          }
         }
       }
       const V weight = hn::LoadU(kD, w + i);
+      if constexpr (kLocal) {
+        const V factor = hn::LoadU(kD, shrink + i);
+        for (int64_t b = 0; b < kShare; ++b) square[b] = hn::Mul(square[b], factor);
+      }
       for (int64_t b = 0; b < kShare; ++b) {
         total[b] = hn::MulAdd(weight, kernel_of_square<kKernel, kBrief>(square[b]), total[b]);
       }
@@ -109,37 +119,47 @@ HWY_INLINE void add(const double* HWY_RESTRICT x, int64_t stride, const double* 
 }
 
 template <Kernel kKernel, bool kBrief>
-HWY_INLINE void add_dims(const double* x, int64_t stride, const double* w, int64_t begin,
-                         int64_t end, int64_t d, const double* q, int64_t m, double* sums) {
-  switch (d) {
-    case 1:
-      return add<kKernel, kBrief, 1>(x, stride, w, begin, end, d, q, m, sums);
-    case 2:
-      return add<kKernel, kBrief, 2>(x, stride, w, begin, end, d, q, m, sums);
-    case 3:
-      return add<kKernel, kBrief, 3>(x, stride, w, begin, end, d, q, m, sums);
-    default:
-      return add<kKernel, kBrief, 0>(x, stride, w, begin, end, d, q, m, sums);
+HWY_INLINE void add_dims(const double* x, int64_t stride, const double* w, const double* shrink,
+                         int64_t begin, int64_t end, int64_t d, const double* q, int64_t m,
+                         double* sums) {
+  if (shrink) return add<kKernel, kBrief, 0, true>(x, stride, w, shrink, begin, end, d, q, m, sums);
+  if constexpr (kKernel == Kernel::kGaussian) {
+    switch (d) {
+      case 1:
+        return add<kKernel, kBrief, 1>(x, stride, w, shrink, begin, end, d, q, m, sums);
+      case 2:
+        return add<kKernel, kBrief, 2>(x, stride, w, shrink, begin, end, d, q, m, sums);
+      case 3:
+        return add<kKernel, kBrief, 3>(x, stride, w, shrink, begin, end, d, q, m, sums);
+      default:
+        break;
+    }
   }
+  add<kKernel, kBrief, 0>(x, stride, w, shrink, begin, end, d, q, m, sums);
 }
 
 void add_kernels_simd(Kernel kernel, const double* x, int64_t stride, const double* w,
-                      int64_t begin, int64_t end, int64_t d, const double* q, int64_t m, bool brief,
-                      double* sums) {
+                      const double* shrink, int64_t begin, int64_t end, int64_t d, const double* q,
+                      int64_t m, bool brief, double* sums) {
+  const auto run = [&]<Kernel kKernel>() {
+    add_dims<kKernel, false>(x, stride, w, shrink, begin, end, d, q, m, sums);
+  };
   switch (kernel) {
     case Kernel::kGaussian:
-      return brief ? add_dims<Kernel::kGaussian, true>(x, stride, w, begin, end, d, q, m, sums)
-                   : add_dims<Kernel::kGaussian, false>(x, stride, w, begin, end, d, q, m, sums);
+      if (!brief) return run.template operator()<Kernel::kGaussian>();
+      return add_dims<Kernel::kGaussian, true>(x, stride, w, shrink, begin, end, d, q, m, sums);
     case Kernel::kEpanechnikov:
-      return add<Kernel::kEpanechnikov, false, 0>(x, stride, w, begin, end, d, q, m, sums);
+      return run.template operator()<Kernel::kEpanechnikov>();
     case Kernel::kTophat:
-      return add<Kernel::kTophat, false, 0>(x, stride, w, begin, end, d, q, m, sums);
+      return run.template operator()<Kernel::kTophat>();
     case Kernel::kExponential:
-      return add<Kernel::kExponential, false, 0>(x, stride, w, begin, end, d, q, m, sums);
+      return run.template operator()<Kernel::kExponential>();
     case Kernel::kLinear:
-      return add<Kernel::kLinear, false, 0>(x, stride, w, begin, end, d, q, m, sums);
+      return run.template operator()<Kernel::kLinear>();
     case Kernel::kCosine:
-      return add<Kernel::kCosine, false, 0>(x, stride, w, begin, end, d, q, m, sums);
+      return run.template operator()<Kernel::kCosine>();
+    case Kernel::kLaplacian:
+      return run.template operator()<Kernel::kLaplacian>();
   }
 }
 
@@ -154,10 +174,10 @@ namespace covary::mixture {
 HWY_EXPORT(add_kernels_simd);
 
 void add_kernels(Kernel kernel, const double* x, int64_t stride, const double* weights,
-                 int64_t begin, int64_t end, int64_t d, const double* queries, int64_t m,
-                 bool brief, double* sums) {
+                 const double* shrink, int64_t begin, int64_t end, int64_t d, const double* queries,
+                 int64_t m, bool brief, double* sums) {
   HWY_DYNAMIC_DISPATCH(add_kernels_simd)
-  (kernel, x, stride, weights, begin, end, d, queries, m, brief, sums);
+  (kernel, x, stride, weights, shrink, begin, end, d, queries, m, brief, sums);
 }
 
 Kernel kernel_of(const std::string& name) {
@@ -166,6 +186,7 @@ Kernel kernel_of(const std::string& name) {
   if (name == "exponential") return Kernel::kExponential;
   if (name == "linear") return Kernel::kLinear;
   if (name == "cosine") return Kernel::kCosine;
+  if (name == "laplacian") return Kernel::kLaplacian;
   return Kernel::kGaussian;
 }
 
@@ -180,6 +201,8 @@ double kernel_at(Kernel kernel, double s) {
       return s < 1 ? 1 : 0;
     case Kernel::kExponential:
       return std::exp(-r);
+    case Kernel::kLaplacian:
+      return std::exp(-s);
     case Kernel::kLinear:
       return s < 1 ? 1 - r : 0;
     case Kernel::kCosine:
@@ -199,6 +222,8 @@ double kernel_slope(Kernel kernel, double s) {
       return 0;
     case Kernel::kExponential:
       return r > 0 ? -0.5 * std::exp(-r) / r : 0;
+    case Kernel::kLaplacian:
+      return -std::exp(-s);
     case Kernel::kLinear:
       return r > 0 && r < 1 ? -0.5 / r : 0;
     case Kernel::kCosine:
@@ -219,6 +244,8 @@ double kernel_log_volume(Kernel kernel, int64_t dims) {
       return log_ball;
     case Kernel::kExponential:
       return log_ball + std::lgamma(d + 1);
+    case Kernel::kLaplacian:
+      return d * std::numbers::ln2;
     case Kernel::kLinear:
       return log_ball - std::log(d + 1);
     case Kernel::kCosine: {
@@ -235,8 +262,26 @@ double kernel_log_volume(Kernel kernel, int64_t dims) {
   return 0;
 }
 
+double kernel_log(Kernel kernel, double s) {
+  switch (kernel) {
+    case Kernel::kGaussian:
+      return -0.5 * s;
+    case Kernel::kExponential:
+      return -std::sqrt(s);
+    case Kernel::kLaplacian:
+      return -s;
+    default:
+      return std::log(kernel_at(kernel, s));
+  }
+}
+
+double kernel_shrink(Kernel kernel, double factor) {
+  return kernel == Kernel::kLaplacian ? 1 / factor : 1 / (factor * factor);
+}
+
 double kernel_radius(Kernel kernel) {
-  return kernel == Kernel::kGaussian || kernel == Kernel::kExponential
+  return kernel == Kernel::kGaussian || kernel == Kernel::kExponential ||
+                 kernel == Kernel::kLaplacian
              ? std::numeric_limits<double>::infinity()
              : 1.0;
 }

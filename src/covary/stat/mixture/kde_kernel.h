@@ -6,26 +6,36 @@
 
 namespace covary::mixture {
 
-enum class Kernel { kGaussian, kEpanechnikov, kTophat, kExponential, kLinear, kCosine };
+enum class Kernel { kGaussian, kEpanechnikov, kTophat, kExponential, kLinear, kCosine, kLaplacian };
 Kernel kernel_of(const std::string& name);
 
-// The kernel at a squared distance in bandwidths, 1 at 0; to be read.
-double kernel_at(Kernel kernel, double squared);
-// Its derivative by the squared distance.
-double kernel_slope(Kernel kernel, double squared);
+// A kernel is a function of s, the sum over coordinates of kernel_term: squares of differences in
+// bandwidths, but for the laplacian, exp(-sum |z_j|), absolute differences.
+inline double kernel_term(Kernel kernel, double z) {
+  return kernel == Kernel::kLaplacian ? (z < 0 ? -z : z) : z * z;
+}
+// The kernel at s, 1 at 0; to be read.
+double kernel_at(Kernel kernel, double s);
+// Its derivative by s.
+double kernel_slope(Kernel kernel, double s);
+// Its logarithm; finite at any s for kernels without end, -inf outside the others.
+double kernel_log(Kernel kernel, double s);
 // log of the integral of the kernel over d dimensions.
 double kernel_log_volume(Kernel kernel, int64_t d);
-// Points beyond this distance add nothing; infinite for gaussian and exponential.
+// Points beyond this distance add nothing; infinite for gaussian, exponential, laplacian.
 double kernel_radius(Kernel kernel);
+// What s is multiplied by when a point's width is multiplied by `factor`.
+double kernel_shrink(Kernel kernel, double factor);
 
 constexpr int64_t kKdePad = 16;      // ranges of points begin and end at multiples of this
 constexpr int64_t kKdeQueries = 16;  // most queries a call
 
-// sums[a] += sum over points i in [begin, end) of weights[i] kernel(|query_a - x_i|^2).
+// sums[a] += sum over points i in [begin, end) of weights[i] kernel(shrink[i] s(query_a - x_i));
+// shrink null: 1.
 // x: columns [d][stride], in bandwidths; queries [m,d]. brief: exponentials to 1e-8 relative, else
 // to rounding.
 void add_kernels(Kernel kernel, const double* x, int64_t stride, const double* weights,
-                 int64_t begin, int64_t end, int64_t d, const double* queries, int64_t m,
-                 bool brief, double* sums);
+                 const double* shrink, int64_t begin, int64_t end, int64_t d, const double* queries,
+                 int64_t m, bool brief, double* sums);
 
 }  // namespace covary::mixture

@@ -9,14 +9,25 @@ namespace covary::mixture {
 
 void KernelDensityOptions::describe(OptionList& o) {
   o.add("kernel", &kernel, "shape of the kernel")
-      .choices({"gaussian", "epanechnikov", "tophat", "exponential", "linear", "cosine"})
+      .choices(
+          {"gaussian", "epanechnikov", "tophat", "exponential", "linear", "cosine", "laplacian"})
       .common();
   o.add("bandwidth", &bandwidth, "rule, or a width in the data's unit")
       .suggestions({"scott", "silverman", "isj", "lcv", "lscv"})
       .common();
+  o.add("bandwidth_kind", &bandwidth_kind, "one width a column, or factors from point to point")
+      .choices({"fixed", "adaptive", "knn"})
+      .common();
+  o.add("neighbours", &neighbours, "which neighbour's distance knn takes; 0 = square root of rows")
+      .range(0, 1e9);
+  o.add("bandwidth_shape", &bandwidth_shape, "kernels along the columns, or leaning as the data do")
+      .choices({"diagonal", "full"});
+  o.add("bounds", &bounds, "where columns end, a=0:,b=0:1: densities are folded back there")
+      .common();
   o.add("rtol", &rtol, "relative error allowed of each density").range(0, 1).common();
   o.add("atol", &atol, "absolute error allowed of each density").range(0, 1e300);
-  o.add("engine", &engine, "how sums are taken").choices({"auto", "exact", "tree", "moments"});
+  o.add("engine", &engine, "how sums are taken")
+      .choices({"auto", "exact", "tree", "moments", "fft"});
 }
 
 void KernelDensityOptions::check() const {
@@ -25,8 +36,9 @@ void KernelDensityOptions::check() const {
     throw Error(ExitCode::kUsage, what, field, hint);
   };
   if (kernel != "gaussian" && kernel != "epanechnikov" && kernel != "tophat" &&
-      kernel != "exponential" && kernel != "linear" && kernel != "cosine") {
-    refuse("is gaussian, epanechnikov, tophat, exponential, linear or cosine", "kernel");
+      kernel != "exponential" && kernel != "linear" && kernel != "cosine" &&
+      kernel != "laplacian") {
+    refuse("is gaussian, epanechnikov, tophat, exponential, linear, cosine or laplacian", "kernel");
   }
   if (bandwidth != "scott" && bandwidth != "silverman" && bandwidth != "isj" &&
       bandwidth != "lcv" && bandwidth != "lscv") {
@@ -39,8 +51,22 @@ void KernelDensityOptions::check() const {
   }
   if (!(rtol >= 0 && rtol <= 1)) refuse("must be in [0, 1]", "rtol");
   if (!(atol >= 0)) refuse("must not be negative", "atol");
-  if (engine != "auto" && engine != "exact" && engine != "tree" && engine != "moments") {
-    refuse("is auto, exact, tree or moments", "engine");
+  if (engine != "auto" && engine != "exact" && engine != "tree" && engine != "moments" &&
+      engine != "fft") {
+    refuse("is auto, exact, tree, moments or fft", "engine");
+  }
+  if (bandwidth_kind != "fixed" && bandwidth_kind != "adaptive" && bandwidth_kind != "knn")
+    refuse("is fixed, adaptive or knn", "bandwidth_kind");
+  if (bandwidth_shape != "diagonal" && bandwidth_shape != "full")
+    refuse("is diagonal or full", "bandwidth_shape");
+  if (neighbours < 0) refuse("must not be negative", "neighbours");
+  if ((engine == "moments" || engine == "fft") && bandwidth_kind != "fixed")
+    refuse(engine + " serves one width a column", "engine", "use exact or tree");
+  if (engine == "fft") {
+    if (kernel != "gaussian") refuse("fft serves the gaussian kernel", "engine", "use tree");
+    if (!(atol > 0) || rtol > 0)
+      refuse("fft bounds the absolute error alone", "engine",
+             "give --atol, and no --rtol; or use tree");
   }
   if (bandwidth == "lscv" && kernel != "gaussian")
     refuse("least squares have a closed form for the gaussian kernel", "bandwidth",

@@ -10,13 +10,19 @@ namespace covary::mixture {
 
 struct KernelDensityOptions {
   std::string kernel = "gaussian";  // gaussian | epanechnikov | tophat | exponential | linear |
-                                    // cosine, all radial
+                                    // cosine, all radial, | laplacian: exp(-sum |z_j|)
   std::string bandwidth =
-      "scott";                  // scott | silverman | isj | lcv | lscv: one width a column; or a
-                                // number, the width of every column in its unit
+      "scott";  // scott | silverman | isj | lcv | lscv: one width a column; or a
+                // number, the width of every column in its unit
+  std::string bandwidth_kind = "fixed";      // fixed | adaptive: widths go with the square root of
+                                             // 1 / density | knn: with the distance to a neighbour
+  int64_t neighbours = 0;                    // which neighbour; 0 = the square root of the rows
+  std::string bandwidth_shape = "diagonal";  // diagonal | full: kernels lean as the data do
+  std::string bounds = {};      // "COLUMN=LOW:HIGH,...", kde_bounds.h; columns by number, from 0
   double rtol = 0;              // relative error allowed of each density; 0 = none
   double atol = 0;              // absolute error allowed of each density, 1 / volume
-  std::string engine = "auto";  // auto | exact | tree | moments (one column, gaussian)
+  std::string engine = "auto";  // auto | exact | tree | moments (one column, gaussian) | fft
+                                // (gaussian, fixed, up to three columns; within atol)
 
   void describe(OptionList& o);
   void check() const;

@@ -40,8 +40,8 @@ void order_in_space(const double* x, int64_t d, int64_t* begin, int64_t* end, in
 
 }  // namespace
 
-KdeTree::KdeTree(const std::vector<double>& points, const std::vector<double>& weights, int64_t n,
-                 int64_t d)
+KdeTree::KdeTree(const std::vector<double>& points, const std::vector<double>& weights,
+                 const std::vector<double>& shrink, int64_t n, int64_t d)
     : d_(d) {
   std::vector<int64_t> ids(static_cast<size_t>(n));
   std::iota(ids.begin(), ids.end(), int64_t{0});
@@ -50,12 +50,14 @@ KdeTree::KdeTree(const std::vector<double>& points, const std::vector<double>& w
   stride_ = most;
   columns_.assign(static_cast<size_t>(d * most), 0.0);
   weights_.assign(static_cast<size_t>(most), 0.0);
+  if (!shrink.empty()) shrink_.assign(static_cast<size_t>(most), 1.0);
   nodes_.reserve(static_cast<size_t>(4 * n / kLeaf + 4));
-  build(ids, 0, n, points, weights);
+  build(ids, 0, n, points, weights, shrink);
 }
 
 int64_t KdeTree::build(std::vector<int64_t>& ids, int64_t begin, int64_t end,
-                       const std::vector<double>& points, const std::vector<double>& weights) {
+                       const std::vector<double>& points, const std::vector<double>& weights,
+                       const std::vector<double>& shrink) {
   const int64_t at = static_cast<int64_t>(nodes_.size());
   nodes_.emplace_back();
   low_.resize(low_.size() + static_cast<size_t>(d_), std::numeric_limits<double>::infinity());
@@ -69,6 +71,12 @@ int64_t KdeTree::build(std::vector<int64_t>& ids, int64_t begin, int64_t end,
       const int64_t id = ids[static_cast<size_t>(i)];
       weights_[static_cast<size_t>(to)] = weights[static_cast<size_t>(id)];
       node.weight += weights[static_cast<size_t>(id)];
+      if (!shrink.empty()) {
+        const double v = shrink[static_cast<size_t>(id)];
+        shrink_[static_cast<size_t>(to)] = v;
+        node.least_shrink = i == begin ? v : std::min(node.least_shrink, v);
+        node.most_shrink = i == begin ? v : std::max(node.most_shrink, v);
+      }
       for (int64_t j = 0; j < d_; ++j) {
         const double v = points[static_cast<size_t>(id * d_ + j)];
         columns_[static_cast<size_t>(j * stride_ + to)] = v;
@@ -84,13 +92,15 @@ int64_t KdeTree::build(std::vector<int64_t>& ids, int64_t begin, int64_t end,
     // The same halves as order_in_space.
     int64_t middle = begin + ((end - begin) / 2 + kLeaf - 1) / kLeaf * kLeaf;
     if (middle >= end) middle = begin + (end - begin) / 2;
-    node.left = build(ids, begin, middle, points, weights);
-    node.right = build(ids, middle, end, points, weights);
+    node.left = build(ids, begin, middle, points, weights, shrink);
+    node.right = build(ids, middle, end, points, weights, shrink);
     const Node &l = nodes_[static_cast<size_t>(node.left)],
                &r = nodes_[static_cast<size_t>(node.right)];
     node.begin = l.begin;
     node.end = r.end;
     node.weight = l.weight + r.weight;
+    node.least_shrink = std::min(l.least_shrink, r.least_shrink);
+    node.most_shrink = std::max(l.most_shrink, r.most_shrink);
     for (int64_t j = 0; j < d_; ++j) {
       low_[static_cast<size_t>(at * d_ + j)] =
           std::min(low_[static_cast<size_t>(node.left * d_ + j)],
@@ -114,7 +124,7 @@ void KdeTree::block_sums(Kernel kernel, const double* queries, int64_t m, double
       high[static_cast<size_t>(j)] = std::max(high[static_cast<size_t>(j)], queries[a * d_ + j]);
     }
   }
-  const auto squared_range = [&](int64_t node, double& nearest, double& farthest) {
+  const auto range = [&](int64_t node, double& nearest, double& farthest) {
     nearest = farthest = 0;
     for (int64_t j = 0; j < d_; ++j) {
       const double below = low_[static_cast<size_t>(node * d_ + j)];
@@ -123,9 +133,11 @@ void KdeTree::block_sums(Kernel kernel, const double* queries, int64_t m, double
           {0.0, low[static_cast<size_t>(j)] - above, below - high[static_cast<size_t>(j)]});
       const double reach =
           std::max(high[static_cast<size_t>(j)] - below, above - low[static_cast<size_t>(j)]);
-      nearest += gap * gap;
-      farthest += reach * reach;
+      nearest += kernel_term(kernel, gap);
+      farthest += kernel_term(kernel, reach);
     }
+    nearest *= nodes_[static_cast<size_t>(node)].least_shrink;
+    farthest *= nodes_[static_cast<size_t>(node)].most_shrink;
   };
   // The polynomial of brief exponentials takes its part of the budget.
   const bool brief = relative >= 10 * kBriefError;
@@ -144,7 +156,7 @@ void KdeTree::block_sums(Kernel kernel, const double* queries, int64_t m, double
   std::vector<Pending> stack;
   const auto push = [&](int64_t node) {
     Pending p{node, 0, 0};
-    squared_range(node, p.nearest, p.farthest);
+    range(node, p.nearest, p.farthest);
     stack.push_back(p);
   };
   push(0);
@@ -170,8 +182,9 @@ void KdeTree::block_sums(Kernel kernel, const double* queries, int64_t m, double
       }
     }
     if (node.left < 0) {
-      add_kernels(kernel, columns_.data(), stride_, weights_.data(), node.begin, node.end, d_,
-                  queries, m, brief, out);
+      add_kernels(kernel, columns_.data(), stride_, weights_.data(),
+                  shrink_.empty() ? nullptr : shrink_.data(), node.begin, node.end, d_, queries, m,
+                  brief, out);
       done += node.weight;
       least = std::max(least, *std::min_element(out, out + m) + shared - lost);
       continue;
@@ -217,39 +230,36 @@ void KdeTree::sums(Kernel kernel, const double* queries, int64_t m, double relat
   });
 }
 
-double KdeTree::nearest_squared(const double* query) const {
+double KdeTree::term_sum(Kernel kernel, const double* query, int64_t point) const {
+  double s = 0;
+  for (int64_t j = 0; j < d_; ++j) {
+    s += kernel_term(kernel, columns_[static_cast<size_t>(j * stride_ + point)] - query[j]);
+  }
+  return shrink_.empty() ? s : s * shrink_[static_cast<size_t>(point)];
+}
+
+double KdeTree::nearest(Kernel kernel, const double* query) const {
   double nearest = std::numeric_limits<double>::infinity();
   for (int64_t i = 0; i < storage_; ++i) {
-    if (!(weights_[static_cast<size_t>(i)] > 0)) continue;
-    double s = 0;
-    for (int64_t j = 0; j < d_; ++j) {
-      const double z = columns_[static_cast<size_t>(j * stride_ + i)] - query[j];
-      s += z * z;
-    }
-    nearest = std::min(nearest, s);
+    if (weights_[static_cast<size_t>(i)] > 0)
+      nearest = std::min(nearest, term_sum(kernel, query, i));
   }
   return nearest;
 }
 
 double KdeTree::log_sum(Kernel kernel, const double* query) const {
-  const double nearest = nearest_squared(query);
+  const double nearest = this->nearest(kernel, query);
   if (kernel_radius(kernel) <= std::sqrt(nearest) || !std::isfinite(nearest)) {
     return -std::numeric_limits<double>::infinity();
   }
-  const auto exponent = [&](double s) {
-    return kernel == Kernel::kGaussian ? -0.5 * s : -std::sqrt(s);
-  };
+  const double most = kernel_log(kernel, nearest);
   double sum = 0;
   for (int64_t i = 0; i < storage_; ++i) {
     if (!(weights_[static_cast<size_t>(i)] > 0)) continue;
-    double s = 0;
-    for (int64_t j = 0; j < d_; ++j) {
-      const double z = columns_[static_cast<size_t>(j * stride_ + i)] - query[j];
-      s += z * z;
-    }
-    sum += weights_[static_cast<size_t>(i)] * std::exp(exponent(s) - exponent(nearest));
+    sum += weights_[static_cast<size_t>(i)] *
+           std::exp(kernel_log(kernel, term_sum(kernel, query, i)) - most);
   }
-  return exponent(nearest) + std::log(sum);
+  return most + std::log(sum);
 }
 
 }  // namespace covary::mixture

@@ -13,8 +13,9 @@ namespace covary::mixture {
 // kKdePad with weight 0.
 class KdeTree {
  public:
-  KdeTree(const std::vector<double>& points, const std::vector<double>& weights, int64_t n,
-          int64_t d);
+  // shrink: what kernels of each point multiply s by (kde_kernel.h); empty: 1.
+  KdeTree(const std::vector<double>& points, const std::vector<double>& weights,
+          const std::vector<double>& shrink, int64_t n, int64_t d);
 
   // Sums of weight times kernel at queries [m,d]. Each is within relative * sum + absolute of the
   // exact one (of add_kernels without `brief`). Both 0: all leaves are summed. The bound: a node is
@@ -25,8 +26,8 @@ class KdeTree {
   void sums(Kernel kernel, const double* queries, int64_t m, double relative, double absolute,
             double* out) const;
 
-  // Squared distance of a point to the nearest point of weight above 0, by all pairs.
-  double nearest_squared(const double* query) const;
+  // The least s (kde_kernel.h), shrunk, to a point of weight above 0, by all pairs.
+  double nearest(Kernel kernel, const double* query) const;
   // log of the sum, for a query so far that the sum underflows.
   double log_sum(Kernel kernel, const double* query) const;
   double weight() const { return nodes_.front().weight; }
@@ -36,9 +37,11 @@ class KdeTree {
     int64_t begin = 0, end = 0;     // padded storage
     int64_t left = -1, right = -1;  // children, or -1
     double weight = 0;
+    double least_shrink = 1, most_shrink = 1;
   };
   int64_t build(std::vector<int64_t>& ids, int64_t begin, int64_t end,
-                const std::vector<double>& points, const std::vector<double>& weights);
+                const std::vector<double>& points, const std::vector<double>& weights,
+                const std::vector<double>& shrink);
   void block_sums(Kernel kernel, const double* queries, int64_t m, double relative, double absolute,
                   double* out) const;
 
@@ -46,7 +49,9 @@ class KdeTree {
   int64_t storage_ = 0;  // points stored, padding included
   std::vector<Node> nodes_;
   std::vector<double> low_, high_;  // boxes, [nodes,d]
-  std::vector<double> columns_, weights_;
+  double term_sum(Kernel kernel, const double* query, int64_t point) const;
+
+  std::vector<double> columns_, weights_, shrink_;  // shrink_ is empty when all are 1
 };
 
 }  // namespace covary::mixture

@@ -15,9 +15,10 @@ namespace covary::mixture {
 namespace {
 
 void need_gaussian(const KernelDensity& kde) {
-  if (kde.options().kernel != "gaussian")
-    throw Error(ExitCode::kUsage, "serves the gaussian kernel", "kernel",
-                "fit with kernel gaussian");
+  const KernelDensityOptions& o = kde.options();
+  if (o.kernel != "gaussian" || o.bandwidth_kind != "fixed" || !o.bounds.empty())
+    throw Error(ExitCode::kUsage, "serves the gaussian kernel, of fixed width and without bounds",
+                "kernel", "fit with kernel gaussian");
 }
 
 at::Tensor one_column(const at::Tensor& y, int64_t n) {
@@ -41,7 +42,7 @@ Modes modes_of(const KernelDensity& kde, const at::Tensor& starts, double tolera
   at::Tensor active = at::arange(n, at::kLong);
   for (; out.steps < steps && active.numel() > 0; ++out.steps) {
     const at::Tensor at = x.index_select(0, active);
-    const at::Tensor move = kde.gradient(at) * h.square();
+    const at::Tensor move = kde.gradient(at).mm(kde.bandwidth_matrix());
     x.index_copy_(0, active, at + move);
     active = active.index({std::get<0>((move / h).abs().max(1)) >= tolerance});
   }
@@ -137,7 +138,7 @@ at::Tensor ConditionalDensity::log_density(const at::Tensor& q, const at::Tensor
 KernelDensity sharpened(const KernelDensity& kde) {
   need_gaussian(kde);
   const at::Tensor x = kde.points();
-  return kde.moved(x + 0.5 * kde.widths().square() * kde.gradient(x));
+  return kde.moved(x + 0.5 * kde.gradient(x).mm(kde.bandwidth_matrix()));
 }
 
 }  // namespace covary::mixture

@@ -61,6 +61,76 @@ TEST(VariationalMixture, OneComponentsBoundIsTheEvidence) {
   EXPECT_NEAR(m.report().bound, evidence, 1e-9);
 }
 
+// log evidence of the rows whose mask is set, under one component (as above), less the prior's.
+double clump_evidence(const at::Tensor& x, const at::Tensor& centre, const at::Tensor& before,
+                      const std::vector<int64_t>& rows, double strength, double nu0) {
+  if (rows.empty()) return 0;
+  const double n = double(rows.size()), d = double(x.size(1)), nu = nu0 + n, beta = strength + n;
+  const at::Tensor own = x.index_select(0, at::tensor(rows, at::kLong)), mean = own.mean(0);
+  const at::Tensor away = (mean - centre).unsqueeze(1);
+  const at::Tensor after =
+      before + (own - mean).t().mm(own - mean) + strength * n / beta * away.mm(away.t());
+  const auto log_gamma2 = [](double a) {
+    return 0.5 * std::log(M_PI) + std::lgamma(a) + std::lgamma(a - 0.5);
+  };
+  return -n * d / 2 * std::log(M_PI) + log_gamma2(nu / 2) - log_gamma2(nu0 / 2) +
+         nu0 / 2 * std::log(at::det(before).item<double>()) -
+         nu / 2 * std::log(at::det(after).item<double>()) + d / 2 * std::log(strength / beta);
+}
+
+// The model's evidence in full: the sum over all labels of eight rows among three components, sticks
+// or weights integrated out. The bound lies below it, and not far.
+TEST(VariationalMixture, TheBoundLiesBelowTheEvidenceOfAllLabels) {
+  constexpr int64_t kRows = 8, kComponents = 3;
+  const at::Tensor x = clumps(kRows, 2, 4);
+  const at::Tensor centre = x.mean(0), variance = (x - centre).square().mean(0);
+  const double strength = 0.3, nu0 = 4 + 2 - 1, gamma = 0.7;
+  const at::Tensor before = at::diag(variance) * 0.5 * 2;
+  std::vector<double> of_rows(1 << kRows);  // by the mask of a component's rows
+  for (int64_t mask = 0; mask < 1 << kRows; ++mask) {
+    std::vector<int64_t> rows;
+    for (int64_t i = 0; i < kRows; ++i)
+      if (mask >> i & 1) rows.push_back(i);
+    of_rows[size_t(mask)] = clump_evidence(x, centre, before, rows, strength, nu0);
+  }
+  const auto log_beta = [](double a, double b) {
+    return std::lgamma(a) + std::lgamma(b) - std::lgamma(a + b);
+  };
+  for (const char* prior : {"process", "dirichlet"}) {
+    std::vector<double> terms;
+    for (int64_t code = 0; code < 6561; ++code) {
+      int64_t mask[kComponents] = {}, rest = code;
+      double count[kComponents] = {};
+      for (int64_t i = 0; i < kRows; ++i, rest /= 3) {
+        mask[rest % 3] |= int64_t{1} << i;
+        count[rest % 3] += 1;
+      }
+      double log_p = 0, after = kRows;
+      for (int64_t k = 0; k < kComponents; ++k) {
+        log_p += of_rows[size_t(mask[k])];
+        after -= count[k];
+        if (*prior == 'd')
+          log_p += std::lgamma(gamma + count[k]) - std::lgamma(gamma);
+        else if (k + 1 < kComponents)
+          log_p += log_beta(1 + count[k], gamma + after) - log_beta(1, gamma);
+      }
+      if (*prior == 'd') log_p += std::lgamma(3 * gamma) - std::lgamma(3 * gamma + kRows);
+      terms.push_back(log_p);
+    }
+    const double evidence = at::logsumexp(at::tensor(terms, at::kDouble), 0).item<double>();
+    VariationalMixture m({.components = kComponents,
+                          .prior = prior,
+                          .concentration = gamma,
+                          .mean_strength = strength,
+                          .degrees = 4,
+                          .prior_share = 0.5,
+                          .starts = 5});
+    const double bound = m.fit(x).report().bound;
+    EXPECT_LE(bound, evidence) << prior;
+    EXPECT_GE(bound, evidence - 4) << prior;
+  }
+}
+
 TEST(VariationalMixture, ThePredictiveDensityIntegratesToOne) {
   VariationalMixture m({.components = 4});
   m.fit(test_points(0, 30).slice(1, 0, 1));

@@ -530,10 +530,74 @@ std::vector<T> seed_centres(const T* x, const T* weights, const int64_t* ids, in
   return centres;
 }
 
+// k-means|| over all rows. Cost: about 10 n k d multiply-adds, memory 20 bytes a row.
+template <class T>
+std::vector<T> parallel_centres(const T* x, const T* weights, int64_t n, int64_t d, int64_t k,
+                                int64_t trials, uint64_t seed, uint64_t start) {
+  constexpr int kRounds = 5;
+  const double wanted = 2.0 * static_cast<double>(k);
+  const auto weight = [&](int64_t i) { return weights ? static_cast<double>(weights[i]) : 1.0; };
+  const Random random(seed, stream_of("kmeans.parallel", start));
+  // The first by weight.
+  double left = random.uniform(0) * ordered_sum(n, weight);
+  int64_t first = 0;
+  for (int64_t i = 0; i < n && left >= 0; ++i) {
+    if (!(weight(i) > 0)) continue;
+    first = i;
+    left -= weight(i);
+  }
+  std::vector<T> taken(x + first * d, x + (first + 1) * d);
+  std::vector<int32_t> owner(static_cast<size_t>(n)), label(owner.size());
+  std::vector<double> nearest(owner.size(), std::numeric_limits<double>::infinity());
+  std::vector<double> square(owner.size());
+  int64_t known = 0;
+  const auto look = [&] {
+    const int64_t count = static_cast<int64_t>(taken.size()) / d - known;
+    if (count == 0) return;
+    nearest_centres(x, n, d, taken.data() + known * d, count, label.data(), square.data());
+    parallel_for(n, 4096, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const size_t at = static_cast<size_t>(i);
+        if (!(square[at] < nearest[at])) continue;
+        nearest[at] = square[at];
+        owner[at] = static_cast<int32_t>(known) + label[at];
+      }
+    });
+    known += count;
+  };
+  look();
+  for (int round = 0; round < kRounds; ++round) {
+    const double cost =
+        ordered_sum(n, [&](int64_t i) { return weight(i) * nearest[static_cast<size_t>(i)]; });
+    if (!(cost > 0)) break;
+    // Each row by its own number, so that the order of rows and threads does not matter.
+    for (int64_t i = 0; i < n; ++i) {
+      const double chance = wanted * weight(i) * nearest[static_cast<size_t>(i)] / cost;
+      const uint64_t draw = static_cast<uint64_t>(1 + round * n + i);
+      if (chance > 0 && random.uniform(draw) < chance)
+        taken.insert(taken.end(), x + i * d, x + (i + 1) * d);
+    }
+    look();
+  }
+  // Few distinct rows: as k-means++ on all has it.
+  if (known < k)
+    return seed_centres(x, weights, static_cast<const int64_t*>(nullptr), n, d, k, trials, seed,
+                        start);
+  std::vector<double> mass(static_cast<size_t>(known), 0.0);
+  for (int64_t i = 0; i < n; ++i)
+    mass[static_cast<size_t>(owner[static_cast<size_t>(i)])] += weight(i);
+  const std::vector<T> masses(mass.begin(), mass.end());
+  return seed_centres(taken.data(), masses.data(), static_cast<const int64_t*>(nullptr), known, d,
+                      k, trials, seed, start);
+}
+
 template <class T>
 std::vector<T> first_centres(const T* x, const T* weights, int64_t n, int64_t d,
                              const KMeansOptions& o, uint64_t start) {
   const Random random(static_cast<uint64_t>(o.seed), stream_of("kmeans.rows", start));
+  if (o.init == "k-means||")
+    return parallel_centres(x, weights, n, d, o.clusters, o.trials, static_cast<uint64_t>(o.seed),
+                            start);
   std::vector<int64_t> ids;
   const bool plus = o.init == "k-means++";
   const int64_t wanted = plus ? o.init_rows_per_cluster * o.clusters : o.clusters;

@@ -11,8 +11,10 @@
 // lanes, coordinates taken from the mean of the data; sums for the centres are in double, in blocks
 // of fixed size. With bounds (Hamerly 2010) a point whose upper bound to its own centre is below
 // its lower bound to all others is not searched; bounds carry the rounding error of the tile's
-// arithmetic. Start: greedy k-means++ (Arthur and Vassilvitskii 2007; trials: their section 7), or
-// random rows. Mini-batch steps: Sculley 2010. A cluster that loses all its points takes the point
+// arithmetic. Start: greedy k-means++ (Arthur and Vassilvitskii 2007; trials: their section 7),
+// k-means|| (Bahmani, Moseley, Vattani, Kumar, Vassilvitskii 2012: five passes that each take about 2 k
+// rows, by squared distance to those taken before; then k-means++ on these, by the mass each
+// stands for), or random rows. Mini-batch steps: Sculley 2010. A cluster that loses all its points takes the point
 // that is farthest from its own centre; where all distances are 0 (fewer than k distinct points) it
 // stays empty. The cost never rises from sweep to sweep beyond rounding.
 //

@@ -6,7 +6,7 @@ namespace covary::linalg {
 
 void KMeansOptions::describe(OptionList& o) {
   o.add("clusters", &clusters, "number of clusters").range(1, 1 << 24).common();
-  o.add("init", &init, "first centres").choices({"k-means++", "random"}).common();
+  o.add("init", &init, "first centres").choices({"k-means++", "k-means||", "random"}).common();
   o.add("trials", &trials, "candidates a step of k-means++; 0 = 2 + log k").range(0, 1000);
   o.add("init_rows_per_cluster", &init_rows_per_cluster,
         "rows a cluster that k-means++ looks at; 0 = all")
@@ -25,7 +25,8 @@ void KMeansOptions::check() const {
     throw Error(ExitCode::kUsage, what, field);
   };
   if (clusters < 1 || clusters > (1 << 24)) refuse("must be in [1, 2^24]", "clusters");
-  if (init != "k-means++" && init != "random") refuse("is k-means++ or random", "init");
+  if (init != "k-means++" && init != "k-means||" && init != "random")
+    refuse("is k-means++, k-means|| or random", "init");
   if (trials < 0) refuse("must not be negative", "trials");
   if (init_rows_per_cluster < 0) refuse("must not be negative", "init_rows_per_cluster");
   if (starts < 1) refuse("must be at least 1", "starts");

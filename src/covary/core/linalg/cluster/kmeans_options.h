@@ -10,7 +10,8 @@ namespace covary::linalg {
 
 struct KMeansOptions {
   int64_t clusters = 8;                 // k, at least 1 and at most the number of rows
-  std::string init = "k-means++";       // k-means++ (greedy) | random (distinct rows)
+  std::string init = "k-means++";       // k-means++ (greedy) | k-means|| (all rows, in few
+                                        // passes) | random (distinct rows)
   int64_t trials = 0;                   // candidates a step of k-means++; 0 = 2 + floor(log k)
   int64_t init_rows_per_cluster = 256;  // k-means++ looks at this many rows a cluster, drawn
                                         // without regard to order; 0 = all

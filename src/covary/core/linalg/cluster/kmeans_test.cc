@@ -122,7 +122,7 @@ TEST(KMeans, WeightsCountAsRepeatedPoints) {
 
 TEST(KMeans, SeparatedClumpsAreFoundFromEveryStart) {
   const auto x = clumps<double>(2000, 3, 8, 50);
-  for (const char* init : {"k-means++", "random"}) {
+  for (const char* init : {"k-means++", "k-means||", "random"}) {
     const auto r =
         kmeans<double>(x.data(), nullptr, 2000, 3, {.clusters = 8, .init = init, .starts = 20});
     EXPECT_NEAR(r.cost / (2000 * 3), 1, 0.05) << init;
