@@ -831,6 +831,48 @@ class Processes(Case):
                 self.assertEqual(lines[81].split(",")[0], "")  # a missing value has no density
                 self.assertEqual(self.document("gp", "update", model, counts)["rows"], 162)
 
+    def test_several_outputs(self):
+        rng = random.Random(3)
+        table, new, model, report = (self.folder / n for n in ("two.csv", "grid.csv", "m.cov", "r.json"))
+        x = [rng.uniform(-3, 3) for _ in range(40)]
+        table.write_text("x,a,b\n" + "".join(
+            f"{v!r},{math.sin(v) + 0.1 * rng.gauss(0, 1)!r},{'' if k % 4 else repr(3 - 2 * math.sin(v))}\n"
+            for k, v in enumerate(x)))
+        new.write_text("x\n-1.5\n1.5\n")
+        for form, kept in (("icl:1", "icm:1"), ("lmc:2", "lmc:2"), ("independent", "independent")):
+            with self.subTest(form=form):
+                fit = self.document("gp", "fit", table, "--target", "a,b", "--outputs", form, "-o", model, "--report", report)
+                self.assertEqual((fit["outputs"], fit["targets"], fit["columns"], fit["values"]),
+                                 (kept, ["a", "b"], ["x"], 50))
+                self.assertEqual(json.loads(report.read_text())["leave_one_out"]["b"]["rows"], 10)
+                head, rows = self.rows(self.done("gp", "predict", model, new, "--quantiles", ".95").stdout)
+                self.assertEqual(head, ["mean_a", "sd_a", "q0.95_a", "mean_b", "sd_b", "q0.95_b"])
+                self.assertLess(abs(rows[1][0] - 1), 0.3)
+                if form != "independent":
+                    self.assertLess(abs(rows[0][3] - 5) + abs(rows[1][3] - 1), 0.6)
+                    self.assertLess(fit["between"][0][1], 0)
+                score = self.document("gp", "score", model)["scores"]
+                self.assertEqual((score["a"]["rows"], score["b"]["rows"]), (40, 10))
+                lines = self.done("gp", "score", model, table, "-o", "-").stdout.splitlines()
+                self.assertEqual((lines[0], len(lines)),
+                                 ("log_density_a,mean_a,sd_a,log_density_b,mean_b,sd_b", 41))
+                head, rows = self.rows(self.done("gp", "sample", model, new, "-n", 2).stdout)
+                self.assertEqual((head, len(rows)), (["draw0_a", "draw0_b", "draw1_a", "draw1_b"], 2))
+                inspect = self.document("gp", "inspect", model)
+                self.assertAlmostEqual(inspect["log_likelihood"], fit["log_likelihood"], places=6)
+                self.assertEqual(self.document("gp", "update", model, table)["rows"], 80)
+        fit = ("gp", "fit", table, "--target")
+        self.assertEqual(self.document(*fit, "a,b", "--dry-run")["outputs"], "icm:1")
+        self.refused(3, *fit, "a,z", says=["two.csv", "'z'"])
+        self.refused(2, *fit, "a,a", says=["twice"])
+        self.refused(2, *fit, "a,b", "--outputs", "joint", says=["joint"])
+        self.refused(2, *fit, "a,b", "--likelihood", "poisson", says=["normal"])
+        self.refused(2, *fit, "a,b", "--plot", self.folder / "p.html", says=["page"])
+        self.refused(2, "gp", "inspect", model, "--outputs", "icm:1", says=["--outputs"])
+        broken = self.folder / "broken.json"
+        broken.write_text(json.dumps({"schema": "covary.outputs", "version": 1, "outputs": "icm:1"}))
+        self.refused(3, "gp", "inspect", broken, says=["broken.json"])
+
     def test_what_is_wrong_is_named(self):
         fit = ("gp", "fit", self.many, "--target", "y")
         self.refused(2, "gp", "fit", self.many, says=["which column"])

@@ -5,7 +5,11 @@
 namespace covary::cli {
 
 void GpFitOptions::describe(OptionList& o) {
-  o.add("target", &target, "column that is explained; a model has its own").common();
+  o.add("target", &target, "column that is explained, or several: a,b; a model has its own")
+      .common();
+  o.add("outputs", &outputs,
+        "how several targets are one process: icm:RANK, lmc:KERNELS, independent; icm:1")
+      .suggestions({"icm:1", "lmc:2", "independent"});
   o.add("columns", &columns, "columns that explain it; all that are left").common();
   o.add("noise", &noise, "column of noise variances, in units of the target's square");
   process.describe(o);

@@ -12,7 +12,8 @@ namespace covary::cli {
 
 // Of fit, and of what takes a model or a table to fit first.
 struct GpFitOptions {
-  std::string target;                // column that is explained
+  std::string target;                // column that is explained; several: a,b
+  std::string outputs;               // how several are: icm:R, lmc:Q, independent; empty: icm:1
   std::vector<std::string> columns;  // that explain it; empty = all that are left
   std::string noise;                 // column of noise variances, units of target^2
   stat::RegressionOptions process;   // written flat: --kernel, --mean, --method, ...

@@ -7,6 +7,8 @@
 #include <ATen/ATen.h>
 
 #include "covary/cli/gp_options.h"
+#include "covary/cli/verbs/gp_outputs.h"
+#include "covary/cli/verbs/gp_parts.h"
 #include "covary/cli/verbs/places.h"
 #include "covary/cli/verbs/samples.h"
 #include "covary/cli/verbs/verb.h"
@@ -29,19 +31,6 @@ struct Fitted {
   std::vector<std::string> columns;
   std::string target, noise;
 };
-
-std::string model_name(const std::vector<std::string>& outputs) {
-  const std::string file = one_output(outputs);
-  if (!file.empty() && !file.ends_with(".json") && !file.ends_with(".cov"))
-    throw Error(ExitCode::kUsage, "is no name of a model file", "-o " + file,
-                "a model is a FILE.json or a FILE.cov");
-  return file;
-}
-
-bool was_typed(const Job& job, const std::string& name) {
-  const auto& set = job.invocation.set;
-  return std::find(set.begin(), set.end(), name) != set.end();
-}
 
 // The table of a fit, and how it would be fitted; the memory limit holds.
 struct Plan {
@@ -111,18 +100,13 @@ Fitted load_model(const std::string& path) {
 // are refused.
 Fitted load(const GpFitOptions& o, const Job& job) {
   const std::string& input = job.invocation.inputs[0];
-  const bool model = input.ends_with(".cov") || input.ends_with(".json");
-  if (input == "-" || (!model && !data::is_model(input))) {
+  if (!names_model(input)) {
     if (!is_table_there(input))
       throw Error(ExitCode::kData, "is not there", input,
                   "name a model, or a table with --target NAME");
     return fit(o, job);
   }
-  for (const char* name : {"kernel", "mean", "likelihood", "method", "priors", "fit", "restarts",
-                           "inducing", "steps", "batch"})
-    if (was_typed(job, name))
-      throw Error(ExitCode::kUsage, "the model has its own", std::string("--") + name,
-                  "fit it anew: covary gp fit TABLE --target NAME --" + std::string(name) + " ...");
+  refuse_fit_options(job);
   return load_model(input);
 }
 
@@ -159,27 +143,6 @@ PredictiveScores left_out(const Fitted& f) {
   return scores_of(f, mean, variance, f.process.y());
 }
 
-// A place that cannot be written is said first.
-void probe(const Job& job, const std::string& output) {
-  for (const std::string& file : {output, job.common.report, job.common.plot})
-    if (!file.empty() && file != "-") AtomicFile there(file);
-}
-
-std::string scores_text(const std::string& what, const PredictiveScores& s) {
-  if (s.labels)
-    return what + ": NLPD " + number_text("%.6f nats a row", s.nlpd) + ", labels met " +
-           number_text("%.2f %%", 100 * s.accuracy) + ", Brier score " +
-           number_text("%.6f", s.brier) + ", " + count_text(s.rows) + " rows\n";
-  if (!s.normal)
-    return what + ": RMSE " + number_text("%.6g", s.rmse) + ", NLPD " +
-           number_text("%.6f nats a row, ", s.nlpd) + count_text(s.rows) + " rows\n";
-  return what + ": RMSE " + number_text("%.6g", s.rmse) + ", NLPD " +
-         number_text("%.6f nats a row", s.nlpd) + ", CRPS " + number_text("%.6g", s.crps) +
-         ", inside 50/80/95 % intervals " + number_text("%.1f", 100 * s.coverage[0]) + "/" +
-         number_text("%.1f", 100 * s.coverage[1]) + "/" +
-         number_text("%.1f %%", 100 * s.coverage[2]) + ", " + count_text(s.rows) + " rows\n";
-}
-
 // --report and --plot; scores of a table beside those of leaving out, where there are some.
 void write_extras(const Job& job, const Fitted& f, const json& of_table = {}) {
   if (!job.common.report.empty()) {
@@ -204,6 +167,7 @@ void write_extras(const Job& job, const Fitted& f, const json& of_table = {}) {
 
 Result run_gp_fit(const Job& job) {
   const auto o = job.options<GpFitOptions>();
+  if (has_outputs(job, o)) return fit_outputs(job, o);
   const std::string output = model_name(job.invocation.outputs);
   if (job.common.dry_run) return planned(o, job);
   probe(job, output);
@@ -223,6 +187,7 @@ Result run_gp_fit(const Job& job) {
 
 Result run_gp_predict(const Job& job) {
   const auto o = job.options<GpPredictOptions>();
+  if (has_outputs(job, o)) return predict_outputs(job, o);
   const std::string output = one_output(job.invocation.outputs);
   probe(job, output);
   const Fitted f = load(o, job);
@@ -264,6 +229,7 @@ Result run_gp_predict(const Job& job) {
 
 Result run_gp_update(const Job& job) {
   const auto o = job.options<GpUpdateOptions>();
+  if (is_model_of_outputs(job.invocation.inputs[0])) return update_outputs(job, o);
   const std::string& model = job.invocation.inputs[0];
   std::string output = model_name(job.invocation.outputs);
   if (output.empty()) output = model;
@@ -286,6 +252,7 @@ Result run_gp_update(const Job& job) {
 
 Result run_gp_sample(const Job& job) {
   const auto o = job.options<GpSampleOptions>();
+  if (has_outputs(job, o)) return sample_outputs(job, o);
   const std::string output = one_output(job.invocation.outputs);
   probe(job, output);
   const Fitted f = load(o, job);
@@ -304,6 +271,7 @@ Result run_gp_sample(const Job& job) {
 
 Result run_gp_score(const Job& job) {
   const auto o = job.options<GpFitOptions>();
+  if (has_outputs(job, o)) return score_outputs(job, o);
   const std::string output = one_output(job.invocation.outputs);
   probe(job, output);
   const Fitted f = load(o, job);
@@ -343,6 +311,7 @@ Result run_gp_score(const Job& job) {
 
 Result run_gp_inspect(const Job& job) {
   const auto o = job.options<GpFitOptions>();
+  if (has_outputs(job, o)) return inspect_outputs(job, o);
   if (!job.invocation.outputs.empty())
     throw Error(ExitCode::kUsage, "inspect writes no output", "-o " + job.invocation.outputs[0],
                 "for files of it: --json=FILE, --report FILE.json, --plot FILE.html");

@@ -11,6 +11,7 @@
 #include "covary/core/base/error.h"
 #include "covary/core/linalg/blas.h"
 #include "covary/core/linalg/cholesky.h"
+#include "covary/stat/process/draws.h"
 #include "covary/stat/process/gp_data.h"
 
 namespace covary::stat {
@@ -64,6 +65,7 @@ class Solver {
   virtual ~Solver() = default;
   virtual at::Tensor solve(const at::Tensor& columns) const = 0;  // K^-1 [N, c]
   virtual double log_determinant() const = 0;
+  virtual at::Tensor inverse_diagonal() const = 0;  // of K^-1, [N]
   // gradient of 1/2 tr((a a' - K^-1) dK).
   virtual void gradient(const at::Tensor& alpha, MultiOutputGradient* g) const = 0;
 };
@@ -104,6 +106,12 @@ class DenseSolver : public Solver {
     return rows.t();
   }
   double log_determinant() const override { return linalg::log_determinant(view(factor_.size(0))); }
+  at::Tensor inverse_diagonal() const override {
+    const int64_t count = factor_.size(0);
+    at::Tensor inverse = factor_.clone();
+    linalg::inverse({inverse.data_ptr<double>(), count, count});
+    return inverse.diagonal().clone();
+  }
   void gradient(const at::Tensor& alpha, MultiOutputGradient* g) const override {
     const int64_t count = factor_.size(0), n = x_.size(0);
     at::Tensor inverse = factor_.clone();
@@ -161,6 +169,9 @@ class KroneckerSolver : public Solver {
   double log_determinant() const override {
     return (spectrum_.log().sum() + static_cast<double>(x_.size(0)) * p_.noise.log().sum())
         .item<double>();
+  }
+  at::Tensor inverse_diagonal() const override {
+    return u_.square().matmul(spectrum_.reciprocal()).matmul(v_.square().t()).reshape({-1});
   }
   void gradient(const at::Tensor& alpha, MultiOutputGradient* g) const override {
     const int64_t m = root_.size(0), n = x_.size(0);
@@ -297,6 +308,56 @@ MultiOutputPrediction MultiOutputProcess::predict(const at::Tensor& points, bool
     out.variance.select(1, o).copy_(variance);
   }
   return out;
+}
+
+MultiOutputPrediction MultiOutputProcess::leave_one_out() const {
+  const linalg::OneBlasThread one;
+  const Stack s(y_);
+  const Fit f = solve_all(parameters_, x_, y_, s, constant_, MultiOutputForm::kAuto);
+  const at::Tensor diagonal = f.solver->inverse_diagonal();
+  at::Tensor precision = diagonal;
+  // The means are estimated from the other rows too: K^-1 less its part along H.
+  if (constant_) {
+    precision = diagonal - (f.basis_alpha * at::linalg_solve(f.gram, f.basis_alpha.t()).t()).sum(1);
+  }
+  const double least = (precision / diagonal).min().item<double>();
+  if (!(least > 1e-12))
+    throw Error(ExitCode::kData, "an output whose only value is left out has no mean", "process",
+                "write --mean zero, or give every output two values");
+  MultiOutputPrediction out{at::full_like(y_, NAN), at::full_like(y_, NAN)};
+  out.mean.index_put_({s.rows, s.outputs}, s.values - f.alpha / precision);
+  out.variance.index_put_({s.rows, s.outputs}, precision.reciprocal());
+  return out;
+}
+
+at::Tensor MultiOutputProcess::sample(const at::Tensor& points, int64_t count,
+                                      uint64_t seed) const {
+  if (count < 0) throw Error(ExitCode::kUsage, "must not be negative", "samples");
+  const linalg::OneBlasThread one;
+  const at::Tensor xs = checked_points(points, x_.size(1), "points");
+  const int64_t n = xs.size(0), m = y_.size(1);
+  const Stack s(y_);
+  const Fit f = solve_all(parameters_, x_, y_, s, constant_, MultiOutputForm::kAuto);
+  at::Tensor covariance = at::zeros({m * n, m * n}, at::kDouble);
+  at::Tensor c = at::zeros({m * n, s.values.size(0)}, at::kDouble);
+  for (size_t q = 0; q < parameters_.kernels.size(); ++q) {
+    const at::Tensor b = parameters_.between(q);
+    covariance += at::kron(b, cross_matrix(parameters_.kernels[q], xs, xs));
+    const at::Tensor cross = cross_matrix(parameters_.kernels[q], xs, x_).index_select(1, s.rows);
+    for (int64_t o = 0; o < m; ++o)
+      c.slice(0, o * n, (o + 1) * n) += cross * b.select(0, o).index_select(0, s.outputs);
+  }
+  covariance -= c.matmul(f.solver->solve(c.t()));
+  at::Tensor mean = c.matmul(f.alpha);
+  if (constant_) {
+    const at::Tensor basis = at::eye(m, at::kDouble).repeat_interleave(n, 0);
+    const at::Tensor left = basis - c.matmul(f.basis_alpha);
+    covariance += left.matmul(at::linalg_solve(f.gram, left.t()));
+    mean = mean + basis.matmul(f.coefficients);
+  }
+  const at::Tensor draws =
+      gaussian_draws(mean, 0.5 * (covariance + covariance.t()), count, seed, 0);
+  return draws.reshape({count, m, n}).permute({0, 2, 1}).contiguous();
 }
 
 }  // namespace covary::stat

@@ -15,7 +15,7 @@
 // Both give the same numbers. Doubles; the same bits at any number of threads. Errors as in
 // gp_data.h.
 // Source: Journel and Huijbregts 1978 (the model); Alvarez, Rosasco and Lawrence 2012, section 4;
-// whitened Kronecker form: Rakitsch et al. 2013.
+// whitened Kronecker form: Rakitsch et al. 2013. Leaving out: Rasmussen and Williams 2006, eq. 5.12.
 #pragma once
 
 #include <cstdint>
@@ -79,8 +79,15 @@ class MultiOutputProcess {
                      const std::string& mean = "const");
 
   MultiOutputPrediction predict(const at::Tensor& points, bool noise = false) const;
+  // Each known value by all others of all outputs, noise included: [n, m], NaN where missing. In
+  // closed form, with the parameters of all rows.
+  MultiOutputPrediction leave_one_out() const;
+  // Joint draws of the functions: [count, s, m]. (s m)^3 flops.
+  at::Tensor sample(const at::Tensor& points, int64_t count, uint64_t seed) const;
   const MultiOutputParameters& parameters() const { return parameters_; }
   const MultiOutputReport& report() const { return report_; }
+  const at::Tensor& x() const { return x_; }
+  const at::Tensor& y() const { return y_; }  // [n, m]
 
  private:
   void take(const at::Tensor& x, const at::Tensor& y, const std::string& mean);
