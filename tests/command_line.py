@@ -550,7 +550,7 @@ class Mixtures(Case):
         grid = self.document("density", "score", self.table, self.table, "--columns", "a,b", "--engine", "fft", "--atol", "1e-4")
         self.assertLessEqual(grid["error_bound"], 1.001e-4)
         self.assertAlmostEqual(grid["mean_log_density"], fixed["mean_log_density"], delta=0.05)
-        self.refused(2, "density", "fit", self.table, "--engine", "fft", says=["--atol"])
+        self.refused(2, "density", "fit", self.table, "--engine", "fft", says=["absolute error"])
         self.refused(2, "density", "fit", self.table, "--bounds", "zz=0:", says=["zz"])
         self.refused(3, "density", "fit", self.table, "--columns", "a,b", "--bounds", "b=1000:", says=["bounds", "row 0"])
         self.refused(2, "density", "score", model, self.table, "--bounds", "a=0:", says=["--bounds"])
