@@ -3,7 +3,7 @@
 steps, a preconditioner of rank 15): the same arrays and parameters, one thread, one likelihood with its gradient. The
 truth is a Cholesky factorisation in doubles.
 
-    python3 -m venv peers && peers/bin/pip install torch --index-url https://download.pytorch.org/whl/cpu
+    python3 -m venv peers && peers/bin/pip install torch
     peers/bin/pip install gpytorch
     ninja -C build covary_process_bench
     peers/bin/python bench/peers/cg.py build/covary_process_bench --n 8000 [--repeats 3]

@@ -2,7 +2,7 @@
 """Exact Gaussian processes beside GPyTorch (Cholesky), scikit-learn and plain torch: the same arrays, the same
 parameters, as many threads; marginal likelihood, gradient by log parameters, CPU seconds and wall.
 
-    python3 -m venv peers && peers/bin/pip install torch --index-url https://download.pytorch.org/whl/cpu
+    python3 -m venv peers && peers/bin/pip install torch
     peers/bin/pip install gpytorch scikit-learn
     ninja -C build covary_process_bench
     peers/bin/python bench/peers/gp.py build/covary_process_bench --n 1000 2000 [--kernel rbf|matern52] [--repeats 5] [--threads 2]

@@ -2,7 +2,7 @@
 """Whole fits of exact Gaussian processes beside GPyTorch, scikit-learn and plain torch: the same rows, the same kernel
 (const * RBF with a length scale a column + white), the same machine.
 
-    python3 -m venv peers && peers/bin/pip install torch --index-url https://download.pytorch.org/whl/cpu
+    python3 -m venv peers && peers/bin/pip install torch
     peers/bin/pip install gpytorch scikit-learn
     peers/bin/python bench/peers/gp_fit.py build/covary arrays --n 1000 [--repeats 5]
     peers/bin/python bench/peers/gp_fit.py build/covary uci --data UCI_FOLDER --sets yacht energy [--splits 10]

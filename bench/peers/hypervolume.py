@@ -2,7 +2,7 @@
 """Several objectives beside BoTorch: the same arrays, one thread; hypervolume, boxes of the open region, expected
 improvement of it in closed form and of batches of 4 by 128 draws, each of the last two with gradient.
 
-    python3 -m venv peers && peers/bin/pip install torch --index-url https://download.pytorch.org/whl/cpu
+    python3 -m venv peers && peers/bin/pip install torch
     peers/bin/pip install botorch
     ninja -C build covary_process_bench
     peers/bin/python bench/peers/hypervolume.py build/covary_process_bench [--repeats 5]

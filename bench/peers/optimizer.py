@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """One step of Bayesian optimisation beside BoTorch: the best batch of q points by logEI on Hartmann-6.
 
-    python3 -m venv peers && peers/bin/pip install torch --index-url https://download.pytorch.org/whl/cpu
+    python3 -m venv peers && peers/bin/pip install torch
     peers/bin/pip install botorch
     ninja -C build covary_process_bench
     peers/bin/python bench/peers/optimizer.py build/covary_process_bench [--n 50] [--q 4] [--repeats 3]

@@ -3,7 +3,7 @@
 points, batches of 1,024, floats, ARD RBF kernel, Gaussian likelihood. Theirs is a Cholesky variational distribution
 with Adam on everything; ours takes natural gradients for it.
 
-    python3 -m venv peers && peers/bin/pip install torch --index-url https://download.pytorch.org/whl/cpu
+    python3 -m venv peers && peers/bin/pip install torch
     peers/bin/pip install gpytorch
     ninja -C build covary_process_bench
     peers/bin/python bench/peers/svgp.py build/covary_process_bench [--steps 30] [--kernel rbf|matern52]
