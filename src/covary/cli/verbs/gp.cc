@@ -15,6 +15,7 @@
 #include "covary/core/base/file.h"
 #include "covary/core/base/log.h"
 #include "covary/core/data/model.h"
+#include "covary/core/numeric/normal.h"
 #include "covary/stat/process/process_page.h"
 #include "covary/stat/process/regression.h"
 #include "covary/stat/process/scores.h"
@@ -202,7 +203,7 @@ Result run_gp_predict(const Job& job) {
     v.mean = mean;
     v.sd = variance.sqrt();
     for (const double q : o.quantiles)
-      v.quantiles.push_back(mean + stat::normal_quantile(q) * v.sd);
+      v.quantiles.push_back(mean + numeric::normal_quantile(q) * v.sd);
   }
   std::vector<std::string> names = {"mean", "sd"};
   std::vector<at::Tensor> columns = {v.mean, v.sd};

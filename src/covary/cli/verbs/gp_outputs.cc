@@ -11,6 +11,7 @@
 #include "covary/core/base/file.h"
 #include "covary/core/base/log.h"
 #include "covary/core/data/model.h"
+#include "covary/core/numeric/normal.h"
 #include "covary/stat/process/output_regression.h"
 #include "covary/stat/process/scores.h"
 
@@ -284,7 +285,7 @@ Result predict_outputs(const Job& job, const GpPredictOptions& o) {
     columns.push_back(sd);
     for (const double q : o.quantiles) {
       names.push_back("q" + number_text("%.12g", q) + "_" + f.targets[k]);
-      columns.push_back(mean + stat::normal_quantile(q) * sd);
+      columns.push_back(mean + numeric::normal_quantile(q) * sd);
     }
   }
   Result r;

@@ -13,23 +13,12 @@
 #include "covary/core/base/random.h"
 #include "covary/core/numeric/normal.h"
 #include "covary/core/numeric/sobol.h"
+#include "covary/stat/process/process_test_data.h"
 
 namespace covary::stat {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
-at::Tensor uniforms(int64_t n, int64_t d, uint64_t stream) {
-  at::Tensor x = at::empty({n, d}, at::kDouble);
-  const Random random(4, stream);
-  for (int64_t i = 0; i < n * d; ++i)
-    x.data_ptr<double>()[i] = random.uniform(static_cast<uint64_t>(i));
-  return x;
-}
-std::vector<double> flat(const at::Tensor& t) {
-  const at::Tensor c = t.contiguous();
-  return {c.const_data_ptr<double>(), c.const_data_ptr<double>() + c.numel()};
-}
 
 GaussianProcess process(int which, double noise = 1e-3) {
   const at::Tensor x = uniforms(20, 3, 1);

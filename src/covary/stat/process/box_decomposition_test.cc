@@ -8,28 +8,11 @@
 
 #include "covary/core/base/error.h"
 #include "covary/core/base/random.h"
+#include "covary/stat/process/front_test_data.h"
 #include "covary/stat/process/hypervolume.h"
 
 namespace covary::stat {
 namespace {
-
-// Rows of m objectives: normal, on a sphere, or small whole numbers with many ties.
-std::vector<double> points_of(uint64_t seed, size_t n, size_t m, int kind) {
-  const Random random(seed, 3);
-  std::vector<double> y(n * m);
-  for (size_t i = 0; i < n; ++i) {
-    double norm = 0;
-    for (size_t j = 0; j < m; ++j) {
-      double& v = y[i * m + j];
-      v = random.normal(i * m + j);
-      if (kind == 1) v = std::abs(v);
-      if (kind == 2) v = static_cast<double>(random.below(5, i * m + j));
-      norm += v * v;
-    }
-    for (size_t j = 0; j < m && kind == 1; ++j) y[i * m + j] /= std::sqrt(norm);
-  }
-  return y;
-}
 
 bool inside(const BoxDecomposition& b, int64_t k, std::span<const double> z) {
   for (int64_t j = 0; j < b.objectives(); ++j) {

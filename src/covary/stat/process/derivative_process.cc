@@ -10,6 +10,7 @@
 #include "covary/core/base/random.h"
 #include "covary/core/linalg/blas.h"
 #include "covary/stat/process/kernel_jets.h"
+#include "covary/stat/process/kernel_search.h"
 #include "covary/stat/process/priors.h"
 #include "covary/stat/process/start.h"
 
@@ -160,33 +161,25 @@ void DerivativeProcess::fit(const GpOptions& options) {
   linalg::CholeskyReport failure;
   failure.done = true;
   const auto search = [&](const std::vector<double>& start, const numeric::LbfgsOptions& how) {
-    Kernel kernel = kernel_;
-    std::vector<double> all;
-    return numeric::minimise(
-        [&](std::span<const double> logs, std::span<double> gradient) {
-          kernel.unpack(logs);
-          const double value = evaluate(kernel, &all, &failure);
-          if (value == -kInfinity) return kInfinity;
-          const double prior = kernel.log_prior(all);
-          const std::vector<double> packed = kernel.pack_gradient(all);
-          for (size_t i = 0; i < packed.size(); ++i) gradient[i] = -packed[i];
-          return -(value + prior);
+    return search_kernel(
+        kernel_,
+        [&](const Kernel& kernel, std::vector<double>* gradient) {
+          return evaluate(kernel, gradient, &failure);
         },
-        start, lower, upper, how);
+        start, how);
   };
   // Shorter and longer length scales compete.
   std::vector<double> start = first;
+  const std::vector<const KernelParameter*> free = kernel_.free_parameters();
   numeric::LbfgsOptions brief = options.search;
   brief.iterations = std::min<int64_t>(brief.iterations, 15);
   double best = kInfinity;
   for (int64_t s = 0; s < std::min<int64_t>(options.starts, 3) && options.starts > 1; ++s) {
     std::vector<double> trial = first;
-    size_t i = 0;
-    for (const KernelParameter& p : kernel_.parameters()) {
-      if (p.fixed || p.tied_to >= 0) continue;
-      const bool scale = p.role == ParameterRole::kLengthscale || p.role == ParameterRole::kPeriod;
+    for (size_t i = 0; i < free.size(); ++i) {
+      const ParameterRole role = free[i]->role;
+      const bool scale = role == ParameterRole::kLengthscale || role == ParameterRole::kPeriod;
       if (scale) trial[i] = std::clamp(trial[i] + (s == 1 ? -1.5 : s), lower[i], upper[i]);
-      ++i;
     }
     const numeric::Optimum o = search(trial, brief);
     report_.evaluations += o.evaluations;
@@ -198,18 +191,7 @@ void DerivativeProcess::fit(const GpOptions& options) {
   const numeric::Optimum o = search(start, options.search);
   if (o.value == kInfinity) failure.check("kernel matrix");
   kernel_.unpack(o.x);
-  report_.fitted = true;
-  report_.ending = o.ending;
-  report_.gradient_norm = o.gradient_norm;
-  report_.iterations = o.iterations;
-  report_.evaluations += o.evaluations;
-  int64_t index = 0;
-  for (const KernelParameter& p : kernel_.parameters()) {
-    if (p.fixed || p.tied_to >= 0) continue;
-    if (std::find(o.at_bound.begin(), o.at_bound.end(), index++) != o.at_bound.end()) {
-      report_.at_bound.push_back(p.name);
-    }
-  }
+  record(o, kernel_, &report_);
 }
 
 Prediction DerivativeProcess::predict(const at::Tensor& points, const at::Tensor& along,

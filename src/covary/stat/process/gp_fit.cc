@@ -6,6 +6,7 @@
 #include "covary/core/base/error.h"
 #include "covary/core/base/random.h"
 #include "covary/stat/process/gp.h"
+#include "covary/stat/process/kernel_search.h"
 #include "covary/stat/process/start.h"
 
 namespace covary::stat {
@@ -25,26 +26,20 @@ void GaussianProcess::fit(const GpOptions& options) {
   const auto search = [&](const GpData& data, const std::vector<double>& start,
                           const numeric::LbfgsOptions& how) {
     MarginalLikelihood likelihood(data, options.memory_limit);
-    Kernel kernel = kernel_;
-    std::vector<double> all(kernel.parameters().size());
-    return numeric::minimise(
-        [&](std::span<const double> logs, std::span<double> gradient) {
-          kernel.unpack(logs);
-          const MarginalValue v = likelihood.evaluate(kernel, all);
-          if (!v.report.done) {
-            failure = v.report;
-            return kInfinity;
-          }
-          const double prior = kernel.log_prior(all);
-          const std::vector<double> packed = kernel.pack_gradient(all);
-          for (size_t i = 0; i < packed.size(); ++i) gradient[i] = -packed[i];
-          return -(v.log_likelihood + prior);
+    return search_kernel(
+        kernel_,
+        [&](const Kernel& kernel, std::vector<double>* gradient) {
+          const MarginalValue v = likelihood.evaluate(kernel, *gradient);
+          if (v.report.done) return v.log_likelihood;
+          failure = v.report;
+          return -kInfinity;
         },
-        start, lower, upper, how);
+        start, how);
   };
 
   // The first guess by the data, then shorter and longer scales, then others at random.
   std::vector<double> start = first;
+  const std::vector<const KernelParameter*> free = kernel_.free_parameters();
   if (options.starts > 1) {
     const GpData sample = data_.n > options.sample
                               ? data_.sample(options.sample, static_cast<uint64_t>(options.seed))
@@ -55,17 +50,14 @@ void GaussianProcess::fit(const GpOptions& options) {
     double best = kInfinity;
     for (int64_t s = 0; s < options.starts; ++s) {
       std::vector<double> trial = first;
-      size_t i = 0;
-      for (const KernelParameter& p : kernel_.parameters()) {
-        if (p.fixed || p.tied_to >= 0) continue;
-        const bool scale =
-            p.role == ParameterRole::kLengthscale || p.role == ParameterRole::kPeriod;
+      for (size_t i = 0; i < free.size(); ++i) {
+        const ParameterRole role = free[i]->role;
+        const bool scale = role == ParameterRole::kLengthscale || role == ParameterRole::kPeriod;
         const double shift = s == 0   ? 0
                              : s == 1 ? (scale ? -1.5 : 0)
                              : s == 2 ? (scale ? 1.0 : 0)
                                       : 1.5 * random.normal(static_cast<uint64_t>(s) * 10007 + i);
         trial[i] = std::clamp(trial[i] + shift, lower[i], upper[i]);
-        ++i;
       }
       const numeric::Optimum o = search(sample, trial, brief);
       report_.evaluations += o.evaluations;
@@ -75,29 +67,16 @@ void GaussianProcess::fit(const GpOptions& options) {
       }
     }
     // Few rows say little about small noise, and the way back from too little is long.
-    size_t i = 0;
-    for (const KernelParameter& p : kernel_.parameters()) {
-      if (p.fixed || p.tied_to >= 0) continue;
-      if (p.role == ParameterRole::kNoise) start[i] = std::max(start[i], first[i] - kNoiseStep);
-      ++i;
+    for (size_t i = 0; i < free.size(); ++i) {
+      if (free[i]->role == ParameterRole::kNoise) {
+        start[i] = std::max(start[i], first[i] - kNoiseStep);
+      }
     }
   }
   const numeric::Optimum o = search(data_, start, options.search);
   if (o.value == kInfinity) failure.check("kernel matrix");
   kernel_.unpack(o.x);
-  report_.fitted = true;
-  report_.ending = o.ending;
-  report_.gradient_norm = o.gradient_norm;
-  report_.iterations = o.iterations;
-  report_.evaluations += o.evaluations;
-  int64_t index = 0;
-  for (const KernelParameter& p : kernel_.parameters()) {
-    if (p.fixed || p.tied_to >= 0) continue;
-    if (std::find(o.at_bound.begin(), o.at_bound.end(), index) != o.at_bound.end()) {
-      report_.at_bound.push_back(p.name);
-    }
-    ++index;
-  }
+  record(o, kernel_, &report_);
 }
 
 }  // namespace covary::stat

@@ -13,6 +13,7 @@
 #include "covary/core/linalg/blas.h"
 #include "covary/core/linalg/cholesky.h"
 #include "covary/stat/process/gp_data.h"
+#include "covary/stat/process/kernel_search.h"
 #include "covary/stat/process/start.h"
 
 namespace covary::stat {
@@ -316,38 +317,16 @@ void HilbertProcess::fill_basis(double boundary) {
 }
 
 void HilbertProcess::fit() {
-  Vector lower, upper;
-  kernel_.bounds(&lower, &upper);
   const Vector start = kernel_.pack();
   if (start.empty()) return;
-  Kernel kernel = kernel_;
-  Vector all(kernel.parameters().size());
-  const numeric::Optimum o = numeric::minimise(
-      [&](std::span<const double> logs, std::span<double> gradient) {
-        kernel.unpack(logs);
-        const double value = hilbert_log_likelihood(basis_, kernel, constant_, all, nullptr);
-        if (value == -kInfinity) return kInfinity;
-        const double prior = kernel.log_prior(all);
-        const Vector packed = kernel.pack_gradient(all);
-        for (size_t i = 0; i < packed.size(); ++i) gradient[i] = -packed[i];
-        return -(value + prior);
+  const numeric::Optimum o = search_kernel(
+      kernel_,
+      [&](const Kernel& kernel, Vector* gradient) {
+        return hilbert_log_likelihood(basis_, kernel, constant_, *gradient, nullptr);
       },
-      start, lower, upper, options_.search);
+      start, options_.search);
   kernel_.unpack(o.x);
-  report_.fitted = true;
-  report_.ending = o.ending;
-  report_.gradient_norm = o.gradient_norm;
-  report_.iterations += o.iterations;
-  report_.evaluations += o.evaluations;
-  report_.at_bound.clear();
-  int64_t at = 0;
-  for (const KernelParameter& p : kernel_.parameters()) {
-    if (p.fixed || p.tied_to >= 0) continue;
-    if (std::find(o.at_bound.begin(), o.at_bound.end(), at) != o.at_bound.end()) {
-      report_.at_bound.push_back(p.name);
-    }
-    ++at;
-  }
+  record(o, kernel_, &report_);
 }
 
 void HilbertProcess::condition() {

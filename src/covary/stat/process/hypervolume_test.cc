@@ -8,28 +8,10 @@
 
 #include "covary/core/base/error.h"
 #include "covary/core/base/random.h"
+#include "covary/stat/process/front_test_data.h"
 
 namespace covary::stat {
 namespace {
-
-// Rows of m objectives. kind 0: normal (few on the front); 1: on a sphere (all on the front);
-// 2: small whole numbers (ties and equal rows).
-std::vector<double> points_of(uint64_t seed, size_t n, size_t m, int kind) {
-  const Random random(seed, 3);
-  std::vector<double> y(n * m);
-  for (size_t i = 0; i < n; ++i) {
-    double norm = 0;
-    for (size_t j = 0; j < m; ++j) {
-      double& v = y[i * m + j];
-      v = random.normal(i * m + j);
-      if (kind == 1) v = std::abs(v);
-      if (kind == 2) v = static_cast<double>(random.below(5, i * m + j));
-      norm += v * v;
-    }
-    for (size_t j = 0; j < m && kind == 1; ++j) y[i * m + j] /= std::sqrt(norm);
-  }
-  return y;
-}
 
 bool dominates(const double* a, const double* b, size_t m) {
   bool better = false;

@@ -14,6 +14,7 @@
 #include "covary/stat/process/gp.h"
 #include "covary/stat/process/iterative.h"
 #include "covary/stat/process/kernel_operator.h"
+#include "covary/stat/process/kernel_search.h"
 #include "covary/stat/process/model_parts.h"
 #include "covary/stat/process/start.h"
 
@@ -92,51 +93,34 @@ void IterativeProcess::fit() {
   const GpGroup& group = data_.groups[0];
   IterativeLikelihood likelihood(group, data_.coefficients(), options_);
   Kernel kernel = kernel_;
-  Vector all(kernel.parameters().size());
-  numeric::Optimum o;
   // Pivots stay as they are through a search; a second one uses those of where the first ended.
   for (int round = 0; round < 2; ++round) {
     kernel.unpack(start);
     likelihood.choose_pivots(kernel);
-    o = numeric::minimise(
-        [&](std::span<const double> logs, std::span<double> gradient) {
-          kernel.unpack(logs);
+    const numeric::Optimum o = search_kernel(
+        kernel_,
+        [&](const Kernel& trial, Vector* gradient) {
           IterativeValue v;
           try {
-            v = likelihood.evaluate(kernel, all, kFitEnergy, nullptr);
+            v = likelihood.evaluate(trial, *gradient, kFitEnergy, nullptr);
           } catch (const Error&) {  // no factor, or numbers that are not finite
-            return kInfinity;
+            return -kInfinity;
           }
-          if (!std::isfinite(v.log_likelihood)) return kInfinity;
+          if (!std::isfinite(v.log_likelihood)) return -kInfinity;
           report_.short_solves += !v.reached;
-          const double prior = kernel.log_prior(all);
-          const Vector packed = kernel.pack_gradient(all);
-          for (size_t i = 0; i < packed.size(); ++i) gradient[i] = -packed[i];
-          return -(v.log_likelihood + prior);
+          return v.log_likelihood;
         },
-        start, lower, upper, options_.search);
-    report_.iterations += o.iterations;
-    report_.evaluations += o.evaluations;
+        start, options_.search);
     if (o.value == kInfinity)
       throw Error(ExitCode::kFailed, "no parameters give a finite marginal likelihood", "process",
                   "scale the data, or bound the kernel's parameters");
+    record(o, kernel_, &report_);
     double moved = 0;
     for (size_t i = 0; i < start.size(); ++i) moved = std::max(moved, std::abs(o.x[i] - start[i]));
     start = o.x;
     if (moved < 0.1) break;
   }
-  kernel_.unpack(o.x);
-  report_.fitted = true;
-  report_.ending = o.ending;
-  report_.gradient_norm = o.gradient_norm;
-  int64_t at = 0;
-  for (const KernelParameter& p : kernel_.parameters()) {
-    if (p.fixed || p.tied_to >= 0) continue;
-    if (std::find(o.at_bound.begin(), o.at_bound.end(), at) != o.at_bound.end()) {
-      report_.at_bound.push_back(p.name);
-    }
-    ++at;
-  }
+  kernel_.unpack(start);
 }
 
 void IterativeProcess::condition() {

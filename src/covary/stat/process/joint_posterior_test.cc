@@ -10,17 +10,10 @@
 
 #include "covary/core/base/error.h"
 #include "covary/core/base/random.h"
+#include "covary/stat/process/process_test_data.h"
 
 namespace covary::stat {
 namespace {
-
-at::Tensor uniforms(int64_t n, int64_t d, uint64_t stream) {
-  at::Tensor x = at::empty({n, d}, at::kDouble);
-  const Random random(4, stream);
-  for (int64_t i = 0; i < n * d; ++i)
-    x.data_ptr<double>()[i] = random.uniform(static_cast<uint64_t>(i));
-  return x;
-}
 
 GaussianProcess process(const std::string& kernel, const std::string& mean, int64_t n = 30,
                         int64_t d = 3) {

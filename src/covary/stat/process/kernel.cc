@@ -108,10 +108,18 @@ bool Kernel::has(ParameterRole role) const {
                      [&](const KernelParameter& p) { return p.role == role; });
 }
 
+std::vector<const KernelParameter*> Kernel::free_parameters() const {
+  std::vector<const KernelParameter*> free;
+  for (const KernelParameter& p : parameters_) {
+    if (!p.fixed && p.tied_to < 0) free.push_back(&p);
+  }
+  return free;
+}
+
 std::vector<double> Kernel::pack() const {
   std::vector<double> logs;
-  for (const KernelParameter& p : parameters_) {
-    if (!p.fixed && p.tied_to < 0) logs.push_back(p.real ? p.value : std::log(p.value));
+  for (const KernelParameter* p : free_parameters()) {
+    logs.push_back(p->real ? p->value : std::log(p->value));
   }
   return logs;
 }

@@ -100,7 +100,9 @@ class Kernel {
   // knows. Else empty.
   std::string single_matern() const;
 
-  // The parameters that a fit moves: neither fixed nor tied; as logarithms, real ones as they are.
+  // The parameters that a fit moves: neither fixed nor tied.
+  std::vector<const KernelParameter*> free_parameters() const;
+  // Their values, as logarithms; real ones as they are.
   std::vector<double> pack() const;
   void unpack(std::span<const double> logs);
   void bounds(std::vector<double>* lower, std::vector<double>* upper) const;

@@ -119,6 +119,7 @@ void LatentProcess::fit(LatentProblem* problem, const LatentOptions& options) {
   };
   // The first guess by the data, then longer and shorter scales, then others at random.
   Vector start = first;
+  const std::vector<const KernelParameter*> free = p.kernel.free_parameters();
   if (options.starts > 1) {
     const auto seed = static_cast<uint64_t>(options.seed);
     const int64_t n = p.count(), some = std::min(n, options.sample);
@@ -136,17 +137,14 @@ void LatentProcess::fit(LatentProblem* problem, const LatentOptions& options) {
     double best = kInfinity;
     for (int64_t s = 0; s < options.starts; ++s) {
       Vector trial = first;
-      size_t i = 0;
-      for (const KernelParameter& k : p.kernel.parameters()) {
-        if (k.fixed || k.tied_to >= 0) continue;
-        const bool scale =
-            k.role == ParameterRole::kLengthscale || k.role == ParameterRole::kPeriod;
+      for (size_t i = 0; i < free.size(); ++i) {
+        const ParameterRole role = free[i]->role;
+        const bool scale = role == ParameterRole::kLengthscale || role == ParameterRole::kPeriod;
         const double shift = s == 0   ? 0
                              : s == 1 ? (scale ? 1.0 : 0)
                              : s == 2 ? (scale ? -1.5 : 0)
                                       : 1.5 * random.normal(static_cast<uint64_t>(s) * 10007 + i);
         trial[i] = std::clamp(trial[i] + shift, lower[i], upper[i]);
-        ++i;
       }
       const numeric::Optimum o = search(x, y, w, trial, brief);
       report_.evaluations += o.evaluations;
@@ -165,9 +163,7 @@ void LatentProcess::fit(LatentProblem* problem, const LatentOptions& options) {
   report_.iterations = o.iterations;
   report_.evaluations += o.evaluations;
   std::vector<std::string> names;
-  for (const KernelParameter& k : p.kernel.parameters()) {
-    if (!k.fixed && k.tied_to < 0) names.push_back(k.name);
-  }
+  for (const KernelParameter* k : free) names.push_back(k->name);
   for (const LikelihoodParameter& l : p.likelihood.parameters()) {
     if (!l.fixed) names.push_back(l.name);
   }

@@ -7,8 +7,8 @@
 #include <random>
 
 #include "covary/core/base/random.h"
+#include "covary/core/numeric/normal.h"
 #include "covary/stat/process/quadrature.h"
-#include "covary/stat/process/scores.h"
 
 namespace covary::stat {
 namespace {
@@ -334,8 +334,9 @@ std::pair<double, double> Likelihood::predict(double mean, double variance) cons
 
 double Likelihood::quantile(double p, double mean, double variance) const {
   const double sd = std::sqrt(std::max(variance, 0.0));
-  if (binary() || counts()) return mean_at(mean + sd * normal_quantile(p));
-  if (kind_ == Kind::kGaussian) return mean + std::sqrt(variance + value(0)) * normal_quantile(p);
+  if (binary() || counts()) return mean_at(mean + sd * numeric::normal_quantile(p));
+  if (kind_ == Kind::kGaussian)
+    return mean + std::sqrt(variance + value(0)) * numeric::normal_quantile(p);
   // Student's t is a normal whose precision is gamma distributed: the distribution function is a
   // mean over the logarithm x of that precision, by the trapezoidal rule.
   const double n = value(0), s = value(1);

@@ -5,8 +5,8 @@
 
 #include "covary/core/base/error.h"
 #include "covary/core/base/options.h"
+#include "covary/core/numeric/normal.h"
 #include "covary/stat/process/likelihood.h"
-#include "covary/stat/process/scores.h"
 
 namespace covary::stat {
 namespace {
@@ -252,7 +252,7 @@ double Likelihood::start_mean(std::span<const double> y) const {
       double count = 0;
       for (const double v : y) count += !std::isnan(v);
       const double p = (mean * count + 0.5) / (count + 1);
-      return kind_ == Kind::kBernoulliLogit ? std::log(p / (1 - p)) : normal_quantile(p);
+      return kind_ == Kind::kBernoulliLogit ? std::log(p / (1 - p)) : numeric::normal_quantile(p);
     }
     default:
       return std::log(std::max(mean, 0.1));

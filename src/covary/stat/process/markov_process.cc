@@ -8,6 +8,7 @@
 
 #include "covary/core/base/error.h"
 #include "covary/core/base/random.h"
+#include "covary/stat/process/kernel_search.h"
 #include "covary/stat/process/markov_filter.h"
 #include "covary/stat/process/priors.h"
 #include "covary/stat/process/state_space.h"
@@ -280,26 +281,19 @@ void MarkovProcess::fit(const MarkovOptions& options, bool compete) {
   const auto search = [&](std::span<const double> t, std::span<const double> y,
                           std::span<const double> extra, std::vector<double> from,
                           const numeric::LbfgsOptions& how) {
-    Kernel kernel = kernel_;
-    std::vector<double> all;
-    return numeric::minimise(
-        [&](std::span<const double> logs, std::span<double> gradient) {
-          kernel.unpack(logs);
-          const double value = evaluate(kernel, t, y, extra, &all);
-          const double prior = kernel.log_prior(all);
-          const std::vector<double> packed = kernel.pack_gradient(all);
-          for (size_t i = 0; i < packed.size(); ++i) gradient[i] = -packed[i];
-          return -(value + prior);
+    return search_kernel(
+        kernel_,
+        [&](const Kernel& kernel, std::vector<double>* gradient) {
+          return evaluate(kernel, t, y, extra, gradient);
         },
-        std::move(from), lower, upper, how);
+        std::move(from), how);
   };
   // Length scales and periods that nobody stated: several guesses compete, on a stretch that tells
   // them if the series is long.
   std::vector<bool> open;
-  for (const KernelParameter& p : kernel_.parameters()) {
-    if (p.fixed || p.tied_to >= 0) continue;
-    open.push_back(!p.given &&
-                   (p.role == ParameterRole::kLengthscale || p.role == ParameterRole::kPeriod));
+  for (const KernelParameter* p : kernel_.free_parameters()) {
+    open.push_back(!p->given &&
+                   (p->role == ParameterRole::kLengthscale || p->role == ParameterRole::kPeriod));
   }
   const auto unknown = std::count(open.begin(), open.end(), true);
   const size_t stretch = std::min<size_t>(t_.size(), 20000);
@@ -334,19 +328,7 @@ void MarkovProcess::fit(const MarkovOptions& options, bool compete) {
   }
   const numeric::Optimum o = search(all_t, all_y, all_extra, start, options.search);
   kernel_.unpack(o.x);
-  report_.fitted = true;
-  report_.ending = o.ending;
-  report_.gradient_norm = o.gradient_norm;
-  report_.iterations += o.iterations;
-  report_.evaluations += o.evaluations;
-  report_.at_bound.clear();
-  int64_t index = 0;
-  for (const KernelParameter& p : kernel_.parameters()) {
-    if (p.fixed || p.tied_to >= 0) continue;
-    if (std::find(o.at_bound.begin(), o.at_bound.end(), index++) != o.at_bound.end()) {
-      report_.at_bound.push_back(p.name);
-    }
-  }
+  record(o, kernel_, &report_);
 }
 
 MarkovPrediction MarkovProcess::predict(const at::Tensor& ts, bool noise) const {

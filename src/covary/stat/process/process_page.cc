@@ -11,6 +11,7 @@
 #include "covary/core/base/error.h"
 #include "covary/core/base/machine.h"
 #include "covary/core/data/page.h"
+#include "covary/core/numeric/normal.h"
 #include "covary/stat/process/scores.h"
 
 namespace covary::stat {
@@ -149,7 +150,8 @@ std::string quantile_picture(const PredictiveScores& s) {
   std::vector<double> theory, own;
   const size_t n = s.standardised.size(), step = n / kDots + 1;
   for (size_t i = 0; i < n; i += step) {
-    theory.push_back(normal_quantile((static_cast<double>(i) + 0.5) / static_cast<double>(n)));
+    theory.push_back(
+        numeric::normal_quantile((static_cast<double>(i) + 0.5) / static_cast<double>(n)));
     own.push_back(s.standardised[i]);
   }
   const Chart::Range range = data::range_of(theory, 0.08);

@@ -6,9 +6,9 @@
 #include <ATen/ATen.h>
 
 #include "covary/core/base/error.h"
+#include "covary/core/numeric/normal.h"
 #include "covary/stat/process/model_parts.h"
 #include "covary/stat/process/regression.h"
-#include "covary/stat/process/scores.h"
 
 namespace covary::stat {
 namespace {
@@ -192,7 +192,8 @@ ValuePrediction Regression::predict_values(const at::Tensor& points,
     const auto [mean, variance] = predict(points, true);
     out.mean = mean;
     out.sd = variance.sqrt();
-    for (const double q : quantiles) out.quantiles.push_back(mean + normal_quantile(q) * out.sd);
+    for (const double q : quantiles)
+      out.quantiles.push_back(mean + numeric::normal_quantile(q) * out.sd);
     return out;
   }
   const LatentPrediction f = predict_function(points);

@@ -10,6 +10,7 @@
 
 #include "covary/core/base/error.h"
 #include "covary/core/base/random.h"
+#include "covary/core/numeric/normal.h"
 #include "covary/stat/process/process_page.h"
 #include "covary/stat/process/scores.h"
 
@@ -277,8 +278,8 @@ TEST(Scores, AreThoseOfTheirDefinitions) {
   EXPECT_NEAR(s.coverage[1], 0.8, 0.015);
   EXPECT_NEAR(s.coverage[2], 0.95, 0.01);
   for (const int64_t count : s.pit) EXPECT_NEAR(static_cast<double>(count), 2000, 200);
-  EXPECT_NEAR(normal_quantile(0.975), 1.959963984540054, 1e-12);
-  EXPECT_NEAR(normal_quantile(1e-12), -7.034483825301131, 1e-9);
+  EXPECT_NEAR(numeric::normal_quantile(0.975), 1.959963984540054, 1e-12);
+  EXPECT_NEAR(numeric::normal_quantile(1e-12), -7.034483825301131, 1e-9);
   EXPECT_THAT(refusal([] {
                 predictive_scores(at::zeros({1}, at::kDouble), at::zeros({1}, at::kDouble),
                                   at::zeros({1}, at::kDouble));

@@ -10,30 +10,13 @@
 #include "covary/core/base/random.h"
 #include "covary/core/base/threads.h"
 #include "covary/stat/process/expected_hypervolume.h"
+#include "covary/stat/process/front_test_data.h"
 #include "covary/stat/process/hypervolume.h"
 
 namespace covary::stat {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
-std::vector<double> sphere(uint64_t seed, size_t n, size_t m) {
-  const Random random(seed, 3);
-  std::vector<double> y(n * m);
-  for (size_t i = 0; i < n; ++i) {
-    double norm = 0;
-    for (size_t j = 0; j < m; ++j) {
-      y[i * m + j] = std::abs(random.normal(i * m + j));
-      norm += y[i * m + j] * y[i * m + j];
-    }
-    for (size_t j = 0; j < m; ++j) y[i * m + j] /= std::sqrt(norm);
-  }
-  return y;
-}
-
-std::shared_ptr<BoxDecomposition> boxes_of(const std::vector<double>& points, size_t m) {
-  return std::make_shared<BoxDecomposition>(points, std::vector<double>(m, 0));
-}
 
 // [m, q, draws]; whole quarters when tied.
 std::vector<double> samples_of(uint64_t seed, size_t m, size_t q, size_t draws, bool tied = false,

@@ -13,8 +13,6 @@
 #include "covary/core/numeric/normal.h"
 
 namespace covary::stat {
-double normal_quantile(double p) { return numeric::normal_quantile(p); }
-
 PredictiveScores predictive_scores(const at::Tensor& mean, const at::Tensor& variance,
                                    const at::Tensor& y) {
   const at::Tensor m = mean.contiguous(), v = variance.contiguous(), t = y.contiguous();

@@ -51,6 +51,4 @@ PredictiveScores predictive_scores(const Likelihood& likelihood, const at::Tenso
 at::Tensor log_densities(const Likelihood& likelihood, const at::Tensor& mean,
                          const at::Tensor& variance, const at::Tensor& y);
 
-double normal_quantile(double p);  // 0 < p < 1
-
 }  // namespace covary::stat

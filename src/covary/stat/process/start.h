@@ -4,7 +4,6 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
 
 #include "covary/stat/process/gp_data.h"
 #include "covary/stat/process/kernel.h"

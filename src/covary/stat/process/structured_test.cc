@@ -8,18 +8,11 @@
 #include "covary/core/base/error.h"
 #include "covary/core/base/random.h"
 #include "covary/stat/process/gp.h"
+#include "covary/stat/process/process_test_data.h"
 #include "covary/stat/process/regression.h"
 
 namespace covary::stat {
 namespace {
-
-at::Tensor normals(uint64_t seed, at::IntArrayRef shape) {
-  at::Tensor t = at::empty(shape, at::kDouble);
-  for (int64_t i = 0; i < t.numel(); ++i) {
-    t.data_ptr<double>()[i] = Random(seed, 6).normal(static_cast<uint64_t>(i));
-  }
-  return t;
-}
 
 // A grid of a x b points as shuffled rows of a table.
 struct Table {

@@ -10,6 +10,7 @@
 #include "covary/core/linalg/blas.h"
 #include "covary/stat/process/gp.h"
 #include "covary/stat/process/gp_data.h"
+#include "covary/stat/process/kernel_search.h"
 #include "covary/stat/process/start.h"
 #include "covary/stat/process/vecchia.h"
 
@@ -52,39 +53,16 @@ VecchiaProcess::VecchiaProcess(const at::Tensor& x, const at::Tensor& y,
     kernel_.unpack(start);
   }
   NeighbourLists lists = order_rows(group);
-  Vector lower, upper;
-  kernel_.bounds(&lower, &upper);
   // Order and neighbours by the start's length scales, then once more by those of the fit.
-  for (int round = 0; options.fit && !lower.empty() && round < 2; ++round) {
-    Kernel kernel = kernel_;
-    Vector all(kernel.parameters().size());
-    const numeric::Optimum o = numeric::minimise(
-        [&](std::span<const double> logs, std::span<double> gradient) {
-          kernel.unpack(logs);
-          const double value =
-              vecchia_log_likelihood(kernel, x_, y_, lists, constant_, all).log_likelihood;
-          if (value == -kInfinity) return kInfinity;
-          const double prior = kernel.log_prior(all);
-          const Vector packed = kernel.pack_gradient(all);
-          for (size_t i = 0; i < packed.size(); ++i) gradient[i] = -packed[i];
-          return -(value + prior);
+  for (int round = 0; options.fit && !kernel_.pack().empty() && round < 2; ++round) {
+    const numeric::Optimum o = search_kernel(
+        kernel_,
+        [&](const Kernel& kernel, Vector* gradient) {
+          return vecchia_log_likelihood(kernel, x_, y_, lists, constant_, *gradient).log_likelihood;
         },
-        kernel_.pack(), lower, upper, options.search);
+        kernel_.pack(), options.search);
     kernel_.unpack(o.x);
-    report_.fitted = true;
-    report_.ending = o.ending;
-    report_.gradient_norm = o.gradient_norm;
-    report_.iterations += o.iterations;
-    report_.evaluations += o.evaluations;
-    report_.at_bound.clear();
-    int64_t at = 0;
-    for (const KernelParameter& p : kernel_.parameters()) {
-      if (p.fixed || p.tied_to >= 0) continue;
-      if (std::find(o.at_bound.begin(), o.at_bound.end(), at) != o.at_bound.end()) {
-        report_.at_bound.push_back(p.name);
-      }
-      ++at;
-    }
+    record(o, kernel_, &report_);
     lists = order_rows(group);
   }
   value_ = vecchia_log_likelihood(kernel_, x_, y_, lists, constant_, {});

@@ -10,17 +10,10 @@
 #include "covary/core/base/random.h"
 #include "covary/core/base/threads.h"
 #include "covary/stat/process/gp.h"
+#include "covary/stat/process/process_test_data.h"
 
 namespace covary::stat {
 namespace {
-
-at::Tensor normals(uint64_t seed, at::IntArrayRef shape) {
-  at::Tensor t = at::empty(shape, at::kDouble);
-  for (int64_t i = 0; i < t.numel(); ++i) {
-    t.data_ptr<double>()[i] = Random(seed, 6).normal(static_cast<uint64_t>(i));
-  }
-  return t;
-}
 
 constexpr const char* kText = "const(1.4)*matern52(ard,lengthscale=[1,1.5]) + white(0.05)";
 
