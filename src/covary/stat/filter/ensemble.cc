@@ -7,23 +7,12 @@
 
 #include "covary/core/base/error.h"
 #include "covary/core/base/random.h"
+#include "covary/stat/filter/filter_parts.h"
 #include "covary/stat/filter/model_view.h"
 #include "covary/stat/filter/steps.h"
 
 namespace covary::filter {
 namespace {
-
-VectorXd call(const StepFunction& function, const VectorXd& x, int64_t t, int64_t size,
-              const char* name) {
-  VectorXd out = VectorXd::Zero(size);
-  function({x.data(), size_t(x.size())}, t, {out.data(), size_t(size)});
-  if (!out.allFinite()) {
-    throw Error(ExitCode::kData, "returned something that is not finite",
-                std::string(name) + " at step " + std::to_string(t),
-                "the state left the region that the model describes");
-  }
-  return out;
-}
 
 MatrixXd draws(const Random& random, int64_t rows, int64_t columns) {
   MatrixXd z(rows, columns);
@@ -45,14 +34,7 @@ EnsembleFiltered ensemble_filter(const NonlinearModel& m, const at::Tensor& y,
                                  const EnsembleOptions& options) {
   options.check();
   if (!m.f || !m.h) throw Error(ExitCode::kUsage, "is not set", m.f ? "h" : "f");
-  LinearModel frame;
-  frame.f = at::zeros({m.states, m.states}, at::kDouble);
-  frame.h = at::zeros({m.observations, m.states}, at::kDouble);
-  frame.q = m.q;
-  frame.r = m.r;
-  frame.mean0 = m.mean0;
-  frame.cov0 = m.cov0;
-  const ModelView v(frame, y, {});
+  const ModelView v(frame_of(m), y, {});
   const int64_t steps = v.steps(), n = v.states(), p = v.observations(), count = options.members;
   const double each = 1 / static_cast<double>(count - 1);
   const uint64_t seed = static_cast<uint64_t>(options.seed);

@@ -8,23 +8,12 @@
 #include <ATen/ATen.h>
 
 #include "covary/core/base/error.h"
+#include "covary/stat/filter/filter_parts.h"
 #include "covary/stat/filter/model_view.h"
 #include "covary/stat/filter/steps.h"
 
 namespace covary::filter {
 namespace {
-
-void check_probabilities(const at::Tensor& p, at::IntArrayRef shape, const char* name) {
-  if (!p.defined() || p.scalar_type() != at::kDouble || p.sizes() != shape) {
-    throw Error(ExitCode::kData, "must be double, one number a model", name,
-                "switching is [M,M], start is [M]");
-  }
-  const bool sums = ((p.sum(-1) - 1).abs() < 1e-9).all().item<bool>();
-  if (!sums || !(p >= 0).all().item<bool>()) {
-    throw Error(ExitCode::kData, "holds no probabilities", name,
-                "each row is not negative and adds up to 1");
-  }
-}
 
 // Mean and covariance of a mixture of beliefs.
 Belief<double> mixture(const std::vector<Belief<double>>& parts, const VectorXd& weights) {
@@ -42,22 +31,8 @@ Belief<double> mixture(const std::vector<Belief<double>>& parts, const VectorXd&
 
 ImmFiltered imm_filter(const std::vector<LinearModel>& models, const at::Tensor& switching,
                        const at::Tensor& start, const at::Tensor& y, const at::Tensor& u) {
-  if (models.empty()) throw Error(ExitCode::kUsage, "is empty", "models");
-  const int64_t count = static_cast<int64_t>(models.size());
-  check_probabilities(switching, {count, count}, "switching");
-  check_probabilities(start, {count}, "start");
-  std::vector<ModelView> views;
-  for (const LinearModel& m : models) {
-    views.emplace_back(m, y, u);
-    if (views.back().diffuse().cols() > 0) {
-      throw Error(ExitCode::kData, "the start is diffuse", "diffuse",
-                  "give every model a start with variances");
-    }
-    if (views.back().states() != views[0].states()) {
-      throw Error(ExitCode::kData, "have different numbers of states", "models",
-                  "give the smaller ones states without effect");
-    }
-  }
+  const std::vector<ModelView> views = views_of_switching(models, switching, start, y, u);
+  const auto count = static_cast<int64_t>(models.size());
   const int64_t steps = views[0].steps(), n = views[0].states();
   const MatrixXd chain = matrix_of(switching);
   ImmFiltered out{at::empty({steps, n}, at::kDouble), at::empty({steps, n, n}, at::kDouble),

@@ -10,6 +10,7 @@
 #include "covary/core/base/options.h"
 #include "covary/core/base/random.h"
 #include "covary/stat/filter/dual.h"
+#include "covary/stat/filter/filter_parts.h"
 #include "covary/stat/filter/model_view.h"
 
 namespace covary::filter {
@@ -355,20 +356,15 @@ Simulated NamedModel::simulate(int64_t steps, int64_t seed) const {
   const uint64_t key = static_cast<uint64_t>(seed);
   const Random state_noise(key, stream_of("filter.simulate.state"));
   const Random noise(key, stream_of("filter.simulate.observation"));
-  const auto draw = [](const Random& random, int64_t t, int64_t count) {
-    VectorXd z(count);
-    for (int64_t i = 0; i < count; ++i) z(i) = random.normal(static_cast<uint64_t>(t * count + i));
-    return z;
-  };
   const MatrixXd q_root = root_of(matrix_of(m.q)), r_root = root_of(matrix_of(m.r));
-  VectorXd x = vector_of(m.mean0) + root_of(matrix_of(m.cov0)) * draw(state_noise, 0, n);
+  VectorXd x = vector_of(m.mean0) + root_of(matrix_of(m.cov0)) * normals(state_noise, 0, n);
   for (int64_t t = 0; t < steps; ++t) {
     VectorXd y(p), next(n);
     if (name_ == "volatility") {
-      y(0) = std::exp(0.5 * x(0)) * draw(noise, t, 1)(0);
+      y(0) = std::exp(0.5 * x(0)) * normals(noise, t, 1)(0);
     } else {
       m.h({x.data(), size_t(n)}, t, {y.data(), size_t(p)});
-      y += r_root * draw(noise, t, p);
+      y += r_root * normals(noise, t, p);
       if (angles()) {
         for (int64_t i = name_ == "bearings" ? 0 : 1; i < p; ++i) y(i) = wrapped(y(i));
       }
@@ -376,7 +372,7 @@ Simulated NamedModel::simulate(int64_t steps, int64_t seed) const {
     put(out.states, t, x);
     put(out.y, t, y);
     m.f({x.data(), size_t(n)}, t, {next.data(), size_t(n)});
-    x = next + q_root * draw(state_noise, t + 1, n);
+    x = next + q_root * normals(state_noise, t + 1, n);
   }
   if (!at::isfinite(out.states).all().item<bool>()) {
     throw Error(ExitCode::kData, "the series is no longer finite", "model " + name_,

@@ -9,6 +9,7 @@
 #include <Eigen/Dense>
 
 #include "covary/core/base/error.h"
+#include "covary/stat/filter/filter_parts.h"
 #include "covary/stat/filter/model_view.h"
 #include "covary/stat/filter/steps.h"
 
@@ -17,18 +18,6 @@ namespace {
 
 std::span<const double> span_of(const VectorXd& v) { return {v.data(), size_t(v.size())}; }
 std::span<double> span_of(VectorXd& v) { return {v.data(), size_t(v.size())}; }
-
-VectorXd call(const StepFunction& function, const VectorXd& x, int64_t step, int64_t size,
-              const char* name) {
-  VectorXd out = VectorXd::Zero(size);
-  function(span_of(x), step, span_of(out));
-  if (!out.allFinite()) {
-    throw Error(ExitCode::kData, "returned something that is not finite",
-                std::string(name) + " at step " + std::to_string(step),
-                "the state left the region that the model describes, or the start is too wide");
-  }
-  return out;
-}
 
 MatrixXd call_jacobian(const StepFunction& function, const VectorXd& x, int64_t step, int64_t rows,
                        const char* name) {
@@ -185,18 +174,6 @@ class Transform {
   const NonlinearOptions& o_;
   SigmaPoints points_;
 };
-
-// The parts of the model that a LinearModel's check and view know how to read.
-LinearModel frame_of(const NonlinearModel& m) {
-  LinearModel frame;
-  frame.f = at::zeros({m.states, m.states}, at::kDouble);
-  frame.h = at::zeros({m.observations, m.states}, at::kDouble);
-  frame.q = m.q;
-  frame.r = m.r;
-  frame.mean0 = m.mean0;
-  frame.cov0 = m.cov0;
-  return frame;
-}
 
 void check_model(const NonlinearModel& m, const NonlinearOptions& o) {
   o.check();

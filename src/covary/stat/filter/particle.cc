@@ -12,6 +12,7 @@
 #include "covary/core/base/error.h"
 #include "covary/core/base/random.h"
 #include "covary/core/base/threads.h"
+#include "covary/stat/filter/filter_parts.h"
 #include "covary/stat/filter/model_view.h"
 #include "covary/stat/filter/steps.h"
 
@@ -52,13 +53,7 @@ class Setting {
   const ModelView& view() const { return v_; }
 
   VectorXd transition(const VectorXd& x, int64_t t) const {
-    VectorXd out = VectorXd::Zero(x.size());
-    m_.model.f({x.data(), size_t(x.size())}, t, {out.data(), size_t(out.size())});
-    if (!out.allFinite()) {
-      throw Error(ExitCode::kData, "returned something that is not finite",
-                  "f at step " + std::to_string(t), "the state left the region of the model");
-    }
-    return out;
+    return call(m_.model.f, x, t, x.size(), "f");
   }
 
   // Whether observations are h and Gaussian noise.
@@ -156,24 +151,13 @@ class Setting {
 
  private:
   static LinearModel frame(const NonlinearModel& m) {
-    LinearModel f;
-    f.f = at::zeros({m.states, m.states}, at::kDouble);
-    f.h = at::zeros({m.observations, m.states}, at::kDouble);
-    f.q = m.q;
-    f.r = m.r.defined() ? m.r : at::eye(m.observations, at::kDouble);
-    f.mean0 = m.mean0;
-    f.cov0 = m.cov0;
+    LinearModel f = frame_of(m);
+    if (!f.r.defined()) f.r = at::eye(m.observations, at::kDouble);
     return f;
   }
   const ParticleModel& m_;
   ModelView v_;
 };
-
-VectorXd normals(const Random& random, int64_t particle, int64_t n) {
-  VectorXd z(n);
-  for (int64_t k = 0; k < n; ++k) z(k) = random.normal(static_cast<uint64_t>(particle * n + k));
-  return z;
-}
 
 void draw_ancestors(const std::string& method, const std::vector<double>& log_weights,
                     const Random& random, std::vector<int64_t>& ancestors) {

@@ -4,6 +4,7 @@
 
 #include "covary/core/base/error.h"
 #include "covary/core/base/random.h"
+#include "covary/stat/filter/filter_parts.h"
 #include "covary/stat/filter/model_view.h"
 
 namespace covary::filter {
@@ -21,16 +22,11 @@ Simulated simulate(const LinearModel& model, int64_t steps, int64_t seed, const 
   const uint64_t key = static_cast<uint64_t>(seed);
   const Random state_noise(key, stream_of("filter.simulate.state"));
   const Random noise(key, stream_of("filter.simulate.observation"));
-  const auto draw = [](const Random& random, int64_t t, int64_t count) {
-    VectorXd z(count);
-    for (int64_t i = 0; i < count; ++i) z(i) = random.normal(static_cast<uint64_t>(t * count + i));
-    return z;
-  };
-  VectorXd x = v.mean0() + root_of(v.cov0()) * draw(state_noise, 0, n);
+  VectorXd x = v.mean0() + root_of(v.cov0()) * normals(state_noise, 0, n);
   for (int64_t t = 0; t < steps; ++t) {
     put(out.states, t, x);
-    put(out.y, t, VectorXd(v.h(t) * x + v.r_root(t) * draw(noise, t, p)));
-    x = (v.f(t) * x + v.input(t) + v.q_root(t) * draw(state_noise, t + 1, n)).eval();
+    put(out.y, t, VectorXd(v.h(t) * x + v.r_root(t) * normals(noise, t, p)));
+    x = (v.f(t) * x + v.input(t) + v.q_root(t) * normals(state_noise, t + 1, n)).eval();
   }
   return out;
 }

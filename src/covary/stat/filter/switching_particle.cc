@@ -9,6 +9,7 @@
 #include "covary/core/base/error.h"
 #include "covary/core/base/random.h"
 #include "covary/core/base/threads.h"
+#include "covary/stat/filter/filter_parts.h"
 #include "covary/stat/filter/model_view.h"
 #include "covary/stat/filter/particle.h"
 #include "covary/stat/filter/steps.h"
@@ -17,14 +18,6 @@ namespace covary::filter {
 namespace {
 
 constexpr double kNone = -std::numeric_limits<double>::infinity();
-
-void check_probabilities(const at::Tensor& p, at::IntArrayRef shape, const char* name) {
-  if (!p.defined() || p.scalar_type() != at::kDouble || p.sizes() != shape ||
-      !(p >= 0).all().item<bool>() || !((p.sum(-1) - 1).abs() < 1e-9).all().item<bool>()) {
-    throw Error(ExitCode::kData, "holds no probabilities of the models", name,
-                "switching is [M,M], start is [M], rows add up to 1");
-  }
-}
 
 struct Particle {
   int64_t regime = 0;
@@ -59,22 +52,8 @@ SwitchingFiltered switching_particle_filter(const std::vector<LinearModel>& mode
                                             const at::Tensor& y, const ParticleOptions& options,
                                             const at::Tensor& u) {
   options.check();
-  if (models.empty()) throw Error(ExitCode::kUsage, "is empty", "models");
+  const std::vector<ModelView> views = views_of_switching(models, switching, start, y, u);
   const int64_t kinds = static_cast<int64_t>(models.size()), count = options.particles;
-  check_probabilities(switching, {kinds, kinds}, "switching");
-  check_probabilities(start, {kinds}, "start");
-  std::vector<ModelView> views;
-  for (const LinearModel& m : models) {
-    views.emplace_back(m, y, u);
-    if (views.back().diffuse().cols() > 0) {
-      throw Error(ExitCode::kData, "the start is diffuse", "diffuse",
-                  "give every model a start with variances");
-    }
-    if (views.back().states() != views[0].states()) {
-      throw Error(ExitCode::kData, "have different numbers of states", "models",
-                  "give the smaller ones states without effect");
-    }
-  }
   const int64_t steps = views[0].steps(), n = views[0].states();
   const MatrixXd chain = matrix_of(switching);
   const VectorXd first = vector_of(start);
