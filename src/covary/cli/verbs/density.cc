@@ -43,19 +43,14 @@ Density load(const DensityOptions& o, const Job& job) {
   Density d{KernelDensity::of_model(file), file.texts("columns")};
   if (static_cast<int64_t>(d.columns.size()) != d.kde.columns())
     file.refuse("columns", "are not as many as the points have");
-  const auto typed = [&](const char* name) {
-    const auto& set = job.invocation.set;
-    return std::find(set.begin(), set.end(), name) != set.end();
-  };
-  for (const char* name :
-       {"kernel", "bandwidth", "bandwidth_kind", "neighbours", "bandwidth_shape", "bounds"})
-    if (typed(name))
-      throw Error(ExitCode::kUsage, "the model has its own", std::string("--") + name,
-                  "fit it anew: covary density fit TABLE --" + std::string(name) + " ...");
+  refuse_fit_options(
+      job, {"kernel", "bandwidth", "bandwidth_kind", "neighbours", "bandwidth_shape", "bounds"},
+      "covary density fit TABLE");
   const mixture::KernelDensityOptions& own = d.kde.options();
-  if (typed("rtol") || typed("atol") || typed("engine"))
-    d.kde.set_accuracy(typed("rtol") ? o.kde.rtol : own.rtol, typed("atol") ? o.kde.atol : own.atol,
-                       typed("engine") ? o.kde.engine : own.engine);
+  if (job.typed("rtol") || job.typed("atol") || job.typed("engine"))
+    d.kde.set_accuracy(job.typed("rtol") ? o.kde.rtol : own.rtol,
+                       job.typed("atol") ? o.kde.atol : own.atol,
+                       job.typed("engine") ? o.kde.engine : own.engine);
   return d;
 }
 
@@ -85,10 +80,7 @@ json document_of(const Density& d) {
 
 Result run_density_fit(const Job& job) {
   const auto o = job.options<DensityOptions>();
-  const std::string output = one_output(job.invocation.outputs);
-  if (!output.empty() && !output.ends_with(".json") && !output.ends_with(".cov"))
-    throw Error(ExitCode::kUsage, "is no name of a model file", "-o " + output,
-                "a model is a FILE.json or a FILE.cov");
+  const std::string output = model_name(job.invocation.outputs);
   const Density d = fit(o, job.invocation.inputs[0]);
   if (!output.empty()) {
     data::Model file = d.kde.model();

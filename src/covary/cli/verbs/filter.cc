@@ -24,20 +24,6 @@ using filter::FilterModel;
 using filter::FilterRun;
 using nlohmann::json;
 
-std::string model_name(const std::vector<std::string>& outputs) {
-  const std::string file = one_output(outputs);
-  if (!file.empty() && !file.ends_with(".json") && !file.ends_with(".cov"))
-    throw Error(ExitCode::kUsage, "is no name of a model file", "-o " + file,
-                "a model is a FILE.json or a FILE.cov");
-  return file;
-}
-
-// A place that cannot be written is said first.
-void probe(const Job& job, const std::string& output) {
-  for (const std::string& file : {output, job.common.plot})
-    if (!file.empty() && file != "-") AtomicFile there(file);
-}
-
 void plot(const Job& job, const std::string& input, const FilterModel& model, const FilterRun& run,
           const Series& s, bool smoothed) {
   if (job.common.plot.empty()) return;

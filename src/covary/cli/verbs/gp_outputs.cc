@@ -130,7 +130,7 @@ Plan plan(const Job& job, const GpFitOptions& o) {
                 "fit the outputs one by one");
   if (!p.form.independent)
     for (const char* name : {"priors", "restarts", "inducing", "batch"})
-      if (was_typed(job, name))
+      if (job.typed(name))
         throw Error(ExitCode::kUsage, "is not for outputs that are fitted together",
                     std::string("--") + name, "leave it out, or write --outputs independent");
   p.rows = read_rows(job.invocation.inputs[0], o.columns, p.targets);

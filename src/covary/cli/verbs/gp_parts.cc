@@ -11,35 +11,16 @@ namespace covary::cli {
 
 using stat::PredictiveScores;
 
-std::string model_name(const std::vector<std::string>& outputs) {
-  const std::string file = one_output(outputs);
-  if (!file.empty() && !file.ends_with(".json") && !file.ends_with(".cov"))
-    throw Error(ExitCode::kUsage, "is no name of a model file", "-o " + file,
-                "a model is a FILE.json or a FILE.cov");
-  return file;
-}
-
-bool was_typed(const Job& job, const std::string& name) {
-  const auto& set = job.invocation.set;
-  return std::find(set.begin(), set.end(), name) != set.end();
-}
-
 bool names_model(const std::string& input) {
   return input != "-" &&
          (input.ends_with(".cov") || input.ends_with(".json") || data::is_model(input));
 }
 
 void refuse_fit_options(const Job& job) {
-  for (const char* name : {"kernel", "mean", "likelihood", "method", "priors", "fit", "restarts",
-                           "inducing", "steps", "batch", "outputs", "weights"})
-    if (was_typed(job, name))
-      throw Error(ExitCode::kUsage, "the model has its own", std::string("--") + name,
-                  "fit it anew: covary gp fit TABLE --target NAME --" + std::string(name) + " ...");
-}
-
-void probe(const Job& job, const std::string& output) {
-  for (const std::string& file : {output, job.common.report, job.common.plot})
-    if (!file.empty() && file != "-") AtomicFile there(file);
+  refuse_fit_options(job,
+                     {"kernel", "mean", "likelihood", "method", "priors", "fit", "restarts",
+                      "inducing", "steps", "batch", "outputs", "weights"},
+                     "covary gp fit TABLE --target NAME");
 }
 
 std::string scores_text(const std::string& what, const PredictiveScores& s) {

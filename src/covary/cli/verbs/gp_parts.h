@@ -9,15 +9,10 @@
 
 namespace covary::cli {
 
-// The one -o, "" when there is none; Error(kUsage) for what is no name of a model file.
-std::string model_name(const std::vector<std::string>& outputs);
-bool was_typed(const Job& job, const std::string& name);
 // Whether a model file is meant, be it there or not; else a table.
 bool names_model(const std::string& input);
 // A model is what it is: options of a fit beside it are refused.
 void refuse_fit_options(const Job& job);
-// A place that cannot be written is said first.
-void probe(const Job& job, const std::string& output);
 std::string scores_text(const std::string& what, const stat::PredictiveScores& s);
 
 }  // namespace covary::cli

@@ -8,6 +8,7 @@
 #include <ATen/ATen.h>
 
 #include "covary/cli/mixture_options.h"
+#include "covary/cli/verbs/mixture_parts.h"
 #include "covary/cli/verbs/mixture_vmf.h"
 #include "covary/cli/verbs/places.h"
 #include "covary/cli/verbs/samples.h"
@@ -210,37 +211,12 @@ json components_of(const GaussianMixture& m) {
   return out;
 }
 
-std::string components_text(const GaussianMixture& m, const std::vector<std::string>& names) {
-  const int64_t shown = std::min<int64_t>(m.columns(), 6),
-                rows = std::min<int64_t>(m.components(), 20);
-  std::string out = "  component    weight";
-  for (int64_t j = 0; j < shown; ++j) {
-    std::string name = names[static_cast<size_t>(j)].substr(0, 12);
-    name.insert(0, 13 - std::min<size_t>(name.size(), 13), ' ');
-    out += name;
-  }
-  out += m.columns() > shown ? "  ...\n" : "\n";
-  const at::Tensor w = m.weights(), means = m.means();
-  for (int64_t c = 0; c < rows; ++c) {
-    out +=
-        number_text("%11.0f", static_cast<double>(c)) + number_text("%10.4f", w[c].item<double>());
-    for (int64_t j = 0; j < shown; ++j) out += number_text("%13.5g", means[c][j].item<double>());
-    out += "\n";
-  }
-  if (m.components() > rows) out += "        ...\n";
-  return out;
-}
-
 Table selection_table(const std::vector<Selection::Row>& fits) {
   Table t;
   for (const Selection::Row& fit : fits) {
     nlohmann::ordered_json row = {{"components", fit.components}, {"covariance", fit.covariance}};
     const mixture::FitReport& r = fit.report;
-    row["log_likelihood"] = r.log_likelihood;
-    row["parameters"] = r.parameters;
-    row["bic"] = r.criteria.bic;
-    row["aic"] = r.criteria.aic;
-    row["icl"] = r.criteria.icl;
+    put_criteria(&row, r);
     row["steps"] = r.trace.steps;
     row["covariances_at_floor"] = r.trace.floored;
     t.add(row);
@@ -300,10 +276,7 @@ std::string headline(const GaussianMixture& m, const std::string& method, const 
     out += " from " + count_text(static_cast<int64_t>(facts["rows"].get<double>())) + " rows";
   out += "\n";
   if (facts.contains("bic"))
-    out += "log-likelihood " + number_text("%.4f", facts["log_likelihood"]) + ", BIC " +
-           number_text("%.3f", facts["bic"]) + ", AIC " + number_text("%.3f", facts["aic"]) +
-           ", ICL " + number_text("%.3f", facts["icl"]) + ", " +
-           number_text("%.0f parameters, ", facts["parameters"]) +
+    out += criteria_text(facts) +
            number_text("%.0f steps of the start and ", facts.value("start_steps", 0.0)) +
            number_text("%.0f after it\n", facts["steps"]);
   if (facts.contains("bound"))
@@ -359,25 +332,16 @@ Loaded load(const MixtureFitOptions& o, const Job& job) {
     Fitted f = fit(o, job);
     return {std::move(f.model), f.samples.names, {}};
   }
-  const auto& set = job.invocation.set;
-  for (const char* name : {"method", "covariance", "components", "criterion", "starts", "steps"})
-    if (std::find(set.begin(), set.end(), name) != set.end())
-      throw Error(ExitCode::kUsage, "the model has its own", std::string("--") + name,
-                  "fit it anew: covary mixture fit TABLE --" + std::string(name) + " ...");
+  refuse_fit_options(job, {"method", "covariance", "components", "criterion", "starts", "steps"},
+                     "covary mixture fit TABLE");
   return load(input);
-}
-
-std::string check_model_name(const std::string& file) {
-  if (file.empty() || file.ends_with(".json") || file.ends_with(".cov")) return file;
-  throw Error(ExitCode::kUsage, "is no name of a model file", "-o " + file,
-              "a model is a FILE.json or a FILE.cov");
 }
 
 }  // namespace
 
 Result run_mixture_fit(const Job& job) {
   const auto o = job.options<MixtureFitOptions>();
-  const std::string output = check_model_name(one_output(job.invocation.outputs));
+  const std::string output = model_name(job.invocation.outputs);
   if (o.family == "vmf") return fit_vmf(job, o, output);
   const std::string& input = job.invocation.inputs[0];
   const Fitted f = fit(o, job);
@@ -387,7 +351,7 @@ Result run_mixture_fit(const Job& job) {
   r.text = headline(f.model, o.method, f.facts);
   if (f.fits.size() > 1)
     r.text += "chosen by " + o.criterion + " among " + std::to_string(f.fits.size()) + " fits\n";
-  r.text += components_text(f.model, f.samples.names);
+  r.text += components_text(f.model.weights(), f.model.means(), {}, f.samples.names);
   r.document = {{"method", o.method},
                 {"family", o.family},
                 {"covariance", f.model.options().covariance},
@@ -526,7 +490,8 @@ Result run_mixture_inspect(const Job& job) {
                 {"columns", l.columns},
                 {"fit", facts},
                 {"components", components_of(model)}};
-  r.text = headline(model, method, facts) + components_text(model, l.columns);
+  r.text = headline(model, method, facts) +
+           components_text(model.weights(), model.means(), {}, l.columns);
   return r;
 }
 

@@ -5,6 +5,7 @@
 
 #include <ATen/ATen.h>
 
+#include "covary/cli/verbs/mixture_parts.h"
 #include "covary/cli/verbs/places.h"
 #include "covary/cli/verbs/samples.h"
 #include "covary/cli/verbs/tables.h"
@@ -77,25 +78,9 @@ json components_of(const VonMisesFisherMixture& m) {
 }
 
 std::string components_text(const VonMisesFisherMixture& m, const std::vector<std::string>& names) {
-  const int64_t shown = std::min<int64_t>(m.columns(), 5),
-                rows = std::min<int64_t>(m.components(), 20);
-  std::string out = "  component    weight        kappa";
-  for (int64_t j = 0; j < shown; ++j) {
-    std::string name = names[static_cast<size_t>(j)].substr(0, 12);
-    name.insert(0, 13 - std::min<size_t>(name.size(), 13), ' ');
-    out += name;
-  }
-  out += m.columns() > shown ? "  ...\n" : "\n";
-  const at::Tensor w = m.weights(), means = m.means();
-  for (int64_t c = 0; c < rows; ++c) {
-    out += number_text("%11.0f", static_cast<double>(c)) +
-           number_text("%10.4f", w[c].item<double>()) +
-           number_text("%13.6g", m.parts()[static_cast<size_t>(c)].kappa);
-    for (int64_t j = 0; j < shown; ++j) out += number_text("%13.5g", means[c][j].item<double>());
-    out += "\n";
-  }
-  if (m.components() > rows) out += "        ...\n";
-  return out;
+  std::vector<double> kappas;
+  for (const mixture::VonMisesFisher& part : m.parts()) kappas.push_back(part.kappa);
+  return cli::components_text(m.weights(), m.means(), kappas, names);
 }
 
 std::string headline(const VonMisesFisherMixture& m, const json& facts) {
@@ -107,11 +92,7 @@ std::string headline(const VonMisesFisherMixture& m, const json& facts) {
     out += ", from " + count_text(static_cast<int64_t>(facts["rows"].get<double>())) + " rows";
   out += "\n";
   if (facts.contains("bic"))
-    out += "log-likelihood " + number_text("%.4f", facts["log_likelihood"]) + ", BIC " +
-           number_text("%.3f", facts["bic"]) + ", AIC " + number_text("%.3f", facts["aic"]) +
-           ", ICL " + number_text("%.3f", facts["icl"]) + ", " +
-           number_text("%.0f parameters, ", facts["parameters"]) +
-           number_text("%.0f steps\n", facts["steps"]);
+    out += criteria_text(facts) + number_text("%.0f steps\n", facts["steps"]);
   return out;
 }
 
@@ -120,11 +101,7 @@ Table selection_table(const std::vector<mixture::VonMisesFisherSelection::Row>& 
   for (const auto& fit : fits) {
     nlohmann::ordered_json row = {{"components", fit.components}};
     const VonMisesFisherReport& r = fit.report;
-    row["log_likelihood"] = r.log_likelihood;
-    row["parameters"] = r.parameters;
-    row["bic"] = r.criteria.bic;
-    row["aic"] = r.criteria.aic;
-    row["icl"] = r.criteria.icl;
+    put_criteria(&row, r);
     row["steps"] = r.objective.size();
     t.add(row);
   }

@@ -58,18 +58,13 @@ Optimizer fresh(const json& space, const std::string& file, const stat::Optimize
   }
 }
 
-bool was_typed(const Job& job, const std::string& name) {
-  const auto& set = job.invocation.set;
-  return std::find(set.begin(), set.end(), name) != set.end();
-}
-
 // The study's optimiser, with the options that were typed in place of its own.
 Optimizer resumed(const fs::path& file, const Job& job, const stat::OptimizerOptions& typed) {
   data::Model model = data::read_model(file, "covary.optimizer", 1);
   stat::OptimizerOptions now = typed;
   const json all = OptionList(now).to_json();
   for (const auto& [key, value] : all.items())
-    if (was_typed(job, key) && key != "seed" && model.fields["options"].is_object())
+    if (job.typed(key) && key != "seed" && model.fields["options"].is_object())
       model.fields["options"][key] = value;
   return Optimizer::of_model(model);
 }

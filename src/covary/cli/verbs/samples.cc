@@ -171,4 +171,25 @@ std::string one_output(const std::vector<std::string>& outputs) {
   return outputs.empty() ? "" : outputs[0];
 }
 
+std::string model_name(const std::vector<std::string>& outputs) {
+  const std::string file = one_output(outputs);
+  if (!file.empty() && !file.ends_with(".json") && !file.ends_with(".cov"))
+    throw Error(ExitCode::kUsage, "is no name of a model file", "-o " + file,
+                "a model is a FILE.json or a FILE.cov");
+  return file;
+}
+
+void probe(const Job& job, const std::string& output) {
+  for (const std::string& file : {output, job.common.report, job.common.plot})
+    if (!file.empty() && file != "-") AtomicFile there(file);
+}
+
+void refuse_fit_options(const Job& job, std::initializer_list<const char*> names,
+                        const std::string& command) {
+  for (const char* name : names)
+    if (job.typed(name))
+      throw Error(ExitCode::kUsage, "the model has its own", std::string("--") + name,
+                  "fit it anew: " + command + " --" + name + " ...");
+}
+
 }  // namespace covary::cli

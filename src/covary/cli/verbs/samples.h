@@ -5,12 +5,14 @@
 //   result.text = write_table(output, table);               // "-" or none: CSV on stdout
 #pragma once
 
+#include <initializer_list>
 #include <string>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
 
 #include "covary/cli/column_options.h"
+#include "covary/cli/verbs/verb.h"
 #include "covary/core/base/error.h"
 #include "covary/core/data/table.h"
 
@@ -64,5 +66,13 @@ std::string title_of(const std::string& input);
 
 // The one -o of a verb, "" when there is none; Error(kUsage) for several.
 std::string one_output(const std::vector<std::string>& outputs);
+// The same; Error(kUsage) for what is no name of a model file.
+std::string model_name(const std::vector<std::string>& outputs);
+// Of output, --report and --plot, a place that cannot be written is said first.
+void probe(const Job& job, const std::string& output);
+// A model is what it is: Error(kUsage) for an option of a fit that was typed beside it. command: the
+// fit, "covary gp fit TABLE --target NAME".
+void refuse_fit_options(const Job& job, std::initializer_list<const char*> names,
+                        const std::string& command);
 
 }  // namespace covary::cli

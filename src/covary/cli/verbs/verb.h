@@ -1,6 +1,7 @@
 // What every verb is given and gives back. A verb is thin: it reads its options, calls the rooms, and says what came out.
 #pragma once
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -12,6 +13,11 @@ namespace covary::cli {
 struct Job {
   Invocation invocation;
   CommonOptions common;
+
+  // Whether an option was given, on the command line or by a config.
+  bool typed(const std::string& name) const {
+    return std::find(invocation.set.begin(), invocation.set.end(), name) != invocation.set.end();
+  }
 
   // The verb's options struct, filled in.
   template <class T>
