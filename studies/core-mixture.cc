@@ -12,31 +12,6 @@
 namespace covary::studies {
 
 using eval::Bar;
-using eval::BarResult;
-using eval::Quantity;
-using eval::StudyContext;
-
-Bar at_most(const std::string& id, const std::string& part, const std::string& title,
-            const std::string& metric, double bound, std::function<double(StudyContext&)> measure) {
-  char text[64];
-  std::snprintf(text, sizeof(text), bound == 0 ? "ours == 0" : "ours <= %g", bound);
-  const std::string words = text;
-  return {.id = id,
-          .part = part,
-          .title = title,
-          .metric = metric,
-          .unit = "1",
-          .bound = words,
-          .smoke = true,
-          .desk = true,
-          .measure = [=](StudyContext& c) {
-            const double v = measure(c);
-            BarResult r;
-            r.ours = Quantity{.value = v, .unit = "1"};
-            r.bound = {.text = words, .left = v, .op = bound == 0 ? "==" : "<=", .right = bound};
-            return r;
-          }};
-}
 
 at::Tensor normal_rows(int64_t n, int64_t d, uint64_t seed, uint64_t stream) {
   at::Tensor x = at::empty({n, d}, at::kDouble);

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <ATen/ATen.h>
@@ -22,30 +23,12 @@ namespace covary::studies {
 namespace {
 
 using eval::Bar;
-using eval::BarResult;
-using eval::Quantity;
 using eval::StudyContext;
 
 Bar oracle(const std::string& part, const std::string& title, const std::string& metric,
            double bound, std::function<double(StudyContext&)> error) {
-  char text[64];
-  std::snprintf(text, sizeof(text), bound == 0 ? "difference == 0" : "error <= %g", bound);
-  const std::string words = text;
-  return {.id = "6",
-          .part = part,
-          .title = title,
-          .metric = metric,
-          .unit = "1",
-          .bound = words,
-          .smoke = true,
-          .desk = true,
-          .measure = [=](StudyContext& c) {
-            const double e = error(c);
-            BarResult r;
-            r.ours = Quantity{.value = e, .unit = "1"};
-            r.bound = {.text = words, .left = e, .op = bound == 0 ? "==" : "<=", .right = bound};
-            return r;
-          }};
+  return eval::at_most("6", part, title, metric, bound, std::move(error),
+                       bound == 0 ? "difference" : "error");
 }
 
 // A few primitives in double before a small camera.

@@ -23,10 +23,7 @@ std::vector<eval::Bar> filter_bars();         // 6: filters and smoothers
 // 3c: how many of the failures that users of other filters reported are ours too.
 double reported_filter_failures(eval::StudyContext& c);
 
-// A bar at smoke and desk scale whose one number must not exceed the bound (of the scale).
-eval::Bar at_most(const std::string& id, const std::string& part, const std::string& title,
-                  const std::string& metric, double bound,
-                  std::function<double(eval::StudyContext&)> measure);
+using eval::at_most;
 
 // Rows [n,d], normal in every column.
 at::Tensor normal_rows(int64_t n, int64_t d, uint64_t seed, uint64_t stream);

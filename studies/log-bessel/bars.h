@@ -14,9 +14,6 @@ std::vector<eval::Bar> bessel_identity_bars();   // 2: identities, 5: gradients,
 std::vector<eval::Bar> bessel_speed_bars();      // 3: CPU time
 std::vector<eval::Bar> bessel_direction_bars();  // 4: von Mises-Fisher fits
 
-// A bar at smoke and desk scale whose one number must not exceed the bound.
-eval::Bar bessel_limit(const std::string& id, const std::string& part, const std::string& title,
-                       const std::string& metric, double bound,
-                       const std::function<double(eval::StudyContext&)>& measure);
+using eval::at_most;
 
 }  // namespace covary::studies

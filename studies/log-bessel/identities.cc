@@ -199,23 +199,23 @@ double literature(StudyContext&) {
 
 std::vector<Bar> bessel_identity_bars() {
   return {
-      bessel_limit("2", "a", "Wronskian I_v K_(v+1) + I_(v+1) K_v = 1/x, logs up to 250",
-                   "difference of logs", 1e-13, [](StudyContext& c) { return wronskian(c, 250); }),
+      at_most("2", "a", "Wronskian I_v K_(v+1) + I_(v+1) K_v = 1/x, logs up to 250",
+              "difference of logs", 1e-13, [](StudyContext& c) { return wronskian(c, 250); }),
       // Half a unit in the last place of a logarithm of 1,000 is 5.7e-14, and each product has two.
-      bessel_limit("2", "b", "the same, logs up to 1,000", "difference of logs", 4.6e-13,
-                   [](StudyContext& c) { return wronskian(c, 1000); }),
-      bessel_limit("2", "c", "recurrences over orders, by the ratios", "relative difference", 1e-14,
-                   recurrence),
-      bessel_limit("2", "d", "orders 1/2, 3/2 and 5/2 against their closed forms",
-                   "error / max(1, |log|)", 7.1e-15, half_integers),
-      bessel_limit("2", "e", "mean resultant length in 3 dimensions = coth k - 1/k",
-                   "relative difference", 1e-14, three_dimensions),
-      bessel_limit("2", "f", "jump across every boundary between regions", "jump / max(1, |log|)",
-                   1e-13, jumps),
-      bessel_limit("5", "", "torch's gradcheck in order and argument, first and second",
-                   "largest share of its tolerance", 1, gradients),
-      bessel_limit("6", "", "values of the literature, 20 digits", "error / max(1, |log|)", 4e-15,
-                   literature)};
+      at_most("2", "b", "the same, logs up to 1,000", "difference of logs", 4.6e-13,
+              [](StudyContext& c) { return wronskian(c, 1000); }),
+      at_most("2", "c", "recurrences over orders, by the ratios", "relative difference", 1e-14,
+              recurrence),
+      at_most("2", "d", "orders 1/2, 3/2 and 5/2 against their closed forms",
+              "error / max(1, |log|)", 7.1e-15, half_integers),
+      at_most("2", "e", "mean resultant length in 3 dimensions = coth k - 1/k",
+              "relative difference", 1e-14, three_dimensions),
+      at_most("2", "f", "jump across every boundary between regions", "jump / max(1, |log|)", 1e-13,
+              jumps),
+      at_most("5", "", "torch's gradcheck in order and argument, first and second",
+              "largest share of its tolerance", 1, gradients),
+      at_most("6", "", "values of the literature, 20 digits", "error / max(1, |log|)", 4e-15,
+              literature)};
 }
 
 }  // namespace covary::studies

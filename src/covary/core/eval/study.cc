@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstdio>
 #include <cstdlib>
 #include <ctime>
 #include <fstream>
@@ -261,6 +262,30 @@ const Study& wanted_study(const std::string& slug) {
 }
 
 }  // namespace
+
+Bar at_most(const std::string& id, const std::string& part, const std::string& title,
+            const std::string& metric, double bound, std::function<double(StudyContext&)> measure,
+            const std::string& words) {
+  const char* op = bound == 0 ? "==" : "<=";
+  char limit[32];
+  std::snprintf(limit, sizeof limit, " %s %g", op, bound);
+  const std::string text = words + limit;
+  return {.id = id,
+          .part = part,
+          .title = title,
+          .metric = metric,
+          .unit = "1",
+          .bound = text,
+          .smoke = true,
+          .desk = true,
+          .measure = [=](StudyContext& c) {
+            const double value = measure(c);
+            BarResult r;
+            r.ours = Quantity{.value = value, .unit = "1"};
+            r.bound = {.text = text, .left = value, .op = op, .right = bound};
+            return r;
+          }};
+}
 
 // --- context -----------------------------------------------------------------------------------
 

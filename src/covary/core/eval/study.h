@@ -151,6 +151,12 @@ struct Bar {
       nullptr;  // null: not written yet; makes the study "partial"
 };
 
+// A bar at smoke and desk scale whose one number must not exceed the bound; with bound 0 it must be
+// 0. `words` is what is compared, "ours" or "error": "ours <= 1e-09".
+Bar at_most(const std::string& id, const std::string& part, const std::string& title,
+            const std::string& metric, double bound, std::function<double(StudyContext&)> measure,
+            const std::string& words = "ours");
+
 struct Study {
   std::string slug, title;
   std::vector<Bar> bars;
