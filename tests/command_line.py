@@ -74,6 +74,14 @@ class Case(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.folder, True)
         self.out = self.folder / "out"
 
+    def done(self, *args, **kwargs):
+        r = run(*args, **kwargs)
+        self.assertEqual(r.returncode, 0, r.stderr)
+        return r
+
+    def document(self, *args, **kwargs):
+        return json.loads(self.done(*args, "--json", **kwargs).stdout)
+
     def refused(self, code, *args, says=(), **kwargs):
         """One error line that holds the words, one hint line, the exit code, and nothing written."""
         before = sorted(p for p in self.folder.rglob("*"))
@@ -202,11 +210,6 @@ class Stages(Case):
     def setUp(self):
         super().setUp()
         self.capture = colmap(self.folder / "c")
-
-    def done(self, *args):
-        r = run(*args)
-        self.assertEqual(r.returncode, 0, r.stderr)
-        return r
 
     def rows(self, file):
         lines = file.read_text().splitlines()
@@ -434,14 +437,6 @@ class Mixtures(Case):
         super().setUp()
         self.table = two_clumps(self.folder / "t.csv")
 
-    def done(self, *args, **kwargs):
-        r = run(*args, **kwargs)
-        self.assertEqual(r.returncode, 0, r.stderr)
-        return r
-
-    def document(self, *args):
-        return json.loads(self.done(*args, "--json").stdout)
-
     def test_a_mixture_from_fit_to_samples(self):
         model, page = self.folder / "m.json", self.folder / "p.html"
         fit = self.document("mixture", "fit", self.table, "--target", "kind", "-k", "1:3", "-o", model, "--plot", page)
@@ -604,14 +599,6 @@ class Filters(Case):
         (self.folder / name).write_text(text)
         return self.folder / name
 
-    def done(self, *args, **kwargs):
-        r = run(*args, **kwargs)
-        self.assertEqual(r.returncode, 0, r.stderr)
-        return r
-
-    def document(self, *args):
-        return json.loads(self.done(*args, "--json").stdout)
-
     def rows(self, text):
         lines = text.strip().splitlines()
         return [dict(zip(lines[0].split(","), line.split(","))) for line in lines[1:]]
@@ -706,14 +693,6 @@ class Processes(Case):
         super().setUp()
         self.one, self.many = wave(self.folder / "one.csv", 1), wave(self.folder / "many.csv", 3)
         self.new = wave(self.folder / "new.csv", 3, rows=12, seed=2)
-
-    def done(self, *args, **kwargs):
-        r = run(*args, **kwargs)
-        self.assertEqual(r.returncode, 0, r.stderr)
-        return r
-
-    def document(self, *args):
-        return json.loads(self.done(*args, "--json").stdout)
 
     def rows(self, text):
         lines = text.split()
@@ -923,11 +902,6 @@ class Optimisations(Case):
 
     def run_study(self, *more, space=None, command=None):
         return ("optimize", "run", space or self.space, "--command", command or self.command, *more)
-
-    def document(self, *args):
-        r = run(*args, "--json")
-        self.assertEqual(r.returncode, 0, r.stderr)
-        return json.loads(r.stdout)
 
     def test_a_command_is_optimised(self):
         page = self.folder / "p.html"
