@@ -90,7 +90,8 @@ TYPED_TEST(KMeansOf, SameBitsAtAnyNumberOfThreads) {
   std::vector<TypeParam> w(20000);
   for (size_t i = 0; i < w.size(); ++i) w[i] = static_cast<TypeParam>(0.1 * double(i % 9));
   for (const int64_t batch : {0, 500}) {
-    const KMeansOptions o{.clusters = 13, .sweeps = 20, .batch = batch};
+    const KMeansOptions o{
+        .clusters = 13, .init = batch ? "k-means++" : "k-means||", .sweeps = 20, .batch = batch};
     set_threads(1);
     const auto one = kmeans(x.data(), w.data(), 20000, 3, o);
     set_threads(3);
@@ -132,6 +133,19 @@ TEST(KMeans, SeparatedClumpsAreFoundFromEveryStart) {
   EXPECT_NEAR(batches.cost / (2000 * 3), 1, 0.1);
 }
 
+// One start of k-means|| costs about what one of k-means++ on all rows does, before any sweep.
+TEST(KMeans, ParallelSeedsAreAsGoodAsThoseOfPlusPlus) {
+  const auto x = clumps<double>(4000, 3, 30, 50);
+  double plus = 0, parallel = 0;
+  for (int64_t seed = 0; seed < 10; ++seed) {
+    KMeansOptions o{.clusters = 30, .init_rows_per_cluster = 0, .sweeps = 0, .seed = seed};
+    plus += kmeans<double>(x.data(), nullptr, 4000, 3, o).cost;
+    o.init = "k-means||";
+    parallel += kmeans<double>(x.data(), nullptr, 4000, 3, o).cost;
+  }
+  EXPECT_LT(parallel, 1.2 * plus);
+}
+
 TEST(KMeans, EmptyClustersAreGivenAPoint) {
   const auto x = clumps<double>(100, 2, 3, 10);
   std::vector<double> start(x.begin(), x.begin() + 6);
@@ -147,9 +161,11 @@ TEST(KMeans, EmptyClustersAreGivenAPoint) {
 
 TEST(KMeans, FewerDistinctPointsThanClustersLeaveSomeEmpty) {
   const std::vector<double> x = {1, 1, 1, 2, 2, 2};
-  const auto r = kmeans<double>(x.data(), nullptr, 6, 1, {.clusters = 4});
-  EXPECT_EQ(r.cost, 0);
-  EXPECT_EQ(r.empty, 2);
+  for (const char* init : {"k-means++", "k-means||"}) {
+    const auto r = kmeans<double>(x.data(), nullptr, 6, 1, {.clusters = 4, .init = init});
+    EXPECT_EQ(r.cost, 0);
+    EXPECT_EQ(r.empty, 2);
+  }
   const auto one = kmeans<double>(x.data(), nullptr, 1, 1, {.clusters = 1});
   EXPECT_EQ(one.centres, std::vector<double>{1});
 }
