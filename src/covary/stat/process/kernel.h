@@ -90,8 +90,9 @@ class Kernel {
   // With the present values; parses to the same kernel, but for bounds, ties and priors.
   std::string text() const;
 
-  std::vector<KernelParameter>& parameters() { return parameters_; }
-  const std::vector<KernelParameter>& parameters() const { return parameters_; }
+  std::vector<KernelParameter>& parameters() & { return parameters_; }
+  const std::vector<KernelParameter>& parameters() const& { return parameters_; }
+  void parameters() && = delete;  // a loop over those of a temporary would outlive it
   KernelParameter& parameter(std::string_view name);  // Error(kUsage) with the nearest name
   void tie(std::string_view name, std::string_view to);
   bool has(ParameterRole role) const;

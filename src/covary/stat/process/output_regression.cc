@@ -23,7 +23,8 @@ std::string number(double v) {
 
 // The kernel without its white, which is the outputs' noise.
 std::string smooth_part(const std::string& text, int64_t dims) {
-  for (const KernelParameter& p : Kernel::parse(text, dims).parameters()) {
+  const Kernel parsed = Kernel::parse(text, dims);
+  for (const KernelParameter& p : parsed.parameters()) {
     if (p.role == ParameterRole::kNoise && p.given)
       throw Error(ExitCode::kUsage, "states a variance of white: every output has its own noise",
                   "kernel", "leave white out");

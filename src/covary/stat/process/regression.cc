@@ -120,7 +120,8 @@ void estimate(const RegressionOptions& o, int64_t n, MethodChoice* c) {
 // white's variance where the text states it, else 0.
 std::string without_white(const std::string& text, int64_t dims, double* noise) {
   *noise = 0;
-  for (const KernelParameter& p : Kernel::parse(text, dims).parameters()) {
+  const Kernel parsed = Kernel::parse(text, dims);
+  for (const KernelParameter& p : parsed.parameters()) {
     if (p.role == ParameterRole::kNoise && p.given) *noise += p.value;
   }
   const std::string rest = part_from_white(text).smooth;

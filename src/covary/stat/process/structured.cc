@@ -45,7 +45,8 @@ GridOptions grid_options(const RegressionOptions& o) {
   g.mean = o.mean;
   g.fit = o.fit;
   g.search.iterations = o.steps;
-  for (const KernelParameter& p : Kernel::parse(o.kernel, 1).parameters()) {
+  const Kernel parsed = Kernel::parse(o.kernel, 1);
+  for (const KernelParameter& p : parsed.parameters()) {
     if (p.role == ParameterRole::kNoise && p.given) g.noise += p.value;
   }
   g.kernels = {part_from_white(o.kernel).smooth};
