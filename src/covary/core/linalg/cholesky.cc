@@ -12,12 +12,18 @@
 namespace covary::linalg {
 namespace {
 
-constexpr int64_t kTile = 192;
+// A panel is a tile of columns, a strip a tile of rows: the unit of a task. Products are widest where
+// the BLAS is fastest (panels of 384 columns where there are many), and triangles are cut into kFine
+// rows, so that little is multiplied by their zeros.
+constexpr int64_t kStrip = 192;
+constexpr int64_t kFine = 96;
+constexpr int64_t kSolve = 192;      // columns that a triangular solve takes at once
+constexpr int64_t kWide = 1500;      // from this size on, panels are two strips wide
 constexpr int64_t kRows = 64;        // right-hand sides a task
 constexpr int64_t kAlone = 1 << 17;  // elements that are read before a second thread has woken up
 
-int64_t tiles_of(int64_t n) { return (n + kTile - 1) / kTile; }
-int64_t tile_size(int64_t n, int64_t t) { return std::min(kTile, n - t * kTile); }
+int64_t panel_width(int64_t n) { return n < kWide ? kStrip : 2 * kStrip; }
+int64_t tiles(int64_t n, int64_t size) { return (n + size - 1) / size; }
 
 void copy_lower(const double* from, int64_t from_stride, double* to, int64_t to_stride, int64_t n) {
   for (int64_t i = 0; i < n; ++i) {
@@ -26,68 +32,82 @@ void copy_lower(const double* from, int64_t from_stride, double* to, int64_t to_
 }
 
 // The plain algorithm on a small block, for the row and the pivot where a fast one gave up.
-int64_t first_bad_row(double* a, int64_t n, double* pivot) {
+int64_t first_bad_row(double* a, int64_t stride, int64_t n, double* pivot) {
   for (int64_t i = 0; i < n; ++i) {
     for (int64_t j = 0; j <= i; ++j) {
-      double s = a[i * kTile + j];
-      for (int64_t k = 0; k < j; ++k) s -= a[i * kTile + k] * a[j * kTile + k];
+      double s = a[i * stride + j];
+      for (int64_t k = 0; k < j; ++k) s -= a[i * stride + k] * a[j * stride + k];
       if (j < i) {
-        a[i * kTile + j] = s / a[j * kTile + j];
+        a[i * stride + j] = s / a[j * stride + j];
       } else if (!(s > 0) || !std::isfinite(s)) {
         *pivot = s;
         return i;
       } else {
-        a[i * kTile + i] = std::sqrt(s);
+        a[i * stride + i] = std::sqrt(s);
       }
     }
   }
   return -1;
 }
 
-// One attempt; -1, or the row that failed with its pivot. Step t: the rows below the diagonal tile
-// t get their columns t (product with all columns before, then a triangular solve), and meanwhile
-// the next diagonal tile takes in all columns before t.
+// C -= A A' for the lower half, A of m rows and k columns.
+void subtract_square(int64_t m, int64_t k, const double* a, int64_t a_stride, double* c,
+                     int64_t c_stride) {
+  for (int64_t r = 0; r < m; r += kFine) {
+    const int64_t rows = std::min(kFine, m - r);
+    gemm(false, true, rows, r + rows, k, -1, a + r * a_stride, a_stride, a, a_stride, 1,
+         c + r * c_stride, c_stride);
+  }
+}
+
+// B L^-T in place of the m rows of B.
+void solve_panel(int64_t m, int64_t n, const double* l, int64_t l_stride, double* b,
+                 int64_t b_stride) {
+  for (int64_t c = 0; c < n; c += kSolve) {
+    const int64_t width = std::min(kSolve, n - c);
+    gemm(false, true, m, width, c, -1, b, b_stride, l + c * l_stride, l_stride, 1, b + c, b_stride);
+    trsm_right(true, m, width, l + c * l_stride + c, l_stride, b + c, b_stride);
+  }
+}
+
+// One attempt; -1, or the row that failed with its pivot. Step by step, the strips below a diagonal
+// tile get its columns (product with all columns before, then a triangular solve), and meanwhile
+// the next diagonal tile takes in all columns before this one's.
 int64_t attempt(const Matrix& a, double* pivot) {
-  const int64_t n = a.n, tiles = tiles_of(n);
-  const auto room = static_cast<size_t>(kTile * std::min(kTile, n));  // little for a small matrix
-  std::vector<double> diagonal(room), next(room), kept(room);
-  const auto tile = [&](int64_t i, int64_t j) { return a.row(i * kTile) + j * kTile; };
-  if (tiles > 0) copy_lower(a.data, a.stride, diagonal.data(), kTile, tile_size(n, 0));
-  for (int64_t t = 0; t < tiles; ++t) {
-    const int64_t size = tile_size(n, t), before = t * kTile;
+  const int64_t n = a.n, wide = std::min(panel_width(n), n);
+  std::vector<double> diagonal(static_cast<size_t>(wide * wide)), next(diagonal.size()),
+      kept(diagonal.size());
+  copy_lower(a.data, a.stride, diagonal.data(), wide, wide);
+  for (int64_t p = 0; p < n; p += wide) {
+    const int64_t size = std::min(wide, n - p), below = p + size;
     {
       const OneBlasThread one;
-      if (t > 0) {
-        const double* last = tile(t, t - 1);
-        gemm(false, true, size, size, kTile, -1, last, a.stride, last, a.stride, 1, diagonal.data(),
-             kTile);
-      }
-      copy_lower(diagonal.data(), kTile, kept.data(), kTile, size);
-      int64_t bad = potrf(size, diagonal.data(), kTile) - 1;
+      if (p > 0) subtract_square(size, wide, a.row(p) + p - wide, a.stride, diagonal.data(), wide);
+      copy_lower(diagonal.data(), wide, kept.data(), wide, size);
+      int64_t bad = potrf(size, diagonal.data(), wide) - 1;
       for (int64_t i = 0; i < size && bad < 0; ++i) {
-        if (!std::isfinite(diagonal[static_cast<size_t>(i * kTile + i)])) bad = i;
+        if (!std::isfinite(diagonal[static_cast<size_t>(i * wide + i)])) bad = i;
       }
       if (bad >= 0) {
-        *pivot = kept[static_cast<size_t>(bad * kTile + bad)];
-        const int64_t row = first_bad_row(kept.data(), size, pivot);
-        return before + (row >= 0 ? row : bad);
+        *pivot = kept[static_cast<size_t>(bad * wide + bad)];
+        const int64_t row = first_bad_row(kept.data(), wide, size, pivot);
+        return p + (row >= 0 ? row : bad);
       }
     }
-    copy_lower(diagonal.data(), kTile, tile(t, t), a.stride, size);
-    parallel_tasks(tiles - t, [&](int64_t task) {
+    copy_lower(diagonal.data(), wide, a.row(p) + p, a.stride, size);
+    if (below == n) break;
+    parallel_tasks(1 + tiles(n - below, kStrip), [&](int64_t task) {
       const OneBlasThread one;
       if (task == 0) {  // the diagonal tile after this, but for its last product
-        if (t + 1 == tiles) return;
-        const int64_t m = tile_size(n, t + 1);
-        copy_lower(tile(t + 1, t + 1), a.stride, next.data(), kTile, m);
-        const double* row = tile(t + 1, 0);
-        gemm(false, true, m, m, before, -1, row, a.stride, row, a.stride, 1, next.data(), kTile);
+        const int64_t m = std::min(wide, n - below);
+        copy_lower(a.row(below) + below, a.stride, next.data(), wide, m);
+        if (p > 0) subtract_square(m, p, a.row(below), a.stride, next.data(), wide);
         return;
       }
-      const int64_t i = t + task, m = tile_size(n, i);
-      gemm(false, true, m, size, before, -1, tile(i, 0), a.stride, tile(t, 0), a.stride, 1,
-           tile(i, t), a.stride);
-      trsm_right(true, m, size, diagonal.data(), kTile, tile(i, t), a.stride);
+      const int64_t i = below + (task - 1) * kStrip, m = std::min(kStrip, n - i);
+      gemm(false, true, m, size, p, -1, a.row(i), a.stride, a.row(p), a.stride, 1, a.row(i) + p,
+           a.stride);
+      solve_panel(m, size, diagonal.data(), wide, a.row(i) + p, a.stride);
     });
     diagonal.swap(next);
   }
@@ -137,71 +157,112 @@ std::string number(double x) {
   return text;
 }
 
-// L^-1 in place of L, lower half. From the last tile of columns to the first: below the diagonal
-// tile D of columns t, the part P becomes -T P D^-1, with T = the inverse of what lies to the right
-// of P, already in place.
+// The inverse of a small lower triangle, zeros above it, by halves: below the diagonal
+// -D^-1 B A^-1. `room` holds n^2 / 4 elements.
+void invert_small(int64_t n, const double* l, int64_t l_stride, double* out, int64_t stride,
+                  double* room) {
+  if (n <= kFine) {
+    for (int64_t i = 0; i < n; ++i) {
+      std::fill_n(out + i * stride, n, 0.0);
+      out[i * stride + i] = 1;
+    }
+    trsm_left(false, n, n, l, l_stride, out, stride);
+    return;
+  }
+  const int64_t top = kFine * ((n / kFine + 1) / 2), rest = n - top;
+  const double* corner = l + top * l_stride;
+  double* lower = out + top * stride;
+  invert_small(top, l, l_stride, out, stride, room);
+  invert_small(rest, corner + top, l_stride, lower + top, stride, room);
+  for (int64_t i = 0; i < top; ++i) std::fill_n(out + i * stride + top, rest, 0.0);
+  gemm(false, false, rest, top, top, -1, corner, l_stride, out, stride, 0, room, top);
+  gemm(false, false, rest, top, rest, 1, lower + top, stride, room, top, 0, lower, stride);
+}
+
+// L^-1 in place of L, lower half. From the last panel of columns to the first: below its diagonal
+// tile D the part P becomes -T P D^-1, with T = the inverse of what lies to the right of P, already
+// in place.
 void invert_triangle(const Matrix& a) {
-  const int64_t n = a.n, tiles = tiles_of(n);
-  std::vector<double> panel(static_cast<size_t>(n * kTile)), diagonal(kTile * kTile);
-  std::vector<double> corner(static_cast<size_t>(tiles) * kTile * kTile);
-  const auto tile = [&](int64_t i, int64_t j) { return a.row(i * kTile) + j * kTile; };
-  for (int64_t t = tiles - 1; t >= 0; --t) {
-    const int64_t size = tile_size(n, t);
-    std::fill(diagonal.begin(), diagonal.end(), 0.0);
-    for (int64_t i = 0; i < size; ++i) diagonal[static_cast<size_t>(i * kTile + i)] = 1;
+  const int64_t n = a.n, wide = panel_width(n);
+  std::vector<double> panel(static_cast<size_t>(n * wide));
+  std::vector<double> diagonal(static_cast<size_t>(wide * wide)), room(diagonal.size());
+  // Dense copies of the diagonal strips of T, zero above: products with them are plain ones.
+  std::vector<double> corners(static_cast<size_t>(tiles(n, kStrip) * kStrip * kStrip));
+  for (int64_t p = (tiles(n, wide) - 1) * wide; p >= 0; p -= wide) {
+    const int64_t size = std::min(wide, n - p), below = p + size;
     {
       const OneBlasThread one;
-      trsm_left(false, size, size, tile(t, t), a.stride, diagonal.data(), kTile);
+      invert_small(size, a.row(p) + p, a.stride, diagonal.data(), wide, room.data());
     }
-    // Dense copies of the diagonal tiles, zero above: products with them are plain ones.
-    double* mine = corner.data() + t * kTile * kTile;
-    copy_lower(diagonal.data(), kTile, mine, kTile, size);
-    const int64_t below = tiles - t - 1;
-    parallel_tasks(below, [&](int64_t task) {  // P D^-1, aside
+    const int64_t strips = tiles(n - below, kStrip);
+    parallel_tasks(strips, [&](int64_t task) {  // -P D^-1, aside
       const OneBlasThread one;
-      const int64_t i = t + 1 + task;
-      gemm(false, false, tile_size(n, i), size, size, -1, tile(i, t), a.stride, mine, kTile, 0,
-           panel.data() + i * kTile * kTile, kTile);
+      const int64_t i = below + task * kStrip, m = std::min(kStrip, n - i);
+      for (int64_t c = 0; c < size; c += kFine) {
+        gemm(false, false, m, std::min(kFine, size - c), size - c, -1, a.row(i) + p + c, a.stride,
+             diagonal.data() + c * wide + c, wide, 0, panel.data() + i * wide + c, wide);
+      }
     });
-    parallel_tasks(below, [&](int64_t task) {  // the longest rows first
+    parallel_tasks(strips, [&](int64_t task) {  // the longest rows first
       const OneBlasThread one;
-      const int64_t i = tiles - 1 - task, m = tile_size(n, i);
-      gemm(false, false, m, size, m, 1, corner.data() + i * kTile * kTile, kTile,
-           panel.data() + i * kTile * kTile, kTile, 0, tile(i, t), a.stride);
-      gemm(false, false, m, size, (i - t - 1) * kTile, 1, tile(i, t + 1), a.stride,
-           panel.data() + (t + 1) * kTile * kTile, kTile, 1, tile(i, t), a.stride);
+      const int64_t i = below + (strips - 1 - task) * kStrip, m = std::min(kStrip, n - i);
+      const double* corner = corners.data() + i * kStrip;
+      for (int64_t r = 0; r < m; r += kFine) {
+        const int64_t rows = std::min(kFine, m - r);
+        gemm(false, false, rows, size, r + rows, 1, corner + r * kStrip, kStrip,
+             panel.data() + i * wide, wide, 0, a.row(i + r) + p, a.stride);
+      }
+      gemm(false, false, m, size, i - below, 1, a.row(i) + below, a.stride,
+           panel.data() + below * wide, wide, 1, a.row(i) + p, a.stride);
     });
-    copy_lower(diagonal.data(), kTile, tile(t, t), a.stride, size);
+    copy_lower(diagonal.data(), wide, a.row(p) + p, a.stride, size);
+    for (int64_t i = p; i < below; ++i) {
+      const int64_t first = i - i % kStrip;
+      std::copy_n(diagonal.data() + (i - p) * wide + first - p, std::min(kStrip, n - first),
+                  corners.data() + i * kStrip);
+    }
   }
 }
 
-// W' W in place of W, lower half: row tile t of the product needs the rows t and below of W alone.
+// W' W in place of W, lower half: the rows p and on of the product need the rows p and below of W
+// alone.
 void multiply_triangle(const Matrix& a) {
-  const int64_t n = a.n, tiles = tiles_of(n);
-  std::vector<double> corner(kTile * kTile), product(kTile * kTile);
-  const auto tile = [&](int64_t i, int64_t j) { return a.row(i * kTile) + j * kTile; };
-  std::vector<double> row(static_cast<size_t>(n * kTile));
-  for (int64_t t = 0; t < tiles; ++t) {
-    const int64_t size = tile_size(n, t), rest = n - (t + 1) * kTile;
+  const int64_t n = a.n, wide = panel_width(n);
+  std::vector<double> corner(static_cast<size_t>(wide * wide)), square(corner.size());
+  std::vector<double> row(static_cast<size_t>(tiles(n, kStrip) * kStrip * wide));
+  for (int64_t p = 0; p < n; p += wide) {
+    const int64_t size = std::min(wide, n - p), below = p + size, rest = n - below;
     std::fill(corner.begin(), corner.end(), 0.0);
-    copy_lower(tile(t, t), a.stride, corner.data(), kTile, size);
-    parallel_tasks(t + 1, [&](int64_t j) {
+    copy_lower(a.row(p) + p, a.stride, corner.data(), wide, size);
+    parallel_tasks(1 + tiles(p, kStrip), [&](int64_t task) {
       const OneBlasThread one;
-      const int64_t width = tile_size(n, j);
-      double* out = j == t ? product.data() : row.data() + j * kTile * kTile;
-      const double* top = j == t ? corner.data() : tile(t, j);
-      gemm(true, false, size, width, size, 1, corner.data(), kTile, top, j == t ? kTile : a.stride,
-           0, out, kTile);
+      if (task == 0) {
+        for (int64_t r = 0; r < size; r += kFine) {
+          const int64_t rows = std::min(kFine, size - r);
+          double* out = square.data() + r * wide;
+          gemm(true, false, rows, r + rows, size - r, 1, corner.data() + r * wide + r, wide,
+               corner.data() + r * wide, wide, 0, out, wide);
+          if (rest > 0) {
+            gemm(true, false, rows, r + rows, rest, 1, a.row(below) + p + r, a.stride,
+                 a.row(below) + p, a.stride, 1, out, wide);
+          }
+        }
+        return;
+      }
+      const int64_t j = (task - 1) * kStrip, width = std::min(kStrip, p - j);
+      double* out = row.data() + j * wide;
+      for (int64_t r = 0; r < size; r += kFine) {
+        gemm(true, false, std::min(kFine, size - r), width, size - r, 1,
+             corner.data() + r * wide + r, wide, a.row(p + r) + j, a.stride, 0, out + r * kStrip,
+             kStrip);
+      }
       if (rest > 0) {
-        gemm(true, false, size, width, rest, 1, tile(t + 1, t), a.stride, tile(t + 1, j), a.stride,
-             1, out, kTile);
+        gemm(true, false, size, width, rest, 1, a.row(below) + p, a.stride, a.row(below) + j,
+             a.stride, 1, out, kStrip);
       }
-      if (j == t) return;
-      for (int64_t i = 0; i < size; ++i) {
-        std::copy_n(out + i * kTile, width, tile(t, j) + i * a.stride);
-      }
+      for (int64_t i = 0; i < size; ++i) std::copy_n(out + i * kStrip, width, a.row(p + i) + j);
     });
-    copy_lower(product.data(), kTile, tile(t, t), a.stride, size);
+    copy_lower(square.data(), wide, a.row(p) + p, a.stride, size);
   }
 }
 
