@@ -59,6 +59,12 @@ at::Tensor coded(const data::Table& table, const std::string& target, const at::
                   "holds " + std::to_string(known.size()) + " different values, too many classes",
                   input + ": column '" + target + "'", "for numbers leave --likelihood out");
     classes->clear();
+    const auto odd = std::find_if(known.begin(), known.end(),
+                                  [](double value) { return value != std::floor(value); });
+    if (odd != known.end())
+      throw Error(ExitCode::kData,
+                  number_text("%.6g", *odd) + " is no class: they are words or whole numbers",
+                  input + ": column '" + target + "'", "for numbers leave --likelihood out");
     for (const double value : known) classes->push_back(label_of(table, target, value));
   }
   at::Tensor out = at::empty_like(values);
