@@ -24,7 +24,7 @@ double dot(const Vector& a, const Vector& b) {
 
 // out [n] = A v, every entry one sum in order.
 void times(const double* a, int64_t n, const double* v, double* out) {
-  parallel_for(n, 64, [&](int64_t begin, int64_t end) {
+  parallel_for(n, std::max<int64_t>(64, (1 << 16) / n), [&](int64_t begin, int64_t end) {
     const linalg::OneBlasThread one;
     for (int64_t i = begin; i < end; ++i) out[i] = linalg::dot(n, a + i * n, v);
   });
@@ -75,6 +75,7 @@ SoftmaxPosterior::SoftmaxPosterior(const Kernel& kernel, std::span<const double>
   }
   if (!std::isfinite(now)) return;
   Vector slope(all), b(all);
+  double before = std::numeric_limits<double>::infinity();
   for (; iterations_ < kMostSteps; ++iterations_) {
     if (!factor()) return;
     double off = 0;
@@ -88,10 +89,12 @@ SoftmaxPosterior::SoftmaxPosterior(const Kernel& kernel, std::span<const double>
         off = std::max(off, std::abs(slope[at] - alpha_[at]));
       }
     }
-    if (off < 1e-11) {
+    // Newton's steps are quadratic: close by, one that comes no closer is rounding.
+    if (off < 1e-11 || (off < 1e-6 && off > 0.5 * before)) {
       converged_ = true;
       break;
     }
+    before = off;
     Vector da = times_r(times_k(b));
     for (size_t i = 0; i < all; ++i) da[i] = b[i] - da[i] - alpha_[i];
     const Vector dg = times_k(da);
