@@ -852,13 +852,51 @@ class Processes(Case):
         broken.write_text(json.dumps({"schema": "covary.outputs", "version": 1, "outputs": "icm:1"}))
         self.refused(3, "gp", "inspect", broken, says=["broken.json"])
 
+    def test_noise_that_changes_and_classes(self):
+        table = self.folder / "w.csv"
+        rows = [(i / 40, math.sin(i / 8) + (0.05 + i / 80) * math.sin(37.7 * i * i)) for i in range(40)]
+        table.write_text("t,y,kind\n" + "".join(
+            f"{t},{y},{'low' if t < 0.3 else 'middle' if t < 0.7 else 'high'}\n" for t, y in rows))
+        new, model, page = self.folder / "v.csv", self.folder / "rows.json", self.folder / "rows.html"
+        new.write_text("t\n0.1\n0.5\n0.95\n")
+        fit = ("gp", "fit", table, "--columns", "t", "--restarts", 1, "-o", model, "--plot", page, "--target")
+        f = self.document(*fit, "y", "--likelihood", "heteroscedastic(matern32)")
+        self.assertEqual((f["method"], f["latents"]), ("state-space", 2))
+        p = self.document("gp", "predict", model, new, "--quantiles", ".05,.95")
+        self.assertLess(p["noise_sd"][0], p["noise_sd"][2])
+        for i in range(3):
+            self.assertLess(p["noise_q.025"][i], p["noise_q.975"][i])
+            self.assertLess(p["q0.05"][i], p["mean"][i])
+        head, lines = self.rows(self.done("gp", "sample", model, new, "-n", 2).stdout)
+        self.assertEqual((head, len(lines)), (["draw0", "draw1"], 3))
+        scores = self.document("gp", "score", model)["scores"]
+        self.assertGreater(scores["inside_95"], 0.7)
+        self.assertAlmostEqual(self.document("gp", "inspect", model)["log_likelihood"], f["log_likelihood"], places=5)
+        self.assertEqual(self.document("gp", "update", model, table)["rows"], 80)
+        self.assertIn("The noise", page.read_text())
+        f = self.document(*fit, "kind", "--likelihood", "softmax", "--kernel", "rbf")
+        self.assertEqual(f["classes"], ["low", "middle", "high"])
+        lines = self.done("gp", "predict", model, new).stdout.splitlines()
+        self.assertTrue(lines[0].startswith("class,p_low,sd_low"))
+        self.assertEqual([line.split(",")[0] for line in lines[1:]], ["low", "middle", "high"])
+        score = self.document("gp", "score", model, table)["scores"]
+        self.assertGreater(score["accuracy"], 0.9)
+        self.assertEqual(sum(map(sum, score["confusion"])), 40)
+        self.assertIn("Probability of each class", page.read_text())
+        self.refused(2, "gp", "sample", model, new, says=["classes"])
+        self.refused(2, "gp", "predict", model, new, "--quantiles", ".5", says=["--quantiles"])
+        new.write_text("t,kind\n0.1,none\n")
+        self.refused(3, "gp", "score", model, new, says=["'none'", "no class"])
+
     def test_what_is_wrong_is_named(self):
         fit = ("gp", "fit", self.many, "--target", "y")
         self.refused(2, "gp", "fit", self.many, says=["which column"])
         self.refused(3, "gp", "fit", self.many, "--target", "z", says=["many.csv", "'z'"])
         self.refused(3, "gp", "predict", self.folder / "none.cov", self.new, says=["none.cov"])
         self.refused(2, *fit, "--method", "tucker", says=["tucker", "not in this version"])
-        self.refused(2, *fit, "--likelihood", "softmax", says=["softmax", "not in this version"])
+        self.refused(3, *fit, "--likelihood", "softmax", says=["many.csv", "is no class"])
+        self.refused(2, *fit, "--likelihood", "heteroscedastic", "--method", "exact", says=["heteroscedastic"])
+        self.refused(2, *fit, "--likelihood", "heteroscedastic", "--noise", "x", says=["--noise"])
         self.refused(3, *fit, "--likelihood", "poisson", says=["many.csv", "no count"])
         self.refused(3, *fit, "--likelihood", "bernoulli", says=["many.csv", "no label", "row 0"])
         self.refused(2, *fit, "--likelihood", "student-t", "--method", "ep", says=["log-concave"])

@@ -78,7 +78,7 @@ std::vector<Bar> process_series_bars() {
               gradient_and_smoother_seconds),
       limited("4", "c", "peak memory of the process, 1e6 points smoothed", "memory", "GB", {1, 1},
               memory),
-      planned("4", "f", "motorcycle data, heteroscedastic", "NLPD within 3 % of dense Laplace"),
+      motorcycle_bar(),
   };
 }
 

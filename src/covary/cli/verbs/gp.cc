@@ -9,6 +9,7 @@
 #include "covary/cli/gp_options.h"
 #include "covary/cli/verbs/gp_outputs.h"
 #include "covary/cli/verbs/gp_parts.h"
+#include "covary/cli/verbs/gp_rows.h"
 #include "covary/cli/verbs/places.h"
 #include "covary/cli/verbs/samples.h"
 #include "covary/cli/verbs/verb.h"
@@ -168,6 +169,7 @@ void write_extras(const Job& job, const Fitted& f, const json& of_table = {}) {
 
 Result run_gp_fit(const Job& job) {
   const auto o = job.options<GpFitOptions>();
+  if (has_rows(job, o)) return fit_rows(job, o);
   if (has_outputs(job, o)) return fit_outputs(job, o);
   const std::string output = model_name(job.invocation.outputs);
   if (job.common.dry_run) return planned(o, job);
@@ -188,6 +190,7 @@ Result run_gp_fit(const Job& job) {
 
 Result run_gp_predict(const Job& job) {
   const auto o = job.options<GpPredictOptions>();
+  if (has_rows(job, o)) return predict_rows(job, o);
   if (has_outputs(job, o)) return predict_outputs(job, o);
   const std::string output = one_output(job.invocation.outputs);
   probe(job, output);
@@ -230,6 +233,7 @@ Result run_gp_predict(const Job& job) {
 
 Result run_gp_update(const Job& job) {
   const auto o = job.options<GpUpdateOptions>();
+  if (is_model_of_rows(job.invocation.inputs[0])) return update_rows(job, o);
   if (is_model_of_outputs(job.invocation.inputs[0])) return update_outputs(job, o);
   const std::string& model = job.invocation.inputs[0];
   std::string output = model_name(job.invocation.outputs);
@@ -253,6 +257,7 @@ Result run_gp_update(const Job& job) {
 
 Result run_gp_sample(const Job& job) {
   const auto o = job.options<GpSampleOptions>();
+  if (has_rows(job, o)) return sample_rows(job, o);
   if (has_outputs(job, o)) return sample_outputs(job, o);
   const std::string output = one_output(job.invocation.outputs);
   probe(job, output);
@@ -272,6 +277,7 @@ Result run_gp_sample(const Job& job) {
 
 Result run_gp_score(const Job& job) {
   const auto o = job.options<GpFitOptions>();
+  if (has_rows(job, o)) return score_rows(job, o);
   if (has_outputs(job, o)) return score_outputs(job, o);
   const std::string output = one_output(job.invocation.outputs);
   probe(job, output);
@@ -312,6 +318,7 @@ Result run_gp_score(const Job& job) {
 
 Result run_gp_inspect(const Job& job) {
   const auto o = job.options<GpFitOptions>();
+  if (has_rows(job, o)) return inspect_rows(job, o);
   if (has_outputs(job, o)) return inspect_outputs(job, o);
   if (!job.invocation.outputs.empty())
     throw Error(ExitCode::kUsage, "inspect writes no output", "-o " + job.invocation.outputs[0],

@@ -72,6 +72,22 @@ std::vector<double> checked_weights(const at::Tensor& weights, int64_t n,
   return out;
 }
 
+Kernel latent_kernel(GpData* data, const std::string& kernel, double unit, uint64_t seed) {
+  Kernel out = Kernel::parse(kernel, data->dims);
+  if (!out.has(ParameterRole::kVariance) && !out.has(ParameterRole::kLinear)) {
+    const KernelTerms terms = part_from_white(kernel);
+    if (terms.smooth.empty())
+      throw Error(ExitCode::kUsage, "is white alone", "kernel", "it needs something to learn");
+    out = Kernel::parse(
+        "const*(" + terms.smooth + ")" + (terms.white.empty() ? "" : " + " + terms.white),
+        data->dims);
+  }
+  // The start looks at the mean square of y: here it is that of the function.
+  std::fill(data->groups[0].y.begin(), data->groups[0].y.end(), unit);
+  start_by_data(&out, *data, seed);
+  return out;
+}
+
 LatentProblem latent_problem(const at::Tensor& x, const at::Tensor& y, const std::string& kernel,
                              const std::string& likelihood, const std::string& mean, uint64_t seed,
                              const at::Tensor& weights) {
@@ -96,18 +112,7 @@ LatentProblem latent_problem(const at::Tensor& x, const at::Tensor& y, const std
   p.mean = p.free_mean ? p.likelihood.start_mean(p.y) : 0;
   const double variance = p.likelihood.start_variance(p.y);
   p.unit = std::sqrt(variance);
-  p.kernel = Kernel::parse(kernel, data.dims);
-  if (!p.kernel.has(ParameterRole::kVariance) && !p.kernel.has(ParameterRole::kLinear)) {
-    const KernelTerms terms = part_from_white(kernel);
-    if (terms.smooth.empty())
-      throw Error(ExitCode::kUsage, "is white alone", "kernel", "it needs something to learn");
-    p.kernel = Kernel::parse(
-        "const*(" + terms.smooth + ")" + (terms.white.empty() ? "" : " + " + terms.white),
-        data.dims);
-  }
-  // The start looks at the mean square of y: here it is that of the function.
-  std::fill(group.y.begin(), group.y.end(), p.unit);
-  start_by_data(&p.kernel, data, seed);
+  p.kernel = latent_kernel(&data, kernel, p.unit, seed);
   for (int64_t k = 0; k < p.dims; ++k) {
     double sum = 0, squares = 0;
     const double origin = data.centre[static_cast<size_t>(k)],

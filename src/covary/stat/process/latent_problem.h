@@ -12,6 +12,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "covary/stat/process/gp_data.h"
 #include "covary/stat/process/kernel.h"
 #include "covary/stat/process/likelihood.h"
 
@@ -57,6 +58,9 @@ struct LatentProblem : LatentModel {
 LatentProblem latent_problem(const at::Tensor& x, const at::Tensor& y, const std::string& kernel,
                              const std::string& likelihood, const std::string& mean, uint64_t seed,
                              const at::Tensor& weights = {});
+// A kernel of a function of standard deviation `unit`, with first values and bounds by the data,
+// whose group's y is overwritten. One without const or linear part is multiplied by const.
+Kernel latent_kernel(GpData* data, const std::string& kernel, double unit, uint64_t seed);
 // weights [n] of X's rows, doubles, picked for `rows`; undefined: empty. Throws Error(kData) for one
 // that is negative or not finite, or when all are 0.
 std::vector<double> checked_weights(const at::Tensor& weights, int64_t n,

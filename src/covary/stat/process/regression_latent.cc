@@ -9,6 +9,7 @@
 #include "covary/core/numeric/normal.h"
 #include "covary/stat/process/model_parts.h"
 #include "covary/stat/process/regression.h"
+#include "covary/stat/process/row_likelihood.h"
 
 namespace covary::stat {
 namespace {
@@ -31,6 +32,9 @@ bool asks_for_latent(const RegressionOptions& o) {
 }
 
 MethodChoice choose_latent_method(const RegressionOptions& o, int64_t n, bool noise_given) {
+  if (RowLikelihood::knows(o.likelihood))
+    refuse(o.method, o.likelihood + " sees several functions a row, a regression has one",
+           "that process is of row_process.h");
   const Likelihood likelihood = Likelihood::parse(o.likelihood);
   MethodChoice c{.method = o.method, .why = "asked for"};
   if (o.method == "auto") {

@@ -41,7 +41,7 @@ void RegressionOptions::describe(OptionList& o) {
   o.add("likelihood", &likelihood,
         "of a value given the function, e.g. poisson or \"student-t(df=4)\"")
       .suggestions({"gaussian", "student-t", "bernoulli", "bernoulli-logit", "bernoulli-probit",
-                    "poisson", "neg-binomial"})
+                    "poisson", "neg-binomial", "heteroscedastic", "softmax"})
       .common();
   o.add("method", &method, "how to infer; auto says what it took and why")
       .suggestions({"auto", "exact", "cg", "sgpr", "state-space", "kron", "toeplitz", "hsgp",
@@ -68,8 +68,8 @@ void RegressionOptions::check() const {
              {"deep-kernel", "vector-field", "tucker"});
   check_word("--likelihood", likelihood.substr(0, likelihood.find('(')),
              {"gaussian", "student-t", "bernoulli", "bernoulli-logit", "bernoulli-probit",
-              "poisson", "neg-binomial"},
-             {"softmax", "heteroscedastic"});
+              "poisson", "neg-binomial", "heteroscedastic", "softmax"},
+             {});
   check_word("--mean", mean, {"zero", "const", "linear", "quadratic"}, {"user"});
   if (restarts < 1) throw Error(ExitCode::kUsage, "must be at least 1", "--restarts");
   if (inducing < 0) throw Error(ExitCode::kUsage, "must not be negative", "--inducing");

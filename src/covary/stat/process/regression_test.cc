@@ -91,7 +91,7 @@ TEST(Regression, AutoTakesWhatServesTheDataAndSaysWhy) {
   EXPECT_THAT(refusal([&] { behind("student-t", 10, "ep"); }), HasSubstr("log-concave"));
   EXPECT_THAT(refusal([&] { behind("poisson", 10, "exact"); }), HasSubstr("normal values"));
   EXPECT_THAT(refusal([&] { behind("poison", 10); }), HasSubstr("no such choice"));
-  EXPECT_THAT(refusal([&] { behind("softmax", 10); }), HasSubstr("not in this version"));
+  EXPECT_THAT(refusal([&] { behind("softmax", 10); }), HasSubstr("several functions"));
   EXPECT_THAT(refusal([] { choose_method({.likelihood = "poisson"}, 10, 2, true); }),
               HasSubstr("variances"));
 }
