@@ -8,6 +8,7 @@
 #include "covary/core/base/error.h"
 #include "covary/core/base/threads.h"
 #include "covary/core/linalg/blas.h"
+#include "covary/core/linalg/solve_kernel.h"
 
 namespace covary::linalg {
 namespace {
@@ -17,7 +18,6 @@ namespace {
 // rows, so that little is multiplied by their zeros.
 constexpr int64_t kStrip = 192;
 constexpr int64_t kFine = 96;
-constexpr int64_t kSolve = 192;      // columns that a triangular solve takes at once
 constexpr int64_t kWide = 1500;      // from this size on, panels are two strips wide
 constexpr int64_t kRows = 64;        // right-hand sides a task
 constexpr int64_t kAlone = 1 << 17;  // elements that are read before a second thread has woken up
@@ -60,13 +60,26 @@ void subtract_square(int64_t m, int64_t k, const double* a, int64_t a_stride, do
   }
 }
 
+// The diagonal tile of a panel in pieces of kStrip columns, packed for the solves.
+void pack_panel(int64_t n, const double* l, int64_t stride, std::vector<PackedTriangle>* pieces) {
+  pieces->resize(static_cast<size_t>(tiles(n, kStrip)));
+  for (int64_t c = 0; c < n; c += kStrip) {
+    (*pieces)[static_cast<size_t>(c / kStrip)].pack(std::min(kStrip, n - c), l + c * stride + c,
+                                                    stride);
+  }
+}
+
 // B L^-T in place of the m rows of B.
-void solve_panel(int64_t m, int64_t n, const double* l, int64_t l_stride, double* b,
-                 int64_t b_stride) {
-  for (int64_t c = 0; c < n; c += kSolve) {
-    const int64_t width = std::min(kSolve, n - c);
-    gemm(false, true, m, width, c, -1, b, b_stride, l + c * l_stride, l_stride, 1, b + c, b_stride);
-    trsm_right(true, m, width, l + c * l_stride + c, l_stride, b + c, b_stride);
+void solve_panel(const std::vector<PackedTriangle>& pieces, const double* l, int64_t l_stride,
+                 int64_t m, double* b, int64_t b_stride) {
+  int64_t c = 0;
+  for (const PackedTriangle& piece : pieces) {
+    if (c > 0) {
+      gemm(false, true, m, piece.n, c, -1, b, b_stride, l + c * l_stride, l_stride, 1, b + c,
+           b_stride);
+    }
+    solve_packed(piece, m, b + c, b_stride);
+    c += piece.n;
   }
 }
 
@@ -77,6 +90,7 @@ int64_t attempt(const Matrix& a, double* pivot) {
   const int64_t n = a.n, wide = std::min(panel_width(n), n);
   std::vector<double> diagonal(static_cast<size_t>(wide * wide)), next(diagonal.size()),
       kept(diagonal.size());
+  std::vector<PackedTriangle> pieces;
   copy_lower(a.data, a.stride, diagonal.data(), wide, wide);
   for (int64_t p = 0; p < n; p += wide) {
     const int64_t size = std::min(wide, n - p), below = p + size;
@@ -96,6 +110,7 @@ int64_t attempt(const Matrix& a, double* pivot) {
     }
     copy_lower(diagonal.data(), wide, a.row(p) + p, a.stride, size);
     if (below == n) break;
+    pack_panel(size, diagonal.data(), wide, &pieces);
     parallel_tasks(1 + tiles(n - below, kStrip), [&](int64_t task) {
       const OneBlasThread one;
       if (task == 0) {  // the diagonal tile after this, but for its last product
@@ -107,7 +122,7 @@ int64_t attempt(const Matrix& a, double* pivot) {
       const int64_t i = below + (task - 1) * kStrip, m = std::min(kStrip, n - i);
       gemm(false, true, m, size, p, -1, a.row(i), a.stride, a.row(p), a.stride, 1, a.row(i) + p,
            a.stride);
-      solve_panel(m, size, diagonal.data(), wide, a.row(i) + p, a.stride);
+      solve_panel(pieces, diagonal.data(), wide, m, a.row(i) + p, a.stride);
     });
     diagonal.swap(next);
   }
