@@ -24,7 +24,7 @@ void GaussianProcess::fit(const GpOptions& options) {
   failure.done = true;
 
   const auto search = [&](const GpData& data, const std::vector<double>& start,
-                          const numeric::LbfgsOptions& how) {
+                          const numeric::LbfgsOptions& how, const numeric::Curvature& known) {
     MarginalLikelihood likelihood(data, options.memory_limit);
     return search_kernel(
         kernel_,
@@ -34,11 +34,12 @@ void GaussianProcess::fit(const GpOptions& options) {
           failure = v.report;
           return -kInfinity;
         },
-        start, how);
+        start, how, known);
   };
 
   // The first guess by the data, then shorter and longer scales, then others at random.
   std::vector<double> start = first;
+  numeric::Curvature curvature;
   const std::vector<const KernelParameter*> free = kernel_.free_parameters();
   if (options.starts > 1) {
     const GpData sample = data_.n > options.sample
@@ -59,13 +60,16 @@ void GaussianProcess::fit(const GpOptions& options) {
                                       : 1.5 * random.normal(static_cast<uint64_t>(s) * 10007 + i);
         trial[i] = std::clamp(trial[i] + shift, lower[i], upper[i]);
       }
-      const numeric::Optimum o = search(sample, trial, brief);
+      const numeric::Optimum o = search(sample, trial, brief, {});
       report_.evaluations += o.evaluations;
       if (o.value < best) {
         best = o.value;
         start = o.x;
+        curvature = o.curvature;
       }
     }
+    // A likelihood of so many times more rows is so many times as curved.
+    curvature.scale(static_cast<double>(data_.n) / static_cast<double>(sample.n));
     // Few rows say little about small noise, and the way back from too little is long.
     for (size_t i = 0; i < free.size(); ++i) {
       if (free[i]->role == ParameterRole::kNoise) {
@@ -73,7 +77,7 @@ void GaussianProcess::fit(const GpOptions& options) {
       }
     }
   }
-  const numeric::Optimum o = search(data_, start, options.search);
+  const numeric::Optimum o = search(data_, start, options.search, curvature);
   if (o.value == kInfinity) failure.check("kernel matrix");
   kernel_.unpack(o.x);
   record(o, kernel_, &report_);

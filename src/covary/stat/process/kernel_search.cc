@@ -6,7 +6,8 @@
 namespace covary::stat {
 
 numeric::Optimum search_kernel(const Kernel& kernel, const KernelObjective& log_likelihood,
-                               std::vector<double> start, const numeric::LbfgsOptions& how) {
+                               std::vector<double> start, const numeric::LbfgsOptions& how,
+                               const numeric::Curvature& known) {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   std::vector<double> lower, upper;
   kernel.bounds(&lower, &upper);
@@ -22,7 +23,7 @@ numeric::Optimum search_kernel(const Kernel& kernel, const KernelObjective& log_
         for (size_t i = 0; i < packed.size(); ++i) gradient[i] = -packed[i];
         return -(value + prior);
       },
-      std::move(start), lower, upper, how);
+      std::move(start), lower, upper, how, known);
 }
 
 }  // namespace covary::stat

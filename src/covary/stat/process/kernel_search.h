@@ -23,9 +23,11 @@ namespace covary::stat {
 // has parameters); -infinity where there is none.
 using KernelObjective = std::function<double(const Kernel& kernel, std::vector<double>* gradient)>;
 
-// Minimises the negative; its value is +infinity when no parameters gave a finite one.
+// Minimises the negative; its value is +infinity when no parameters gave a finite one. `known`: see
+// numeric::minimise.
 numeric::Optimum search_kernel(const Kernel& kernel, const KernelObjective& log_likelihood,
-                               std::vector<double> start, const numeric::LbfgsOptions& how);
+                               std::vector<double> start, const numeric::LbfgsOptions& how,
+                               const numeric::Curvature& known = {});
 
 // How a search ended, into the fields that the reports of all processes have. What it cost is added
 // to what earlier ones did.

@@ -71,12 +71,15 @@ class Model {
   explicit Model(size_t history) : history_(history) {}
 
   void clear() {
+    if (!steps_.empty()) last_ = pairs();
     steps_.clear();
     changes_.clear();
     theta_ = 1;
     middle_ = Square(0);
   }
   bool empty() const { return steps_.empty(); }
+  // The pairs at hand, or those that were forgotten last.
+  Curvature curvature() const { return empty() ? last_ : pairs(); }
   double theta() const { return theta_; }
   size_t width() const { return 2 * steps_.size(); }
   const Square& middle() const { return middle_; }
@@ -126,8 +129,13 @@ class Model {
   }
 
  private:
+  Curvature pairs() const {
+    return {{steps_.begin(), steps_.end()}, {changes_.begin(), changes_.end()}};
+  }
+
   size_t history_;
   std::deque<Vector> steps_, changes_;
+  Curvature last_;
   double theta_ = 1;
   Square middle_{0};
 };
@@ -141,7 +149,8 @@ class Search {
         options_(options),
         model_(static_cast<size_t>(options.history)) {}
 
-  Optimum run(Vector start) {
+  Optimum run(Vector start, const Curvature& known) {
+    for (size_t k = 0; k < known.steps.size(); ++k) model_.add(known.steps[k], known.changes[k]);
     x_ = std::move(start);
     for (size_t i = 0; i < x_.size(); ++i) x_[i] = std::clamp(x_[i], lower_[i], upper_[i]);
     gradient_.resize(x_.size());
@@ -440,6 +449,7 @@ class Search {
     result_.x = std::move(x_);
     result_.value = value_;
     result_.gradient = std::move(gradient_);
+    result_.curvature = model_.curvature();
     return std::move(result_);
   }
 
@@ -454,6 +464,12 @@ class Search {
 };
 
 }  // namespace
+
+void Curvature::scale(double factor) {
+  for (std::vector<double>& change : changes) {
+    for (double& c : change) c *= factor;
+  }
+}
 
 std::string_view name_of(Ending ending) {
   switch (ending) {
@@ -471,7 +487,7 @@ std::string_view name_of(Ending ending) {
 
 Optimum minimise(const Objective& objective, std::vector<double> start,
                  std::span<const double> lower, std::span<const double> upper,
-                 const LbfgsOptions& options) {
+                 const LbfgsOptions& options, const Curvature& known) {
   options.check();
   const size_t n = start.size();
   const auto refuse = [](const std::string& what) {
@@ -485,7 +501,13 @@ Optimum minimise(const Objective& objective, std::vector<double> start,
     if (!std::isfinite(start[i])) refuse("start " + std::to_string(i) + " is not finite");
     if (!(low[i] <= high[i])) refuse("lower bound " + std::to_string(i) + " exceeds the upper");
   }
-  return Search(objective, std::move(low), std::move(high), options).run(std::move(start));
+  if (known.steps.size() != known.changes.size()) refuse("curvature: a step without its change");
+  for (size_t k = 0; k < known.steps.size(); ++k) {
+    if (known.steps[k].size() != n || known.changes[k].size() != n) {
+      refuse("curvature and start differ in size");
+    }
+  }
+  return Search(objective, std::move(low), std::move(high), options).run(std::move(start), known);
 }
 
 }  // namespace covary::numeric

@@ -38,6 +38,14 @@ enum class Ending {
 };
 std::string_view name_of(Ending ending);  // "converged", "at bound", "line search", "iterations"
 
+// What a search has learnt of the second derivatives: steps, and the changes of the gradient along
+// them, the newest last. A search on a part of the data, its changes multiplied by how much more
+// data there is, tells the search on all of it where to begin.
+struct Curvature {
+  std::vector<std::vector<double>> steps, changes;
+  void scale(double factor);  // multiplies the changes
+};
+
 struct Optimum {
   std::vector<double> x;
   double value = 0;
@@ -47,13 +55,15 @@ struct Optimum {
   int64_t iterations = 0, evaluations = 0;
   std::vector<int64_t> at_bound;  // variables that a bound holds back
   std::vector<double> trace;      // f at the start and after each step
+  Curvature curvature;            // of the last steps
 };
 
 // lower and upper: empty (no bounds) or a bound a variable, infinite where there is none. A start
-// outside the box is moved to its border. Throws Error(kUsage) for a bad option, sizes that differ,
+// outside the box is moved to its border. `known` is the curvature of an earlier search on a function
+// much like this; what does not help is dropped at the first step that fails. Throws Error(kUsage) for a bad option, sizes that differ,
 // lower > upper, or a start that is not finite.
 Optimum minimise(const Objective& objective, std::vector<double> start,
                  std::span<const double> lower = {}, std::span<const double> upper = {},
-                 const LbfgsOptions& options = {});
+                 const LbfgsOptions& options = {}, const Curvature& known = {});
 
 }  // namespace covary::numeric

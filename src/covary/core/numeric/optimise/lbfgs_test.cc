@@ -169,5 +169,38 @@ TEST(Lbfgs, RefusesWhatCannotBeMeant) {
   EXPECT_THROW(minimise(rosenbrock, {0}, {}, {}, {.history = 0}), Error);
 }
 
+// The curvature of a search on a tenth of a quadratic, times ten, is that of the whole: the next
+// search needs fewer.
+TEST(Lbfgs, GoesOnFromTheCurvatureOfAnEarlierSearch) {
+  const auto bowl = [](double factor) {
+    return [factor](std::span<const double> x, std::span<double> g) {
+      double f = 0;
+      for (size_t i = 0; i < x.size(); ++i) {
+        const double a = factor * std::pow(4.0, static_cast<double>(i));
+        f += 0.5 * a * (x[i] - 1) * (x[i] - 1);
+        g[i] = a * (x[i] - 1);
+      }
+      return f;
+    };
+  };
+  const Vector start(6, 0.0), near(6, 0.9);
+  const Optimum part = minimise(bowl(1), start);
+  ASSERT_EQ(part.ending, Ending::kConverged);
+  Curvature known = part.curvature;
+  ASSERT_FALSE(known.steps.empty());
+  known.scale(10);
+  const Optimum fresh = minimise(bowl(10), near);
+  const Optimum again = minimise(bowl(10), near, {}, {}, {}, known);
+  EXPECT_EQ(again.ending, Ending::kConverged);
+  EXPECT_LE(3 * again.evaluations, 2 * fresh.evaluations);
+  for (const double x : again.x) EXPECT_NEAR(x, 1, 1e-6);
+
+  known.scale(-1);  // negative curvature is not believed
+  const Optimum wrong = minimise(bowl(10), near, {}, {}, {}, known);
+  EXPECT_EQ(wrong.evaluations, fresh.evaluations);
+  known.changes.pop_back();
+  EXPECT_THROW(minimise(bowl(10), near, {}, {}, {}, known), Error);
+}
+
 }  // namespace
 }  // namespace covary::numeric
