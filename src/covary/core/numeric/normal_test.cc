@@ -32,7 +32,9 @@ TEST(Normal, LogarithmsKeepTheirDigits) {
     EXPECT_NEAR(slope, k.slope, 4e-15 * k.slope) << k.u;
     const double log_cdf = log_normal_cdf(k.u, &ratio);
     EXPECT_NEAR(log_cdf, k.log_cdf, 4e-15 * std::max(1e-3, std::abs(k.log_cdf))) << k.u;
-    if (k.u > -10) EXPECT_NEAR(ratio, normal_density(k.u) / normal_cdf(k.u), 1e-13 * ratio);
+    if (k.u > -10) {
+      EXPECT_NEAR(ratio, normal_density(k.u) / normal_cdf(k.u), 1e-13 * ratio);
+    }
   }
 }
 
@@ -61,7 +63,9 @@ TEST(Normal, QuantileInvertsTheDistribution) {
   EXPECT_NEAR(normal_quantile(0.5), 0, 1e-16);
   for (const double p : {1e-300, 1e-20, 1e-5, 0.01, 0.2, 0.49}) {
     EXPECT_NEAR(normal_cdf(normal_quantile(p)), p, 2e-14 * p * (1 - std::log(p)));
-    if (p > 1e-16) EXPECT_NEAR(normal_quantile(1 - p), -normal_quantile(p), 1e-15 / p);
+    if (p > 1e-16) {
+      EXPECT_NEAR(normal_quantile(1 - p), -normal_quantile(p), 1e-15 / p);
+    }
   }
   EXPECT_EQ(normal_quantile(0), -INFINITY);
   EXPECT_EQ(normal_quantile(1), INFINITY);

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include <ATen/ATen.h>
+#include <Eigen/QR>
 
 #include "covary/core/base/error.h"
 #include "covary/core/base/random.h"

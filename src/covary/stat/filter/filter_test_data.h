@@ -83,7 +83,7 @@ class DenseOracle {
       const Matrix f = v_.f(t - 1).cast<Real>();
       const int64_t now = n * t, before = n * (t - 1);
       mean_.segment(now, n) = f * mean_.segment(before, n) + v_.input(t - 1).cast<Real>();
-      reach_.middleRows(now, n) = f * reach_.middleRows(before, n);
+      if (reach_.size() > 0) reach_.middleRows(now, n) = f * reach_.middleRows(before, n);
       cov_.block(now, 0, n, now) = f * cov_.block(before, 0, n, now);
       cov_.block(0, now, now, n) = cov_.block(now, 0, n, now).transpose();
       cov_.block(now, now, n, n) =
@@ -114,7 +114,7 @@ class DenseOracle {
     const Eigen::LLT<Matrix> llt(s);
     const Matrix root = llt.matrixL();
     const int64_t m = reach_.cols();
-    const Matrix seen = h * reach_, weighted = llt.solve(seen);
+    const Matrix seen = h * reach_, weighted = m > 0 ? Matrix(llt.solve(seen)) : seen;
     const Matrix information = seen.transpose() * weighted;
     const Vector residual = y - h * mean_;
     const Vector delta = information.ldlt().solve(weighted.transpose() * residual);

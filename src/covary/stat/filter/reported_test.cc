@@ -111,7 +111,9 @@ TEST(Reported, ObservationsWithoutNoiseAreTaken) {
       const VectorXd fitted = matrix_of(m.h) * vector_at(f.mean, t);
       for (int64_t i = 0; i < 2; ++i) {
         const double seen = y[t][i].item<double>();
-        if (!std::isnan(seen)) EXPECT_NEAR(fitted(i), seen, 1e-9);
+        if (!std::isnan(seen)) {
+          EXPECT_NEAR(fitted(i), seen, 1e-9);
+        }
       }
     }
   }

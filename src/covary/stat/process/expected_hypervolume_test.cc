@@ -170,8 +170,12 @@ TEST(ExpectedHypervolume, CertainOutcomesGainTheirImprovement) {
       EXPECT_NEAR(ehvi.value(y.mean, tiny), gain, 1e-14);
       std::vector<double> by_mean(m), by_sd(m);
       const double log_gain = ehvi.log_value(y.mean, none, by_mean, by_sd);
-      if (gain > 0) EXPECT_NEAR(log_gain, std::log(gain), 1e-12 * (1 + std::abs(log_gain)));
-      if (gain == 0) EXPECT_EQ(log_gain, -kInfinity);
+      if (gain > 0) {
+        EXPECT_NEAR(log_gain, std::log(gain), 1e-12 * (1 + std::abs(log_gain)));
+      }
+      if (gain == 0) {
+        EXPECT_EQ(log_gain, -kInfinity);
+      }
       for (const double g : by_mean) EXPECT_TRUE(std::isfinite(g));
       for (const double g : by_sd) EXPECT_EQ(g, 0);
     }

@@ -228,7 +228,9 @@ TEST(SampledHypervolume, SlopesAgreeWithDifferences) {
               EXPECT_NEAR(slopes[i], slope, 1e-7 * std::max(1.0, std::abs(slope)))
                   << m << " " << q << " " << noisy << " " << logarithm;
               // Something to follow everywhere.
-              if (logarithm && shift < 0) EXPECT_GT(slopes[i], 0);
+              if (logarithm && shift < 0) {
+                EXPECT_GT(slopes[i], 0);
+              }
             }
             for (size_t i = 0; i < weights.size(); ++i) {
               const double slope =

@@ -267,7 +267,9 @@ TEST(TestProblems, FrontsAreNonDominatedAndFillTheirVolume) {
       EXPECT_EQ(static_cast<int64_t>(non_dominated(front, m).size()), points) << p.name;
       const double volume = hypervolume(front, reference);
       EXPECT_LT(volume, p.hypervolume * (1 + 1e-14)) << p.name;
-      if (count > 1) EXPECT_GE(volume, before) << p.name;
+      if (count > 1) {
+        EXPECT_GE(volume, before) << p.name;
+      }
       before = volume;
     }
     // What a fine front lacks is a small part of the box that it spans, [ideal, worst of front].
