@@ -27,7 +27,8 @@ void accumulate_block(const PackedMixture& p, const double* x, const double* wei
     for (int64_t i = 0; i < kGaussianTile; ++i) {
       w.weight[i] = i >= count ? 0.0 : weights ? weights[from + i] : 1.0;
     }
-    joint_of_tile(p, w);
+    joint_of_tile(p, w, x + (from + count) * p.m.d,
+                  std::min(kGaussianTile, n - from - count) * p.m.d);
     soften_tile<Soften::kStatistics>(p.m.k, w);
     add_points(w, from, sums);
     if (!p.matrices()) {
@@ -47,7 +48,7 @@ void score_tile(const PackedMixture& p, const double* x, int64_t n, TileWork& w,
                 const MixtureScores& out) {
   const int64_t k = p.m.k;
   transpose(x, n, p.m.d, w.x);
-  joint_of_tile(p, w);
+  joint_of_tile(p, w, x, 0);
   for (int64_t i = 0; i < n && (out.joint || out.labels); ++i) {
     int64_t best = 0;
     for (int64_t c = 0; c < k; ++c) {

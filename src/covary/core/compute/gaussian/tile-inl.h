@@ -134,8 +134,9 @@ HWY_INLINE void square_group(const double* HWY_RESTRICT a, const double* HWY_RES
   }
 }
 
-// joint [k,kTileColumn] of a tile whose columns are in w.x.
-void joint_of_tile(const PackedMixture& p, TileWork& w) {
+// joint [k,kTileColumn] of a tile whose columns are in w.x. The `count` doubles from `ahead` on, what
+// is read next, are called for on the way.
+void joint_of_tile(const PackedMixture& p, TileWork& w, const double* ahead, int64_t count) {
   const int64_t k = p.m.k, d4 = p.d4, d = p.m.d, stride = kGroup * lanes();
   const V minus_half = hn::Set(kD, -0.5);
   V squares[kGroup];
@@ -145,6 +146,9 @@ void joint_of_tile(const PackedMixture& p, TileWork& w) {
     }
   }
   for (int64_t c = 0; c < k; ++c) {
+    for (int64_t i = c * count / k; i < (c + 1) * count / k; i += 8) {
+      __builtin_prefetch(ahead + i, 0, 2);
+    }
     const V constant = hn::Set(kD, p.constants[static_cast<size_t>(c)]);
     const double* mean = p.means.data() + c * d4;
     const double* scale = p.scales.data() + (p.scales.empty() ? 0 : c * d4);
@@ -250,7 +254,7 @@ void add_points(const TileWork& w, int64_t from, MixtureSums& sums) {
 
 // Adds to a diagonal block of the scatter its rows [kFirst, kFirst + kRows), and to shift; on the
 // way keeps x - m, and that times r, for the blocks beside and below it.
-template <int64_t kFirst>
+template <int64_t kFirst, bool kKeepCentred, bool kKeepScaled>
 HWY_INLINE void add_diagonal_block(const double* HWY_RESTRICT x, int64_t stride,
                                    const double* HWY_RESTRICT r, const double* mean, int64_t n,
                                    double* HWY_RESTRICT centred, double* HWY_RESTRICT scaled,
@@ -270,9 +274,10 @@ HWY_INLINE void add_diagonal_block(const double* HWY_RESTRICT x, int64_t stride,
     for (int64_t a = 0; a < kRows; ++a) {
       const int64_t row = kFirst + a;
       z[row] = hn::Sub(hn::Load(kD, x + row * stride + i), m[a]);
-      hn::Store(z[row], kD, centred + row * kTileColumn + i);
+      if constexpr (kKeepCentred || kEnd < 4)
+        hn::Store(z[row], kD, centred + row * kTileColumn + i);
       y[a] = hn::Mul(u, z[row]);
-      hn::Store(y[a], kD, scaled + row * kTileColumn + i);
+      if constexpr (kKeepScaled) hn::Store(y[a], kD, scaled + row * kTileColumn + i);
       sum[a] = hn::Add(sum[a], y[a]);
     }
     for (int64_t a = 0; a < kRows; ++a) {
@@ -290,13 +295,27 @@ HWY_INLINE void add_diagonal_block(const double* HWY_RESTRICT x, int64_t stride,
 void add_scatter(const double* x, int64_t stride, const double* r, const double* mean, int64_t n,
                  int64_t d4, TileWork& w, double* shift, double* scatter) {
   for (int64_t row = 0; row < d4; row += 4) {
-    double* own = w.centred + row * kTileColumn;
-    double* diagonal = scatter + row / 4 * 16 * lanes();
-    add_diagonal_block<0>(x + row * stride, stride, r, mean + row, n, own, w.scaled,
-                          shift + row * lanes(), diagonal);
-    if constexpr (kRows == 2) {
-      add_diagonal_block<2>(x + row * stride, stride, r, mean + row, n, own, w.scaled,
-                            shift + row * lanes(), diagonal);
+    const auto diagonal = [&]<bool kKeepCentred, bool kKeepScaled>() HWY_ATTR {
+      const auto rows = [&]<int64_t kFirst>() HWY_ATTR {
+        add_diagonal_block<kFirst, kKeepCentred, kKeepScaled>(
+            x + row * stride, stride, r, mean + row, n, w.centred + row * kTileColumn, w.scaled,
+            shift + row * lanes(), scatter + row / 4 * 16 * lanes());
+      };
+      rows.template operator()<0>();
+      if constexpr (kRows == 2) rows.template operator()<2>();
+    };
+    // The first rows have no block beside them, the last none below.
+    const bool last = row + 4 == d4;
+    if (row == 0) {
+      if (last) {
+        diagonal.template operator()<false, false>();
+      } else {
+        diagonal.template operator()<true, false>();
+      }
+    } else if (last) {
+      diagonal.template operator()<false, true>();
+    } else {
+      diagonal.template operator()<true, true>();
     }
     for (int64_t column = 0; column < row; column += 4) {
       const double* HWY_RESTRICT z = w.centred + column * kTileColumn;
