@@ -145,14 +145,14 @@ void joint_of_tile(const PackedMixture& p, TileWork& w, const double* ahead, int
       whiten_group(p.triangles.data(), d4, w.x + i, p.centre.data(), squares, w.whitened + i);
     }
   }
-  for (int64_t c = 0; c < k; ++c) {
-    for (int64_t i = c * count / k; i < (c + 1) * count / k; i += 8) {
-      __builtin_prefetch(ahead + i, 0, 2);
+  // A group of points stays in the nearest cache while the components pass.
+  for (int64_t i = 0; i < kGaussianTile; i += stride) {
+    for (int64_t a = i * count / kGaussianTile; a < (i + stride) * count / kGaussianTile; a += 8) {
+      __builtin_prefetch(ahead + a, 0, 2);
     }
-    const V constant = hn::Set(kD, p.constants[static_cast<size_t>(c)]);
-    const double* mean = p.means.data() + c * d4;
-    const double* scale = p.scales.data() + (p.scales.empty() ? 0 : c * d4);
-    for (int64_t i = 0; i < kGaussianTile; i += stride) {
+    for (int64_t c = 0; c < k; ++c) {
+      const double* mean = p.means.data() + c * d4;
+      const double* scale = p.scales.data() + (p.scales.empty() ? 0 : c * d4);
       switch (p.m.type) {
         case CovarianceType::kFull:
           whiten_group(p.triangles.data() + c * p.triangle, d4, w.x + i, mean, squares, nullptr);
@@ -165,6 +165,7 @@ void joint_of_tile(const PackedMixture& p, TileWork& w, const double* ahead, int
           square_group<true>(w.x + i, mean, scale, d, squares);
           break;
       }
+      const V constant = hn::Set(kD, p.constants[static_cast<size_t>(c)]);
       for (int64_t g = 0; g < kGroup; ++g) {
         hn::Store(hn::MulAdd(minus_half, squares[g], constant), kD,
                   w.joint + c * kTileColumn + i + g * lanes());
