@@ -49,8 +49,8 @@ HWY_INLINE V kernel_of_square(V s) {
 
 // Four queries share a loaded point. kDims: d when known, else 0.
 template <Kernel kKernel, bool kBrief, int kDims, bool kLocal = false>
-HWY_INLINE void add(const double* HWY_RESTRICT x, int64_t stride, const double* HWY_RESTRICT w,
-                    const double* HWY_RESTRICT shrink, int64_t begin, int64_t end, int64_t dims,
+HWY_INLINE void add(const double* HWY_RESTRICT x, const double* HWY_RESTRICT w,
+                    const double* HWY_RESTRICT shrink, int64_t count, int64_t dims,
                     const double* queries, int64_t m, double* sums) {
   constexpr int64_t kShare = 4;
   const int64_t d = kDims ? kDims : dims, lanes = static_cast<int64_t>(hn::Lanes(kD));
@@ -60,11 +60,11 @@ HWY_INLINE void add(const double* HWY_RESTRICT x, int64_t stride, const double* 
     for (int64_t b = 0; b < kShare; ++b) q[b] = queries + (a + b < m ? a + b : m - 1) * d;
     V total[kShare];
     for (int64_t b = 0; b < kShare; ++b) total[b] = hn::Zero(kD);
-    for (int64_t i = begin; i < end; i += lanes) {
+    for (int64_t i = 0; i < count; i += lanes) {
       V square[kShare];
       for (int64_t b = 0; b < kShare; ++b) square[b] = hn::Zero(kD);
       for (int64_t j = 0; j < d; ++j) {
-        const V v = hn::LoadU(kD, x + j * stride + i);
+        const V v = hn::LoadU(kD, x + j * count + i);
         for (int64_t b = 0; b < kShare; ++b) {
           const V z = hn::Sub(v, hn::Set(kD, q[b][j]));
           if constexpr (kKernel == Kernel::kLaplacian) {
@@ -90,35 +90,34 @@ HWY_INLINE void add(const double* HWY_RESTRICT x, int64_t stride, const double* 
 }
 
 template <Kernel kKernel, bool kBrief>
-HWY_INLINE void add_dims(const double* x, int64_t stride, const double* w, const double* shrink,
-                         int64_t begin, int64_t end, int64_t d, const double* q, int64_t m,
-                         double* sums) {
-  if (shrink) return add<kKernel, kBrief, 0, true>(x, stride, w, shrink, begin, end, d, q, m, sums);
+HWY_INLINE void add_dims(const double* x, const double* w, const double* shrink, int64_t count,
+                         int64_t d, const double* q, int64_t m, double* sums) {
+  if (shrink) return add<kKernel, kBrief, 0, true>(x, w, shrink, count, d, q, m, sums);
   if constexpr (kKernel == Kernel::kGaussian) {
     switch (d) {
       case 1:
-        return add<kKernel, kBrief, 1>(x, stride, w, shrink, begin, end, d, q, m, sums);
+        return add<kKernel, kBrief, 1>(x, w, shrink, count, d, q, m, sums);
       case 2:
-        return add<kKernel, kBrief, 2>(x, stride, w, shrink, begin, end, d, q, m, sums);
+        return add<kKernel, kBrief, 2>(x, w, shrink, count, d, q, m, sums);
       case 3:
-        return add<kKernel, kBrief, 3>(x, stride, w, shrink, begin, end, d, q, m, sums);
+        return add<kKernel, kBrief, 3>(x, w, shrink, count, d, q, m, sums);
       default:
         break;
     }
   }
-  add<kKernel, kBrief, 0>(x, stride, w, shrink, begin, end, d, q, m, sums);
+  add<kKernel, kBrief, 0>(x, w, shrink, count, d, q, m, sums);
 }
 
-void add_kernels_simd(Kernel kernel, const double* x, int64_t stride, const double* w,
-                      const double* shrink, int64_t begin, int64_t end, int64_t d, const double* q,
-                      int64_t m, bool brief, double* sums) {
+void add_kernels_simd(Kernel kernel, const double* x, const double* w, const double* shrink,
+                      int64_t count, int64_t d, const double* q, int64_t m, bool brief,
+                      double* sums) {
   const auto run = [&]<Kernel kKernel>() {
-    add_dims<kKernel, false>(x, stride, w, shrink, begin, end, d, q, m, sums);
+    add_dims<kKernel, false>(x, w, shrink, count, d, q, m, sums);
   };
   switch (kernel) {
     case Kernel::kGaussian:
       if (!brief) return run.template operator()<Kernel::kGaussian>();
-      return add_dims<Kernel::kGaussian, true>(x, stride, w, shrink, begin, end, d, q, m, sums);
+      return add_dims<Kernel::kGaussian, true>(x, w, shrink, count, d, q, m, sums);
     case Kernel::kEpanechnikov:
       return run.template operator()<Kernel::kEpanechnikov>();
     case Kernel::kTophat:
@@ -144,11 +143,11 @@ namespace covary::mixture {
 
 HWY_EXPORT(add_kernels_simd);
 
-void add_kernels(Kernel kernel, const double* x, int64_t stride, const double* weights,
-                 const double* shrink, int64_t begin, int64_t end, int64_t d, const double* queries,
-                 int64_t m, bool brief, double* sums) {
+void add_kernels(Kernel kernel, const double* x, const double* weights, const double* shrink,
+                 int64_t count, int64_t d, const double* queries, int64_t m, bool brief,
+                 double* sums) {
   HWY_DYNAMIC_DISPATCH(add_kernels_simd)
-  (kernel, x, stride, weights, shrink, begin, end, d, queries, m, brief, sums);
+  (kernel, x, weights, shrink, count, d, queries, m, brief, sums);
 }
 
 Kernel kernel_of(const std::string& name) {

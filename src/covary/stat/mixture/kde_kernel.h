@@ -27,15 +27,14 @@ double kernel_radius(Kernel kernel);
 // What s is multiplied by when a point's width is multiplied by `factor`.
 double kernel_shrink(Kernel kernel, double factor);
 
-constexpr int64_t kKdePad = 16;      // ranges of points begin and end at multiples of this
-constexpr int64_t kKdeQueries = 16;  // most queries a call
+constexpr int64_t kKdePad = 16;      // counts of points are multiples of this
+constexpr int64_t kKdeQueries = 64;  // most queries a call
 
-// sums[a] += sum over points i in [begin, end) of weights[i] kernel(shrink[i] s(query_a - x_i));
-// shrink null: 1.
-// x: columns [d][stride], in bandwidths; queries [m,d]. brief: exponentials to 1e-8 relative, else
+// sums[a] += sum over points i of weights[i] kernel(shrink[i] s(query_a - x_i)); shrink null: 1.
+// x: columns [d][count], in bandwidths; queries [m,d]. brief: exponentials to 1e-8 relative, else
 // to rounding.
-void add_kernels(Kernel kernel, const double* x, int64_t stride, const double* weights,
-                 const double* shrink, int64_t begin, int64_t end, int64_t d, const double* queries,
-                 int64_t m, bool brief, double* sums);
+void add_kernels(Kernel kernel, const double* x, const double* weights, const double* shrink,
+                 int64_t count, int64_t d, const double* queries, int64_t m, bool brief,
+                 double* sums);
 
 }  // namespace covary::mixture

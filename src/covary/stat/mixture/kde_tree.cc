@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numbers>
 #include <numeric>
 
 #include "covary/core/base/threads.h"
@@ -13,7 +14,7 @@ namespace {
 
 constexpr int64_t kLeaf = 96;  // points; fewer means more boxes, more means coarser pruning
 constexpr double kBriefError = 1e-8;
-constexpr double kExactError = 4e-12;  // of products in exact sums, by the bound; seen: a hundredth
+constexpr double kProductError = 4e-12;  // of products, by the bound; seen: a hundredth
 
 // Ids in an order in which neighbours in the list are neighbours in space: leaves of a kd-tree of
 // at most `most` points, halves at multiples of `most` where possible.
@@ -49,7 +50,6 @@ KdeTree::KdeTree(const std::vector<double>& points, const std::vector<double>& w
   std::iota(ids.begin(), ids.end(), int64_t{0});
   order_in_space(points.data(), d, ids.data(), ids.data() + n, kLeaf);
   const int64_t most = n + (n / (kLeaf / 2) + 2) * kKdePad;
-  stride_ = most;
   columns_.assign(static_cast<size_t>(d * most), 0.0);
   weights_.assign(static_cast<size_t>(most), 0.0);
   if (!shrink.empty()) shrink_.assign(static_cast<size_t>(most), 1.0);
@@ -59,13 +59,39 @@ KdeTree::KdeTree(const std::vector<double>& points, const std::vector<double>& w
     heaviest_ = std::max(heaviest_, w);
     count_ += w > 0;
   }
-  log2_weights_.resize(weights_.size());
-  for (size_t i = 0; i < weights_.size(); ++i)
-    log2_weights_[i] = std::log2(weights_[i] / heaviest_);
-  for (Node& node : nodes_) {
-    if (node.left >= 0) continue;
-    node.heaviest =
-        *std::max_element(log2_weights_.begin() + node.begin, log2_weights_.begin() + node.end);
+  starts_.resize(weights_.size());
+  middles_.resize(low_.size());
+  for (size_t node = 0; node < nodes_.size(); ++node) {
+    if (nodes_[node].left < 0) centre(static_cast<int64_t>(node));
+  }
+}
+
+// Columns of a leaf become about the middle of its box, unless it is so wide that digits would be
+// lost; what follows from that for Gaussians.
+void KdeTree::centre(int64_t at) {
+  Node& leaf = nodes_[static_cast<size_t>(at)];
+  const double *low = low_.data() + at * d_, *high = high_.data() + at * d_;
+  double* middle = middles_.data() + at * d_;
+  double radius = 0;
+  for (int64_t j = 0; j < d_; ++j) {
+    middle[j] = 0.5 * low[j] + 0.5 * high[j];
+    radius = std::hypot(radius, 0.5 * high[j] - 0.5 * low[j]);
+  }
+  leaf.centred = gaussian_rounding(radius, d_) <= kProductError;
+  if (!leaf.centred) std::fill_n(middle, d_, 0.0);
+  leaf.heaviest = -std::numeric_limits<double>::infinity();
+  for (int64_t i = leaf.begin; i < leaf.end; ++i) {
+    double square = 0;
+    const double weight = weights_[static_cast<size_t>(i)];
+    for (int64_t j = 0; j < d_; ++j) {
+      double& v = columns_[static_cast<size_t>(leaf.begin * d_ + j * (leaf.end - leaf.begin) + i -
+                                               leaf.begin)];
+      v = weight > 0 ? v - middle[j] : 0;  // padding too
+      square += v * v;
+    }
+    const double log2_weight = std::log2(weight / heaviest_);
+    starts_[static_cast<size_t>(i)] = log2_weight - 0.5 * std::numbers::log2e * square;
+    leaf.heaviest = std::max(leaf.heaviest, log2_weight);
   }
 }
 
@@ -78,7 +104,7 @@ int64_t KdeTree::build(std::vector<int64_t>& ids, int64_t begin, int64_t end,
   high_.resize(high_.size() + static_cast<size_t>(d_), -std::numeric_limits<double>::infinity());
   Node node;
   if (end - begin <= kLeaf) {
-    const int64_t previous = storage_;
+    const int64_t previous = storage_, padded = (end - begin + kKdePad - 1) / kKdePad * kKdePad;
     node.begin = previous;
     for (int64_t i = begin; i < end; ++i) {
       const int64_t to = previous + i - begin;
@@ -93,14 +119,14 @@ int64_t KdeTree::build(std::vector<int64_t>& ids, int64_t begin, int64_t end,
       }
       for (int64_t j = 0; j < d_; ++j) {
         const double v = points[static_cast<size_t>(id * d_ + j)];
-        columns_[static_cast<size_t>(j * stride_ + to)] = v;
+        columns_[static_cast<size_t>(previous * d_ + j * padded + to - previous)] = v;
         low_[static_cast<size_t>(at * d_ + j)] =
             std::min(low_[static_cast<size_t>(at * d_ + j)], v);
         high_[static_cast<size_t>(at * d_ + j)] =
             std::max(high_[static_cast<size_t>(at * d_ + j)], v);
       }
     }
-    node.end = previous + (end - begin + kKdePad - 1) / kKdePad * kKdePad;
+    node.end = previous + padded;
     storage_ = node.end;
   } else {
     // The same halves as order_in_space.
@@ -156,16 +182,17 @@ void KdeTree::block_sums(Kernel kernel, const double* queries, int64_t m, double
   const bool exact = relative == 0 && absolute == 0;
   // The polynomial of brief exponentials and the rounding of products take their part of the budget.
   const bool brief = relative >= 10 * kBriefError;
-  GaussianBlock products(queries, m, d_, kLeaf);
-  const bool by_products = kernel == Kernel::kGaussian && shrink_.empty() &&
-                           products.rounding() <= (exact ? kExactError : 0.01 * relative);
+  const bool gaussian = kernel == Kernel::kGaussian && shrink_.empty();
   double budget = relative;
   if (brief) budget -= 2 * kBriefError;
-  if (by_products && !exact) budget -= 2 * products.rounding();
-  const double unit = by_products ? heaviest_ : 1;  // of the sums in `out` till the end
-  const double whole = by_products ? 0.75 : 1;      // the part for nodes taken as a whole
-  double floors[kKdeQueries];
+  if (gaussian && !exact) budget -= 2 * kProductError;
+  const double unit = gaussian ? heaviest_ : 1;  // of the sums in `out` till the end
+  const double whole = gaussian ? 0.75 : 1;      // the part for nodes taken as a whole
+  GaussianSums gaussians(gaussian ? d_ : 0, kLeaf);
+  double floors[kKdeQueries], known[kKdeQueries];  // known: the sums that the floors are of
   std::fill_n(floors, m, -1000.0);
+  std::fill_n(known, m, 0.0);
+  std::vector<double> about(static_cast<size_t>(m * d_));
   double shared = 0;  // what nodes taken as a whole add to every query
   double lost = 0;    // bound of their errors
   double done = 0;    // weight dealt with
@@ -205,22 +232,32 @@ void KdeTree::block_sums(Kernel kernel, const double* queries, int64_t m, double
       }
     }
     if (node.left < 0) {
-      if (by_products) {
+      const double* middle = middles_.data() + p.node * d_;
+      if (gaussian && node.centred) {
         // A term below its floor: together they stay within a quarter of the budget, or, exact, below
         // rounding.
         for (int64_t a = 0; a < m; ++a) {
           const double sum = unit * out[a] + shared - lost;
+          if (!(sum > 1.2 * known[a])) continue;
           const double spare = exact ? 0x1p-60 * sum : 0.25 * (budget * sum + absolute);
-          if (spare > 0)
-            floors[a] = std::max(floors[a], std::log2(spare / unit / static_cast<double>(count_)));
+          if (!(spare > 0)) continue;
+          floors[a] = std::max(floors[a], std::log2(spare / unit / static_cast<double>(count_)));
+          known[a] = sum;
         }
-        products.add({columns_.data(), stride_, log2_weights_.data(), node.begin, node.end,
-                      low_.data() + p.node * d_, high_.data() + p.node * d_, node.heaviest},
-                     floors, brief, out);
+        gaussians.add(
+            {columns_.data() + node.begin * d_, starts_.data() + node.begin, node.end - node.begin,
+             middle, low_.data() + p.node * d_, high_.data() + p.node * d_, node.heaviest},
+            queries, m, floors, brief, out);
       } else {
-        add_kernels(kernel, columns_.data(), stride_, weights_.data(),
-                    shrink_.empty() ? nullptr : shrink_.data(), node.begin, node.end, d_, queries,
-                    m, brief, out);
+        for (int64_t a = 0; a < m; ++a) {
+          for (int64_t j = 0; j < d_; ++j)
+            about[static_cast<size_t>(a * d_ + j)] = queries[a * d_ + j] - middle[j];
+        }
+        double sums[kKdeQueries] = {};
+        add_kernels(kernel, columns_.data() + node.begin * d_, weights_.data() + node.begin,
+                    shrink_.empty() ? nullptr : shrink_.data() + node.begin, node.end - node.begin,
+                    d_, about.data(), m, brief, sums);
+        for (int64_t a = 0; a < m; ++a) out[a] += sums[a] / unit;
       }
       done += node.weight;
       least = std::max(least, unit * *std::min_element(out, out + m) + shared - lost);
@@ -239,15 +276,18 @@ void KdeTree::sums(Kernel kernel, const double* queries, int64_t m, double relat
                    double absolute, double* out) const {
   std::vector<int64_t> ids(static_cast<size_t>(m));
   std::iota(ids.begin(), ids.end(), int64_t{0});
-  order_in_space(queries, d_, ids.data(), ids.data() + m, kKdeQueries);
+  // In few dimensions small blocks are near enough together for nodes to be taken as a whole; in more
+  // they are not, and large ones read the points less often.
+  const int64_t block_size = d_ <= 3 ? kKdeQueries / 4 : kKdeQueries;
+  order_in_space(queries, d_, ids.data(), ids.data() + m, block_size);
   // Blocks as order_in_space left them: whole but for the last of a branch.
   std::vector<int64_t> begins;
   const auto cut = [&](auto& self, int64_t begin, int64_t end) -> void {
-    if (end - begin <= kKdeQueries) {
+    if (end - begin <= block_size) {
       if (begin < end) begins.push_back(begin);
       return;
     }
-    int64_t middle = begin + ((end - begin) / 2 + kKdeQueries - 1) / kKdeQueries * kKdeQueries;
+    int64_t middle = begin + ((end - begin) / 2 + block_size - 1) / block_size * block_size;
     if (middle >= end) middle = begin + (end - begin) / 2;
     self(self, begin, middle);
     self(self, middle, end);
@@ -267,20 +307,37 @@ void KdeTree::sums(Kernel kernel, const double* queries, int64_t m, double relat
   });
 }
 
-double KdeTree::term_sum(Kernel kernel, const double* query, int64_t point) const {
+double KdeTree::term_sum(Kernel kernel, const Node& leaf, const double* query,
+                         int64_t point) const {
+  const double* x = columns_.data() + leaf.begin * d_ + point - leaf.begin;
+  const int64_t stride = leaf.end - leaf.begin;
   double s = 0;
   for (int64_t j = 0; j < d_; ++j) {
-    s += kernel_term(kernel, columns_[static_cast<size_t>(j * stride_ + point)] - query[j]);
+    s += kernel_term(kernel, x[j * stride] - query[j]);
   }
   return shrink_.empty() ? s : s * shrink_[static_cast<size_t>(point)];
 }
 
+template <class Visit>
+void KdeTree::each_leaf(const double* query, Visit&& visit) const {
+  std::vector<double> about(static_cast<size_t>(d_));
+  for (size_t node = 0; node < nodes_.size(); ++node) {
+    if (nodes_[node].left >= 0) continue;
+    for (int64_t j = 0; j < d_; ++j)
+      about[static_cast<size_t>(j)] =
+          query[j] - middles_[node * static_cast<size_t>(d_) + static_cast<size_t>(j)];
+    visit(nodes_[node], about.data());
+  }
+}
+
 double KdeTree::nearest(Kernel kernel, const double* query) const {
   double nearest = std::numeric_limits<double>::infinity();
-  for (int64_t i = 0; i < storage_; ++i) {
-    if (weights_[static_cast<size_t>(i)] > 0)
-      nearest = std::min(nearest, term_sum(kernel, query, i));
-  }
+  each_leaf(query, [&](const Node& leaf, const double* about) {
+    for (int64_t i = leaf.begin; i < leaf.end; ++i) {
+      if (weights_[static_cast<size_t>(i)] > 0)
+        nearest = std::min(nearest, term_sum(kernel, leaf, about, i));
+    }
+  });
   return nearest;
 }
 
@@ -291,11 +348,13 @@ double KdeTree::log_sum(Kernel kernel, const double* query) const {
   }
   const double most = kernel_log(kernel, nearest);
   double sum = 0;
-  for (int64_t i = 0; i < storage_; ++i) {
-    if (!(weights_[static_cast<size_t>(i)] > 0)) continue;
-    sum += weights_[static_cast<size_t>(i)] *
-           std::exp(kernel_log(kernel, term_sum(kernel, query, i)) - most);
-  }
+  each_leaf(query, [&](const Node& leaf, const double* about) {
+    for (int64_t i = leaf.begin; i < leaf.end; ++i) {
+      if (!(weights_[static_cast<size_t>(i)] > 0)) continue;
+      sum += weights_[static_cast<size_t>(i)] *
+             std::exp(kernel_log(kernel, term_sum(kernel, leaf, about, i)) - most);
+    }
+  });
   return most + std::log(sum);
 }
 

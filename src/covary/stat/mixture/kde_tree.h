@@ -9,8 +9,8 @@
 
 namespace covary::mixture {
 
-// Points in bandwidths, in the order of the leaves: columns [d][stride], each leaf padded to
-// kKdePad with weight 0.
+// Points in bandwidths, in the order of the leaves, each padded to kKdePad with weight 0; columns of a
+// leaf lie together.
 class KdeTree {
  public:
   // shrink: what kernels of each point multiply s by (kde_kernel.h); empty: 1.
@@ -39,24 +39,30 @@ class KdeTree {
     int64_t left = -1, right = -1;  // children, or -1
     double weight = 0;
     double least_shrink = 1, most_shrink = 1;
-    double heaviest = 0;  // of a leaf: the largest weight, log2 of its part of the tree's
+    double heaviest = 0;   // of a leaf: log2 of its largest weight over the tree's
+    bool centred = false;  // of a leaf: columns are about its middle, and products serve
   };
   int64_t build(std::vector<int64_t>& ids, int64_t begin, int64_t end,
                 const std::vector<double>& points, const std::vector<double>& weights,
                 const std::vector<double>& shrink);
+  void centre(int64_t leaf);
   void block_sums(Kernel kernel, const double* queries, int64_t m, double relative, double absolute,
                   double* out) const;
 
-  int64_t d_, stride_ = 0;
+  int64_t d_;
   int64_t storage_ = 0;  // points stored, padding included
   std::vector<Node> nodes_;
   std::vector<double> low_, high_;  // boxes, [nodes,d]
-  double term_sum(Kernel kernel, const double* query, int64_t point) const;
+  // Calls visit(leaf, the query about its middle) for every leaf.
+  template <class Visit>
+  void each_leaf(const double* query, Visit&& visit) const;
+  double term_sum(Kernel kernel, const Node& leaf, const double* query, int64_t point) const;
 
+  std::vector<double> middles_;  // [nodes,d]: what columns_ of a leaf are about; 0 where it is wide
   std::vector<double> columns_, weights_, shrink_;  // shrink_ is empty when all are 1
   double heaviest_ = 0;                             // the largest weight
   int64_t count_ = 0;                               // points of weight above 0
-  std::vector<double> log2_weights_;                // of weights over the largest
+  std::vector<double> starts_;                      // of exponents (kde_gaussian.h)
 };
 
 }  // namespace covary::mixture

@@ -6,9 +6,9 @@
 
 namespace covary::linalg {
 
-// Points of a tile, columns [d][kClusterTile]: a multiple of four vectors of any length, and not of a
-// page, where columns would push each other out of the cache.
-constexpr int64_t kClusterTile = 192;
+// Points of a tile, columns [d][kClusterTile]: a multiple of four vectors of any length, so few
+// that with 256 centres of 16 columns all lies in the first cache.
+constexpr int64_t kClusterTile = 128;
 constexpr int64_t kCentreRun = 6;  // centres searched at once
 
 // Centres in runs: for each run and each column kCentreRun values, and |c|^2 / 2; missing ones of the
