@@ -884,9 +884,87 @@ class Processes(Case):
         self.assertEqual(sum(map(sum, score["confusion"])), 40)
         self.assertIn("Probability of each class", page.read_text())
         self.refused(2, "gp", "sample", model, new, says=["classes"])
+        plan = self.document("gp", "fit", table, "--columns", "t", "--target", "kind", "--likelihood", "softmax", "--dry-run")
+        self.assertEqual((plan["method"], plan["classes"]), ("laplace", ["low", "middle", "high"]))
+        self.assertEqual(plan["bytes"], 8 * 10 * 40 * 40)
+        self.document(*fit[:-1], "--target", "kind", "--likelihood", "softmax", "--priors", "gamma")
+        self.refused(2, *fit[:-1], "--target", "kind", "--likelihood", "softmax", "--inducing", 5, says=["no points stand"])
         self.refused(2, "gp", "predict", model, new, "--quantiles", ".5", says=["--quantiles"])
         new.write_text("t,kind\n0.1,none\n")
         self.refused(3, "gp", "score", model, new, says=["'none'", "no class"])
+
+    def test_rows_have_weights_and_noise_of_their_own(self):
+        draw = random.Random(3)
+        rows = [(4 * draw.random() - 2, 1 + i % 3, 0.01 * (i % 4)) for i in range(30)]
+        values = [math.sin(2 * x) + 0.2 * draw.gauss(0, 1) for x, _, _ in rows]
+        table, copies, bad = (self.folder / n for n in ("weights.csv", "copies.csv", "bad-weights.csv"))
+        table.write_text("x,w,v,y\n" + "".join(f"{x},{w},{v},{y}\n" for (x, w, v), y in zip(rows, values)) + "0,0,0,99\n")
+        copies.write_text("x,y\n" + "".join(f"{x},{y}\n" * w for (x, w, _), y in zip(rows, values)))
+        model = self.folder / "weights.cov"
+        stated = ("--target", "y", "--kernel", "const(1)*matern32(1) + white(0.04)", "--no-fit")
+        for method in ("exact", "state-space", "cg", "vecchia"):
+            with self.subTest(method=method):
+                how = ("gp", "fit", table, *stated, "--columns", "x", "--method", method, "--weights", "w")
+                weighted = self.document(*how, "-o", model)
+                self.assertEqual((weighted["rows"], weighted["weightless"]), (31, 1))
+                plain = self.document("gp", "fit", copies, *stated, "--method", method, "-o", self.folder / "plain.cov")
+                known = sum(-0.5 * ((w - 1) * math.log(2 * math.pi * 0.04) + math.log(w)) for _, w, _ in rows)
+                if method in ("exact", "state-space"):
+                    self.assertAlmostEqual(plain["log_likelihood"], weighted["log_likelihood"] + known, places=6)
+                a, b = (self.document("gp", "predict", m, self.one, "--columns", "x0") for m in (model, self.folder / "plain.cov"))
+                if method != "vecchia":
+                    for x, y in zip(a["mean"] + a["sd"], b["mean"] + b["sd"]):
+                        self.assertAlmostEqual(x, y, delta=1e-3)
+                score = self.document("gp", "score", model, table)["scores"]
+                self.assertEqual(score["rows"], 30)
+                more = self.document("gp", "update", model, table, "-o", self.folder / "more.cov")
+                self.assertEqual((more["rows"], more["weightless"]), (62, 2))
+        self.assertIn("1 row of weight 0 left out", self.done("gp", "fit", table, *stated, "--weights", "w").stderr)
+        both = self.document("gp", "fit", table, *stated, "--columns", "x", "--weights", "w", "--noise-column", "v", "-o", model)
+        self.assertNotAlmostEqual(both["log_likelihood"], weighted["log_likelihood"], places=3)
+        self.assertIn("no column 'w'", self.done("gp", "score", model, copies).stderr)
+        bad.write_text("x,w,y\n0,1,2\n1,-1,3\n2,1,4\n")
+        self.refused(3, "gp", "fit", bad, "--target", "y", "--weights", "w", says=["bad-weights.csv", "row 1", "'w'"])
+        self.refused(2, "gp", "fit", table, *stated, "--weights", "w", "--method", "toeplitz", says=["toeplitz", "one noise"])
+        self.refused(2, "gp", "fit", table, *stated, "--weights", "w", "--method", "hsgp", "--noise", "v", says=["hsgp"])
+        self.refused(2, "gp", "inspect", model, "--weights", "w", says=["--weights"])
+        counts = self.folder / "counts.csv"
+        counts.write_text("x,w,y\n" + "".join(f"{x},{w},{int(abs(3 * y))}\n" for (x, w, _), y in zip(rows, values)))
+        self.done("gp", "fit", counts, "--target", "y", "--weights", "w", "--likelihood", "poisson", "--restarts", 1)
+        self.refused(2, "gp", "fit", counts, "--target", "y", "--weights", "w", "--likelihood", "poisson", "--method", "ep",
+                     says=["ep", "weights"])
+
+    def test_standard_errors_are_kept_in_the_model(self):
+        model = self.folder / "errors.cov"
+        fit = self.document("gp", "fit", self.one, "--target", "y", "--standard-errors", "-o", model)
+        told = [p for p in fit["parameters"].values() if p["standard_error"]]
+        self.assertGreater(len(told), 0)
+        for p in told:
+            self.assertLess(p["interval"][0], p["value"])
+            self.assertLess(p["value"], p["interval"][1])
+        self.assertIn(", 95 % ", self.done("gp", "inspect", model).stdout)
+        self.assertEqual(self.document("gp", "inspect", model)["parameters"], fit["parameters"])
+        self.assertNotIn("standard_error", next(iter(self.document("gp", "fit", self.one, "--target", "y")["parameters"].values())))
+        self.refused(2, "gp", "fit", self.one, "--target", "y", "--standard-errors", "--no-fit", says=["--standard-errors"])
+
+    def test_a_fit_that_is_stopped_keeps_its_parameters_so_far(self):
+        table = wave(self.folder / "long.csv", 4, rows=2500)
+        for output in (["-o", str(self.folder / "stopped.cov")], []):
+            child = subprocess.Popen([str(COVARY), "gp", "fit", str(table), "--target", "y", "--method", "exact", "--tty",
+                                      *output], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            seen = ""
+            while "objective" not in seen:
+                character = child.stderr.read(1)
+                self.assertNotEqual(character, "", "the fit ended before it said how far it is")
+                seen += character
+            child.send_signal(signal.SIGINT)
+            out, errors = child.communicate(timeout=120)
+            self.assertEqual((child.returncode, out), (130, ""))
+            self.assertIn("interrupted", errors)
+            self.assertIn("did not converge" if output else "nothing was kept", errors)
+        self.assertEqual(self.document("gp", "inspect", self.folder / "stopped.cov")["fit"]["ending"], "stopped")
+        quiet = self.done("gp", "fit", self.one, "--target", "y", "--tty")
+        self.assertNotIn("objective", quiet.stderr)
 
     def test_what_is_wrong_is_named(self):
         fit = ("gp", "fit", self.many, "--target", "y")

@@ -13,6 +13,7 @@ struct ColumnOptions {
                                      // or those that the model was fitted to
   std::string target;                // column that is no part of the data: labels or an answer
   std::string weights;               // column of sample weights, >= 0
+  std::string noise = {};            // column of noise variances, >= 0; not described
 
   void describe(OptionList& o);
   void check() const {}

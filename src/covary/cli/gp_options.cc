@@ -11,7 +11,10 @@ void GpFitOptions::describe(OptionList& o) {
         "how several targets are one process: icm:RANK, lmc:KERNELS, independent; icm:1")
       .suggestions({"icm:1", "lmc:2", "independent"});
   o.add("columns", &columns, "columns that explain it; all that are left").common();
-  o.add("noise", &noise, "column of noise variances, in units of the target's square");
+  o.add("noise", &noise, "column of noise variances, in units of the target's square")
+      .synonym("noise_column");
+  o.add("weights", &weights,
+        "column of weights: a row of weight w has noise / w, or w times its log density");
   process.describe(o);
 }
 
@@ -34,7 +37,8 @@ void GpPredictOptions::check() const {
 void GpUpdateOptions::describe(OptionList& o) {
   o.add("target", &target, "column of the new values; the model's").common();
   o.add("columns", &columns, "columns that explain it; the model's").common();
-  o.add("noise", &noise, "column of noise variances; the model's");
+  o.add("noise", &noise, "column of noise variances; the model's").synonym("noise_column");
+  o.add("weights", &weights, "column of weights; the model's");
   o.add("refit", &refit, "fit the parameters again, from where they are").common();
 }
 

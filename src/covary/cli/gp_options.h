@@ -16,6 +16,7 @@ struct GpFitOptions {
   std::string outputs;               // how several are: icm:R, lmc:Q, independent; empty: icm:1
   std::vector<std::string> columns;  // that explain it; empty = all that are left
   std::string noise;                 // column of noise variances, units of target^2
+  std::string weights;               // column of weights, which divide the noise of a row
   stat::RegressionOptions process;   // written flat: --kernel, --mean, --method, ...
 
   void describe(OptionList& o);
@@ -34,6 +35,7 @@ struct GpUpdateOptions {
   std::string target;                // column of the new values; empty = the model's
   std::vector<std::string> columns;  // empty = the model's
   std::string noise;                 // column of noise variances; empty = the model's
+  std::string weights;               // column of weights; empty = the model's
   bool refit = false;                // fit the parameters again, from where they are
 
   void describe(OptionList& o);

@@ -31,7 +31,7 @@ using stat::Regression;
 struct Fitted {
   Regression process;
   std::vector<std::string> columns;
-  std::string target, noise;
+  std::string target, noise, weights;
 };
 
 // The table of a fit, and how it would be fitted; the memory limit holds.
@@ -50,13 +50,14 @@ Plan plan(const GpFitOptions& o, const Job& job) {
     throw Error(ExitCode::kUsage, "does not say which column is explained", "covary gp",
                 "write --target NAME");
   Plan p;
-  p.table = read_samples(job.invocation.inputs[0],
-                         {.columns = o.columns, .target = o.target, .weights = o.noise});
+  p.table = read_samples(
+      job.invocation.inputs[0],
+      {.columns = o.columns, .target = o.target, .weights = o.weights, .noise = o.noise});
   p.process = o.process;
   p.process.seed = job.common.seed;
   if (job.common.max_memory > 0) p.process.memory_limit = job.common.max_memory;
-  p.choice =
-      choose_method(p.process, p.table.x.size(0), p.table.x.size(1), p.table.weights.defined());
+  p.choice = choose_method(p.process, p.table.x.size(0), p.table.x.size(1), p.table.noise.defined(),
+                           p.table.weights.defined());
   if (job.common.max_memory > 0 && p.choice.bytes > static_cast<double>(job.common.max_memory))
     throw Error(ExitCode::kFailed,
                 "the method " + p.choice.method + " would need about " + bytes_text(p.choice.bytes),
@@ -67,13 +68,38 @@ Plan plan(const GpFitOptions& o, const Job& job) {
   return p;
 }
 
-Fitted fit(const GpFitOptions& o, const Job& job) {
-  const Plan p = plan(o, job);
+data::Model file_of(const Fitted& f) {
+  data::Model file = f.process.model();
+  file.fields["columns"] = f.columns;
+  file.fields["target"] = f.target;
+  file.fields["noise_column"] = f.noise;
+  file.fields["weight_column"] = f.weights;
+  return file;
+}
+
+stat::RowNoise noise_of(const Samples& s) { return {s.noise, s.weights}; }
+
+void say_weightless(const stat::RowNoise& noise, const std::string& input) {
+  if (const int64_t n = noise.weightless(); n > 0)
+    log_info(input + ": " + count_text(n) + (n == 1 ? " row" : " rows") + " of weight 0 left out");
+}
+
+// output: where the model goes, "" when it goes nowhere.
+Fitted fit(const GpFitOptions& o, const Job& job, const std::string& output) {
+  Plan p = plan(o, job);
+  const std::string& input = job.invocation.inputs[0];
   log_info(p.text());
-  return in_file(job.invocation.inputs[0], [&] {
-    return Fitted{Regression(p.table.x, p.table.y, p.process, p.table.weights), p.table.names,
-                  o.target, o.noise};
+  say_weightless(noise_of(p.table), input);
+  FitProgress progress;
+  p.process.watch = progress.watch();
+  Fitted f = in_file(input, [&] {
+    return Fitted{Regression(p.table.x, p.table.y, p.process, noise_of(p.table)), p.table.names,
+                  o.target, o.noise, o.weights};
   });
+  progress.finish();
+  if (!output.empty()) data::write_model(output, file_of(f));
+  leave_if_interrupted(progress, left_in(output));
+  return f;
 }
 
 // --dry-run: what the fit would be.
@@ -92,7 +118,8 @@ Result planned(const GpFitOptions& o, const Job& job) {
 Fitted load_model(const std::string& path) {
   const data::Model file = data::read_model(path, "covary.process", 1);
   Fitted f{Regression::of_model(file), file.texts("columns"), file.text("target"),
-           file.text("noise_column")};
+           file.text("noise_column"),
+           file.fields.contains("weight_column") ? file.text("weight_column") : ""};
   if (static_cast<int64_t>(f.columns.size()) != f.process.x().size(1))
     file.refuse("columns", "are not as many as X has");
   return f;
@@ -106,24 +133,48 @@ Fitted load(const GpFitOptions& o, const Job& job) {
     if (!is_table_there(input))
       throw Error(ExitCode::kData, "is not there", input,
                   "name a model, or a table with --target NAME");
-    return fit(o, job);
+    return fit(o, job, "");
   }
   refuse_fit_options(job);
   return load_model(input);
 }
 
-data::Model file_of(const Fitted& f) {
-  data::Model file = f.process.model();
-  file.fields["columns"] = f.columns;
-  file.fields["target"] = f.target;
-  file.fields["noise_column"] = f.noise;
-  return file;
-}
-
 // Rows for a process: its columns by name, with target and noise where they are asked for.
 Samples rows_for(const Fitted& f, const std::string& input, const std::vector<std::string>& columns,
-                 const std::string& target, const std::string& noise) {
-  return read_samples(input, {.columns = columns, .target = target, .weights = noise}, f.columns);
+                 const std::string& target, const std::string& noise = "",
+                 const std::string& weights = "") {
+  return read_samples(
+      input, {.columns = columns, .target = target, .weights = weights, .noise = noise}, f.columns);
+}
+
+// A table that a model is scored on. Where the model's rows had noise of their own, so have these if
+// the table knows; values behind a likelihood are scored one by one.
+struct Held {
+  Samples rows;
+  at::Tensor mean, variance;
+};
+Held held_out(const Fitted& f, const std::string& input, const GpFitOptions& o) {
+  const data::Table table = read_input(input);
+  const auto known = [&](const std::string& column, const char* what) {
+    if (column.empty() || f.process.likelihood() != nullptr) return std::string();
+    if (std::find(table.names.begin(), table.names.end(), column) != table.names.end())
+      return column;
+    log_info(input + " has no column '" + column + "': every row is scored with " + what);
+    return std::string();
+  };
+  Held h;
+  h.rows = samples_of(table,
+                      {.columns = o.columns,
+                       .target = o.target.empty() ? f.target : o.target,
+                       .weights = known(f.weights, "weight 1"),
+                       .noise = known(f.noise, "the common noise alone")},
+                      input, f.columns);
+  std::tie(h.mean, h.variance) = in_file(input, [&] {
+    const stat::RowNoise noise = noise_of(h.rows);
+    if (noise.defined()) return f.process.predict_rows(h.rows.x, noise);
+    return f.process.predict(h.rows.x, f.process.likelihood() == nullptr);
+  });
+  return h;
 }
 
 json document_of(const Fitted& f) {
@@ -174,8 +225,7 @@ Result run_gp_fit(const Job& job) {
   const std::string output = model_name(job.invocation.outputs);
   if (job.common.dry_run) return planned(o, job);
   probe(job, output);
-  const Fitted f = fit(o, job);
-  if (!output.empty()) data::write_model(output, file_of(f));
+  const Fitted f = fit(o, job, output);
   write_extras(job, f);
   Result r;
   r.document = document_of(f);
@@ -196,7 +246,7 @@ Result run_gp_predict(const Job& job) {
   probe(job, output);
   const Fitted f = load(o, job);
   const std::string& input = job.invocation.inputs[1];
-  const Samples s = rows_for(f, input, o.columns, "", "");
+  const Samples s = rows_for(f, input, o.columns, "");
   // Labels and counts: the probability or rate and its band; --no-with-noise: the function behind.
   stat::ValuePrediction v;
   if (o.with_noise) {
@@ -242,9 +292,14 @@ Result run_gp_update(const Job& job) {
   const std::string& input = job.invocation.inputs[1];
   const std::string target = o.target.empty() ? f.target : o.target;
   const std::string noise = o.noise.empty() ? f.noise : o.noise;
+  const std::string weights = o.weights.empty() ? f.weights : o.weights;
   const int64_t before = f.process.x().size(0);
-  const Samples s = rows_for(f, input, o.columns, target, noise);
-  in_file(input, [&] { f.process.update(s.x, s.y, s.weights, o.refit); });
+  const Samples s = rows_for(f, input, o.columns, target, noise, weights);
+  say_weightless(noise_of(s), input);
+  FitProgress progress;
+  in_file(input, [&] { f.process.update(s.x, s.y, noise_of(s), o.refit, progress.watch()); });
+  progress.finish();
+  leave_if_interrupted(progress, output + " stays as it was");
   data::write_model(output, file_of(f));
   Result r;
   r.document = document_of(f);
@@ -263,7 +318,7 @@ Result run_gp_sample(const Job& job) {
   probe(job, output);
   const Fitted f = load(o, job);
   const std::string& input = job.invocation.inputs[1];
-  const Samples s = rows_for(f, input, o.columns, "", "");
+  const Samples s = rows_for(f, input, o.columns, "");
   const at::Tensor draws = in_file(input, [&] {
     return f.process.sample(s.x, o.samples, static_cast<uint64_t>(job.common.seed));
   });
@@ -286,10 +341,10 @@ Result run_gp_score(const Job& job) {
   at::Tensor mean, variance, y;
   if (table) {
     const std::string& input = job.invocation.inputs[1];
-    const Samples s = rows_for(f, input, o.columns, o.target.empty() ? f.target : o.target, "");
-    std::tie(mean, variance) =
-        in_file(input, [&] { return f.process.predict(s.x, f.process.likelihood() == nullptr); });
-    y = s.y;
+    const Held h = held_out(f, input, o);
+    mean = h.mean;
+    variance = h.variance;
+    y = h.rows.y;
   } else {
     std::tie(mean, variance) = f.process.leave_one_out();
     y = f.process.y();

@@ -46,6 +46,13 @@ std::string joined(const Names& names, const std::string& between = ", ") {
   return s;
 }
 
+data::Model file_of(const Fitted& f) {
+  data::Model file = f.process.model();
+  file.fields["columns"] = f.columns;
+  file.fields["targets"] = f.targets;
+  return file;
+}
+
 struct Rows {
   Names names;   // of x's columns
   at::Tensor x;  // [n,d]
@@ -125,9 +132,10 @@ Plan plan(const Job& job, const GpFitOptions& o) {
   Plan p;
   p.targets = targets_of(o.target);
   p.form = stat::OutputForm::parse(o.outputs.empty() ? "icm:1" : o.outputs);
-  if (!o.noise.empty())
-    throw Error(ExitCode::kUsage, "is for one output", "--noise " + o.noise,
-                "fit the outputs one by one");
+  for (const char* name : {"noise", "weights", "standard_errors"})
+    if (job.typed(name))
+      throw Error(ExitCode::kUsage, "is for one output", flag_of(name),
+                  "fit the outputs one by one");
   if (!p.form.independent)
     for (const char* name : {"priors", "restarts", "inducing", "batch"})
       if (job.typed(name))
@@ -150,11 +158,18 @@ Plan plan(const Job& job, const GpFitOptions& o) {
   return p;
 }
 
-Fitted fitted(const Plan& p, const Job& job) {
+// output: where the model goes, "" when it goes nowhere.
+Fitted fitted(Plan p, const Job& job, const std::string& output) {
   log_info(p.text());
-  return in_file(job.invocation.inputs[0], [&] {
+  FitProgress progress;
+  p.process.watch = progress.watch();
+  Fitted f = in_file(job.invocation.inputs[0], [&] {
     return Fitted{OutputRegression(p.rows.x, p.rows.y, p.form, p.process), p.rows.names, p.targets};
   });
+  progress.finish();
+  if (!output.empty()) data::write_model(output, file_of(f));
+  leave_if_interrupted(progress, left_in(output));
+  return f;
 }
 
 Fitted load_model(const std::string& path) {
@@ -169,16 +184,9 @@ Fitted load_model(const std::string& path) {
 
 Fitted load(const Job& job, const GpFitOptions& o) {
   const std::string& input = job.invocation.inputs[0];
-  if (!names_model(input)) return fitted(plan(job, o), job);
+  if (!names_model(input)) return fitted(plan(job, o), job, "");
   refuse_fit_options(job);
   return load_model(input);
-}
-
-data::Model file_of(const Fitted& f) {
-  data::Model file = f.process.model();
-  file.fields["columns"] = f.columns;
-  file.fields["targets"] = f.targets;
-  return file;
 }
 
 json document_of(const Fitted& f) {
@@ -254,8 +262,7 @@ Result fit_outputs(const Job& job, const GpFitOptions& o) {
     return r;
   }
   probe(job, output);
-  const Fitted f = fitted(p, job);
-  if (!output.empty()) data::write_model(output, file_of(f));
+  const Fitted f = fitted(p, job, output);
   write_report(job, f);
   r.document = document_of(f);
   r.text = text_of(f);
@@ -302,8 +309,9 @@ Result update_outputs(const Job& job, const GpUpdateOptions& o) {
   const std::string& model = job.invocation.inputs[0];
   std::string output = model_name(job.invocation.outputs);
   if (output.empty()) output = model;
-  if (!o.noise.empty())
-    throw Error(ExitCode::kUsage, "is for one output", "--noise " + o.noise, "leave it out");
+  if (!o.noise.empty() || !o.weights.empty())
+    throw Error(ExitCode::kUsage, "is for one output",
+                o.noise.empty() ? "--weights " + o.weights : "--noise " + o.noise, "leave it out");
   Fitted f = load_model(model);
   const std::string& input = job.invocation.inputs[1];
   const Names targets = o.target.empty() ? f.targets : targets_of(o.target);

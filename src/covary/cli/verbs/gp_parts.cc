@@ -5,6 +5,7 @@
 #include "covary/cli/verbs/places.h"
 #include "covary/cli/verbs/samples.h"
 #include "covary/core/base/file.h"
+#include "covary/core/base/log.h"
 #include "covary/core/data/model.h"
 
 namespace covary::cli {
@@ -17,10 +18,22 @@ bool names_model(const std::string& input) {
 }
 
 void refuse_fit_options(const Job& job) {
-  refuse_fit_options(job,
-                     {"kernel", "mean", "likelihood", "method", "priors", "fit", "restarts",
-                      "inducing", "steps", "batch", "outputs", "weights"},
-                     "covary gp fit TABLE --target NAME");
+  refuse_fit_options(
+      job,
+      {"kernel", "mean", "likelihood", "method", "priors", "fit", "restarts", "inducing", "steps",
+       "batch", "outputs", "weights", "noise", "standard_errors"},
+      "covary gp fit TABLE --target NAME");
+}
+
+void leave_if_interrupted(const FitProgress& progress, const std::string& left) {
+  if (progress.code() == 0) return;
+  log_info(left);
+  throw Interrupted{progress.code()};
+}
+
+std::string left_in(const std::string& output) {
+  return output.empty() ? "nothing was kept: -o MODEL keeps the parameters so far"
+                        : output + " has the parameters so far; the fit did not converge";
 }
 
 std::string scores_text(const std::string& what, const PredictiveScores& s) {

@@ -85,10 +85,12 @@ at::Tensor coded(const data::Table& table, const std::string& target, const at::
 
 // Options that such a process does not have, where they were typed.
 void refuse_others(const Job& job, const GpFitOptions& o) {
-  for (const char* name : {"outputs", "noise", "inducing", "batch", "priors"}) {
+  for (const char* name : {"outputs", "noise", "weights", "standard_errors", "inducing", "batch"}) {
     if (job.typed(name))
-      throw Error(ExitCode::kUsage, "is not for --likelihood " + o.process.likelihood,
-                  std::string("--") + name, "leave it out");
+      throw Error(ExitCode::kUsage,
+                  "is not for --likelihood " + o.process.likelihood +
+                      (name == std::string("inducing") ? ": no points stand for its rows" : ""),
+                  flag_of(name), "leave it out");
   }
   if (o.target.empty())
     throw Error(ExitCode::kUsage, "does not say which column is explained", "covary gp",
@@ -102,6 +104,12 @@ struct Plan {
   Samples table;
   Names classes;
   stat::RowProcessOptions process;
+  stat::RowReport choice;
+  double bytes = 0;
+  std::string text() const {
+    return count_text(table.x.size(0)) + " rows: " + process.likelihood + ", method " +
+           choice.method + ", about " + bytes_text(bytes) + "; " + choice.why;
+  }
 };
 
 Plan plan(const Job& job, const GpFitOptions& o) {
@@ -116,18 +124,39 @@ Plan plan(const Job& job, const GpFitOptions& o) {
   p.process.likelihood = o.process.likelihood;
   p.process.mean = o.process.mean;
   p.process.method = o.process.method;
+  // Priors where they are asked for: walls by the scale of y say little of a log variance or class.
+  if (job.typed("priors")) p.process.priors = o.process.priors;
   p.process.fit = o.process.fit;
   p.process.starts = std::min<int64_t>(o.process.restarts, p.process.starts);
   p.process.seed = job.common.seed;
   p.process.search.iterations = o.process.steps;
   if (job.common.max_memory > 0) p.process.memory_limit = job.common.max_memory;
+  const auto classes = static_cast<int64_t>(p.classes.size());
+  p.choice = stat::RowProcess::plan(p.table.x.size(1), p.process, classes);
+  p.bytes = stat::RowProcess::bytes(p.choice.method, p.table.x.size(0), classes);
   return p;
 }
 
-Fitted fitted(const Job& job, const GpFitOptions& o, const Plan& p) {
-  return in_file(job.invocation.inputs[0], [&] {
+data::Model file_of(const Fitted& f) {
+  data::Model file = f.process.model();
+  file.fields["columns"] = f.columns;
+  file.fields["target"] = f.target;
+  file.fields["classes"] = f.classes;
+  return file;
+}
+
+// output: where the model goes, "" when it goes nowhere.
+Fitted fitted(const Job& job, const GpFitOptions& o, Plan p, const std::string& output) {
+  log_info(p.text());
+  FitProgress progress;
+  p.process.search.watch = progress.watch();
+  Fitted f = in_file(job.invocation.inputs[0], [&] {
     return Fitted{RowProcess(p.table.x, p.table.y, p.process), p.table.names, o.target, p.classes};
   });
+  progress.finish();
+  if (!output.empty()) data::write_model(output, file_of(f));
+  leave_if_interrupted(progress, left_in(output));
+  return f;
 }
 
 Fitted load_model(const std::string& path) {
@@ -143,17 +172,9 @@ Fitted load_model(const std::string& path) {
 
 Fitted load(const Job& job, const GpFitOptions& o) {
   const std::string& input = job.invocation.inputs[0];
-  if (!names_model(input)) return fitted(job, o, plan(job, o));
+  if (!names_model(input)) return fitted(job, o, plan(job, o), "");
   refuse_fit_options(job);
   return load_model(input);
-}
-
-data::Model file_of(const Fitted& f) {
-  data::Model file = f.process.model();
-  file.fields["columns"] = f.columns;
-  file.fields["target"] = f.target;
-  file.fields["classes"] = f.classes;
-  return file;
 }
 
 json document_of(const Fitted& f) {
@@ -228,18 +249,21 @@ Result fit_rows(const Job& job, const GpFitOptions& o) {
   const Plan p = plan(job, o);
   Result r;
   if (job.common.dry_run) {
-    r.document = {
-        {"inputs", job.invocation.inputs},    {"options", recorded_options(job.invocation)},
-        {"columns", p.table.names},           {"rows", p.table.x.size(0)},
-        {"likelihood", o.process.likelihood}, {"classes", p.classes}};
-    r.text = (job.invocation.json ? "" : r.document["options"].dump(2) + "\n") +
-             count_text(p.table.x.size(0)) + " rows: " + o.process.likelihood +
+    r.document = {{"inputs", job.invocation.inputs},
+                  {"options", recorded_options(job.invocation)},
+                  {"columns", p.table.names},
+                  {"rows", p.table.x.size(0)},
+                  {"likelihood", o.process.likelihood},
+                  {"classes", p.classes},
+                  {"method", p.choice.method},
+                  {"why", p.choice.why},
+                  {"bytes", p.bytes}};
+    r.text = (job.invocation.json ? "" : r.document["options"].dump(2) + "\n") + p.text() +
              "\nnothing was written\n";
     return r;
   }
   probe(job, output);
-  const Fitted f = fitted(job, o, p);
-  if (!output.empty()) data::write_model(output, file_of(f));
+  const Fitted f = fitted(job, o, p, output);
   write_extras(job, f);
   r.document = document_of(f);
   r.text = text_of(f);
@@ -310,8 +334,9 @@ Result update_rows(const Job& job, const GpUpdateOptions& o) {
   const std::string& model = job.invocation.inputs[0];
   std::string output = model_name(job.invocation.outputs);
   if (output.empty()) output = model;
-  if (!o.noise.empty())
-    throw Error(ExitCode::kUsage, "is for normal values", "--noise " + o.noise, "leave it out");
+  if (!o.noise.empty() || !o.weights.empty())
+    throw Error(ExitCode::kUsage, "is for processes of one function a row",
+                o.noise.empty() ? "--weights " + o.weights : "--noise " + o.noise, "leave it out");
   Fitted f = load_model(model);
   const std::string& input = job.invocation.inputs[1];
   const int64_t before = f.process.x().size(0);

@@ -72,8 +72,10 @@ void warn_of_row_numbers(const Samples& s, const std::string& input) {
 Samples samples_of(const data::Table& table, const ColumnOptions& options, const std::string& input,
                    const std::vector<std::string>& known) {
   return in_file(input, [&] {
-    data::SplitChoice choice{
-        .target = options.target, .weights = options.weights, .columns = options.columns};
+    data::SplitChoice choice{.target = options.target,
+                             .weights = options.weights,
+                             .noise = options.noise,
+                             .columns = options.columns};
     const auto has = [&](const std::string& name) {
       return std::find(table.names.begin(), table.names.end(), name) != table.names.end();
     };
@@ -83,7 +85,8 @@ Samples samples_of(const data::Table& table, const ColumnOptions& options, const
       } else {
         std::vector<std::string> left;
         for (const std::string& name : table.names)
-          if (name != options.target && name != options.weights) left.push_back(name);
+          if (name != options.target && name != options.weights && name != options.noise)
+            left.push_back(name);
         if (left.size() != known.size()) {
           const auto absent = std::find_if_not(known.begin(), known.end(), has);
           throw Error(ExitCode::kData, "there is no column '" + *absent + "' of the model", input,
@@ -100,6 +103,7 @@ Samples samples_of(const data::Table& table, const ColumnOptions& options, const
     s.x = tensor_of(split.x, {split.rows, static_cast<int64_t>(split.names.size())});
     if (!split.y.empty()) s.y = tensor_of(split.y, {split.rows});
     if (!split.weights.empty()) s.weights = tensor_of(split.weights, {split.rows});
+    if (!split.noise.empty()) s.noise = tensor_of(split.noise, {split.rows});
     if (choice.columns.empty()) warn_of_row_numbers(s, input);
     return s;
   });
@@ -184,12 +188,17 @@ void probe(const Job& job, const std::string& output) {
     if (!file.empty() && file != "-") AtomicFile there(file);
 }
 
+std::string flag_of(std::string name) {
+  std::replace(name.begin(), name.end(), '_', '-');
+  return "--" + name;
+}
+
 void refuse_fit_options(const Job& job, std::initializer_list<const char*> names,
                         const std::string& command) {
   for (const char* name : names)
     if (job.typed(name))
-      throw Error(ExitCode::kUsage, "the model has its own", std::string("--") + name,
-                  "fit it anew: " + command + " --" + name + " ...");
+      throw Error(ExitCode::kUsage, "the model has its own", flag_of(name),
+                  "fit it anew: " + command + " " + flag_of(name) + " ...");
 }
 
 }  // namespace covary::cli

@@ -21,7 +21,7 @@ namespace covary::cli {
 struct Samples {
   std::vector<std::string> names;  // of x's columns
   at::Tensor x;                    // [n,d] double
-  at::Tensor y, weights;           // [n], or undefined
+  at::Tensor y, weights, noise;    // [n], or undefined
 };
 
 // A whole table: "-" is standard input, "sample:NAME,key=value" one of data/table_samples.h, a bare
@@ -70,6 +70,8 @@ std::string one_output(const std::vector<std::string>& outputs);
 std::string model_name(const std::vector<std::string>& outputs);
 // Of output, --report and --plot, a place that cannot be written is said first.
 void probe(const Job& job, const std::string& output);
+// "--standard-errors" of standard_errors.
+std::string flag_of(std::string name);
 // A model is what it is: Error(kUsage) for an option of a fit that was typed beside it. command: the
 // fit, "covary gp fit TABLE --target NAME".
 void refuse_fit_options(const Job& job, std::initializer_list<const char*> names,

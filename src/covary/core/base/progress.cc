@@ -98,7 +98,7 @@ std::string Progress::line() const {
   const std::string total = std::to_string(total_);
   std::string done = std::to_string(done_);
   if (done.size() < total.size()) done.insert(0, total.size() - done.size(), ' ');
-  std::string out = what_ + " " + done + "/" + total;
+  std::string out = what_ + " " + done + (total_ > 0 ? "/" + total : "");
   if (total_ > 0) {
     const std::string percent =
         text_of("%3.0f%%", 100.0 * static_cast<double>(done_) / static_cast<double>(total_));

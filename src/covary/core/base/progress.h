@@ -28,6 +28,7 @@ struct Figure {
 
 class Progress {
  public:
+  // total 0: nobody knows; the line then has no share and no end.
   Progress(std::string what, int64_t total, std::string unit = "steps");
   ~Progress();
   Progress(const Progress&) = delete;

@@ -24,6 +24,13 @@ TEST(Progress, TheLineHasStepTotalPercentAndFigures) {
   EXPECT_THAT(p.line(), HasSubstr("loss 0.5  PSNR 23.61 dB"));
 }
 
+TEST(Progress, WithoutATotalThereIsNoShare) {
+  set_progress_style(ProgressStyle::kPlain);
+  Progress p("fit", 0);
+  p.update(12, {{"objective", -3.5}});
+  EXPECT_EQ(p.line(), "fit 12  objective -3.5");
+}
+
 TEST(Progress, OnATerminalTheLineIsRewrittenWithRateAndEtaAndGoesAway) {
   set_progress_style(ProgressStyle::kTerminal);
   ::testing::internal::CaptureStderr();

@@ -197,12 +197,16 @@ int64_t Table::missing() const {
 TableSplit Table::split(const SplitChoice& choice) const {
   const int64_t target = choice.target.empty() ? -1 : column(choice.target);
   const int64_t weights = choice.weights.empty() ? -1 : column(choice.weights);
+  const int64_t noise = choice.noise.empty() ? -1 : column(choice.noise);
   if (target >= 0 && target == weights)
     throw Error(ExitCode::kUsage, "is the target as well", "weights");
+  if (noise >= 0 && (noise == target || noise == weights))
+    throw Error(ExitCode::kUsage,
+                noise == target ? "is the target as well" : "is the weight as well", "noise");
   std::vector<int64_t> kept;
   if (choice.columns.empty()) {
     for (int64_t j = 0; j < columns(); ++j) {
-      if (j != target && j != weights) kept.push_back(j);
+      if (j != target && j != weights && j != noise) kept.push_back(j);
     }
   } else {
     for (const std::string& name : choice.columns) kept.push_back(column(name));
@@ -214,12 +218,17 @@ TableSplit Table::split(const SplitChoice& choice) const {
   for (int64_t i = 0; i < rows; ++i) {
     for (const int64_t j : kept) s.x.push_back(at(i, j));
     if (target >= 0) s.y.push_back(at(i, target));
-    if (weights < 0) continue;
-    const double w = at(i, weights);
-    if (!(w >= 0) || !std::isfinite(w))
-      throw Error(ExitCode::kData, "the weight is negative, missing or not finite",
-                  "row " + std::to_string(i) + ", column '" + choice.weights + "'");
-    s.weights.push_back(w);
+    const auto take = [&](int64_t j, const char* what, std::vector<double>* to) {
+      if (j < 0) return;
+      const double v = at(i, j);
+      if (!(v >= 0) || !std::isfinite(v))
+        throw Error(
+            ExitCode::kData, std::string("the ") + what + " is negative, missing or not finite",
+            "row " + std::to_string(i) + ", column '" + names[static_cast<size_t>(j)] + "'");
+      to->push_back(v);
+    };
+    take(weights, "weight", &s.weights);
+    take(noise, "noise variance", &s.noise);
   }
   return s;
 }

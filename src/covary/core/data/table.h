@@ -36,11 +36,13 @@ struct TableSplit {
   std::vector<double> x;        // [rows, names.size()]
   std::vector<double> y;        // [rows], empty without a target
   std::vector<double> weights;  // [rows], empty without weights
+  std::vector<double> noise;    // [rows], empty without noise
 };
 
 struct SplitChoice {
   std::string target = {};                // column that becomes y; "" = none
   std::string weights = {};               // column of weights, >= 0 and finite; "" = none
+  std::string noise = {};                 // column of noise variances, likewise
   std::vector<std::string> columns = {};  // columns of x in this order; empty = all that are left
 };
 

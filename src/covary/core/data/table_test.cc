@@ -240,6 +240,11 @@ TEST(Split, TargetWeightsAndColumns) {
   EXPECT_THAT(error_of([&] { named.column("strenght"); }).hint(), HasSubstr("strength"));
   const Table negative{{"a", "w"}, {{}, {}}, 1, {1, -1}};
   EXPECT_THAT(error_of([&] { negative.split({.weights = "w"}); }).what(), HasSubstr("row 0"));
+  const TableSplit both = t.split({.target = "y", .weights = "w", .noise = "b"});
+  EXPECT_THAT(both.names, ElementsAre("a"));
+  EXPECT_THAT(both.noise, ElementsAre(2, 6));
+  EXPECT_THAT(error_of([&] { t.split({.target = "y", .noise = "y"}); }).what(), HasSubstr("noise"));
+  EXPECT_THAT(error_of([&] { negative.split({.noise = "w"}); }).what(), HasSubstr("variance"));
 }
 
 TEST(RealTables, FaithfulAndAnArffOfClusters) {

@@ -81,11 +81,11 @@ Projection project(const Kernel& kernel, const GpData& data, const GpGroup& grou
 }  // namespace
 
 GaussianProcess::GaussianProcess(const at::Tensor& x, const at::Tensor& y, const GpOptions& options,
-                                 const at::Tensor& noise) {
+                                 const RowNoise& noise) {
   options.check();
   data_ = GpData::from(x, y, noise, mean_of(options.mean), options.constant_columns);
   kernel_ =
-      Kernel::parse(completed_kernel(options.kernel, noise.defined(), data_.dims), data_.dims);
+      Kernel::parse(completed_kernel(options.kernel, noise.stands_alone(), data_.dims), data_.dims);
   start_by_data(&kernel_, data_, static_cast<uint64_t>(options.seed));
   if (options.fit) {
     set_priors(&kernel_, options.priors, scales_of(data_));
@@ -95,7 +95,7 @@ GaussianProcess::GaussianProcess(const at::Tensor& x, const at::Tensor& y, const
 }
 
 GaussianProcess::GaussianProcess(const at::Tensor& x, const at::Tensor& y, Kernel kernel,
-                                 const GpOptions& options, const at::Tensor& noise) {
+                                 const GpOptions& options, const RowNoise& noise) {
   options.check();
   data_ = GpData::from(x, y, noise, mean_of(options.mean), options.constant_columns);
   if (kernel.dims() != data_.dims) {
@@ -105,6 +105,10 @@ GaussianProcess::GaussianProcess(const at::Tensor& x, const at::Tensor& y, Kerne
                 "kernel");
   }
   kernel_ = std::move(kernel);
+  if (data_.noise.weights.defined() && !kernel_.has(ParameterRole::kNoise)) {
+    throw Error(ExitCode::kUsage, "has no white, whose variance the weights of the rows divide",
+                "kernel", "add + white");
+  }
   start_by_data(&kernel_, data_, static_cast<uint64_t>(options.seed));
   if (options.fit) {
     set_priors(&kernel_, options.priors, scales_of(data_));
@@ -320,13 +324,14 @@ Prediction GaussianProcess::leave_one_out() const {
   return {mean, variance, {}};
 }
 
-void GaussianProcess::append(const at::Tensor& x, const at::Tensor& y, double noise) {
+void GaussianProcess::append(const at::Tensor& x, const at::Tensor& y, double noise,
+                             double weight) {
   if (!x.defined() || x.dim() != 1 || !y.defined() || y.numel() != data_.outputs ||
       y.scalar_type() != at::kDouble) {
     throw Error(ExitCode::kUsage, "needs x [columns] and y [outputs], doubles", "append");
   }
   const at::Tensor row = checked_points(x.unsqueeze(0), data_.dims, "x");
-  const at::Tensor values = y.detach().contiguous().reshape({1, data_.outputs});
+  at::Tensor values = y.detach().contiguous().reshape({1, data_.outputs});
   for (int64_t o = 0; o < data_.outputs; ++o) {
     const double v = values.const_data_ptr<double>()[o];
     if (std::isinf(v) || std::abs(v) > 1e150) {
@@ -334,16 +339,25 @@ void GaussianProcess::append(const at::Tensor& x, const at::Tensor& y, double no
                   "y");
     }
   }
-  if (!std::isfinite(noise) || noise < 0 || (noise > 0 && !data_.noise.defined())) {
+  const bool weighs = data_.noise.weights.defined();
+  if (!std::isfinite(noise) || noise < 0 || (noise > 0 && !data_.noise.variances.defined())) {
     throw Error(ExitCode::kUsage,
                 "must be a variance, and 0 when the other points came without one", "noise");
   }
+  if (!std::isfinite(weight) || weight < 0 || (weight != 1 && !weighs)) {
+    throw Error(ExitCode::kUsage,
+                "must be finite and not negative, and 1 when the other points came without one",
+                "weight");
+  }
   const int64_t new_row = data_.n++;
   data_.x = at::cat({data_.x, row});
+  if (weight == 0) values = at::full_like(values, std::numeric_limits<double>::quiet_NaN());
   data_.y = at::cat({data_.y, values});
-  if (data_.noise.defined()) {
-    data_.noise = at::cat({data_.noise, at::full({1}, noise, at::kDouble)});
-  }
+  const auto add = [](at::Tensor* to, double v) {
+    if (to->defined()) *to = at::cat({*to, at::full({1}, v, at::kDouble)});
+  };
+  add(&data_.noise.variances, noise);
+  add(&data_.noise.weights, weight);
   const double* point = row.const_data_ptr<double>();
   const double* known = values.const_data_ptr<double>();
   const std::vector<double> basis = data_.basis_at(point, 1);
@@ -359,6 +373,7 @@ void GaussianProcess::append(const at::Tensor& x, const at::Tensor& y, double no
     double diagonal = 0;
     kernel_.diagonal(point, 1, true, &diagonal);
     diagonal += noise;
+    if (weight != 1) diagonal += white_diagonal(kernel_, point, 1)[0] * (1 / weight - 1);
     if (n + 1 > f.factor.stride || n + 1 > f.buffer.size(0)) {  // room for a fifth more
       const int64_t room = n + n / 5 + 8, stride = padded_stride(room);
       at::Tensor wider = at::empty({room, stride}, at::kDouble);
@@ -396,7 +411,8 @@ void GaussianProcess::append(const at::Tensor& x, const at::Tensor& y, double no
     }
     group.rows.push_back(new_row);
     group.x.insert(group.x.end(), point, point + data_.dims);
-    if (data_.noise.defined()) group.noise.push_back(noise);
+    if (data_.noise.variances.defined()) group.noise.push_back(noise);
+    if (weighs) group.weights.push_back(weight);
     solve_group(group, data_.coefficients(), &f);
   }
   complete_report();

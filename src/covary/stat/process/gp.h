@@ -64,12 +64,13 @@ struct GpReport {
 
 class GaussianProcess {
  public:
-  // noise: [n] variances of the points, or undefined. Throws as said above.
+  // noise: variances [n] of the rows, or their weights (row_noise.h). Throws as said above;
+  // Error(kUsage) for weights and a kernel without white.
   GaussianProcess(const at::Tensor& x, const at::Tensor& y, const GpOptions& options = {},
-                  const at::Tensor& noise = {});
+                  const RowNoise& noise = {});
   // With a kernel made by hand: bounds, ties, priors. options.kernel is not read.
   GaussianProcess(const at::Tensor& x, const at::Tensor& y, Kernel kernel,
-                  const GpOptions& options = {}, const at::Tensor& noise = {});
+                  const GpOptions& options = {}, const RowNoise& noise = {});
 
   Prediction predict(const at::Tensor& points, const PredictOptions& options = {}) const;
   // d mean / d point: [s,d] or [s,m,d].
@@ -82,9 +83,9 @@ class GaussianProcess {
   // missing. O(n^3), no refit.
   Prediction leave_one_out() const;
 
-  // Adds one row with the parameters as they are: O(n^2). x [d]; y [m], NaN = missing. noise: its
-  // variance, when the others came with one.
-  void append(const at::Tensor& x, const at::Tensor& y, double noise = 0);
+  // Adds one row with the parameters as they are: O(n^2). x [d]; y [m], NaN = missing. noise and
+  // weight: its own, when the others came with one.
+  void append(const at::Tensor& x, const at::Tensor& y, double noise = 0, double weight = 1);
 
   // Kernel, data and report as a model file's content (schema covary.process, method exact), and
   // back; loading factors anew. save and load: the same with the file, .json or .cov.
@@ -116,7 +117,7 @@ class GaussianProcess {
 
 // The three-line use.
 inline GaussianProcess fit_gp(const at::Tensor& x, const at::Tensor& y,
-                              const GpOptions& options = {}, const at::Tensor& noise = {}) {
+                              const GpOptions& options = {}, const RowNoise& noise = {}) {
   return GaussianProcess(x, y, options, noise);
 }
 

@@ -62,7 +62,7 @@ at::Tensor checked_points(const at::Tensor& x, int64_t dims, const std::string& 
   return out;
 }
 
-GpData GpData::from(const at::Tensor& x, const at::Tensor& y, const at::Tensor& noise, Mean mean,
+GpData GpData::from(const at::Tensor& x, const at::Tensor& y, const RowNoise& noise, Mean mean,
                     bool constant_columns) {
   GpData data;
   data.mean = mean;
@@ -109,23 +109,10 @@ GpData GpData::from(const at::Tensor& x, const at::Tensor& y, const at::Tensor& 
     data.centre.push_back(low + (high - low) / 2);
     data.scale.push_back(high > low ? high - low : 1);
   }
-  if (noise.defined()) {
-    require_double(noise, "noise");
-    if (noise.dim() != 1 || noise.size(0) != data.n) {
-      throw Error(ExitCode::kUsage,
-                  "has shape " + shape_of(noise) + ", expected [" + std::to_string(data.n) + "]",
-                  "noise");
-    }
-    data.noise = noise.detach().contiguous();
-    for (int64_t i = 0; i < data.n; ++i) {
-      const double v = data.noise.const_data_ptr<double>()[i];
-      if (!std::isfinite(v) || v < 0) {
-        throw Error(ExitCode::kData,
-                    "the variance of row " + std::to_string(i) + " must be finite and not negative",
-                    "noise");
-      }
-    }
-  }
+  noise.check(data.n);
+  if (noise.variances.defined()) data.noise.variances = noise.variances.detach().contiguous();
+  if (noise.weights.defined()) data.noise.weights = noise.weights.detach().contiguous();
+  data.y = data.noise.masked(data.y);
   data.form_groups();
   return data;
 }
@@ -158,7 +145,9 @@ void GpData::form_groups() {
       const double* points = x.const_data_ptr<double>();
       for (const int64_t i : g.rows) {
         g.x.insert(g.x.end(), points + i * dims, points + (i + 1) * dims);
-        if (noise.defined()) g.noise.push_back(noise.const_data_ptr<double>()[i]);
+        if (noise.variances.defined())
+          g.noise.push_back(noise.variances.const_data_ptr<double>()[i]);
+        if (noise.weights.defined()) g.weights.push_back(noise.weights.const_data_ptr<double>()[i]);
       }
       g.basis = basis_at(g.x.data(), g.count());
       groups.push_back(std::move(g));
@@ -233,7 +222,7 @@ GpData GpData::sample(int64_t count, uint64_t seed) const {
   part.n = static_cast<int64_t>(order.size());
   part.x = x.index_select(0, rows);
   part.y = y.index_select(0, rows);
-  if (noise.defined()) part.noise = noise.index_select(0, rows);
+  part.noise = noise.rows(rows);
   part.form_groups();
   return part;
 }

@@ -13,6 +13,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "covary/stat/process/row_noise.h"
+
 namespace covary::stat {
 
 // Quadratic: const, every column, and every product of two columns.
@@ -26,6 +28,7 @@ struct GpGroup {
   std::vector<double> y;         // [outputs, rows]
   std::vector<double> basis;     // [coefficients, rows]: of the mean
   std::vector<double> noise;     // [rows], variances beside the kernel's white; empty: none
+  std::vector<double> weights;   // [rows], > 0, divide the kernel's white; empty: 1 each
   int64_t count() const { return static_cast<int64_t>(rows.size()); }
   int64_t width() const { return static_cast<int64_t>(outputs.size()); }
 };
@@ -35,16 +38,18 @@ struct GpData {
   bool vector_y = false;  // y came as [n]
   Mean mean = Mean::kZero;
   std::vector<double> centre, scale;  // of the columns: the basis sees (x - centre) / scale
-  at::Tensor x, y, noise;             // [n,d], [n,m], [n] or undefined; double, contiguous
+  at::Tensor x, y;                    // [n,d], [n,m]; double, contiguous
+  RowNoise noise;                     // of the rows
   std::vector<GpGroup> groups;
 
-  // X [n,d] double; y [n] or [n,m] double, NaN = missing; noise [n] variances >= 0, or undefined.
+  // X [n,d] double; y [n] or [n,m] double, NaN = missing, and in rows of weight 0; noise of the
+  // rows, or undefined.
   // Throws Error(kData) naming the cell or column: no rows, NaN or infinity in X, infinity in y, a
   // column of X whose values are all equal (n >= 2), values whose squares overflow, an output
   // without any value, fewer values than the mean has coefficients; Error(kUsage) for shapes and
   // types.
   // constant_columns: such a column is taken all the same, as where a kernel's priors say enough.
-  static GpData from(const at::Tensor& x, const at::Tensor& y, const at::Tensor& noise, Mean mean,
+  static GpData from(const at::Tensor& x, const at::Tensor& y, const RowNoise& noise, Mean mean,
                      bool constant_columns = false);
 
   int64_t coefficients() const;  // of the mean

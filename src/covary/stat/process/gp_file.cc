@@ -31,6 +31,18 @@ at::Tensor tensor_of(const data::Model& model, const std::string& name,
   return t;
 }
 
+void put_noise(data::Model* model, const RowNoise& noise) {
+  if (noise.variances.defined()) put_tensor(model, "noise", noise.variances);
+  if (noise.weights.defined()) put_tensor(model, "weights", noise.weights);
+}
+
+RowNoise noise_of(const data::Model& model, int64_t n) {
+  RowNoise noise;
+  if (model.arrays.contains("noise")) noise.variances = tensor_of(model, "noise", {n});
+  if (model.arrays.contains("weights")) noise.weights = tensor_of(model, "weights", {n});
+  return noise;
+}
+
 json parameters_json(const Kernel& kernel) {
   json parameters = json::array();
   for (const KernelParameter& p : kernel.parameters()) {
@@ -95,7 +107,7 @@ data::Model GaussianProcess::model() const {
                    {"log_likelihood", report_.log_likelihood}});
   put_tensor(&m, "X", data_.x);
   put_tensor(&m, "y", data_.y);
-  if (data_.noise.defined()) put_tensor(&m, "noise", data_.noise);
+  put_noise(&m, data_.noise);
   // The mean's columns were scaled by the first data; points that came later did not change that.
   m.put("centre", data_.centre, {data_.dims});
   m.put("scale", data_.scale, {data_.dims});
@@ -110,10 +122,8 @@ GaussianProcess GaussianProcess::of_model(const data::Model& model) {
   try {
     const json& j = model.fields;
     const bool vector_y = j.at("vector_y").get<bool>() && y.size(1) == 1;
-    gp.data_ = GpData::from(
-        x, vector_y ? y.squeeze(1) : y,
-        model.arrays.contains("noise") ? tensor_of(model, "noise", {x.size(0)}) : at::Tensor(),
-        mean_of(mean));
+    gp.data_ =
+        GpData::from(x, vector_y ? y.squeeze(1) : y, noise_of(model, x.size(0)), mean_of(mean));
     gp.data_.centre = model.doubles("centre", {x.size(1)});
     gp.data_.scale = model.doubles("scale", {x.size(1)});
     for (size_t k = 0; k < gp.data_.scale.size(); ++k) {
@@ -123,10 +133,7 @@ GaussianProcess GaussianProcess::of_model(const data::Model& model) {
     }
     gp.data_.form_groups();
     gp.report_.fitted = j.at("fitted").get<bool>();
-    for (const auto ending : {numeric::Ending::kConverged, numeric::Ending::kAtBound,
-                              numeric::Ending::kLineSearch, numeric::Ending::kIterations}) {
-      if (j.at("ending") == numeric::name_of(ending)) gp.report_.ending = ending;
-    }
+    numeric::ending_of(j.at("ending").get<std::string>(), &gp.report_.ending);
     gp.report_.gradient_norm = j.at("gradient_norm").is_null()
                                    ? std::numeric_limits<double>::infinity()
                                    : j.at("gradient_norm").get<double>();

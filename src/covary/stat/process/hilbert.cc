@@ -180,13 +180,13 @@ double hilbert_log_likelihood(const HilbertBasis& basis, const Kernel& kernel, b
   double square = inner(basis.yy, u, u, noise);
   if (constant) {
     const double cross = inner(basis.y1, u, s.one, noise);
-    s.precision_of_mean = inner(rows, s.one, s.one, noise);
+    s.precision_of_mean = inner(basis.ones, s.one, s.one, noise);
     s.mean = cross / s.precision_of_mean;
     square -= s.mean * cross;
     linalg::axpy(m, -s.mean, s.one.data(), u.data());
   }
   const double value = -0.5 * square - 0.5 * (rows - static_cast<double>(m)) * std::log(noise) -
-                       0.5 * linalg::log_determinant(factor) -
+                       0.5 * linalg::log_determinant(factor) + 0.5 * basis.log_weights -
                        0.5 * rows * std::log(2 * std::numbers::pi);
   if (!std::isfinite(value)) return -kInfinity;
   linalg::backward(factor, u.data(), 1);  // C^-1 S^1/2 Phi' r
@@ -220,11 +220,15 @@ double hilbert_log_likelihood(const HilbertBasis& basis, const Kernel& kernel, b
 }
 
 HilbertProcess::HilbertProcess(const at::Tensor& x, const at::Tensor& y,
-                               const HilbertOptions& options)
+                               const HilbertOptions& options, const RowNoise& rows)
     : options_(options), constant_(options.mean == "const") {
   options.check();
   if (!y.defined() || y.dim() != 1) throw Error(ExitCode::kUsage, "must be one value a row", "y");
-  const GpData data = GpData::from(x, y, {}, constant_ ? Mean::kConst : Mean::kZero);
+  if (rows.variances.defined())
+    throw Error(ExitCode::kUsage,
+                "are not for a fixed basis: its products with itself are made once",
+                "variances of rows", "give weights, or write --method exact or vecchia");
+  const GpData data = GpData::from(x, y, rows, constant_ ? Mean::kConst : Mean::kZero);
   const int64_t d = data.dims;
   if (d > 3) {
     throw Error(ExitCode::kUsage,
@@ -240,6 +244,7 @@ HilbertProcess::HilbertProcess(const at::Tensor& x, const at::Tensor& y,
   rows_ = group.rows;
   x_ = at::from_blob(const_cast<double*>(group.x.data()), {n, d}, at::kDouble).clone();
   y_ = at::from_blob(const_cast<double*>(group.y.data()), {n}, at::kDouble).clone();
+  weights_ = group.weights;
   if (constant_) centre_ = y_.mean().item<double>();
   double boundary = options.boundary > 0 ? options.boundary : 2;
   for (int round = 0;; ++round) {
@@ -295,7 +300,17 @@ void HilbertProcess::fill_basis(double boundary) {
   const double* from = x_.const_data_ptr<double>();
   for (int64_t begin = 0; begin < n; begin += kRowsAtOnce) {
     const int64_t count = std::min(kRowsAtOnce, n - begin);
-    const Vector phi = b.at(from + begin * d, count);
+    Vector phi = b.at(from + begin * d, count);
+    Vector values(index(count)), ones(index(count), 1.0);
+    for (int64_t i = 0; i < count; ++i) {
+      values[index(i)] = y_.const_data_ptr<double>()[begin + i] - centre_;
+      if (weights_.empty()) continue;
+      const double weight = weights_[index(begin + i)], root = std::sqrt(weight);
+      for (int64_t f = 0; f < m; ++f) phi[index(i * m + f)] *= root;
+      values[index(i)] *= root;
+      ones[index(i)] = root;
+      b.log_weights += std::log(weight);
+    }
     constexpr int64_t kBand = 64;
     parallel_tasks((m + kBand - 1) / kBand, [&](int64_t task) {
       const linalg::OneBlasThread one;
@@ -304,11 +319,12 @@ void HilbertProcess::fill_basis(double boundary) {
                    b.gram.data() + at * m, m);
     });
     for (int64_t i = 0; i < count; ++i) {
-      const double value = y_.const_data_ptr<double>()[begin + i] - centre_;
+      const double value = values[index(i)], one = ones[index(i)];
       linalg::axpy(m, value, phi.data() + i * m, b.on_y.data());
-      linalg::axpy(m, 1, phi.data() + i * m, b.on_one.data());
+      linalg::axpy(m, one, phi.data() + i * m, b.on_one.data());
       b.yy += value * value;
-      b.y1 += value;
+      b.y1 += value * one;
+      b.ones += one * one;
     }
   }
   for (int64_t i = 0; i < m; ++i) {  // exactly symmetric
@@ -403,7 +419,7 @@ HilbertPrediction HilbertProcess::predict(const at::Tensor& points, bool noise) 
 }
 
 // For a linear smoother with prior: left out, residual and variance grow by 1 / (1 - h / total), h
-// the variance that the row's own prediction has of the function, total with the noise.
+// the variance that the row's own prediction has of the function, total the row's noise.
 HilbertPrediction HilbertProcess::leave_one_out() const {
   const double missing = std::numeric_limits<double>::quiet_NaN();
   const double noise = SpectralForm::of(kernel_).noise;
@@ -411,10 +427,11 @@ HilbertPrediction HilbertProcess::leave_one_out() const {
   const HilbertPrediction p = predict(x_);
   for (size_t i = 0; i < rows_.size(); ++i) {
     const auto at = static_cast<int64_t>(i);
-    const double h = p.variance.const_data_ptr<double>()[at] / noise;  // share of its own value
+    const double own = weights_.empty() ? noise : noise / weights_[i];
+    const double h = p.variance.const_data_ptr<double>()[at] / own;  // share of its own value
     const double y = y_.const_data_ptr<double>()[at], share = std::max(1 - h, 1e-12);
     out.mean.data_ptr<double>()[rows_[i]] = y - (y - p.mean.const_data_ptr<double>()[at]) / share;
-    out.variance.data_ptr<double>()[rows_[i]] = noise / share;
+    out.variance.data_ptr<double>()[rows_[i]] = own / share;
   }
   return out;
 }

@@ -27,6 +27,7 @@
 #include "covary/core/numeric/optimise/lbfgs.h"
 #include "covary/stat/process/hilbert_options.h"
 #include "covary/stat/process/kernel.h"
+#include "covary/stat/process/row_noise.h"
 
 namespace covary::stat {
 
@@ -59,14 +60,16 @@ struct HilbertPrediction {
   at::Tensor mean, variance;  // [s]
 };
 
-// What the likelihood needs of the data.
+// What the likelihood needs of the data; W: weights of the rows (row_noise.h), which divide the
+// noise.
 struct HilbertBasis {
   int64_t dims = 0, rows = 0;
   std::vector<double> centre, half;  // of the box, a column
   std::vector<int64_t> numbers;      // j of each function, [M, dims]
-  std::vector<double> gram;          // Phi' Phi, [M, M]
-  std::vector<double> on_y, on_one;  // Phi' y, Phi' 1
-  double yy = 0, y1 = 0;             // y'y, y'1
+  std::vector<double> gram;          // Phi' W Phi, [M, M]
+  std::vector<double> on_y, on_one;  // Phi' W y, Phi' W 1
+  double yy = 0, y1 = 0, ones = 0;   // y'W y, y'W 1, 1'W 1
+  double log_weights = 0;            // sum of the logarithms of W
   int64_t functions() const { return static_cast<int64_t>(on_y.size()); }
   // phi at points [count, dims]: [count, M].
   std::vector<double> at(const double* points, int64_t count) const;
@@ -87,14 +90,20 @@ double hilbert_log_likelihood(const HilbertBasis& basis, const Kernel& kernel, b
 
 class HilbertProcess {
  public:
-  // y [n], NaN = missing. Errors as in gp_data.h; Error(kUsage) for more than three columns or a
-  // kernel of another form.
-  HilbertProcess(const at::Tensor& x, const at::Tensor& y, const HilbertOptions& options = {});
+  // y [n], NaN = missing; rows: weights alone, or undefined. Errors as in gp_data.h; Error(kUsage)
+  // for more than three columns, a kernel of another form, or variances of rows.
+  HilbertProcess(const at::Tensor& x, const at::Tensor& y, const HilbertOptions& options = {},
+                 const RowNoise& rows = {});
 
   // Points outside of the box, where the basis has no meaning, are an Error(kData).
   HilbertPrediction predict(const at::Tensor& points, bool noise = false) const;
   // What each value is predicted to be from all others, noise included; NaN where y is missing.
   HilbertPrediction leave_one_out() const;
+  // Of these values with other parameters; gradient by all of the kernel. -infinity where there is
+  // none.
+  double log_likelihood(const Kernel& kernel, std::vector<double>* gradient) const {
+    return hilbert_log_likelihood(basis_, kernel, constant_, *gradient, nullptr);
+  }
   const HilbertReport& report() const { return report_; }
   const Kernel& kernel() const { return kernel_; }
 
@@ -108,8 +117,9 @@ class HilbertProcess {
   HilbertOptions options_;
   Kernel kernel_;
   bool constant_ = true;
-  double centre_ = 0;  // taken off y
-  at::Tensor x_, y_;   // known rows
+  double centre_ = 0;            // taken off y
+  at::Tensor x_, y_;             // known rows
+  std::vector<double> weights_;  // of these, or empty
   std::vector<int64_t> rows_;
   int64_t n_ = 0;  // rows of X
   HilbertBasis basis_;

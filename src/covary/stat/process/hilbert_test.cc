@@ -94,6 +94,7 @@ TEST(Hilbert, GradientAgreesWithDifferences) {
     b.on_one.assign(on_one.const_data_ptr<double>(), on_one.const_data_ptr<double>() + 36);
     b.yy = y.dot(y).item<double>();
     b.y1 = y.sum().item<double>();
+    b.ones = static_cast<double>(y.size(0));
     for (const bool constant : {false, true}) {
       Kernel kernel = Kernel::parse(text, 2);
       std::vector<double> g(kernel.parameters().size());

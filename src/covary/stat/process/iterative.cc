@@ -22,34 +22,18 @@ using Vector = std::vector<double>;
 
 size_t index(int64_t i) { return static_cast<size_t>(i); }
 
-// gradient += sum_i w_i d D_i / dlog(parameter), D the part of the diagonal that is white.
-void contract_white(const Kernel& kernel, const double* x, int64_t n, const Vector& w,
-                    std::span<double> gradient) {
-  if (!kernel.has(ParameterRole::kNoise)) return;
-  Vector part(gradient.size());
-  constexpr int64_t kStretch = KernelTape::kRows;
-  for (int64_t begin = 0; begin < n; begin += kStretch) {
-    const int64_t count = std::min(kStretch, n - begin);
-    const double* points = x + begin * kernel.dims();
-    const auto weights = [&](const compute::PairBlock& t, double* out) {
-      std::fill_n(out, t.size(), 0.0);
-      for (int64_t i = 0; i < t.rows; ++i) {
-        const int64_t j = t.row + i - t.column;
-        if (j >= 0 && j < t.columns) out[i * t.columns + j] = w[index(begin + t.row + i)];
-      }
-    };
-    kernel.contract(points, count, weights, part);  // of the whole diagonal
-    for (size_t p = 0; p < part.size(); ++p) gradient[p] += part[p];
-    kernel.contract_diagonal(points, count, w.data() + begin, part);  // of the smooth part
-    for (size_t p = 0; p < part.size(); ++p) gradient[p] -= part[p];
-  }
-}
-
 // Weights sum_c a_c[i] b_c[j] of a tile; the sum over c is symmetric.
 class OuterWeights {
  public:
   OuterWeights(const Vector& a, const Vector& b, int64_t n)
       : a_(a), b_(b), n_(n), count_(static_cast<int64_t>(a.size()) / n) {}
+  Vector diagonal() const {
+    Vector d(index(n_));
+    for (int64_t c = 0; c < count_; ++c) {
+      for (int64_t i = 0; i < n_; ++i) d[index(i)] += a_[index(c * n_ + i)] * b_[index(c * n_ + i)];
+    }
+    return d;
+  }
   void operator()(const compute::PairBlock& t, double* w) const {
     const linalg::OneBlasThread one;
     linalg::gemm(true, false, t.rows, t.columns, count_, 1, a_.data() + t.row, n_,
@@ -86,7 +70,7 @@ void add_preconditioner(const Kernel& kernel, const GpGroup& group, const Kernel
     linalg::gemm(false, true, m, m, n, 1, w.data(), n, f.data(), n, 0, inner.data(), m);
   }
   // diag(P^-1) = 1 / D - (F P^-1)' ... : D^-1 - D^-1 F' (F P^-1) by Woodbury, column by column.
-  const Vector noise = noise_diagonal(kernel, group.x.data(), n, group.noise);
+  const Vector noise = noise_diagonal(kernel, group.x.data(), n, group.noise, group.weights);
   Vector own(index(n));
   parallel_for(n, 1024, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) own[index(i)] = 1;
@@ -127,6 +111,7 @@ void add_preconditioner(const Kernel& kernel, const GpGroup& group, const Kernel
   add();
   kernel.contract_cross(p.points.data(), m, p.points.data(), m, inner.data(), m, part);
   add();
+  for (size_t i = 0; i < group.weights.size(); ++i) own[i] /= group.weights[i];
   contract_white(kernel, group.x.data(), n, own, gradient);
 }
 
@@ -170,9 +155,10 @@ IterativeValue IterativeLikelihood::evaluate(const Kernel& kernel, std::span<dou
                                              double energy, IterativeSolution* solution) const {
   const int64_t n = group_.count(), p = coefficients_, probes = options_.probes;
   IterativeValue out;
-  const KernelOperator matrix(kernel, group_.x.data(), n, group_.noise, options_.memory_limit);
+  const KernelOperator matrix(kernel, group_.x.data(), n, group_.noise, options_.memory_limit,
+                              group_.weights);
   const KernelPreconditioner preconditioner =
-      kernel_preconditioner(kernel, group_.x.data(), n, group_.noise, pivots_);
+      kernel_preconditioner(kernel, group_.x.data(), n, group_.noise, pivots_, group_.weights);
   // Right-hand sides: y, the basis, the probes z ~ N(0, P) on the ellipsoid z' P^-1 z = n.
   const int64_t count = 1 + p + probes;
   Vector b(index(count * n)), x(b.size());
@@ -263,7 +249,10 @@ IterativeValue IterativeLikelihood::evaluate(const Kernel& kernel, std::span<dou
   for (const Vector* part : std::initializer_list<const Vector*>{&v, &u}) {
     for (const double value : *part) second.push_back(-quarter * value);
   }
-  kernel.contract(group_.x.data(), n, OuterWeights(first, second, n), gradient);
+  const OuterWeights outer(first, second, n);
+  kernel.contract(group_.x.data(), n, outer, gradient);
+  if (!group_.weights.empty())
+    contract_row_terms(kernel, group_.x.data(), n, group_.weights, outer.diagonal(), gradient);
   add_preconditioner(kernel, group_, preconditioner, v, probes, gradient);
   return out;
 }

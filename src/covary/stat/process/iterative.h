@@ -103,13 +103,13 @@ struct IterativePrediction {
 
 class IterativeProcess {
  public:
-  // X [n,d], y [n], NaN = missing; noise [n] variances or undefined. Errors as in gp_data.h;
+  // X [n,d], y [n], NaN = missing; noise of the rows, or undefined. Errors as in gp_data.h;
   // Error(kUsage) for several outputs, Error(kFailed) when a solve does not come to its tolerance.
   IterativeProcess(const at::Tensor& x, const at::Tensor& y, const IterativeOptions& options = {},
-                   const at::Tensor& noise = {});
+                   const RowNoise& noise = {});
   // One whose parameters are known: no fit, solved anew.
   IterativeProcess(const at::Tensor& x, const at::Tensor& y, Kernel kernel,
-                   const IterativeOptions& options, const at::Tensor& noise = {});
+                   const IterativeOptions& options, const RowNoise& noise = {});
 
   // noise: of a new value, not of the function. A variance is never below the true one, and above
   // by at most tolerance times the prior one. O(n) a mean; a solve a variance, kPoints at a time.
@@ -124,13 +124,13 @@ class IterativeProcess {
   // What a model file keeps beside kernel and data, so that reading it needs no solve.
   void put(data::Model* model) const;
   static IterativeProcess of(const data::Model& model, const at::Tensor& x, const at::Tensor& y,
-                             Kernel kernel, const std::string& mean, const at::Tensor& noise);
+                             Kernel kernel, const std::string& mean, const RowNoise& noise);
 
  private:
   static constexpr int64_t kPoints = 64;  // variances solved for at a time
 
   IterativeProcess() = default;
-  void take(const at::Tensor& x, const at::Tensor& y, const at::Tensor& noise);
+  void take(const at::Tensor& x, const at::Tensor& y, const RowNoise& noise);
   void fit();
   void condition();
   // k' K^-1 k of points [count, dims] -> known [count], and K^-1 k [count, n] where solved.

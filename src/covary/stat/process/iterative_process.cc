@@ -32,7 +32,7 @@ size_t index(int64_t i) { return static_cast<size_t>(i); }
 
 }  // namespace
 
-void IterativeProcess::take(const at::Tensor& x, const at::Tensor& y, const at::Tensor& noise) {
+void IterativeProcess::take(const at::Tensor& x, const at::Tensor& y, const RowNoise& noise) {
   options_.check();
   if (!y.defined() || y.dim() != 1)
     throw Error(ExitCode::kUsage, "must be one value a row", "y",
@@ -41,18 +41,18 @@ void IterativeProcess::take(const at::Tensor& x, const at::Tensor& y, const at::
 }
 
 IterativeProcess::IterativeProcess(const at::Tensor& x, const at::Tensor& y,
-                                   const IterativeOptions& options, const at::Tensor& noise)
+                                   const IterativeOptions& options, const RowNoise& noise)
     : options_(options) {
   take(x, y, noise);
   kernel_ =
-      Kernel::parse(completed_kernel(options.kernel, noise.defined(), data_.dims), data_.dims);
+      Kernel::parse(completed_kernel(options.kernel, noise.stands_alone(), data_.dims), data_.dims);
   start_by_data(&kernel_, data_, static_cast<uint64_t>(options.seed));
   if (options.fit) fit();
   condition();
 }
 
 IterativeProcess::IterativeProcess(const at::Tensor& x, const at::Tensor& y, Kernel kernel,
-                                   const IterativeOptions& options, const at::Tensor& noise)
+                                   const IterativeOptions& options, const RowNoise& noise)
     : options_(options), kernel_(std::move(kernel)) {
   take(x, y, noise);
   if (kernel_.dims() != data_.dims)
@@ -85,6 +85,7 @@ void IterativeProcess::fit() {
     dense.starts = options_.starts;
     dense.seed = options_.seed;
     dense.search.iterations = std::min<int64_t>(options_.search.iterations, 50);
+    dense.search.watch = options_.search.watch;
     const GaussianProcess first(sample.x, sample.y.squeeze(1).contiguous(), kernel_, dense,
                                 sample.noise);
     start = first.kernel().pack();
@@ -153,9 +154,10 @@ void IterativeProcess::explain(const double* points, int64_t count, Vector* cros
                                Vector* known) const {
   const GpGroup& group = data_.groups[0];
   const int64_t n = group.count();
-  const KernelOperator matrix(kernel_, group.x.data(), n, group.noise, options_.memory_limit);
+  const KernelOperator matrix(kernel_, group.x.data(), n, group.noise, options_.memory_limit,
+                              group.weights);
   const KernelPreconditioner p =
-      kernel_preconditioner(kernel_, group.x.data(), n, group.noise, pivots_);
+      kernel_preconditioner(kernel_, group.x.data(), n, group.noise, pivots_, group.weights);
   known->assign(index(count), 0.0);
   Vector prior(index(count)), x(index(kPoints * n));
   kernel_.diagonal(points, count, false, prior.data());
@@ -223,10 +225,11 @@ IterativePrediction IterativeProcess::leave_one_out(int64_t rows, uint64_t seed)
   std::vector<int64_t> chosen = Random(seed, stream_of("process.left_out")).permutation(n);
   chosen.resize(index(std::min(rows, n)));
   std::sort(chosen.begin(), chosen.end());
-  const KernelOperator matrix(kernel_, group.x.data(), n, group.noise, options_.memory_limit);
+  const KernelOperator matrix(kernel_, group.x.data(), n, group.noise, options_.memory_limit,
+                              group.weights);
   const KernelPreconditioner preconditioner =
-      kernel_preconditioner(kernel_, group.x.data(), n, group.noise, pivots_);
-  const Vector diagonal = noise_diagonal(kernel_, group.x.data(), n, group.noise);
+      kernel_preconditioner(kernel_, group.x.data(), n, group.noise, pivots_, group.weights);
+  const Vector diagonal = noise_diagonal(kernel_, group.x.data(), n, group.noise, group.weights);
   const linalg::Matrix gram{const_cast<double*>(solution_.gram.data()), p, p};
   for (size_t begin = 0; begin < chosen.size(); begin += kPoints) {
     const int64_t count = std::min<int64_t>(kPoints, static_cast<int64_t>(chosen.size() - begin));
@@ -283,7 +286,7 @@ void IterativeProcess::put(data::Model* model) const {
 
 IterativeProcess IterativeProcess::of(const data::Model& model, const at::Tensor& x,
                                       const at::Tensor& y, Kernel kernel, const std::string& mean,
-                                      const at::Tensor& noise) {
+                                      const RowNoise& noise) {
   IterativeProcess gp;
   gp.options_.mean = mean;
   gp.take(x, y, noise);

@@ -7,6 +7,7 @@
 #include "covary/core/linalg/blas.h"
 #include "covary/core/linalg/cholesky.h"
 #include "covary/core/linalg/pivoted_cholesky.h"
+#include "covary/stat/process/row_noise.h"
 
 namespace covary::stat {
 namespace {
@@ -24,12 +25,13 @@ std::vector<double> rows_of(const double* x, int64_t d, std::span<const int64_t>
 }  // namespace
 
 KernelOperator::KernelOperator(const Kernel& kernel, const double* x, int64_t n,
-                               std::span<const double> noise, int64_t memory)
+                               std::span<const double> noise, int64_t memory,
+                               std::span<const double> weights)
     : kernel_(kernel),
       x_(x),
       n_(n),
       tape_(kernel, x, n, nullptr, 0, true, false),
-      noise_(noise.begin(), noise.end()) {
+      noise_(row_terms(kernel, x, n, noise, weights)) {
   if (8.0 * static_cast<double>(start_of(n)) > static_cast<double>(memory)) return;
   stored_ = std::make_unique_for_overwrite<double[]>(static_cast<size_t>(start_of(n)));
   const int64_t strips = (n_ + kRows - 1) / kRows;
@@ -170,14 +172,13 @@ linalg::SpectrumTraces spectrum_traces(const KernelOperator& k, const linalg::Lo
 }
 
 std::vector<double> noise_diagonal(const Kernel& kernel, const double* x, int64_t n,
-                                   std::span<const double> noise) {
-  std::vector<double> with(static_cast<size_t>(n)), without(with);
-  kernel.diagonal(x, n, true, with.data());
-  kernel.diagonal(x, n, false, without.data());
-  for (size_t i = 0; i < with.size(); ++i) {
-    with[i] += (noise.empty() ? 0 : noise[i]) - without[i];
+                                   std::span<const double> noise, std::span<const double> weights) {
+  std::vector<double> own = white_diagonal(kernel, x, n);
+  for (size_t i = 0; i < own.size(); ++i) {
+    if (!weights.empty()) own[i] /= weights[i];
+    if (!noise.empty()) own[i] += noise[i];
   }
-  return with;
+  return own;
 }
 
 std::vector<int64_t> kernel_pivots(const Kernel& kernel, const double* x, int64_t n, int64_t rank) {
@@ -194,7 +195,8 @@ std::vector<int64_t> kernel_pivots(const Kernel& kernel, const double* x, int64_
 
 KernelPreconditioner kernel_preconditioner(const Kernel& kernel, const double* x, int64_t n,
                                            std::span<const double> noise,
-                                           std::span<const int64_t> pivots) {
+                                           std::span<const int64_t> pivots,
+                                           std::span<const double> weights) {
   const int64_t d = kernel.dims(), m = static_cast<int64_t>(pivots.size());
   std::vector<double> points = rows_of(x, d, pivots);
   std::vector<double> factor(static_cast<size_t>(m * m)), rows(static_cast<size_t>(m * n));
@@ -207,7 +209,7 @@ KernelPreconditioner kernel_preconditioner(const Kernel& kernel, const double* x
     const int64_t begin = task * kBand, width = std::min(kBand, n - begin);
     linalg::trsm_left(false, m, width, factor.data(), m, rows.data() + begin, n);
   });
-  return {linalg::LowRankOperator(std::move(rows), m, noise_diagonal(kernel, x, n, noise)),
+  return {linalg::LowRankOperator(std::move(rows), m, noise_diagonal(kernel, x, n, noise, weights)),
           std::move(points), std::move(factor)};
 }
 

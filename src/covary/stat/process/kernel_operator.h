@@ -1,7 +1,8 @@
 // The matrix of a kernel over a set of points as a linear operator: its lower half in tiles that are
 // kept where memory allows, else computed anew for every product and used for all right-hand sides.
 //
-//   const KernelOperator k(kernel, x, n, noise, memory);  // K + diag(noise), white inside K
+//   const KernelOperator k(kernel, x, n, noise, memory);  // K + diag(noise), white inside K,
+//                                                         // divided by weights of rows
 //   k.multiply(rows, count, out);
 //   linalg::LowRankOperator p = kernel_preconditioner(kernel, x, n, noise, pivots);
 //
@@ -28,10 +29,10 @@ class KernelOperator : public linalg::LinearOperator {
   // Strips of rows are dealt to so many groups, whose sums are added in order.
   static constexpr int64_t kGroups = 16;
 
-  // Kernel and points x [n, dims] must outlive the operator; noise [n] variances, or empty; memory:
-  // bytes that tiles may take.
+  // Kernel and points x [n, dims] must outlive the operator; noise [n] variances and weights [n], or
+  // empty (row_noise.h); memory: bytes that tiles may take.
   KernelOperator(const Kernel& kernel, const double* x, int64_t n, std::span<const double> noise,
-                 int64_t memory);
+                 int64_t memory, std::span<const double> weights = {});
   int64_t size() const override { return n_; }
   void multiply(const double* rows, int64_t count, double* out) const override;
   void diagonal(double* out) const override;
@@ -56,9 +57,11 @@ class KernelOperator : public linalg::LinearOperator {
 // the preconditioner's factor. 3 n^2 rank flops.
 linalg::SpectrumTraces spectrum_traces(const KernelOperator& k, const linalg::LowRankOperator& p);
 
-// Variance of each row beside the smooth part of the kernel: its white and noise [n] (or empty).
+// Variance of each row beside the smooth part of the kernel: its white, divided by weights [n] (or
+// empty), and noise [n] (or empty).
 std::vector<double> noise_diagonal(const Kernel& kernel, const double* x, int64_t n,
-                                   std::span<const double> noise);
+                                   std::span<const double> noise,
+                                   std::span<const double> weights = {});
 
 // Rows that a partial Cholesky factorisation of the kernel without white takes first, at most
 // `rank`.
@@ -73,6 +76,7 @@ struct KernelPreconditioner {
 };
 KernelPreconditioner kernel_preconditioner(const Kernel& kernel, const double* x, int64_t n,
                                            std::span<const double> noise,
-                                           std::span<const int64_t> pivots);
+                                           std::span<const int64_t> pivots,
+                                           std::span<const double> weights = {});
 
 }  // namespace covary::stat

@@ -20,7 +20,8 @@ double dot(const Vector& a, const Vector& b) {
 double log_density(const LatentModel& model, const LatentData& data, const Vector& g) {
   double sum = 0;
   for (size_t i = 0; i < g.size(); ++i)
-    sum += data.weight(i) * model.likelihood.log_density(data.y[i], model.mean + g[i]).value;
+    sum += data.weight(i) * model.likelihood.log_density(data.y[i], model.mean + g[i]).value +
+           model.likelihood.weight_term(data.weight(i)).value;
   return std::isfinite(sum) ? sum : -std::numeric_limits<double>::infinity();
 }
 
@@ -116,6 +117,7 @@ SiteResult laplace(const LatentModel& model, const LatentData& data, SiteState* 
     for (size_t p = 0; p < own; ++p)
       gradient->likelihood[p] += data.weight(i) * (slopes[p].value + reach[i] * slopes[p].d1 -
                                                    0.5 * variance[i] * slopes[p].curvature);
+    gradient->likelihood[0] += model.likelihood.weight_term(data.weight(i)).by_noise;
   }
   return r;
 }

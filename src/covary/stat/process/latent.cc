@@ -60,7 +60,7 @@ LatentProcess::LatentProcess(const at::Tensor& x, const at::Tensor& y, const Lat
 }
 
 LatentProcess::LatentProcess(const at::Tensor& x, const at::Tensor& y, LatentModel model,
-                             const std::string& method)
+                             const std::string& method, const at::Tensor& weights)
     : method_(method), model_(std::move(model)) {
   const GpData data = GpData::from(x, y, {}, Mean::kZero);
   if (data.outputs != 1 || model_.kernel.dims() != data.dims) {
@@ -72,6 +72,7 @@ LatentProcess::LatentProcess(const at::Tensor& x, const at::Tensor& y, LatentMod
   rows_ = data.groups[0].rows;
   x_ = data.groups[0].x;
   y_ = data.groups[0].y;
+  weights_ = checked_weights(weights, n_, rows_);
   model_.likelihood.check(y_);
   condition();
 }
@@ -170,6 +171,11 @@ void LatentProcess::fit(LatentProblem* problem, const LatentOptions& options) {
   names.emplace_back("mean");
   for (const int64_t index : o.at_bound)
     report_.at_bound.push_back(names[static_cast<size_t>(index)]);
+}
+
+double LatentProcess::log_likelihood(const LatentModel& model, LatentGradient* gradient) const {
+  SiteState state = sites_;
+  return infer(method_, model, {x_, y_, weights_}, &state, gradient).value;
 }
 
 LatentPrediction LatentProcess::predict(const at::Tensor& points) const {

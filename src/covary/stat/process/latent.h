@@ -40,18 +40,22 @@ struct LatentReport {
 
 class LatentProcess {
  public:
-  // weights [n] multiply the rows' log densities; undefined: 1. Not with ep.
+  // weights [n] multiply the rows' log densities, those of gaussian divide its noise instead
+  // (row_noise.h); undefined: 1. Not with ep.
   LatentProcess(const at::Tensor& x, const at::Tensor& y, const LatentOptions& options = {},
                 const at::Tensor& weights = {});
   // With parameters as they are.
   LatentProcess(const at::Tensor& x, const at::Tensor& y, LatentModel model,
-                const std::string& method);
+                const std::string& method, const at::Tensor& weights = {});
 
   LatentPrediction predict(const at::Tensor& points) const;
   at::Tensor covariance(const at::Tensor& points) const;  // of the function, [s,s]
   // The function at each row as all other rows tell it, parameters as they are: [n], NaN where y is
   // missing. With laplace and vi the Gaussian without the row's own factor.
   LatentPrediction leave_one_out() const;
+
+  // The evidence with other parameters, and its gradient; -infinity where there is none.
+  double log_likelihood(const LatentModel& model, LatentGradient* gradient) const;
 
   const LatentModel& model() const { return model_; }
   const Kernel& kernel() const { return model_.kernel; }

@@ -53,6 +53,12 @@ double digamma(double x) {
 
 }  // namespace
 
+Likelihood::WeightTerm Likelihood::weight_term(double weight) const {
+  if (kind_ != Kind::kGaussian || weight == 1 || !(weight > 0)) return {};
+  return {0.5 * ((weight - 1) * (kLogTwoPi + std::log(value(0))) + std::log(weight)),
+          0.5 * (weight - 1)};
+}
+
 LogDensity Likelihood::log_density(double y, double f) const {
   switch (kind_) {
     case Kind::kGaussian: {

@@ -120,6 +120,14 @@ class Likelihood {
   TiltedMoments tilted(double y, double mean, double variance,
                        std::span<double> by_parameters) const;
 
+  // A row of weight w has w times its log density, but for gaussian, whose noise a weight divides
+  // (row_noise.h): what is added for that, 1/2 ((w - 1) log(2 pi noise) + log w), and its derivative
+  // by log noise. Else 0.
+  struct WeightTerm {
+    double value = 0, by_noise = 0;
+  };
+  WeightTerm weight_term(double weight) const;
+
   double mean_at(double f) const;  // of y given f: probability, rate, or f
   // Mean and variance of y, f ~ N(mean, variance).
   std::pair<double, double> predict(double mean, double variance) const;

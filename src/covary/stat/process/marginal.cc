@@ -17,8 +17,10 @@ void build(const Kernel& kernel, const GpGroup& group, PosteriorFactor* f) {
   const int64_t n = group.count(), stride = padded_stride(n);
   f->factor = {f->buffer.data_ptr<double>(), n, stride};
   kernel.matrix(group.x.data(), n, f->factor.data, stride);
-  for (size_t i = 0; i < group.noise.size(); ++i) {
-    f->factor.row(static_cast<int64_t>(i))[i] += group.noise[i];
+  const std::vector<double> terms =
+      row_terms(kernel, group.x.data(), n, group.noise, group.weights);
+  for (size_t i = 0; i < terms.size(); ++i) {
+    f->factor.row(static_cast<int64_t>(i))[i] += terms[i];
   }
   f->report = linalg::cholesky(f->factor);
 }
@@ -34,6 +36,14 @@ class GradientWeights {
  public:
   GradientWeights(const linalg::Matrix& inverse, const std::vector<double>& alpha, int64_t outputs)
       : inverse_(inverse), alpha_(alpha), outputs_(outputs) {}
+  double own(int64_t i) const {
+    double w = -0.5 * static_cast<double>(outputs_) * inverse_.row(i)[i];
+    for (int64_t o = 0; o < outputs_; ++o) {
+      const double a = alpha_[static_cast<size_t>(o * inverse_.n + i)];
+      w += 0.5 * a * a;
+    }
+    return w;
+  }
   void operator()(const compute::PairBlock& t, double* w) const {
     const double half = 0.5 * static_cast<double>(outputs_);
     for (int64_t i = 0; i < t.rows; ++i) {
@@ -138,9 +148,13 @@ MarginalValue MarginalLikelihood::evaluate(const Kernel& kernel, std::span<doubl
     result.log_likelihood += f.log_likelihood;
     if (gradient.empty()) continue;
     linalg::inverse(f.factor);
-    kernel.contract(group.x.data(), group.count(),
-                    GradientWeights(f.factor, f.alpha, group.width()), part);
+    const GradientWeights weights(f.factor, f.alpha, group.width());
+    kernel.contract(group.x.data(), group.count(), weights, part);
     for (size_t p = 0; p < part.size(); ++p) gradient[p] += part[p];
+    if (group.weights.empty()) continue;
+    std::vector<double> own(group.weights.size());
+    for (size_t i = 0; i < own.size(); ++i) own[i] = weights.own(static_cast<int64_t>(i));
+    contract_row_terms(kernel, group.x.data(), group.count(), group.weights, own, gradient);
   }
   return result;
 }

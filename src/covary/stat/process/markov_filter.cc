@@ -69,11 +69,12 @@ struct State {
 class Filter {
  public:
   Filter(const MarkovForm& form, std::span<const double> t, std::span<const double> y,
-         std::span<const double> extra)
+         std::span<const double> extra, std::span<const double> weights)
       : form_(form),
         t_(t),
         y_(y),
         extra_(extra),
+        weights_(weights),
         s_(form.states()),
         half_(static_cast<size_t>(s_ * s_)),
         moved_(half_.size()),
@@ -101,7 +102,11 @@ class Filter {
     return std::abs(g - before) <= rounding ? before : g;
   }
   bool missing(size_t k) const { return std::isnan(y_[k]); }
-  double noise(size_t k) const { return form_.noise() + (extra_.empty() ? 0 : extra_[k]); }
+  double weight(size_t k) const { return weights_.empty() ? 1 : weights_[k]; }
+  double noise(size_t k) const {
+    return form_.noise() / weight(k) + (extra_.empty() ? 0 : extra_[k]);
+  }
+  bool even() const { return extra_.empty() && weights_.empty(); }  // all points have one noise
   const std::vector<int64_t>& seen() const { return seen_; }
 
   // To point k >= 1.
@@ -172,7 +177,7 @@ class Filter {
   }
 
   const MarkovForm& form_;
-  std::span<const double> t_, y_, extra_;
+  std::span<const double> t_, y_, extra_, weights_;
   int64_t s_;
   std::vector<double> half_, moved_, vector_;
   std::vector<int64_t> seen_;  // states that h shows
@@ -185,7 +190,7 @@ double density(double v, double s) {
 // The forward pass. At each point visit(k, state before the value came, c, innovation); c is P h.
 // Returns the log likelihood.
 template <class F>
-double forward(const MarkovForm& form, Filter& filter, size_t count, bool extra, F&& visit) {
+double forward(const MarkovForm& form, Filter& filter, size_t count, F&& visit) {
   const auto s = static_cast<size_t>(form.states());
   State x = filter.stationary();
   Step step;
@@ -198,7 +203,7 @@ double forward(const MarkovForm& form, Filter& filter, size_t count, bool extra,
     bool regular = false;
     if (k > 0) {
       const double gap = filter.gap(k, step.gap);
-      regular = gap == step.gap && !extra;
+      regular = gap == step.gap && filter.even();
       if (steady && !regular) {
         filter.update_covariance(before, last.data(), &x);
         steady = false;
@@ -264,7 +269,8 @@ class Adjoint {
         turned_(by_m_.size()),
         by_show(by_m_.size()) {}
 
-  void update(const State& predicted, const Filter::Innovation& n, const double* c) {
+  // weight: of the point, which divides the noise.
+  void update(const State& predicted, const Filter::Innovation& n, double weight, const double* c) {
     const std::vector<double>& h = form_.show();
     double along = 0, twice = 0;
     for (int64_t i = 0; i < s_; ++i) {
@@ -286,15 +292,15 @@ class Adjoint {
       double t = by_s * c[b] - by_v * predicted.m[static_cast<size_t>(b)];
       for (int64_t j = 0; j < s_; ++j) t += row[j] * by_c_[static_cast<size_t>(j)];
       by_show[static_cast<size_t>(b)] += t;
-      const double weight = h[static_cast<size_t>(b)];
-      by_m_[static_cast<size_t>(b)] -= weight * by_v;
+      const double shown = h[static_cast<size_t>(b)];
+      by_m_[static_cast<size_t>(b)] -= shown * by_v;
       for (int64_t j = 0; j < s_; ++j) {
-        const double add = 0.5 * weight * by_c_[static_cast<size_t>(j)];
+        const double add = 0.5 * shown * by_c_[static_cast<size_t>(j)];
         by_p_[static_cast<size_t>(b * s_ + j)] += add;
         by_p_[static_cast<size_t>(j * s_ + b)] += add;
       }
     }
-    by_noise += by_s;
+    by_noise += by_s / weight;
   }
 
   // before: the state after point k - 1.
@@ -354,10 +360,10 @@ class Adjoint {
 
 double filter_log_likelihood(const MarkovForm& form, std::span<const double> t,
                              std::span<const double> y, std::span<const double> extra,
-                             std::vector<double>* gradient) {
-  Filter filter(form, t, y, extra);
+                             std::vector<double>* gradient, std::span<const double> weights) {
+  Filter filter(form, t, y, extra, weights);
   if (!gradient) {
-    return forward(form, filter, t.size(), !extra.empty(),
+    return forward(form, filter, t.size(),
                    [](size_t, const State&, const double*, const Filter::Innovation&) {});
   }
   gradient->assign(static_cast<size_t>(form.parameters()), 0.0);
@@ -407,7 +413,8 @@ double filter_log_likelihood(const MarkovForm& form, std::span<const double> t,
     }
     for (size_t i = count; i-- > 0;) {
       const size_t k = begin + i;
-      if (!filter.missing(k)) adjoint.update(predicted[i], innovations[i], columns.data() + i * s);
+      if (!filter.missing(k))
+        adjoint.update(predicted[i], innovations[i], filter.weight(k), columns.data() + i * s);
       if (k == 0) break;  // the stationary state does not move
       form.transition(gaps[i], true, &slopes);
       adjoint.predict(slopes, before[i], gradient);
@@ -419,14 +426,14 @@ double filter_log_likelihood(const MarkovForm& form, std::span<const double> t,
 
 double filter_smooth(const MarkovForm& form, std::span<const double> t, std::span<const double> y,
                      std::span<const double> extra, std::span<double> mean,
-                     std::span<double> variance) {
-  Filter filter(form, t, y, extra);
+                     std::span<double> variance, std::span<const double> weights) {
+  Filter filter(form, t, y, extra, weights);
   const auto s = static_cast<size_t>(form.states());
   const std::vector<double>& h = form.show();
   std::vector<double> columns(t.size() * s);
   std::vector<Filter::Innovation> innovations(t.size());
   const double value =
-      forward(form, filter, t.size(), !extra.empty(),
+      forward(form, filter, t.size(),
               [&](size_t k, const State& x, const double* c, const Filter::Innovation& n) {
                 std::copy_n(c, s, columns.data() + k * s);
                 innovations[k] = n;

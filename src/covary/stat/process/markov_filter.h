@@ -7,7 +7,7 @@
 //   filter_smooth(form, t, y, extra, mean, variance);                 // of f at every t
 //
 // t ascending, finite; NaN in y is missing; extra: variances a point beside the form's noise, or
-// empty. Transitions are block diagonal, so that a step costs about 2 s^2 b flops for s states in
+// empty; weights a point, > 0, divide the form's noise, or empty. Transitions are block diagonal, so that a step costs about 2 s^2 b flops for s states in
 // blocks of b; a gap equal to the one before costs no new transition. The gradient is the adjoint of
 // the filter, about four times the likelihood whatever the number of parameters; its memory is that
 // of kSegment steps and of one state a segment. On a regular grid without holes the likelihood and
@@ -29,11 +29,11 @@ namespace covary::stat {
 // the kernel, by logarithms.
 double filter_log_likelihood(const MarkovForm& form, std::span<const double> t,
                              std::span<const double> y, std::span<const double> extra,
-                             std::vector<double>* gradient);
+                             std::vector<double>* gradient, std::span<const double> weights = {});
 
 // Posterior mean and variance of f at every t; returns the log likelihood. 8 (s + 3) bytes a point.
 double filter_smooth(const MarkovForm& form, std::span<const double> t, std::span<const double> y,
                      std::span<const double> extra, std::span<double> mean,
-                     std::span<double> variance);
+                     std::span<double> variance, std::span<const double> weights = {});
 
 }  // namespace covary::stat

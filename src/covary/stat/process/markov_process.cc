@@ -101,18 +101,22 @@ std::optional<MarkovModel> model_of(const Kernel& kernel, Places* places) {
 
 }  // namespace
 
-double MarkovProcess::evaluate(const Kernel& kernel, std::span<const double> t,
-                               std::span<const double> y, std::span<const double> extra,
+MarkovProcess::Series MarkovProcess::Series::first(size_t count) const {
+  const auto some = [count](std::span<const double> v) { return v.empty() ? v : v.first(count); };
+  return {some(t), some(y), some(extra), some(weights)};
+}
+
+double MarkovProcess::evaluate(const Kernel& kernel, const Series& s,
                                std::vector<double>* gradient) const {
   Places at;
   const std::optional<MarkovModel> model = model_of(kernel, &at);
   if (!model) {
     MarkovForm form(kernel, harmonics_);
-    return filter_log_likelihood(form, t, y, extra, gradient);
+    return filter_log_likelihood(form, s.t, s.y, s.extra, gradient, s.weights);
   }
-  if (!gradient) return markov_log_likelihood(*model, t, y, extra, nullptr);
+  if (!gradient) return markov_log_likelihood(*model, s.t, s.y, s.extra, nullptr, s.weights);
   MarkovGradient g;
-  const double value = markov_log_likelihood(*model, t, y, extra, &g);
+  const double value = markov_log_likelihood(*model, s.t, s.y, s.extra, &g, s.weights);
   gradient->assign(kernel.parameters().size(), 0.0);
   if (at.variance >= 0) (*gradient)[static_cast<size_t>(at.variance)] = g.variance;
   if (at.white >= 0) (*gradient)[static_cast<size_t>(at.white)] = g.noise;
@@ -120,51 +124,55 @@ double MarkovProcess::evaluate(const Kernel& kernel, std::span<const double> t,
   return value;
 }
 
-void MarkovProcess::smooth(std::span<const double> t, std::span<const double> y,
-                           std::span<const double> extra, std::span<double> mean,
+void MarkovProcess::smooth(const Series& s, std::span<double> mean,
                            std::span<double> variance) const {
   Places at;
   if (const std::optional<MarkovModel> model = model_of(kernel_, &at)) {
-    markov_smooth(*model, t, y, extra, mean, variance);
+    markov_smooth(*model, s.t, s.y, s.extra, mean, variance, s.weights);
   } else {
-    filter_smooth(MarkovForm(kernel_, harmonics_), t, y, extra, mean, variance);
+    filter_smooth(MarkovForm(kernel_, harmonics_), s.t, s.y, s.extra, mean, variance, s.weights);
   }
 }
 
 MarkovProcess::MarkovProcess(const at::Tensor& t, const at::Tensor& y, const MarkovOptions& options,
-                             const at::Tensor& noise) {
+                             const RowNoise& noise) {
   options.check();
-  kernel_ = Kernel::parse(text_of(options, noise.defined()), 1);
+  kernel_ = Kernel::parse(text_of(options, noise.stands_alone()), 1);
   begin(t, y, options, noise);
 }
 
 MarkovProcess::MarkovProcess(const at::Tensor& t, const at::Tensor& y, Kernel kernel,
-                             const MarkovOptions& options, const at::Tensor& noise) {
+                             const MarkovOptions& options, const RowNoise& noise) {
   options.check();
   kernel_ = std::move(kernel);
   begin(t, y, options, noise);
 }
 
 void MarkovProcess::begin(const at::Tensor& t, const at::Tensor& y, const MarkovOptions& options,
-                          const at::Tensor& noise) {
+                          const RowNoise& noise) {
   harmonics_ = options.harmonics;
   const std::string obstacle = MarkovForm::obstacle(kernel_, harmonics_);
   if (!obstacle.empty()) throw Error(ExitCode::kUsage, obstacle, "kernel in time");
   const std::vector<double> times = checked(t, -1, "t", false);
   const int64_t n = static_cast<int64_t>(times.size());
   if (n == 0) throw Error(ExitCode::kData, "has no rows", "t");
-  const std::vector<double> values = checked(y, n, "y", true);
-  std::vector<double> extra;
-  if (noise.defined()) extra = checked(noise, n, "noise", false);
+  noise.check(n);
+  std::vector<double> values = checked(y, n, "y", true);
+  std::vector<double> extra, weights;
+  if (noise.variances.defined()) extra = checked(noise.variances, n, "noise", false);
+  if (noise.weights.defined()) {
+    weights = checked(noise.weights, n, "weights", false);
+    if (!kernel_.has(ParameterRole::kNoise))
+      throw Error(ExitCode::kUsage, "has no white, whose variance the weights of the rows divide",
+                  "kernel", "add + white");
+  }
   order_ = time_order(times);
   for (const size_t i : order_) {
     t_.push_back(times[i]);
+    if (!weights.empty() && weights[i] == 0) values[i] = std::numeric_limits<double>::quiet_NaN();
     y_.push_back(values[i]);
-    if (extra.empty()) continue;
-    if (extra[i] < 0) {
-      throw Error(ExitCode::kData, "a variance is negative at row " + std::to_string(i), "noise");
-    }
-    extra_.push_back(extra[i]);
+    if (!extra.empty()) extra_.push_back(extra[i]);
+    if (!weights.empty()) weights_.push_back(weights[i]);
   }
   if (n > 1 && t_.front() == t_.back()) {
     throw Error(ExitCode::kData, "all times are equal", "t");
@@ -240,7 +248,7 @@ void MarkovProcess::finish(const MarkovOptions& options, double variance) {
   report_.states = form.states();
   report_.truncated = form.truncated();
   report_.noise = form.noise();
-  report_.log_likelihood = evaluate(kernel_, t_, y_, extra_, nullptr);
+  report_.log_likelihood = evaluate(kernel_, series(), nullptr);
   if (constant_ && std::isfinite(report_.log_likelihood) && !(mean_precision_ > 0)) {
     throw Error(ExitCode::kFailed, "the mean cannot be told from the function", "process",
                 "use the mean zero, or scale y");
@@ -253,24 +261,38 @@ void MarkovProcess::finish(const MarkovOptions& options, double variance) {
 
 // The log likelihood of y - c is a parabola in c, with curvature 1' K^-1 1: three points of it, far
 // apart, so that little is lost to rounding.
-void MarkovProcess::find_mean() {
+std::pair<double, double> MarkovProcess::mean_step(const Kernel& kernel) const {
   double variance = 0;
   const double zero = 0;
-  kernel_.diagonal(&zero, 1, true, &variance);
+  kernel.diagonal(&zero, 1, true, &variance);
   double far = std::sqrt(variance);
   for (const double v : y_) far = std::isnan(v) ? far : std::max(far, std::abs(v));
   far *= 1e3;
   std::vector<double> moved = y_;
   const auto value_at = [&](double c) {
     for (size_t i = 0; i < y_.size(); ++i) moved[i] = y_[i] - c;
-    return evaluate(kernel_, t_, moved, extra_, nullptr);
+    return evaluate(kernel, {t_, moved, extra_, weights_}, nullptr);
   };
   const double above = value_at(far), below = value_at(-far), here = value_at(0);
-  mean_precision_ = (2 * here - above - below) / (far * far);
-  const double step = (above - below) / (2 * far * mean_precision_);
-  if (!std::isfinite(step) || !(mean_precision_ > 0)) return;  // the likelihood is refused above
+  const double precision = (2 * here - above - below) / (far * far);
+  return {(above - below) / (2 * far * precision), precision};
+}
+
+void MarkovProcess::find_mean() {
+  const auto [step, precision] = mean_step(kernel_);
+  mean_precision_ = precision;
+  if (!std::isfinite(step) || !(precision > 0)) return;  // the likelihood is refused above
   report_.mean += step;
   for (double& v : y_) v -= step;
+}
+
+double MarkovProcess::log_likelihood(const Kernel& kernel, std::vector<double>* gradient) const {
+  if (!constant_) return evaluate(kernel, series(), gradient);
+  const auto [step, precision] = mean_step(kernel);
+  if (!std::isfinite(step) || !(precision > 0)) return -kInfinity;
+  std::vector<double> y = y_;
+  for (double& v : y) v -= step;
+  return evaluate(kernel, {t_, y, extra_, weights_}, gradient);
 }
 
 void MarkovProcess::fit(const MarkovOptions& options, bool compete) {
@@ -278,13 +300,12 @@ void MarkovProcess::fit(const MarkovOptions& options, bool compete) {
   kernel_.bounds(&lower, &upper);
   std::vector<double> start = kernel_.pack();
   if (start.empty()) return;
-  const auto search = [&](std::span<const double> t, std::span<const double> y,
-                          std::span<const double> extra, std::vector<double> from,
+  const auto search = [&](const Series& s, std::vector<double> from,
                           const numeric::LbfgsOptions& how) {
     return search_kernel(
         kernel_,
         [&](const Kernel& kernel, std::vector<double>* gradient) {
-          return evaluate(kernel, t, y, extra, gradient);
+          return evaluate(kernel, s, gradient);
         },
         std::move(from), how);
   };
@@ -297,7 +318,6 @@ void MarkovProcess::fit(const MarkovOptions& options, bool compete) {
   }
   const auto unknown = std::count(open.begin(), open.end(), true);
   const size_t stretch = std::min<size_t>(t_.size(), 20000);
-  const std::span<const double> all_t(t_), all_y(y_), all_extra(extra_);
   if (compete && unknown > 0 && stretch > 1) {
     numeric::LbfgsOptions brief = options.search;
     brief.iterations = std::min<int64_t>(brief.iterations, 20);
@@ -316,9 +336,7 @@ void MarkovProcess::fit(const MarkovOptions& options, bool compete) {
         if (share > 0) shift += std::log(share);
         trial[i] = std::clamp(trial[i] + shift, lower[i], upper[i]);
       }
-      const numeric::Optimum o =
-          search(all_t.first(stretch), all_y.first(stretch),
-                 all_extra.empty() ? all_extra : all_extra.first(stretch), trial, brief);
+      const numeric::Optimum o = search(series().first(stretch), trial, brief);
       report_.evaluations += o.evaluations;
       if (o.value < best) {
         best = o.value;
@@ -326,26 +344,29 @@ void MarkovProcess::fit(const MarkovOptions& options, bool compete) {
       }
     }
   }
-  const numeric::Optimum o = search(all_t, all_y, all_extra, start, options.search);
+  const numeric::Optimum o = search(series(), start, options.search);
   kernel_.unpack(o.x);
   record(o, kernel_, &report_);
 }
 
 MarkovPrediction MarkovProcess::predict(const at::Tensor& ts, bool noise) const {
   const std::vector<double> queries = checked(ts, -1, "ts", false);
-  std::vector<double> t = t_, y = y_, extra = extra_;
+  std::vector<double> t = t_, y = y_, extra = extra_, weights = weights_;
   t.insert(t.end(), queries.begin(), queries.end());
   y.resize(t.size(), std::numeric_limits<double>::quiet_NaN());
   if (!extra.empty()) extra.resize(t.size());
+  if (!weights.empty()) weights.resize(t.size(), 1.0);
   const std::vector<size_t> order = time_order(t);
-  std::vector<double> st, sy, se, mean(t.size()), variance(t.size());
+  std::vector<double> st, sy, se, sw, mean(t.size()), variance(t.size());
   for (const size_t i : order) {
     st.push_back(t[i]);
     sy.push_back(y[i]);
     if (!extra.empty()) se.push_back(extra[i]);
+    if (!weights.empty()) sw.push_back(weights[i]);
   }
-  smooth(st, sy, se, mean, variance);
-  if (constant_) add_mean_variance(st, std::move(sy), se, &variance);
+  const Series all{st, sy, se, sw};
+  smooth(all, mean, variance);
+  if (constant_) add_mean_variance(all, &variance);
   const int64_t s = static_cast<int64_t>(queries.size());
   MarkovPrediction out{at::empty({s}, at::kDouble), at::empty({s}, at::kDouble)};
   for (size_t k = 0; k < order.size(); ++k) {
@@ -358,12 +379,11 @@ MarkovPrediction MarkovProcess::predict(const at::Tensor& ts, bool noise) const 
 }
 
 // What not knowing the mean adds: (1 - k' K^-1 1)^2 / (1' K^-1 1) at every point.
-void MarkovProcess::add_mean_variance(std::span<const double> t, std::vector<double> y,
-                                      std::span<const double> extra,
-                                      std::vector<double>* variance) const {
+void MarkovProcess::add_mean_variance(const Series& s, std::vector<double>* variance) const {
+  std::vector<double> y(s.y.begin(), s.y.end());
   for (double& v : y) v = std::isnan(v) ? v : 1;
   std::vector<double> ones(y.size()), unused(y.size());
-  smooth(t, y, extra, ones, unused);
+  smooth({s.t, y, s.extra, s.weights}, ones, unused);
   for (size_t i = 0; i < y.size(); ++i) {
     (*variance)[i] += (1 - ones[i]) * (1 - ones[i]) / mean_precision_;
   }
@@ -374,23 +394,22 @@ void MarkovProcess::add_mean_variance(std::span<const double> t, std::vector<dou
 MarkovPrediction MarkovProcess::leave_one_out() const {
   const size_t n = y_.size();
   std::vector<double> mean(n), variance(n), with_mean(n);
-  smooth(t_, y_, extra_, mean, variance);
+  smooth(series(), mean, variance);
   with_mean = variance;
-  if (constant_) add_mean_variance(t_, y_, extra_, &with_mean);
+  if (constant_) add_mean_variance(series(), &with_mean);
   const double missing = std::numeric_limits<double>::quiet_NaN();
   MarkovPrediction out{at::full({static_cast<int64_t>(n)}, missing, at::kDouble),
                        at::full({static_cast<int64_t>(n)}, missing, at::kDouble)};
   for (size_t i = 0; i < n; ++i) {
     if (std::isnan(y_[i])) continue;
-    const double noise = report_.noise + (extra_.empty() ? 0 : extra_[i]);
-    const double precision = (noise - with_mean[i]) / (noise * noise);
+    const double own = noise(i), precision = (own - with_mean[i]) / (own * own);
     if (!(precision > 0)) {
       throw Error(
           ExitCode::kFailed,
           "row " + std::to_string(order_[i]) + " carries no noise, or nothing else is known",
           "leave one out", "give a noise variance, or more rows");
     }
-    const double alpha = (y_[i] - mean[i]) / noise;
+    const double alpha = (y_[i] - mean[i]) / own;
     out.mean.data_ptr<double>()[order_[i]] = report_.mean + y_[i] - alpha / precision;
     out.variance.data_ptr<double>()[order_[i]] = 1 / precision;
   }

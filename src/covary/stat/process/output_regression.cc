@@ -118,6 +118,7 @@ void OutputRegression::infer(const RegressionOptions& o) {
   m.seed = o.seed;
   m.memory_limit = o.memory_limit;
   m.search.iterations = o.steps;
+  m.search.watch = o.watch;
   process_.emplace(x_, y_, m);
   search_ = process_->report();
 }
@@ -349,10 +350,7 @@ OutputRegression OutputRegression::of_model(const data::Model& model) {
   try {
     const json& j = model.fields;
     r.search_.fitted = j.at("fitted").get<bool>();
-    for (const auto ending : {numeric::Ending::kConverged, numeric::Ending::kAtBound,
-                              numeric::Ending::kLineSearch, numeric::Ending::kIterations}) {
-      if (j.at("ending") == numeric::name_of(ending)) r.search_.ending = ending;
-    }
+    numeric::ending_of(j.at("ending").get<std::string>(), &r.search_.ending);
     r.search_.gradient_norm = j.at("gradient_norm").is_null()
                                   ? std::numeric_limits<double>::infinity()
                                   : j.at("gradient_norm").get<double>();

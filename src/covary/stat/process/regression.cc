@@ -135,6 +135,12 @@ std::string without_white(const std::string& text, int64_t dims, double* noise) 
   return rest;
 }
 
+std::string number3(double v) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.3g", v);
+  return text;
+}
+
 json numbers_or_null(const std::optional<double>& v) { return v ? json(*v) : json(); }
 
 constexpr double kLeastShare = 1e-4;  // of noise in signal, for conjugate gradients by default
@@ -143,7 +149,7 @@ constexpr int64_t kLeftOut = 256;     // rows left out in turn by conjugate grad
 // The kernel with the values that a dense fit to a sample gives, and the share of its noise in the
 // variance of the data.
 std::pair<std::string, double> sample_fit(const RegressionOptions& o, const at::Tensor& x,
-                                          const at::Tensor& y, const at::Tensor& noise) {
+                                          const at::Tensor& y, const RowNoise& noise) {
   const GpData data = GpData::from(x, y, noise, mean_of(o.mean));
   const GpData part = data.sample(1000, static_cast<uint64_t>(o.seed));
   GpOptions g;
@@ -153,8 +159,10 @@ std::pair<std::string, double> sample_fit(const RegressionOptions& o, const at::
   g.starts = o.restarts;
   g.seed = o.seed;
   g.search.iterations = std::min<int64_t>(o.steps, 50);
+  g.search.watch = o.watch;
   const GaussianProcess gp(part.x, part.y.squeeze(1).contiguous(), g, part.noise);
-  double variance = part.noise.defined() ? part.noise.mean().item<double>() : 0;
+  const at::Tensor& own = part.noise.variances;
+  double variance = own.defined() ? own.mean().item<double>() : 0;
   for (const KernelParameter& p : gp.kernel().parameters()) {
     if (p.role == ParameterRole::kNoise) variance += p.value;
   }
@@ -176,9 +184,10 @@ bool has_basis(const std::string& kernel, int64_t dims) {
 
 }  // namespace
 
-MethodChoice choose_method(const RegressionOptions& o, int64_t n, int64_t dims, bool noise_given) {
+MethodChoice choose_method(const RegressionOptions& o, int64_t n, int64_t dims, bool noise_given,
+                           bool weights_given) {
   if (asks_for_latent(o)) {
-    MethodChoice c = choose_latent_method(o, n, noise_given);
+    MethodChoice c = choose_latent_method(o, n, noise_given, weights_given);
     estimate(o, n, &c);
     return c;
   }
@@ -191,7 +200,7 @@ MethodChoice choose_method(const RegressionOptions& o, int64_t n, int64_t dims, 
     against = "the kernel " + MarkovForm::obstacle(kernel);
   } else if (o.mean != "zero" && o.mean != "const") {
     against = "the mean is " + o.mean + ", it knows zero and const";
-  } else if (noise_given && !kernel.has(ParameterRole::kNoise)) {
+  } else if (noise_given && !weights_given && !kernel.has(ParameterRole::kNoise)) {
     against = "it fits a common noise beside that of the rows";
   }
   MethodChoice c{.method = o.method, .why = "asked for"};
@@ -224,12 +233,17 @@ MethodChoice choose_method(const RegressionOptions& o, int64_t n, int64_t dims, 
                   "leave --method out, or write --method exact");
   if (StructuredProcess::knows(c.method)) {
     const std::string hint = "write --method exact, or leave the option out";
-    if (noise_given) refuse_method(c.method, "knows no variances of single rows", hint);
+    const bool grid = c.method == "kron" || c.method == "toeplitz";
+    if (noise_given && c.method != "vecchia")
+      refuse_method(c.method, "knows no variances of single rows",
+                    "write --method exact, cg, sgpr or vecchia");
+    if (weights_given && grid)
+      refuse_method(c.method, "needs one noise for all cells, and knows no weights of rows",
+                    "write --method exact or cg");
     if (o.mean == "linear") refuse_method(c.method, "knows the means zero and const", hint);
   }
   if (c.method == "sgpr") {
     const std::string hint = "write --method exact, or leave the option out";
-    if (noise_given) refuse_method(c.method, "knows no variances of single rows", hint);
     if (o.mean != "const") refuse_method(c.method, "knows the mean const, not " + o.mean, hint);
   }
   estimate(o, n, &c);
@@ -237,11 +251,12 @@ MethodChoice choose_method(const RegressionOptions& o, int64_t n, int64_t dims, 
 }
 
 Regression::Regression(const at::Tensor& x, const at::Tensor& y, const RegressionOptions& options,
-                       const at::Tensor& noise) {
+                       const RowNoise& noise) {
   options.check();
   if (!x.defined() || x.dim() != 2 || !y.defined() || y.dim() != 1 || x.size(0) != y.size(0)) {
     throw Error(ExitCode::kUsage, "needs X [n,d] and y [n]", "regression");
   }
+  noise.check(x.size(0));
   x_ = x;
   y_ = y;
   noise_ = noise;
@@ -250,7 +265,8 @@ Regression::Regression(const at::Tensor& x, const at::Tensor& y, const Regressio
 
 void Regression::infer(const RegressionOptions& o) {
   report_ = {};
-  report_.choice = choose_method(o, x_.size(0), x_.size(1), noise_.defined());
+  report_.choice = choose_method(o, x_.size(0), x_.size(1), noise_.variances.defined(),
+                                 noise_.weights.defined());
   mean_ = o.mean;
   if (asks_for_latent(o)) {
     RegressionOptions latent = o;
@@ -260,6 +276,7 @@ void Regression::infer(const RegressionOptions& o) {
     if (noise > 0 && o.likelihood == "gaussian")
       latent.likelihood = "gaussian(noise=" + digits(noise) + ")";
     infer_latent(latent);
+    if (o.standard_errors) find_errors(o.memory_limit);
     return;
   }
   std::string kernel_text = o.kernel;
@@ -283,6 +300,7 @@ void Regression::infer(const RegressionOptions& o) {
     g.seed = o.seed;
     g.memory_limit = o.memory_limit;
     g.search.iterations = o.steps;
+    g.search.watch = o.watch;
     process_.emplace<GaussianProcess>(x_, y_, g, noise_);
   } else if (report_.choice.method == "sgpr") {
     SparseOptions s;
@@ -291,7 +309,8 @@ void Regression::infer(const RegressionOptions& o) {
     s.fit = o.fit;
     s.seed = o.seed;
     s.search.iterations = o.steps;
-    process_.emplace<SparseProcess>(x_, y_, s);
+    s.search.watch = o.watch;
+    process_.emplace<SparseProcess>(x_, y_, s, noise_);
   } else if (report_.choice.method == "cg") {
     IterativeOptions c;
     c.kernel = kernel_text;
@@ -300,10 +319,11 @@ void Regression::infer(const RegressionOptions& o) {
     c.starts = o.restarts;
     c.seed = o.seed;
     c.search.iterations = std::min(c.search.iterations, o.steps);
+    c.search.watch = o.watch;
     c.memory_limit = iterative_memory(o);
     process_.emplace<IterativeProcess>(x_, y_, c, noise_);
   } else if (StructuredProcess::knows(report_.choice.method)) {
-    process_.emplace<StructuredProcess>(report_.choice.method, x_, y_, o);
+    process_.emplace<StructuredProcess>(report_.choice.method, x_, y_, o, noise_);
   } else {
     MarkovOptions m;
     m.kernel = o.kernel;
@@ -311,10 +331,12 @@ void Regression::infer(const RegressionOptions& o) {
     m.fit = o.fit;
     m.priors = o.priors;
     m.search.iterations = o.steps;
+    m.search.watch = o.watch;
     process_.emplace<MarkovProcess>(checked_points(x_, 1, "X").select(1, 0).contiguous(), y_, m,
                                     noise_);
   }
   complete_report();
+  if (o.standard_errors) find_errors(o.memory_limit);
 }
 
 void Regression::complete_report() {
@@ -322,6 +344,7 @@ void Regression::complete_report() {
   r.mean = mean_;
   r.rows = x_.size(0);
   r.columns = x_.size(1);
+  r.weightless = noise_.weightless();
   r.parameters.clear();
   const auto search = [&r](const auto& from) {
     r.fitted = from.fitted;
@@ -354,8 +377,9 @@ void Regression::complete_report() {
     r.upper = s.upper;
     r.inducing = s.inducing;
     r.jitter = s.jitter;
-    kernel_parameters(sparse->kernel(), {});
-    r.parameters.push_back({"white.variance", s.noise, false, false});
+    kernel_parameters(sparse->kernel(), s.at_bound);
+    const bool held = std::find(s.at_bound.begin(), s.at_bound.end(), "noise") != s.at_bound.end();
+    r.parameters.push_back({"white.variance", s.noise, held, false});
   } else if (const auto* cg = std::get_if<IterativeProcess>(&process_)) {
     const IterativeReport& c = cg->report();
     search(c);
@@ -411,11 +435,34 @@ std::pair<at::Tensor, at::Tensor> Regression::predict(const at::Tensor& points, 
   return {p.mean, p.variance};
 }
 
+std::pair<at::Tensor, at::Tensor> Regression::predict_rows(const at::Tensor& points,
+                                                           const RowNoise& rows) const {
+  rows.check(points.size(0));
+  auto [mean, variance] = predict(points, false);
+  at::Tensor white = at::empty_like(variance);
+  if (is_latent()) {
+    white.fill_(latent_model().likelihood.parameters()[0].value);
+  } else {
+    const at::Tensor at = checked_points(points, x_.size(1), "points");
+    const std::vector<double> own = white_diagonal(Kernel::parse(report_.kernel, x_.size(1)),
+                                                   at.const_data_ptr<double>(), at.size(0));
+    std::copy(own.begin(), own.end(), white.data_ptr<double>());
+  }
+  if (rows.weights.defined()) white = white / rows.weights;
+  variance = variance + white;
+  if (rows.variances.defined()) variance = variance + rows.variances;
+  return {mean, at::where(at::isinf(variance), std::numeric_limits<double>::quiet_NaN(), variance)};
+}
+
 std::pair<at::Tensor, at::Tensor> Regression::leave_one_out() const {
   if (is_latent()) {
     const LatentPrediction f = leave_out_function();
     if (likelihood()) return {f.mean, f.variance};
-    return {f.mean, f.variance + latent_model().likelihood.parameters()[0].value};
+    const double noise = latent_model().likelihood.parameters()[0].value;
+    if (!noise_.weights.defined()) return {f.mean, f.variance + noise};
+    const at::Tensor own = at::where(noise_.weights > 0, noise / noise_.weights,
+                                     std::numeric_limits<double>::quiet_NaN());
+    return {f.mean, f.variance + own};
   }
   if (const auto* gp = std::get_if<GaussianProcess>(&process_)) {
     const Prediction p = gp->leave_one_out();
@@ -461,17 +508,29 @@ at::Tensor Regression::sample(const at::Tensor& points, int64_t count, uint64_t 
   return GaussianProcess(x_, y_, o, noise_).sample(points, count, seed);
 }
 
-void Regression::update(const at::Tensor& x, const at::Tensor& y, const at::Tensor& noise,
-                        bool refit) {
+void Regression::update(const at::Tensor& x, const at::Tensor& y, const RowNoise& noise, bool refit,
+                        const numeric::SearchWatch& watch) {
   const at::Tensor rows = checked_points(x, x_.size(1), "X");
-  if (y.dim() != 1 || y.size(0) != rows.size(0) || noise.defined() != noise_.defined()) {
-    throw Error(ExitCode::kUsage,
-                "needs a value a row, and a variance a row where the first rows had one", "update");
+  if (y.dim() != 1 || y.size(0) != rows.size(0) ||
+      noise.variances.defined() != noise_.variances.defined() ||
+      noise.weights.defined() != noise_.weights.defined()) {
+    throw Error(
+        ExitCode::kUsage,
+        "needs a value a row, and a variance and weight a row where the first rows had them",
+        "update");
   }
+  noise.check(rows.size(0));
   const int64_t before = x_.size(0);
   x_ = at::cat({x_, rows});
   y_ = at::cat({y_, y});
-  if (noise.defined()) noise_ = at::cat({noise_, noise});
+  if (noise.variances.defined()) noise_.variances = at::cat({noise_.variances, noise.variances});
+  if (noise.weights.defined()) noise_.weights = at::cat({noise_.weights, noise.weights});
+  // What the rows before told of the parameters is not what all tell.
+  bool errors = false;
+  for (FittedParameter& p : report_.parameters) {
+    errors = errors || p.error.has_value();
+    p.error.reset();
+  }
   if (refit) {
     RegressionOptions o;
     o.kernel = report_.kernel;
@@ -481,6 +540,8 @@ void Regression::update(const at::Tensor& x, const at::Tensor& y, const at::Tens
       throw Error(ExitCode::kUsage, "cannot fit again: its kernel is that of each axis", "--refit",
                   "fit the whole table anew");
     o.restarts = 1;
+    o.standard_errors = errors;
+    o.watch = watch;
     o.likelihood = report_.likelihood;
     if (o.method == "sgpr" || o.method == "svgp") o.inducing = report_.inducing;
     infer(o);
@@ -497,7 +558,8 @@ void Regression::update(const at::Tensor& x, const at::Tensor& y, const at::Tens
     // A row at a time is O(n^2), all anew O(n^3).
     if (3 * rows.size(0) <= before) {
       for (int64_t i = 0; i < rows.size(0); ++i) {
-        gp->append(rows[i], y[i], noise.defined() ? noise[i].item<double>() : 0);
+        gp->append(rows[i], y[i], noise.variances.defined() ? noise.variances[i].item<double>() : 0,
+                   noise.weights.defined() ? noise.weights[i].item<double>() : 1);
       }
       complete_report();
       return;
@@ -528,7 +590,7 @@ void Regression::restore(const std::string& method, Kernel kernel, const at::Ten
     for (const FittedParameter& p : before.parameters) {
       if (p.name == "white.variance") noise = p.value;
     }
-    process_.emplace<SparseProcess>(x_, y_, std::move(kernel), noise, inducing);
+    process_.emplace<SparseProcess>(x_, y_, std::move(kernel), noise, inducing, noise_);
   } else if (method == "cg") {
     IterativeOptions o;
     o.mean = mean_;
@@ -548,7 +610,7 @@ void Regression::restore(const std::string& method, Kernel kernel, const at::Ten
 
 void Regression::restore_structure(const json& state) {
   const RegressionReport before = report_;
-  process_.emplace<StructuredProcess>(before.choice.method, x_, y_, mean_, state);
+  process_.emplace<StructuredProcess>(before.choice.method, x_, y_, mean_, state, noise_);
   complete_report();
   keep_search(before);
 }
@@ -561,6 +623,79 @@ void Regression::keep_search(const RegressionReport& before) {
   report_.evaluations = before.evaluations;
   for (size_t i = 0; i < report_.parameters.size() && i < before.parameters.size(); ++i) {
     report_.parameters[i].at_bound = before.parameters[i].at_bound;
+  }
+}
+
+void Regression::find_errors(int64_t memory_limit) {
+  RegressionReport& r = report_;
+  if (!r.fitted || r.ending == numeric::name_of(numeric::Ending::kStopped)) return;
+  std::vector<std::string> bound;
+  for (const FittedParameter& p : r.parameters) {
+    if (p.at_bound) bound.push_back(p.name);
+  }
+  std::vector<ParameterError> errors;
+  if (is_latent()) {
+    errors = latent_errors();
+  } else if (const auto* gp = std::get_if<GaussianProcess>(&process_)) {
+    errors = standard_errors(*gp, memory_limit);
+  } else if (const auto* sparse = std::get_if<SparseProcess>(&process_)) {
+    // The noise is one more parameter, the last; inducing points stay.
+    Kernel kernel = sparse->kernel();
+    SearchEnd end;
+    end.at = kernel.pack();
+    for (const KernelParameter* p : kernel.free_parameters()) {
+      end.real.push_back(p->real);
+      end.held.push_back(std::find(bound.begin(), bound.end(), p->name) != bound.end());
+    }
+    end.at.push_back(std::log(sparse->report().noise));
+    end.real.push_back(false);
+    end.held.push_back(r.parameters.back().at_bound);
+    end.gradient = [&](std::span<const double> at, std::vector<double>* gradient) {
+      kernel.unpack(at.first(at.size() - 1));
+      SparseGradient g;
+      if (!std::isfinite(sparse->bound(kernel, std::exp(at.back()), &g).value)) return false;
+      kernel.log_prior(g.kernel);
+      *gradient = kernel.pack_gradient(g.kernel);
+      gradient->push_back(g.noise);
+      return true;
+    };
+    errors = all_errors(kernel, search_errors(end));
+  } else if (const auto* markov = std::get_if<MarkovProcess>(&process_)) {
+    errors = kernel_errors(markov->kernel(), bound,
+                           [&](const Kernel& kernel, std::vector<double>* gradient) {
+                             return markov->log_likelihood(kernel, gradient);
+                           });
+  } else if (const auto* structured = std::get_if<StructuredProcess>(&process_)) {
+    if (const KernelObjective objective = structured->objective())
+      errors = kernel_errors(structured->kernel(), bound, objective);
+  }
+  errors.resize(r.parameters.size(), {.none = "not told by " + r.choice.method});
+  for (size_t i = 0; i < errors.size(); ++i) r.parameters[i].error = errors[i];
+}
+
+void Regression::put_errors(data::Model* model) const {
+  json errors = json::array();
+  for (const FittedParameter& p : report_.parameters) {
+    if (!p.error) return;
+    errors.push_back({{"size", p.error->size}, {"real", p.error->real}, {"none", p.error->none}});
+  }
+  model->fields["standard_errors"] = errors;
+}
+
+void Regression::read_errors(const data::Model& model) {
+  if (!model.fields.contains("standard_errors")) return;
+  try {
+    const json& errors = model.fields.at("standard_errors");
+    if (!errors.is_array() || errors.size() != report_.parameters.size())
+      model.refuse("standard_errors", "are not one a parameter");
+    for (size_t i = 0; i < errors.size(); ++i) {
+      const ParameterError e{errors[i].at("size").get<double>(), errors[i].at("real").get<bool>(),
+                             errors[i].at("none").get<std::string>()};
+      if (!(e.size >= 0)) model.refuse("standard_errors", "must not be negative");
+      report_.parameters[i].error = e;
+    }
+  } catch (const json::exception& e) {
+    model.refuse("standard_errors", std::string("are none: ") + e.what());
   }
 }
 
@@ -618,9 +753,10 @@ data::Model Regression::model() const {
       m.fields["parameters"] = parameters_json(kernel);
     }
     put_tensor(&m, "X", x_);
-    put_tensor(&m, "y", y_.unsqueeze(1));
-    if (noise_.defined()) put_tensor(&m, "noise", noise_);
+    put_noise(&m, noise_);
   }
+  put_tensor(&m, "y", y_.unsqueeze(1));  // with what rows of weight 0 hold
+  put_errors(&m);
   m.fields["fitted"] = report_.fitted;
   m.fields["ending"] = report_.ending;
   m.fields["gradient_norm"] = finite_or_null(report_.gradient_norm);
@@ -648,11 +784,12 @@ Regression Regression::of_model(const data::Model& model) {
   if (r.y_.size(1) != 1)
     model.refuse("y", "has several outputs, which this version's verbs do not");
   r.y_ = r.y_.squeeze(1).contiguous();
-  if (model.arrays.contains("noise")) r.noise_ = tensor_of(model, "noise", {n});
+  r.noise_ = noise_of(model, n);
   r.report_.choice = {.method = method, .why = model.text("why")};
   if (method == "exact") {
     r.process_ = GaussianProcess::of_model(model);
     r.complete_report();
+    r.read_errors(model);
     return r;
   }
   const bool latent = method == "svgp" || method == "laplace" || method == "ep" || method == "vi";
@@ -690,6 +827,7 @@ Regression Regression::of_model(const data::Model& model) {
   } catch (const json::exception& e) {
     throw Error(ExitCode::kData, std::string("is no process: ") + e.what(), model.path);
   }
+  r.read_errors(model);
   return r;
 }
 
@@ -697,7 +835,8 @@ std::string RegressionReport::text() const {
   char line[160];
   std::string s = "method          " + choice.method + " (" + choice.why + ")\n";
   s += "data            " + std::to_string(rows) + " rows, " + std::to_string(columns) +
-       (columns == 1 ? " column\n" : " columns\n");
+       (columns == 1 ? " column" : " columns") +
+       (weightless > 0 ? "; " + std::to_string(weightless) + " of weight 0 left out\n" : "\n");
   if (inducing > 0) s += "inducing        " + std::to_string(inducing) + " points\n";
   const std::string family = likelihood.substr(0, likelihood.find('('));
   if (family != "gaussian") s += "likelihood      " + family + "\n";
@@ -705,7 +844,14 @@ std::string RegressionReport::text() const {
   s += "mean            " + mean + "\n";
   for (const FittedParameter& p : parameters) {
     s += "  " + p.name + std::string(p.name.size() < 27 ? 27 - p.name.size() : 1, ' ') +
-         number(p.value) + (p.fixed ? "  fixed" : "") + (p.at_bound ? "  at bound" : "") + "\n";
+         number(p.value) + (p.fixed ? "  fixed" : "") + (p.at_bound ? "  at bound" : "");
+    if (p.error && !p.fixed && !p.at_bound) {
+      const auto [low, high] = p.error->interval(p.value);
+      s += p.error->none.empty() ? "  +- " + number3(p.error->in_units(p.value)) + ", 95 % " +
+                                       number3(low) + " to " + number3(high)
+                                 : "  no standard error: " + p.error->none;
+    }
+    s += "\n";
   }
   std::snprintf(line, sizeof line, "%.6f nats", log_likelihood);
   if (upper) {
@@ -757,6 +903,13 @@ json RegressionReport::to_json() const {
   json values = json::object();
   for (const FittedParameter& p : parameters) {
     values[p.name] = {{"value", p.value}, {"at_bound", p.at_bound}, {"fixed", p.fixed}};
+    if (!p.error) continue;
+    json& to = values[p.name];
+    const bool there = p.error->none.empty();
+    const auto [low, high] = p.error->interval(p.value);
+    to["standard_error"] = there ? json(p.error->in_units(p.value)) : json();
+    to["interval"] = there ? json{low, high} : json();
+    if (!there) to["no_standard_error"] = p.error->none;
   }
   return {{"method", choice.method},
           {"why", choice.why},
@@ -766,6 +919,7 @@ json RegressionReport::to_json() const {
           {"parameters", values},
           {"rows", rows},
           {"columns", columns},
+          {"weightless", weightless},
           {"log_likelihood", log_likelihood},
           {"log_prior", log_prior},
           {"log_likelihood_upper", numbers_or_null(upper)},

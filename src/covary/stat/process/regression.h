@@ -39,7 +39,9 @@
 #include "covary/stat/process/iterative.h"
 #include "covary/stat/process/latent.h"
 #include "covary/stat/process/regression_options.h"
+#include "covary/stat/process/row_noise.h"
 #include "covary/stat/process/sparse.h"
+#include "covary/stat/process/standard_errors.h"
 #include "covary/stat/process/state_space.h"
 #include "covary/stat/process/structured.h"
 #include "covary/stat/process/variational.h"
@@ -56,19 +58,22 @@ struct MethodChoice {
                        // model that was read
   double bytes = 0;    // at the peak
 };
-// noise_given: rows bring variances of their own. Throws Error(kUsage) when the method that the
-// options name cannot serve.
+// noise_given, weights_given: rows bring variances of their own, or weights. Throws Error(kUsage)
+// when the method that the options name cannot serve.
 MethodChoice choose_method(const RegressionOptions& options, int64_t n, int64_t dims,
-                           bool noise_given);
+                           bool noise_given, bool weights_given = false);
 // Whether the options ask for inference behind a likelihood, and by what; without estimates.
 bool asks_for_latent(const RegressionOptions& options);
-MethodChoice choose_latent_method(const RegressionOptions& options, int64_t n, bool noise_given);
+MethodChoice choose_latent_method(const RegressionOptions& options, int64_t n, bool noise_given,
+                                  bool weights_given = false);
 
 struct FittedParameter {
   std::string name;  // "matern52.lengthscale[0]", as in kernel.h
   double value = 0;
   bool at_bound = false, fixed = false;
   int64_t column = -1;  // of X, for a parameter of one column
+  // Where the options of the fit asked for it; see standard_errors.h.
+  std::optional<ParameterError> error = {};
 };
 
 struct RegressionReport {
@@ -77,6 +82,7 @@ struct RegressionReport {
   std::string mean;
   std::vector<FittedParameter> parameters;
   int64_t rows = 0, columns = 0;
+  int64_t weightless = 0;               // rows of weight 0, which are left out
   std::string likelihood = "gaussian";  // with the fitted values
   double log_likelihood = 0;    // marginal, nats; a lower bound with sgpr, vi and svgp; approximate
                                 // with laplace and ep
@@ -104,15 +110,20 @@ struct ValuePrediction {
 
 class Regression {
  public:
-  // noise [n]: variances of the rows, or undefined.
+  // noise: variances or weights of the rows (row_noise.h), or undefined. Both are known to exact, cg,
+  // sgpr, state-space and vecchia; weights to hsgp, laplace, vi and svgp too, where they multiply the
+  // log densities of a likelihood that is not gaussian.
   Regression(const at::Tensor& x, const at::Tensor& y, const RegressionOptions& options = {},
-             const at::Tensor& noise = {});
+             const RowNoise& noise = {});
 
   // How values come about where they are not normal given the function; else null.
   const Likelihood* likelihood() const;
 
   // [s] each. noise: of a new value, not of the function.
   std::pair<at::Tensor, at::Tensor> predict(const at::Tensor& points, bool noise) const;
+  // Of new values whose rows have noise of their own; without likelihood().
+  std::pair<at::Tensor, at::Tensor> predict_rows(const at::Tensor& points,
+                                                 const RowNoise& rows) const;
   ValuePrediction predict_values(const at::Tensor& points,
                                  const std::vector<double>& quantiles) const;
   // Of each value by all others, noise included; with a likelihood() of the function there. cg: of
@@ -122,7 +133,8 @@ class Regression {
   // of the same parameters, up to kExactRows rows and points.
   at::Tensor sample(const at::Tensor& points, int64_t count, uint64_t seed) const;
   // More rows; parameters stay, or are fitted again from where they are.
-  void update(const at::Tensor& x, const at::Tensor& y, const at::Tensor& noise, bool refit);
+  void update(const at::Tensor& x, const at::Tensor& y, const RowNoise& noise, bool refit,
+              const numeric::SearchWatch& watch = {});
 
   // A length scale a column, where every column has one; else empty.
   std::vector<double> length_scales() const;
@@ -130,7 +142,7 @@ class Regression {
   const RegressionReport& report() const { return report_; }
   const at::Tensor& x() const { return x_; }
   const at::Tensor& y() const { return y_; }
-  bool has_noise() const { return noise_.defined(); }
+  const RowNoise& noise() const { return noise_; }
 
   // Data, parameters and report; schema covary.process. Predictions come back to rounding.
   data::Model model() const;
@@ -144,6 +156,10 @@ class Regression {
   void restore_structure(const nlohmann::json& state);
   void keep_search(const RegressionReport& before);  // how the parameters came about
   void complete_report();
+  void find_errors(int64_t memory_limit);  // of the parameters
+  void put_errors(data::Model* model) const;
+  void read_errors(const data::Model& model);
+  std::vector<ParameterError> latent_errors() const;
   // regression_latent.cc: behind a likelihood.
   bool is_latent() const {
     return std::holds_alternative<LatentProcess>(process_) ||
@@ -158,7 +174,8 @@ class Regression {
   void put_latent(data::Model* model) const;
   void read_latent(const data::Model& model);
 
-  at::Tensor x_, y_, noise_;
+  at::Tensor x_, y_;
+  RowNoise noise_;
   std::string mean_;
   std::variant<std::monostate, GaussianProcess, SparseProcess, MarkovProcess, IterativeProcess,
                StructuredProcess, LatentProcess, VariationalProcess>

@@ -31,7 +31,8 @@ bool asks_for_latent(const RegressionOptions& o) {
   return is_latent_method(o.method) || !o.likelihood.starts_with("gaussian");
 }
 
-MethodChoice choose_latent_method(const RegressionOptions& o, int64_t n, bool noise_given) {
+MethodChoice choose_latent_method(const RegressionOptions& o, int64_t n, bool noise_given,
+                                  bool weights_given) {
   if (RowLikelihood::knows(o.likelihood))
     refuse(o.method, o.likelihood + " sees several functions a row, a regression has one",
            "that process is of row_process.h");
@@ -50,7 +51,12 @@ MethodChoice choose_latent_method(const RegressionOptions& o, int64_t n, bool no
            "needs a log-concave likelihood, which " + std::string(likelihood.name()) + " is not",
            "write --method laplace or vi");
   if (noise_given)
-    refuse(c.method, "knows no variances of single rows", "leave the column of them out");
+    refuse(c.method, "knows no variances of single rows",
+           o.likelihood.starts_with("gaussian")
+               ? "write --method exact, cg, sgpr, state-space or vecchia, or give weights"
+               : "leave the column of them out, or give weights");
+  if (weights_given && c.method == "ep")
+    refuse(c.method, "knows no weights of rows", "write --method laplace or vi");
   if (o.mean == "linear")
     refuse(c.method, "knows the mean zero and const, not " + o.mean,
            "add linear to the kernel instead");
@@ -68,7 +74,8 @@ void Regression::infer_latent(const RegressionOptions& o) {
     v.steps = 10 * o.steps;
     v.batch = o.batch;
     v.seed = o.seed;
-    process_.emplace<VariationalProcess>(x_, y_, v);
+    v.watch = o.watch;
+    process_.emplace<VariationalProcess>(x_, y_, v, noise_.weights);
   } else {
     LatentOptions l;
     l.kernel = o.kernel;
@@ -80,7 +87,8 @@ void Regression::infer_latent(const RegressionOptions& o) {
     l.seed = o.seed;
     l.memory_limit = o.memory_limit;
     l.search.iterations = o.steps;
-    process_.emplace<LatentProcess>(x_, y_, l);
+    l.search.watch = o.watch;
+    process_.emplace<LatentProcess>(x_, y_, l, noise_.weights);
   }
   complete_latent_report();
 }
@@ -88,9 +96,9 @@ void Regression::infer_latent(const RegressionOptions& o) {
 void Regression::restore_latent(LatentModel model, const at::Tensor& inducing) {
   const RegressionReport before = report_;
   if (before.choice.method == "svgp") {
-    process_.emplace<VariationalProcess>(x_, y_, std::move(model), inducing);
+    process_.emplace<VariationalProcess>(x_, y_, std::move(model), inducing, noise_.weights);
   } else {
-    process_.emplace<LatentProcess>(x_, y_, std::move(model), before.choice.method);
+    process_.emplace<LatentProcess>(x_, y_, std::move(model), before.choice.method, noise_.weights);
   }
   complete_latent_report();
   // How the parameters came about is not forgotten.
@@ -119,6 +127,7 @@ void Regression::complete_latent_report() {
   const LatentModel& model = latent_model();
   r.mean = mean_;
   r.rows = x_.size(0);
+  r.weightless = noise_.weightless();
   r.columns = x_.size(1);
   r.kernel = model.kernel.text();
   r.likelihood = model.likelihood.text();
@@ -135,7 +144,7 @@ void Regression::complete_latent_report() {
   } else {
     const VariationalReport& v = std::get<VariationalProcess>(process_).report();
     r.fitted = v.fitted;
-    r.ending = "batches of " + std::to_string(v.batch) + " rows done";
+    r.ending = v.stopped ? "stopped" : "batches of " + std::to_string(v.batch) + " rows done";
     r.gradient_norm = std::numeric_limits<double>::infinity();
     r.iterations = r.evaluations = v.steps;
     r.log_likelihood = v.bound;
@@ -170,12 +179,15 @@ LatentPrediction Regression::leave_out_function() const {
   const LatentModel& model = latent_model();
   for (int64_t i = 0; i < y_.numel(); ++i) {
     const double y = y_[i].item<double>();
+    const double weight = noise_.weights.defined() ? noise_.weights[i].item<double>() : 1;
     double &m = f.mean.data_ptr<double>()[i], &v = f.variance.data_ptr<double>()[i];
     if (std::isnan(y)) {
       m = v = kNan;
       continue;
     }
-    const ExpectedDensity e = model.likelihood.expected(y, m, v, {});
+    ExpectedDensity e = model.likelihood.expected(y, m, v, {});
+    e.by_mean *= weight;
+    e.by_variance *= weight;
     const double own = -2 * e.by_variance, shift = e.by_mean + own * (m - model.mean);
     double prior = 0;
     const at::Tensor point = x_[i].contiguous();
@@ -214,6 +226,52 @@ ValuePrediction Regression::predict_values(const at::Tensor& points,
       out.quantiles[k].data_ptr<double>()[i] = l->quantile(quantiles[k], m, v);
   }
   return out;
+}
+
+std::vector<ParameterError> Regression::latent_errors() const {
+  const auto* dense = std::get_if<LatentProcess>(&process_);
+  if (!dense) return {};
+  // Kernel, likelihood and mean one after the other, as the report has them.
+  LatentModel model = dense->model();
+  SearchEnd end;
+  end.at = model.kernel.pack();
+  for (const KernelParameter* p : model.kernel.free_parameters()) end.real.push_back(p->real);
+  const size_t of_kernel = end.at.size();
+  const std::vector<double> logs = model.likelihood.pack();
+  end.at.insert(end.at.end(), logs.begin(), logs.end());
+  end.real.resize(end.at.size(), false);
+  const bool free_mean = mean_ == "const";
+  if (free_mean) {
+    end.at.push_back(model.mean);
+    end.real.push_back(true);
+  }
+  size_t index = 0;
+  for (const FittedParameter& p : report_.parameters) {
+    const std::vector<KernelParameter>& own = model.kernel.parameters();
+    if (!p.fixed && !(index < own.size() && own[index].tied_to >= 0))
+      end.held.push_back(p.at_bound);
+    ++index;
+  }
+  end.gradient = [&](std::span<const double> at, std::vector<double>* gradient) {
+    model.kernel.unpack(at.first(of_kernel));
+    model.likelihood.unpack(at.subspan(of_kernel, logs.size()));
+    if (free_mean) model.mean = at.back();
+    LatentGradient g;
+    if (!std::isfinite(dense->log_likelihood(model, &g))) return false;
+    model.kernel.log_prior(g.kernel);
+    model.likelihood.log_prior(g.likelihood);
+    *gradient = model.kernel.pack_gradient(g.kernel);
+    const std::vector<double> own = model.likelihood.pack_gradient(g.likelihood);
+    gradient->insert(gradient->end(), own.begin(), own.end());
+    if (free_mean) gradient->push_back(g.mean);
+    return true;
+  };
+  std::vector<ParameterError> packed = search_errors(end);
+  // A fixed parameter of the likelihood was not searched.
+  auto next = packed.begin() + static_cast<std::ptrdiff_t>(of_kernel);
+  for (const LikelihoodParameter& p : model.likelihood.parameters())
+    next = p.fixed ? packed.insert(next, {.none = "fixed"}) + 1 : next + 1;
+  return all_errors(model.kernel, packed);
 }
 
 void Regression::put_latent(data::Model* m) const {

@@ -47,7 +47,10 @@ void RegressionOptions::describe(OptionList& o) {
       .suggestions({"auto", "exact", "cg", "sgpr", "state-space", "kron", "toeplitz", "hsgp",
                     "vecchia", "svgp", "laplace", "ep", "vi"})
       .common();
-  o.add("priors", &priors, "of the parameters: weak is felt where the data say nothing")
+  o.add(
+       "priors", &priors,
+       "of the parameters: weak is felt where the data say nothing; of softmax and heteroscedastic "
+       "none unless written")
       .choices({"none", "weak", "gamma", "dim-scaled"});
   o.add("fit", &fit, "fit the parameters; --no-fit takes them as the kernel's text states them");
   o.add("restarts", &restarts, "first guesses that compete").range(1, 1000).common();
@@ -59,6 +62,8 @@ void RegressionOptions::describe(OptionList& o) {
       .range(0, 1e6)
       .synonym("iterations");
   o.add("batch", &batch, "rows a step of svgp").range(1, 1e6).unit("rows");
+  o.add("standard_errors", &standard_errors,
+        "of the parameters, with intervals, by the curvature at the optimum");
 }
 
 void RegressionOptions::check() const {
@@ -77,6 +82,14 @@ void RegressionOptions::check() const {
     throw Error(ExitCode::kUsage, "is for sgpr and svgp, the method is " + method, "--inducing",
                 "leave it out, or write --method sgpr");
   if (batch < 1) throw Error(ExitCode::kUsage, "must be at least 1", "--batch");
+  if (standard_errors && !fit)
+    throw Error(ExitCode::kUsage, "needs a fit: they are the curvature at its optimum",
+                "--standard-errors", "leave --no-fit out");
+  for (const char* other : {"cg", "kron", "toeplitz", "svgp"}) {
+    if (standard_errors && method == other)
+      throw Error(ExitCode::kUsage, "is not told by --method " + method, "--standard-errors",
+                  "write --method exact, state-space, sgpr, hsgp, vecchia, laplace, ep or vi");
+  }
 }
 
 }  // namespace covary::stat

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "covary/core/base/options.h"
+#include "covary/core/numeric/optimise/lbfgs_options.h"
 
 namespace covary::stat {
 
@@ -22,7 +23,9 @@ struct RegressionOptions {
   int64_t inducing = 0;         // of sgpr; 0: 1,000, of svgp 500, or every row where they are fewer
   int64_t steps = 200;          // of the search, at most; svgp: tens of batches
   int64_t batch = 1024;         // rows a step of svgp
-  int64_t seed = 0;             // not described: verbs have their own
+  bool standard_errors = false;     // of the parameters, after the fit: see standard_errors.h
+  numeric::SearchWatch watch = {};  // sees each step of the search, and may end it; not described
+  int64_t seed = 0;                 // not described: verbs have their own
   int64_t memory_limit = 32'000'000'000;  // bytes for the kernel matrix; likewise
 
   void describe(OptionList& o);

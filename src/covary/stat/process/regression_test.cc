@@ -70,13 +70,24 @@ TEST(Regression, AutoTakesWhatServesTheDataAndSaysWhy) {
   EXPECT_EQ(choice("rbf", 300001, 2), "hsgp");
   EXPECT_EQ(choice("rbf + linear", 300001, 2), "sgpr");
   EXPECT_EQ(choice("rbf", 300001, 4), "sgpr");
-  EXPECT_THAT(refusal([] { choose_method({.method = "vecchia"}, 10, 2, true); }),
+  EXPECT_EQ(choose_method({.method = "vecchia"}, 10, 2, true, true).method, "vecchia");
+  EXPECT_EQ(choose_method({.method = "sgpr"}, 10, 2, true, true).method, "sgpr");
+  EXPECT_EQ(choose_method({.kernel = "matern32"}, 10, 1, true, true).method, "state-space");
+  EXPECT_EQ(choose_method({.method = "hsgp"}, 10, 2, false, true).method, "hsgp");
+  EXPECT_THAT(refusal([] { choose_method({.method = "hsgp"}, 10, 2, true); }),
               HasSubstr("variances"));
+  for (const char* method : {"kron", "toeplitz"}) {
+    EXPECT_THAT(refusal([&] { choose_method({.method = method}, 10, 1, false, true); }),
+                HasSubstr("one noise for all cells"));
+  }
   EXPECT_THAT(choose_method({}, 20000, 3, false).why, HasSubstr("conjugate gradients"));
   EXPECT_THAT(refusal([] { choose_method({.method = "state-space"}, 10, 2, false); }),
               HasSubstr("2 columns"));
-  EXPECT_THAT(refusal([] { choose_method({.method = "sgpr"}, 10, 2, true); }),
+  EXPECT_THAT(refusal([] { choose_method({.method = "svgp"}, 10, 2, true); }),
               HasSubstr("variances"));
+  EXPECT_THAT(
+      refusal([] { choose_method({.likelihood = "poisson", .method = "ep"}, 10, 2, false, true); }),
+      HasSubstr("weights"));
   EXPECT_THAT(refusal([] { RegressionOptions{.method = "tucker"}.check(); }),
               HasSubstr("not in this version"));
   const auto behind = [](const char* likelihood, int64_t n, const char* method = "auto") {
@@ -285,6 +296,103 @@ TEST(Scores, AreThoseOfTheirDefinitions) {
                                   at::zeros({1}, at::kDouble));
               }),
               HasSubstr("variance is 0"));
+}
+
+TEST(Regression, StandardErrorsAreThoseOfTheCurvatureInEveryInferenceThatHasThem) {
+  const at::Tensor x = normals(51, {40, 1}), y = values_at(x, 52);
+  RegressionOptions o;
+  o.kernel = "const(1)*matern32(1) + white(0.05)";
+  o.restarts = 1;
+  o.mean = "const";
+  o.standard_errors = true;
+  std::vector<double> exact;
+  for (const char* method : {"exact", "state-space", "sgpr", "hsgp", "vecchia", "laplace", "vi"}) {
+    SCOPED_TRACE(method);
+    o.method = method;
+    const Regression r(x, y, o);
+    const std::vector<FittedParameter>& p = r.report().parameters;
+    std::vector<double> sizes;
+    for (const FittedParameter& one : p) {
+      ASSERT_TRUE(one.error.has_value());
+      EXPECT_EQ(one.error->none, "") << one.name;
+      EXPECT_GT(one.error->size, 0) << one.name;
+      sizes.push_back(one.error->size);
+    }
+    if (o.method == "exact") exact = sizes;
+    // One likelihood, or nearly: the same errors.
+    // sgpr takes the mean off before, hsgp and vecchia are no more than near.
+    const double off = o.method == "state-space"                     ? 1e-3
+                       : o.method == "sgpr"                          ? 0.05
+                       : o.method == "hsgp" || o.method == "vecchia" ? 0.3
+                                                                     : 0;
+    for (size_t i = 0; off > 0 && i < 3; ++i)
+      EXPECT_NEAR(sizes[i], exact[i], off * exact[i]) << p[i].name;
+    EXPECT_THAT(r.report().text(), HasSubstr(", 95 % "));
+    const nlohmann::json j = r.report().to_json()["parameters"][p[0].name];
+    EXPECT_NEAR(j["standard_error"].get<double>(), p[0].value * sizes[0], 1e-12);
+    EXPECT_LT(j["interval"][0].get<double>(), p[0].value);
+    // Kept in the model; gone with new rows; told anew with a new fit.
+    Regression again = Regression::of_model(r.model());
+    ASSERT_TRUE(again.report().parameters[0].error.has_value());
+    EXPECT_EQ(again.report().parameters[0].error->size, sizes[0]);
+    const at::Tensor more = normals(53, {4, 1}) * 0.5;
+    Regression kept = again;
+    kept.update(more, values_at(more, 54), {}, false);
+    EXPECT_FALSE(kept.report().parameters[0].error.has_value());
+    again.update(more, values_at(more, 54), {}, true);
+    EXPECT_TRUE(again.report().parameters[0].error.has_value());
+  }
+  for (const char* method : {"cg", "svgp", "kron"}) {
+    o.method = method;
+    EXPECT_THAT(refusal([&] { o.check(); }), HasSubstr("--standard-errors"));
+  }
+  o.method = "exact";
+  o.fit = false;
+  EXPECT_THAT(refusal([&] { o.check(); }), HasSubstr("needs a fit"));
+}
+
+TEST(Regression, AParameterWithoutAStandardErrorSaysWhy) {
+  const at::Tensor x = normals(55, {40, 1}), y = 2 * x.squeeze(1) + 0.1 * normals(56, {40});
+  RegressionOptions o;
+  o.kernel = "const(1,fixed)*rbf(1) + linear + white";
+  o.mean = "zero";
+  o.method = "exact";
+  o.priors = "none";
+  o.standard_errors = true;
+  const Regression r(x, y, o);
+  for (const FittedParameter& p : r.report().parameters) {
+    ASSERT_TRUE(p.error.has_value());
+    EXPECT_TRUE(std::isfinite(p.error->size));
+    EXPECT_EQ(p.error->none == "fixed", p.fixed);
+    EXPECT_EQ(p.error->none == "at bound", p.at_bound);
+    const nlohmann::json j = r.report().to_json()["parameters"][p.name];
+    EXPECT_EQ(j["standard_error"].is_null(), !p.error->none.empty());
+    EXPECT_EQ(j.contains("no_standard_error"), !p.error->none.empty());
+  }
+}
+
+// What Ctrl-C does: the search ends with its next step, and what it found is a model that says so.
+TEST(Regression, AFitThatIsStoppedKeepsTheParametersSoFar) {
+  const at::Tensor x = normals(57, {60, 1}), y = values_at(x, 58);
+  for (const char* method :
+       {"exact", "cg", "sgpr", "state-space", "hsgp", "vecchia", "laplace", "svgp"}) {
+    SCOPED_TRACE(method);
+    RegressionOptions o;
+    o.kernel = "matern32";
+    o.method = method;
+    o.standard_errors = false;
+    int64_t steps = 0;
+    o.watch = [&](const numeric::SearchStep& s) {
+      EXPECT_TRUE(std::isfinite(s.value));
+      return ++steps < 4;
+    };
+    const Regression r(x, y, o);
+    EXPECT_EQ(r.report().ending, "stopped");
+    EXPECT_THAT(r.report().text(), HasSubstr("fit             stopped"));
+    const Regression again = Regression::of_model(r.model());
+    EXPECT_EQ(again.report().ending, "stopped");
+    EXPECT_TRUE(again.predict(x, true).second.gt(0).all().item<bool>());
+  }
 }
 
 TEST(RegressionPage, ShowsWhatThereIs) {

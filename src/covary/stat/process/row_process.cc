@@ -12,6 +12,7 @@
 #include "covary/stat/process/gp_data.h"
 #include "covary/stat/process/latent_problem.h"
 #include "covary/stat/process/markov_form.h"
+#include "covary/stat/process/priors.h"
 #include "covary/stat/process/site_posterior.h"
 
 namespace covary::stat {
@@ -81,19 +82,39 @@ RowProcess::RowProcess(const at::Tensor& x, const at::Tensor& y, const RowProces
         latent_kernel(&data, noise_kernel_.empty() ? o.kernel : noise_kernel_, 1, seed));
   }
   for (const Kernel& kernel : kernels_) refuse_white(kernel);
+  for (size_t k = 0; o.fit && k < kernels_.size(); ++k) {
+    DataScales scales = scales_of(data);
+    scales.variance = likelihood_.softmax() ? 4 : units_[k] * units_[k];
+    scales.least_noise = 0;
+    set_priors(&kernels_[k], o.priors, scales);
+  }
   take(x, y);
   choose(o.method);
-  const auto n = static_cast<double>(y_.size());
-  const double matrices = likelihood_.softmax() ? 2 * static_cast<double>(classes) + 4 : 4;
-  if (report_.method != "state-space" && 8 * matrices * n * n > static_cast<double>(o.memory_limit))
+  const double taken = bytes(report_.method, static_cast<int64_t>(y_.size()), classes);
+  if (taken > static_cast<double>(o.memory_limit))
     throw Error(ExitCode::kFailed,
                 "matrices of " + std::to_string(y_.size()) + " rows take " +
-                    std::to_string(static_cast<int64_t>(8 * matrices * n * n / 1e6)) +
+                    std::to_string(static_cast<int64_t>(taken / 1e6)) +
                     " MB, more than the limit of " + std::to_string(o.memory_limit / 1000000) +
                     " MB",
                 "process", "take fewer rows, or raise the limit");
   if (o.fit) fit(o);
   condition();
+}
+
+RowReport RowProcess::plan(int64_t columns, const RowProcessOptions& o, int64_t classes) {
+  const RowLikelihood likelihood = RowLikelihood::parse(o.likelihood, classes);
+  const std::string of_noise =
+      likelihood.softmax() ? "" : RowLikelihood::noise_kernel(o.likelihood);
+  std::vector<Kernel> kernels{Kernel::parse(o.kernel, columns)};
+  kernels.push_back(of_noise.empty() ? kernels[0] : Kernel::parse(of_noise, columns));
+  return choice(likelihood, kernels, o.method);
+}
+
+double RowProcess::bytes(const std::string& method, int64_t rows, int64_t classes) {
+  const auto n = static_cast<double>(rows);
+  if (method == "state-space") return 8 * 60 * n;
+  return 8 * (classes > 0 ? 2 * static_cast<double>(classes) + 4 : 4) * n * n;
 }
 
 void RowProcess::take(const at::Tensor& x, const at::Tensor& y) {
@@ -119,44 +140,53 @@ void RowProcess::take(const at::Tensor& x, const at::Tensor& y) {
   states_.clear();
 }
 
-void RowProcess::choose(const std::string& method) {
-  report_.method = method;
-  report_.why = "asked for";
-  const std::string name(likelihood_.name());
-  if (likelihood_.softmax()) {
+RowReport RowProcess::choice(const RowLikelihood& likelihood, const std::vector<Kernel>& kernels,
+                             const std::string& method) {
+  RowReport report;
+  report.method = method;
+  report.why = "asked for";
+  const std::string name(likelihood.name());
+  if (likelihood.softmax()) {
     if (method == "auto") {
-      report_.method = "laplace";
-      report_.why = std::to_string(means_.size()) + " classes";
+      report.method = "laplace";
+      report.why = std::to_string(likelihood.latents()) + " classes";
     }
-    if (report_.method != "laplace")
+    if (report.method != "laplace")
       throw Error(ExitCode::kUsage, "does not know " + name, "--method " + method,
                   "write --method laplace, or leave the option out");
-    return;
+    return report;
   }
   std::string against;
-  if (all_x_.size(1) != 1) {
-    against = "there are " + std::to_string(all_x_.size(1)) + " columns, it knows one";
+  if (kernels[0].dims() != 1) {
+    against = "there are " + std::to_string(kernels[0].dims()) + " columns, it knows one";
   } else {
-    for (const Kernel& kernel : kernels_) {
+    for (const Kernel& kernel : kernels) {
       const std::string obstacle = MarkovForm::obstacle(kernel);
       if (!obstacle.empty() && against.empty()) against = "the kernel " + obstacle;
     }
   }
   const bool cut = against.empty() &&
-                   (MarkovForm::approximates(kernels_[0]) || MarkovForm::approximates(kernels_[1]));
+                   (MarkovForm::approximates(kernels[0]) || MarkovForm::approximates(kernels[1]));
   if (method == "auto") {
-    report_.method = against.empty() && !cut ? "state-space" : "vi";
-    report_.why = report_.method == "vi"
-                      ? (cut ? "a periodic kernel, which state-space cuts" : against)
-                      : "one column and Markov kernels: the same bound as vi, in linear time";
-    if (report_.method == "vi" && !cut) report_.why = "no state-space form: " + report_.why;
+    report.method = against.empty() && !cut ? "state-space" : "vi";
+    report.why = report.method == "vi"
+                     ? (cut ? "a periodic kernel, which state-space cuts" : against)
+                     : "one column and Markov kernels: the same bound as vi, in linear time";
+    if (report.method == "vi" && !cut) report.why = "no state-space form: " + report.why;
   }
-  if (report_.method == "state-space" && !against.empty())
+  if (report.method == "state-space" && !against.empty())
     throw Error(ExitCode::kUsage, "cannot serve: " + against, "--method state-space",
                 "leave --method out, or write --method vi");
-  if (report_.method != "state-space" && report_.method != "vi")
+  if (report.method != "state-space" && report.method != "vi")
     throw Error(ExitCode::kUsage, "does not know " + name, "--method " + method,
                 "write --method vi or state-space, or leave the option out");
+  return report;
+}
+
+void RowProcess::choose(const std::string& method) {
+  const RowReport chosen = choice(likelihood_, kernels_, method);
+  report_.method = chosen.method;
+  report_.why = chosen.why;
 }
 
 Vector RowProcess::packed() const {

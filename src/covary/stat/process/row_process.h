@@ -56,6 +56,11 @@ class RowProcess {
  public:
   RowProcess(const at::Tensor& x, const at::Tensor& y, const RowProcessOptions& options = {});
 
+  // The method that a fit would take and why, for so many columns; classes: of softmax, else 0.
+  static RowReport plan(int64_t columns, const RowProcessOptions& options, int64_t classes);
+  // What it would take in bytes at its peak, an estimate.
+  static double bytes(const std::string& method, int64_t rows, int64_t classes);
+
   RowPrediction predict(const at::Tensor& points) const;
   // At each row as all other rows tell it, parameters as they are; NaN where y is missing.
   RowPrediction leave_one_out() const;
@@ -93,6 +98,8 @@ class RowProcess {
  private:
   RowProcess() = default;
   void take(const at::Tensor& x, const at::Tensor& y);  // rows with a value, ascending in x
+  static RowReport choice(const RowLikelihood& likelihood, const std::vector<Kernel>& kernels,
+                          const std::string& method);
   void choose(const std::string& method);
   void unpack(std::span<const double> packed);
   void bounds(std::vector<double>* lower, std::vector<double>* upper) const;

@@ -15,9 +15,12 @@ struct RowProcessOptions {
   std::string likelihood = "heteroscedastic";  // see row_likelihood.h
   std::string mean = "const";                  // of the functions: zero (of the first), const
   std::string method = "auto";  // heteroscedastic: vi, state-space; softmax: laplace; auto says
-  bool fit = true;              // false: parameters as they are, or by the data
-  int64_t starts = 3;           // first guesses that compete, 1
-  int64_t seed = 0;             // of the first guess
+  // Of the parameters of every function's kernel, where they have none of their own: none, weak,
+  // gamma, dim-scaled; see priors.h, with the variance that the function starts from for that of y.
+  std::string priors = "none";
+  bool fit = true;                        // false: parameters as they are, or by the data
+  int64_t starts = 3;                     // first guesses that compete, 1
+  int64_t seed = 0;                       // of the first guess
   int64_t memory_limit = 32'000'000'000;  // bytes for the matrices of all rows
   // Gradient in nats per unit of a logarithm.
   numeric::LbfgsOptions search{
@@ -30,6 +33,8 @@ struct RowProcessOptions {
     o.add("method", &method, "how to infer")
         .choices({"auto", "vi", "state-space", "laplace"})
         .common();
+    o.add("priors", &priors, "of the parameters of the functions")
+        .choices({"none", "weak", "gamma", "dim-scaled"});
     o.add("fit", &fit, "fit the parameters by the evidence");
     o.add("starts", &starts, "first guesses that compete").range(1, 3);
     o.add("seed", &seed, "of the first guess").range(0, 9e15).common();

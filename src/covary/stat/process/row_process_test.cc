@@ -69,6 +69,31 @@ RowProcessOptions plain(const char* likelihood, const char* kernel, const char* 
   return o;
 }
 
+TEST(RowProcess, PriorsMoveTheParametersAndAreInTheGradient) {
+  const Rows r = widening(40, 1), c = thirds(40);
+  for (const bool softmax : {false, true}) {
+    RowProcessOptions o = plain(softmax ? "softmax" : "heteroscedastic", "matern32");
+    o.fit = true;
+    o.starts = 1;
+    o.search.iterations = 3;
+    const Rows& rows = softmax ? c : r;
+    const RowProcess none(rows.x, rows.y, o);
+    o.priors = "gamma";
+    const RowProcess gamma(rows.x, rows.y, o);
+    EXPECT_NE(none.packed(), gamma.packed());
+    for (const Kernel& kernel : none.kernels()) EXPECT_EQ(kernel.log_prior({}), 0);
+    for (const Kernel& kernel : gamma.kernels()) EXPECT_NE(kernel.log_prior({}), 0);
+    expect_gradient(gamma, 1e-5);
+    const RowProcess again = RowProcess::of_model(gamma.model());
+    for (size_t k = 0; k < gamma.kernels().size(); ++k)
+      EXPECT_EQ(again.kernels()[k].log_prior({}), gamma.kernels()[k].log_prior({}));
+    const RowReport plan = RowProcess::plan(rows.x.size(1), o, softmax ? 3 : 0);
+    EXPECT_EQ(plan.method, gamma.report().method);
+    EXPECT_EQ(plan.why, gamma.report().why);
+  }
+  EXPECT_GT(RowProcess::bytes("vi", 1000, 0), RowProcess::bytes("state-space", 1000, 0));
+}
+
 TEST(RowProcess, GradientsOfHeteroscedastic) {
   const Rows r = widening(40, 1);
   for (const char* method : {"vi", "state-space"}) {

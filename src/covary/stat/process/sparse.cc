@@ -74,9 +74,10 @@ void times(Vector* rows, const Vector& matrix, int64_t n, int64_t m) {
 }  // namespace
 
 SparseBound sparse_bound(const Kernel& kernel, double noise, std::span<const double> x,
-                         std::span<const double> y, std::span<const double> z,
-                         SparseGradient* gradient) {
-  const int64_t d = kernel.dims(), n = static_cast<int64_t>(y.size()),
+                         std::span<const double> values, std::span<const double> z,
+                         SparseGradient* gradient, std::span<const double> variances,
+                         std::span<const double> row_weights) {
+  const int64_t d = kernel.dims(), n = static_cast<int64_t>(values.size()),
                 m = static_cast<int64_t>(z.size()) / d;
   SparseBound out;
   out.value = -kInfinity;
@@ -90,6 +91,23 @@ SparseBound sparse_bound(const Kernel& kernel, double noise, std::span<const dou
   kernel.cross(x.data(), n, z.data(), m, v.data(), m);
   linalg::forward(factor, v.data(), n);
   kernel.diagonal(x.data(), n, false, prior.data());
+  // Rows with noise of their own, D_i = s / r_i: times r_i^1/2 they have the noise s.
+  Vector y(values.begin(), values.end()), roots;
+  double log_shares = 0;
+  if (!variances.empty() || !row_weights.empty()) {
+    roots.resize(y.size());
+    for (size_t i = 0; i < y.size(); ++i) {
+      const double own = (row_weights.empty() ? noise : noise / row_weights[i]) +
+                         (variances.empty() ? 0 : variances[i]);
+      const double share = noise / own, root = std::sqrt(share);
+      roots[i] = root;
+      log_shares += std::log(share);
+      y[i] *= root;
+      prior[i] *= share;
+      for (int64_t k = 0; k < m; ++k)
+        v[size_of(static_cast<int64_t>(i), m) + static_cast<size_t>(k)] *= root;
+    }
+  }
   const double total = ordered_sum(n, [&](int64_t i) { return prior[static_cast<size_t>(i)]; });
   const double explained =
       ordered_sum(n, [&](int64_t i) { return dot(v.data() + i * m, v.data() + i * m, m); });
@@ -101,17 +119,19 @@ SparseBound sparse_bound(const Kernel& kernel, double noise, std::span<const dou
   Vector projected(static_cast<size_t>(m));  // V y
   for (int64_t i = 0; i < n; ++i) {
     for (int64_t k = 0; k < m; ++k) {
-      projected[static_cast<size_t>(k)] += v[size_of(i, m) + static_cast<size_t>(k)] * y[i];
+      projected[static_cast<size_t>(k)] +=
+          v[size_of(i, m) + static_cast<size_t>(k)] * y[static_cast<size_t>(i)];
     }
   }
   out.weights = projected;
   linalg::forward(inner, out.weights.data(), 1);
   const double reduced = dot(out.weights.data(), out.weights.data(), m);
   linalg::backward(inner, out.weights.data(), 1);
-  const double squares = ordered_sum(n, [&](int64_t i) { return y[i] * y[i]; });
+  const double squares = ordered_sum(
+      n, [&](int64_t i) { return y[static_cast<size_t>(i)] * y[static_cast<size_t>(i)]; });
   const double count = static_cast<double>(n);
-  const double constant =
-      -0.5 * count * std::log(2 * std::numbers::pi * noise) - 0.5 * linalg::log_determinant(inner);
+  const double constant = -0.5 * count * std::log(2 * std::numbers::pi * noise) + 0.5 * log_shares -
+                          0.5 * linalg::log_determinant(inner);
   out.value = constant - 0.5 * (squares - reduced / noise) / noise - 0.5 * left / noise;
   {
     const double wider = noise + left;
@@ -155,7 +175,7 @@ SparseBound sparse_bound(const Kernel& kernel, double noise, std::span<const dou
   Vector beta(static_cast<size_t>(n));
   for (int64_t i = 0; i < n; ++i) {
     beta[static_cast<size_t>(i)] =
-        (y[i] - dot(v.data() + i * m, out.weights.data(), m) / noise) / noise;
+        (y[static_cast<size_t>(i)] - dot(v.data() + i * m, out.weights.data(), m) / noise) / noise;
   }
   Vector shrink(size_of(m, m));
   for (int64_t i = 0; i < m; ++i) {
@@ -164,13 +184,34 @@ SparseBound sparse_bound(const Kernel& kernel, double noise, std::span<const dou
       shrink[at] = ((i == j ? 1 : 0) - b_inverse[at]) / noise;
     }
   }
-  times(&v, shrink, n, m);
+  // The noise moves a row that has a variance of its own by less: what is too much of its part.
+  double excess = 0;
+  if (!variances.empty()) {
+    const Vector before = v;
+    times(&v, shrink, n, m);
+    for (int64_t i = 0; i < n; ++i) {
+      const double *vi = before.data() + i * m, own = dot(vi, vi, m);
+      const double inside = own / noise - dot(vi, v.data() + i * m, m);  // v'B^-1 v / s
+      const double b = beta[static_cast<size_t>(i)], share = roots[static_cast<size_t>(i)];
+      const double slope =
+          0.5 * (1 - inside - noise * b * b - (prior[static_cast<size_t>(i)] - own) / noise);
+      excess += slope * variances[static_cast<size_t>(i)] * share * share / noise;
+    }
+  } else {
+    times(&v, shrink, n, m);
+  }
   linalg::backward(factor, v.data(), n);
   for (int64_t i = 0; i < n; ++i) {
     for (int64_t k = 0; k < m; ++k) {
       v[size_of(i, m) + static_cast<size_t>(k)] +=
           beta[static_cast<size_t>(i)] * t[static_cast<size_t>(k)];
     }
+  }
+  Vector own(static_cast<size_t>(n), -0.5 / noise);
+  for (size_t i = 0; i < roots.size(); ++i) {
+    own[i] *= roots[i] * roots[i];
+    for (int64_t k = 0; k < m; ++k)
+      v[size_of(static_cast<int64_t>(i), m) + static_cast<size_t>(k)] *= roots[i];
   }
 
   const size_t parameters = kernel.parameters().size();
@@ -183,13 +224,12 @@ SparseBound sparse_bound(const Kernel& kernel, double noise, std::span<const dou
   add();
   kernel.contract_cross(x.data(), n, z.data(), m, v.data(), m, part);
   add();
-  const Vector own(static_cast<size_t>(n), -0.5 / noise);
   kernel.contract_diagonal(x.data(), n, own.data(), part);
   add();
   double trace = 0;
   for (int64_t i = 0; i < m; ++i) trace += b_inverse[size_of(i, m) + static_cast<size_t>(i)];
   gradient->noise = -0.5 * (count - static_cast<double>(m) + trace) +
-                    0.5 * noise * dot(beta.data(), beta.data(), n) + 0.5 * left / noise;
+                    0.5 * noise * dot(beta.data(), beta.data(), n) + 0.5 * left / noise + excess;
   Vector turned(size_of(m, n)), from_data(size_of(m, d));
   for (int64_t i = 0; i < n; ++i) {
     for (int64_t k = 0; k < m; ++k) {
@@ -236,22 +276,33 @@ std::vector<int64_t> greedy_inducing(const Kernel& kernel, std::span<const doubl
   return chosen;
 }
 
-void SparseProcess::take(const at::Tensor& x, const at::Tensor& y, GpData* data) {
-  *data = GpData::from(x, y, {}, Mean::kConst);
+void SparseProcess::take(const at::Tensor& x, const at::Tensor& y, const RowNoise& noise,
+                         GpData* data) {
+  *data = GpData::from(x, y, noise, Mean::kConst);
   if (data->outputs != 1) throw Error(ExitCode::kUsage, "must hold one output", "y");
   n_ = data->n;
   rows_ = data->groups[0].rows;
   x_ = data->groups[0].x;
   y_ = data->groups[0].y;
-  for (const double v : y_) mean_ += v / static_cast<double>(y_.size());
+  variances_ = data->groups[0].noise;
+  weights_ = data->groups[0].weights;
+  double total = 0;
+  for (size_t i = 0; i < y_.size(); ++i) total += weights_.empty() ? 1 : weights_[i];
+  for (size_t i = 0; i < y_.size(); ++i)
+    mean_ += y_[i] * (weights_.empty() ? 1 : weights_[i]) / total;
   for (double& v : y_) v -= mean_;
 }
 
-SparseProcess::SparseProcess(const at::Tensor& x, const at::Tensor& y,
-                             const SparseOptions& options) {
+double SparseProcess::noise_of(size_t i) const {
+  return (weights_.empty() ? noise_ : noise_ / weights_[i]) +
+         (variances_.empty() ? 0 : variances_[i]);
+}
+
+SparseProcess::SparseProcess(const at::Tensor& x, const at::Tensor& y, const SparseOptions& options,
+                             const RowNoise& noise) {
   options.check();
   GpData data;
-  take(x, y, &data);
+  take(x, y, noise, &data);
   Kernel plain = Kernel::parse(options.kernel, data.dims);
   if (plain.has(ParameterRole::kNoise)) {
     throw Error(ExitCode::kUsage, "has white: the noise is a parameter of its own here", "kernel",
@@ -270,9 +321,9 @@ SparseProcess::SparseProcess(const at::Tensor& x, const at::Tensor& y,
 }
 
 SparseProcess::SparseProcess(const at::Tensor& x, const at::Tensor& y, Kernel kernel, double noise,
-                             const at::Tensor& inducing) {
+                             const at::Tensor& inducing, const RowNoise& rows) {
   GpData data;
-  take(x, y, &data);
+  take(x, y, rows, &data);
   const at::Tensor z = checked_points(inducing, data.dims, "inducing");
   if (kernel.dims() != data.dims || z.size(0) == 0 || !(noise > 0) || std::isinf(noise)) {
     throw Error(ExitCode::kUsage,
@@ -286,7 +337,7 @@ SparseProcess::SparseProcess(const at::Tensor& x, const at::Tensor& y, Kernel ke
 }
 
 void SparseProcess::condition() {
-  bound_ = sparse_bound(kernel_, noise_, x_, y_, z_, nullptr);
+  bound_ = bound(kernel_, noise_, nullptr);
   if (bound_.value == -kInfinity) {
     throw Error(ExitCode::kFailed,
                 "the bound is not finite: the kernel of the inducing points has "
@@ -330,7 +381,7 @@ void SparseProcess::fit(const GpData& data, const SparseOptions& options) {
       [&](std::span<const double> p, std::span<double> gradient) {
         const double noise = take(p);
         SparseGradient g;
-        const SparseBound bound = sparse_bound(kernel, noise, x_, y_, z, &g);
+        const SparseBound bound = sparse_bound(kernel, noise, x_, y_, z, &g, variances_, weights_);
         if (bound.value == -kInfinity) return kInfinity;
         const double prior = kernel.log_prior(g.kernel);
         const Vector packed = kernel.pack_gradient(g.kernel);
@@ -350,6 +401,11 @@ void SparseProcess::fit(const GpData& data, const SparseOptions& options) {
   report_.gradient_norm = o.gradient_norm;
   report_.iterations = o.iterations;
   report_.evaluations = o.evaluations;
+  const std::vector<const KernelParameter*> free = kernel_.free_parameters();
+  for (const int64_t index : o.at_bound) {
+    const auto i = static_cast<size_t>(index);
+    if (i <= own) report_.at_bound.push_back(i < own ? free[i]->name : "noise");
+  }
 }
 
 void SparseProcess::project(const double* x, int64_t count, Vector* v, Vector* u) const {
@@ -397,7 +453,7 @@ at::Tensor SparseProcess::covariance(const at::Tensor& points) const {
   return c;
 }
 
-// (Q + s I)^-1 = I / s - V' B^-1 V / s^2: its diagonal, and (y - mean) / s its product with y. What
+// (Q + D)^-1 = D^-1 - D^-1 V' B^-1 V D^-1: its diagonal, and (y - mean) / D its product with y. What
 // Q leaves of the prior variance is added as in a prediction.
 SparsePrediction SparseProcess::leave_one_out() const {
   const int64_t m = report_.inducing, d = kernel_.dims();
@@ -414,13 +470,14 @@ SparsePrediction SparseProcess::leave_one_out() const {
       const double *vi = v.data() + i * m, *ui = u.data() + i * m;
       const double residual =
           y_[static_cast<size_t>(begin + i)] - dot(vi, bound_.weights.data(), m) / noise_;
-      // s times the diagonal: 1 - u'u / s, u'u <= s.
-      const double share = std::max(1 - dot(ui, ui, m) / noise_, 1e-12);
+      // D times the diagonal: 1 - u'u / D, u'u <= D.
+      const double own = noise_of(static_cast<size_t>(begin + i));
+      const double share = std::max(1 - dot(ui, ui, m) / own, 1e-12);
       const int64_t row = rows_[static_cast<size_t>(begin + i)];
       out.mean.data_ptr<double>()[row] =
           mean_ + y_[static_cast<size_t>(begin + i)] - residual / share;
       out.variance.data_ptr<double>()[row] =
-          noise_ / share + std::max(prior[static_cast<size_t>(i)] - dot(vi, vi, m), 0.0);
+          own / share + std::max(prior[static_cast<size_t>(i)] - dot(vi, vi, m), 0.0);
     }
   }
   return out;

@@ -22,9 +22,14 @@ at::Tensor normals(int64_t n, int64_t d, uint64_t seed) {
 TEST(StandardErrors, OfAVarianceAlone) {
   const at::Tensor x = normals(200, 1, 1), y = 3 * normals(200, 1, 2).squeeze(1);
   const GaussianProcess gp(x, y, {.kernel = "white", .mean = "zero"});
-  const std::vector<double> e = standard_errors(gp);
+  const std::vector<ParameterError> e = standard_errors(gp);
   ASSERT_EQ(e.size(), 1u);
-  EXPECT_NEAR(e[0], std::sqrt(2.0 / 200), 1e-6);
+  EXPECT_EQ(e[0].none, "");
+  EXPECT_NEAR(e[0].size, std::sqrt(2.0 / 200), 1e-6);
+  const double value = gp.kernel().parameters()[0].value;
+  EXPECT_NEAR(e[0].in_units(value), value * e[0].size, 1e-12);
+  EXPECT_NEAR(e[0].interval(value).first * e[0].interval(value).second, value * value, 1e-9);
+  EXPECT_NEAR(std::log(e[0].interval(value).second / value), 1.96 * e[0].size, 1e-4 * e[0].size);
 }
 
 // Two parameters: against the inverse of a Hessian by differences of the likelihood itself.
@@ -36,8 +41,8 @@ TEST(StandardErrors, AreTheCurvatureOfTheLikelihood) {
   o.mean = "zero";
   o.priors = "none";
   const GaussianProcess gp(x, y, o);
-  const std::vector<double> e = standard_errors(gp);
-  EXPECT_TRUE(std::isnan(e[0]));  // fixed
+  const std::vector<ParameterError> e = standard_errors(gp);
+  EXPECT_EQ(e[0].none, "fixed");
   Kernel kernel = gp.kernel();
   MarginalLikelihood likelihood(gp.data(), 1 << 30);
   const std::vector<double> at = kernel.pack();
@@ -50,8 +55,8 @@ TEST(StandardErrors, AreTheCurvatureOfTheLikelihood) {
   const double bb = (value(0, h) + value(0, -h) - 2 * here) / (h * h);
   const double ab = (value(h, h) + value(-h, -h) - value(h, -h) - value(-h, h)) / (4 * h * h);
   const double determinant = aa * bb - ab * ab;
-  EXPECT_NEAR(e[1], std::sqrt(-bb / determinant), 1e-4 * e[1]);
-  EXPECT_NEAR(e[2], std::sqrt(-aa / determinant), 1e-4 * e[2]);
+  EXPECT_NEAR(e[1].size, std::sqrt(-bb / determinant), 1e-4 * e[1].size);
+  EXPECT_NEAR(e[2].size, std::sqrt(-aa / determinant), 1e-4 * e[2].size);
 }
 
 TEST(StandardErrors, SayNothingAwayFromAnOptimum) {
@@ -60,7 +65,10 @@ TEST(StandardErrors, SayNothingAwayFromAnOptimum) {
   o.kernel = "const(100)*rbf(0.01) + white(50)";
   o.mean = "zero";
   o.fit = false;
-  for (const double e : standard_errors(GaussianProcess(x, y, o))) EXPECT_TRUE(std::isnan(e));
+  for (const ParameterError& e : standard_errors(GaussianProcess(x, y, o))) {
+    EXPECT_NE(e.none, "");
+    EXPECT_EQ(e.size, 0);
+  }
 }
 
 // The quadratic mean takes a parabola whole.

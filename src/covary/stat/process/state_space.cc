@@ -97,7 +97,8 @@ struct Number<D, 0> {
 // through the noise shares.
 template <int D, int N>
 double likelihood(const MarkovModel& model, std::span<const double> t, std::span<const double> y,
-                  std::span<const double> extra, MarkovGradient* gradient) {
+                  std::span<const double> extra, std::span<const double> weights,
+                  MarkovGradient* gradient) {
   using Num = Number<D, N>;
   using T = typename Num::Type;
   const double rate = rate_of(model), share = 1 / model.variance;
@@ -116,8 +117,9 @@ double likelihood(const MarkovModel& model, std::span<const double> t, std::span
       const double value = y[begin + i];
       if (std::isnan(value)) continue;
       const double own = extra.empty() ? 0 : extra[begin + i];
-      T r(share * (model.noise + own));
-      if constexpr (N > 1) r.d[1] = share * model.noise;
+      const double common = weights.empty() ? model.noise : model.noise / weights[begin + i];
+      T r(share * (common + own));
+      if constexpr (N > 1) r.d[1] = share * common;
       if constexpr (N > 2) r.d[2] = -r.v;
       const T s = state.p[0] + r, v = T(value) - state.m[0];
       if (!(value_of(s) > 0)) return -kInfinity;
@@ -145,7 +147,8 @@ double likelihood(const MarkovModel& model, std::span<const double> t, std::span
 
 template <int D>
 double smooth(const MarkovModel& model, std::span<const double> t, std::span<const double> y,
-              std::span<const double> extra, std::span<double> mean, std::span<double> variance) {
+              std::span<const double> extra, std::span<const double> weights,
+              std::span<double> mean, std::span<double> variance) {
   const double rate = rate_of(model), share = 1 / model.variance;
   const size_t n = t.size();
   constexpr int kSymmetric = packed_size(D);
@@ -158,7 +161,8 @@ double smooth(const MarkovModel& model, std::span<const double> t, std::span<con
   LogSum determinant;
   double squares = 0, count = 0;
   const auto noise_of = [&](size_t i) {
-    return share * (model.noise + (extra.empty() ? 0 : extra[i]));
+    return share * ((weights.empty() ? model.noise : model.noise / weights[i]) +
+                    (extra.empty() ? 0 : extra[i]));
   };
   for (size_t begin = 0; begin < n; begin += kBlock) {
     const size_t size = std::min(kBlock, n - begin);
@@ -245,20 +249,21 @@ MarkovKind markov_kind_of(const std::string& name) {
 
 double markov_log_likelihood(const MarkovModel& model, std::span<const double> t,
                              std::span<const double> y, std::span<const double> extra,
-                             MarkovGradient* gradient) {
+                             MarkovGradient* gradient, std::span<const double> weights) {
   return with_states(model.kind, [&](auto states) {
     constexpr int D = states;
-    if (!gradient) return likelihood<D, 0>(model, t, y, extra, nullptr);
-    return extra.empty() ? likelihood<D, 2>(model, t, y, extra, gradient)
-                         : likelihood<D, 3>(model, t, y, extra, gradient);
+    if (!gradient) return likelihood<D, 0>(model, t, y, extra, weights, nullptr);
+    return extra.empty() ? likelihood<D, 2>(model, t, y, extra, weights, gradient)
+                         : likelihood<D, 3>(model, t, y, extra, weights, gradient);
   });
 }
 
 double markov_smooth(const MarkovModel& model, std::span<const double> t, std::span<const double> y,
                      std::span<const double> extra, std::span<double> mean,
-                     std::span<double> variance) {
-  return with_states(
-      model.kind, [&](auto states) { return smooth<states>(model, t, y, extra, mean, variance); });
+                     std::span<double> variance, std::span<const double> weights) {
+  return with_states(model.kind, [&](auto states) {
+    return smooth<states>(model, t, y, extra, weights, mean, variance);
+  });
 }
 
 }  // namespace covary::stat

@@ -45,6 +45,7 @@ GridOptions grid_options(const RegressionOptions& o) {
   g.mean = o.mean;
   g.fit = o.fit;
   g.search.iterations = o.steps;
+  g.search.watch = o.watch;
   const Kernel parsed = Kernel::parse(o.kernel, 1);
   for (const KernelParameter& p : parsed.parameters()) {
     if (p.role == ParameterRole::kNoise && p.given) g.noise += p.value;
@@ -120,7 +121,8 @@ bool StructuredProcess::knows(const std::string& method) {
 }
 
 StructuredProcess::StructuredProcess(const std::string& method, const at::Tensor& x,
-                                     const at::Tensor& y, const RegressionOptions& o)
+                                     const at::Tensor& y, const RegressionOptions& o,
+                                     const RowNoise& rows)
     : dims_(x.size(1)) {
   if (method == "kron" || method == "toeplitz") {
     GridTable t = grid_table(x, y);
@@ -134,7 +136,8 @@ StructuredProcess::StructuredProcess(const std::string& method, const at::Tensor
     h.fit = o.fit;
     h.seed = o.seed;
     h.search.iterations = o.steps;
-    process_.emplace<HilbertProcess>(x, y, h);
+    h.search.watch = o.watch;
+    process_.emplace<HilbertProcess>(x, y, h, rows);
   } else {
     VecchiaOptions v;
     v.kernel = o.kernel;
@@ -143,7 +146,8 @@ StructuredProcess::StructuredProcess(const std::string& method, const at::Tensor
     v.starts = o.restarts;
     v.seed = o.seed;
     v.search.iterations = std::min(v.search.iterations, o.steps);
-    process_.emplace<VecchiaProcess>(x, y, v);
+    v.search.watch = o.watch;
+    process_.emplace<VecchiaProcess>(x, y, v, rows);
     state_["seed"] = o.seed;
   }
   complete();
@@ -151,7 +155,7 @@ StructuredProcess::StructuredProcess(const std::string& method, const at::Tensor
 
 StructuredProcess::StructuredProcess(const std::string& method, const at::Tensor& x,
                                      const at::Tensor& y, const std::string& mean,
-                                     const json& state)
+                                     const json& state, const RowNoise& rows)
     : dims_(x.size(1)) {
   try {
     if (method == "kron" || method == "toeplitz") {
@@ -170,14 +174,14 @@ StructuredProcess::StructuredProcess(const std::string& method, const at::Tensor
       h.mean = mean;
       h.fit = false;
       h.boundary = state.at("boundary").get<double>();
-      process_.emplace<HilbertProcess>(x, y, h);
+      process_.emplace<HilbertProcess>(x, y, h, rows);
     } else {
       VecchiaOptions v;
       v.kernel = state.at("kernel").get<std::string>();
       v.mean = mean;
       v.fit = false;
       v.seed = state.at("seed").get<int64_t>();
-      process_.emplace<VecchiaProcess>(x, y, v);
+      process_.emplace<VecchiaProcess>(x, y, v, rows);
       state_["seed"] = v.seed;
     }
   } catch (const json::exception& e) {
@@ -233,6 +237,20 @@ void StructuredProcess::complete() {
 }
 
 json StructuredProcess::state() const { return state_; }
+
+KernelObjective StructuredProcess::objective() const {
+  if (const auto* vecchia = std::get_if<VecchiaProcess>(&process_)) return vecchia->objective();
+  const auto* hilbert = std::get_if<HilbertProcess>(&process_);
+  if (!hilbert) return {};
+  return [hilbert](const Kernel& kernel, std::vector<double>* gradient) {
+    return hilbert->log_likelihood(kernel, gradient);
+  };
+}
+
+const Kernel& StructuredProcess::kernel() const {
+  if (const auto* vecchia = std::get_if<VecchiaProcess>(&process_)) return vecchia->kernel();
+  return std::get<HilbertProcess>(process_).kernel();
+}
 
 std::pair<at::Tensor, at::Tensor> StructuredProcess::predict(const at::Tensor& points,
                                                              bool noise) const {

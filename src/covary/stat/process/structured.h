@@ -55,14 +55,19 @@ class StructuredProcess {
  public:
   static bool knows(const std::string& method);
 
+  // rows: their noise, for what takes it: weights hsgp, both vecchia.
   StructuredProcess(const std::string& method, const at::Tensor& x, const at::Tensor& y,
-                    const RegressionOptions& options);
+                    const RegressionOptions& options, const RowNoise& rows = {});
   // With the parameters of a fit before: those of another one's `state`.
   StructuredProcess(const std::string& method, const at::Tensor& x, const at::Tensor& y,
-                    const std::string& mean, const nlohmann::json& state);
+                    const std::string& mean, const nlohmann::json& state,
+                    const RowNoise& rows = {});
 
   std::pair<at::Tensor, at::Tensor> predict(const at::Tensor& points, bool noise) const;
   std::pair<at::Tensor, at::Tensor> leave_one_out() const;
+  // The log likelihood of these values by a kernel, while this lives; none (empty) for a grid.
+  KernelObjective objective() const;
+  const Kernel& kernel() const;  // not of a grid
   const StructuredReport& report() const { return report_; }
   nlohmann::json state() const;
 

@@ -135,12 +135,13 @@ void VariationalProcess::run(LatentProblem* problem, const VariationalOptions& o
   Batches batches(n, report_.batch, static_cast<uint64_t>(options.seed));
   const double scale = static_cast<double>(n) / static_cast<double>(report_.batch);
   const int64_t steps = options.fit ? options.steps : 0;
+  int64_t done = 0;
   const bool conjugate = p.likelihood.kind() == LikelihoodKind::kGaussian;
   Vector x, y, w, z = z_;
   VariationalGradient gradient;
   report_.trace.assign(steps >= 10 ? 10 : 0, 0.0);
   Vector tenth_counts(report_.trace.size());
-  for (int64_t s = 0; s < steps; ++s) {
+  for (int64_t s = 0; s < steps && !report_.stopped; ++s) {
     x.clear();
     y.clear();
     w.clear();
@@ -163,6 +164,12 @@ void VariationalProcess::run(LatentProblem* problem, const VariationalOptions& o
     Vector packed = p.pack_gradient(gradient);
     for (size_t i = 0; moves && i < z.size(); ++i)
       packed.push_back(gradient.inducing[i] * p.spread[i % dims]);
+    if (options.watch) {
+      double norm = 0;
+      for (const double g : packed) norm = std::max(norm, std::abs(g));
+      report_.stopped = !options.watch({s + 1, bound.divergence - scale * bound.expected, norm});
+    }
+    ++done;
     const double through = static_cast<double>(s) / static_cast<double>(steps);
     mover.step(options.rate * (0.01 + 0.99 * 0.5 * (1 + std::cos(std::numbers::pi * through))),
                packed, &at);
@@ -173,7 +180,7 @@ void VariationalProcess::run(LatentProblem* problem, const VariationalOptions& o
     report_.trace[k] /= std::max(tenth_counts[k], 1.0);
   z_ = z;
   report_.fitted = options.fit;
-  report_.steps = steps;
+  report_.steps = done;
   model_ = p;
   finish(p.x, p.y, p.weights, step.state());
 }
@@ -211,7 +218,7 @@ void VariationalProcess::finish(std::span<const double> x, std::span<const doubl
 }
 
 VariationalProcess::VariationalProcess(const at::Tensor& x, const at::Tensor& y, LatentModel model,
-                                       const at::Tensor& inducing)
+                                       const at::Tensor& inducing, const at::Tensor& weights)
     : model_(std::move(model)) {
   const GpData data = GpData::from(x, y, {}, Mean::kZero);
   const at::Tensor z = checked_points(inducing, data.dims, "inducing");
@@ -223,7 +230,9 @@ VariationalProcess::VariationalProcess(const at::Tensor& x, const at::Tensor& y,
   model_.likelihood.check(data.groups[0].y);
   z_.assign(z.const_data_ptr<double>(), z.const_data_ptr<double>() + z.numel());
   report_.inducing = z.size(0);
-  finish(data.groups[0].x, data.groups[0].y, {}, VariationalStep<double>(report_.inducing).state());
+  const std::vector<double> own = checked_weights(weights, data.n, data.groups[0].rows);
+  finish(data.groups[0].x, data.groups[0].y, own,
+         VariationalStep<double>(report_.inducing).state());
 }
 
 VariationalProcess::VariationalProcess(LatentModel model, const at::Tensor& inducing,

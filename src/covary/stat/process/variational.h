@@ -40,6 +40,7 @@ struct VariationalReport {
   int64_t inducing = 0;
   double jitter = 0;  // of the mean diagonal of K_mm
   bool fitted = false;
+  bool stopped = false;  // the watch of the options ended the steps
   int64_t steps = 0, batch = 0;
   int64_t passes = 0;    // of q over all rows, after the steps
   double last_gain = 0;  // of the last pass, nats
@@ -50,12 +51,12 @@ struct VariationalReport {
 class VariationalProcess {
  public:
   // X [n,d], y [n] doubles; rows with NaN in y are left out. weights [n] multiply the rows' log
-  // densities; undefined: 1.
+  // densities, those of gaussian divide its noise instead (row_noise.h); undefined: 1.
   VariationalProcess(const at::Tensor& x, const at::Tensor& y,
                      const VariationalOptions& options = {}, const at::Tensor& weights = {});
   // With parameters and points [m,d] as they are: q alone is found, by whole passes.
   VariationalProcess(const at::Tensor& x, const at::Tensor& y, LatentModel model,
-                     const at::Tensor& inducing);
+                     const at::Tensor& inducing, const at::Tensor& weights = {});
   // One whose parameters, points and q are known.
   VariationalProcess(LatentModel model, const at::Tensor& inducing, const VariationalState& state,
                      const VariationalReport& report);

@@ -6,6 +6,7 @@
 
 #include "covary/core/base/error.h"
 #include "covary/core/base/options.h"
+#include "covary/core/numeric/optimise/lbfgs_options.h"
 
 namespace covary::stat {
 
@@ -22,6 +23,8 @@ struct VariationalOptions {
   double natural_rate = 0.1;             // share of a natural-gradient step for q, 1
   std::string precision = "float";       // of the steps; what follows the fit is double
   int64_t seed = 0;                      // of the batches and the start
+  // Sees each step, minus the bound's estimate as its value; may end the fit. Not described.
+  numeric::SearchWatch watch = {};
 
   void describe(OptionList& o) {
     o.add("kernel", &kernel, "covariance function without white").common();

@@ -38,10 +38,12 @@ SiteResult variational_sites(const LatentModel& model, const LatentData& data, S
         e[i] = model.likelihood.expected(data.y[i], model.mean + q.mean()[i], q.variance()[i],
                                          {by_parameters.data() + i * own, own});
         const double weight = data.weight(i);
-        e[i].value *= weight;
+        const Likelihood::WeightTerm term = model.likelihood.weight_term(weight);
+        e[i].value = weight * e[i].value + term.value;
         e[i].by_mean *= weight;
         e[i].by_variance *= weight;
         for (size_t p = 0; p < own; ++p) by_parameters[i * own + p] *= weight;
+        if (own > 0) by_parameters[i * own] += term.by_noise;
       }
     });
     double sum = 0;

@@ -178,10 +178,12 @@ double VariationalStep<Real>::forward(const LatentModel& model, const KernelTape
       ExpectedDensity e = model.likelihood.expected(y[row], model.mean + mean[i], v,
                                                     {by_parameters_.data() + row * own, own});
       if (!weights.empty()) {
-        e.value *= weights[row];
+        const Likelihood::WeightTerm term = model.likelihood.weight_term(weights[row]);
+        e.value = weights[row] * e.value + term.value;
         e.by_mean *= weights[row];
         e.by_variance *= weights[row];
         for (size_t p = 0; p < own; ++p) by_parameters_[row * own + p] *= weights[row];
+        if (own > 0) by_parameters_[row * own] += term.by_noise;
       }
       value_[row] = e.value;
       by_variance_[row] = scale * e.by_variance;

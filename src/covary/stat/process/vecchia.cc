@@ -11,6 +11,7 @@
 #include "covary/core/base/threads.h"
 #include "covary/core/linalg/blas.h"
 #include "covary/core/linalg/cholesky.h"
+#include "covary/stat/process/row_noise.h"
 
 namespace covary::stat {
 namespace {
@@ -29,24 +30,30 @@ double square_distance(const double* a, const double* b, int64_t d) {
 
 // Working memory of a thread: a value and its neighbours, which come first.
 struct Block {
-  Vector points, matrix, values, ones, weights, part;
+  Vector points, matrix, values, ones, weights, part, own_terms, own_weights;
   int64_t count = 0;
 
   // Loads value i with its neighbours and factors; false when there is no factor.
   bool load(const Kernel& kernel, std::span<const double> x, std::span<const double> y, int64_t i,
-            const NeighbourLists& lists) {
+            const NeighbourLists& lists, std::span<const double> terms,
+            std::span<const double> row_weights) {
     const int64_t d = kernel.dims(), from = lists.begin[index(i)];
     count = lists.begin[index(i + 1)] - from + 1;
     points.resize(index(count * d));
     values.resize(index(count));
     ones.assign(index(count), 1.0);
     matrix.resize(index(count * count));
+    own_terms.assign(index(terms.empty() ? 0 : count), 0.0);
+    own_weights.assign(index(row_weights.empty() ? 0 : count), 1.0);
     for (int64_t k = 0; k < count; ++k) {
       const int64_t row = k + 1 < count ? lists.of[index(from + k)] : i;
       std::copy_n(x.data() + row * d, d, points.data() + k * d);
       values[index(k)] = y[index(row)];
+      if (!terms.empty()) own_terms[index(k)] = terms[index(row)];
+      if (!row_weights.empty()) own_weights[index(k)] = row_weights[index(row)];
     }
     kernel.matrix(points.data(), count, matrix.data(), count);
+    for (size_t k = 0; k < own_terms.size(); ++k) matrix[k * index(count + 1)] += own_terms[k];
     if (linalg::potrf(count, matrix.data(), count) != 0) return false;
     linalg::trsm_left(false, count, 1, matrix.data(), count, values.data(), 1);
     linalg::trsm_left(false, count, 1, matrix.data(), count, ones.data(), 1);
@@ -90,6 +97,11 @@ struct Block {
         },
         part);
     for (size_t p = 0; p < part.size(); ++p) gradient[p] += part[p];
+    if (own_weights.empty()) return;
+    Vector diagonal(index(count));
+    for (size_t k = 0; k < diagonal.size(); ++k) diagonal[k] = weights[k * index(count + 1)];
+    contract_row_terms(kernel, points.data(), count, own_weights, diagonal,
+                       {gradient, part.size()});
   }
 };
 
@@ -170,10 +182,13 @@ NeighbourLists nearest_before(std::span<const double> x, int64_t d, int64_t coun
 
 VecchiaValue vecchia_log_likelihood(const Kernel& kernel, std::span<const double> x,
                                     std::span<const double> y, const NeighbourLists& lists,
-                                    bool constant, std::span<double> gradient) {
+                                    bool constant, std::span<double> gradient,
+                                    std::span<const double> variances,
+                                    std::span<const double> weights) {
   const auto n = static_cast<int64_t>(y.size());
   const size_t parameters = kernel.parameters().size();
   const int64_t tasks = (n + kBlock - 1) / kBlock;
+  const Vector terms = row_terms(kernel, x.data(), n, variances, weights);
   // Sums over values: log deviations, and products of the whitened y and 1.
   struct Sums {
     double logs = 0, yy = 0, y1 = 0, ones = 0;
@@ -185,7 +200,7 @@ VecchiaValue vecchia_log_likelihood(const Kernel& kernel, std::span<const double
     Block block;
     Sums& s = sums[index(task)];
     for (int64_t i = task * kBlock; i < std::min(n, (task + 1) * kBlock); ++i) {
-      if (!block.load(kernel, x, y, i, lists)) {
+      if (!block.load(kernel, x, y, i, lists, terms, weights)) {
         s.good = false;
         return;
       }
@@ -222,7 +237,7 @@ VecchiaValue vecchia_log_likelihood(const Kernel& kernel, std::span<const double
     const linalg::OneBlasThread one;
     Block block;
     for (int64_t i = task * kBlock; i < std::min(n, (task + 1) * kBlock); ++i) {
-      block.load(kernel, x, y, i, lists);
+      block.load(kernel, x, y, i, lists, terms, weights);
       block.add_gradient(kernel, out.mean, partial.data() + index(task) * parameters);
     }
   });

@@ -23,6 +23,7 @@
 #include "covary/core/numeric/optimise/lbfgs.h"
 #include "covary/stat/process/gp_data.h"
 #include "covary/stat/process/kernel.h"
+#include "covary/stat/process/kernel_search.h"
 #include "covary/stat/process/vecchia_options.h"
 
 namespace covary::stat {
@@ -42,10 +43,13 @@ struct VecchiaValue {
   double mean = 0;            // by generalised least squares, where it is const
   double precision_of_mean = 0;
 };
-// x [n, dims] and y [n] in order; gradient by log parameters, or empty.
+// x [n, dims] and y [n] in order, variances and weights of these rows (row_noise.h) or empty;
+// gradient by log parameters, or empty.
 VecchiaValue vecchia_log_likelihood(const Kernel& kernel, std::span<const double> x,
                                     std::span<const double> y, const NeighbourLists& lists,
-                                    bool constant, std::span<double> gradient);
+                                    bool constant, std::span<double> gradient,
+                                    std::span<const double> variances = {},
+                                    std::span<const double> weights = {});
 
 struct VecchiaReport {
   std::string kernel;  // with the fitted values
@@ -67,13 +71,16 @@ class VecchiaProcess {
  public:
   static constexpr int64_t kSpread = 3000;  // rows whose order is maximin
 
-  // y [n], NaN = missing. Errors as in gp_data.h.
-  VecchiaProcess(const at::Tensor& x, const at::Tensor& y, const VecchiaOptions& options = {});
+  // y [n], NaN = missing; rows: their noise, or undefined. Errors as in gp_data.h.
+  VecchiaProcess(const at::Tensor& x, const at::Tensor& y, const VecchiaOptions& options = {},
+                 const RowNoise& rows = {});
 
   VecchiaPrediction predict(const at::Tensor& points, bool noise = false) const;
   // What each value is predicted to be from its nearest others, noise included; NaN where y is
   // missing.
   VecchiaPrediction leave_one_out() const;
+  // The log likelihood of these values by a kernel, its neighbours as they are; while this lives.
+  KernelObjective objective() const;
   const VecchiaReport& report() const { return report_; }
   const Kernel& kernel() const { return kernel_; }
 
@@ -87,11 +94,12 @@ class VecchiaProcess {
   VecchiaOptions options_;
   Kernel kernel_;
   bool constant_ = true;
-  double centre_ = 0;           // taken off y
-  std::vector<double> ranges_;  // of the columns
-  std::vector<double> x_, y_;   // known rows, in order; y less centre_
-  std::vector<int64_t> rows_;   // of X
-  int64_t n_ = 0;               // rows of X
+  double centre_ = 0;                        // taken off y
+  std::vector<double> ranges_;               // of the columns
+  std::vector<double> x_, y_;                // known rows, in order; y less centre_
+  std::vector<double> variances_, weights_;  // of these, or empty
+  std::vector<int64_t> rows_;                // of X
+  int64_t n_ = 0;                            // rows of X
   VecchiaValue value_;
   VecchiaReport report_;
 };

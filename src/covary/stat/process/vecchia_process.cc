@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
 
 #include <ATen/ATen.h>
 
@@ -10,7 +11,6 @@
 #include "covary/core/linalg/blas.h"
 #include "covary/stat/process/gp.h"
 #include "covary/stat/process/gp_data.h"
-#include "covary/stat/process/kernel_search.h"
 #include "covary/stat/process/start.h"
 #include "covary/stat/process/vecchia.h"
 
@@ -25,14 +25,14 @@ size_t index(int64_t i) { return static_cast<size_t>(i); }
 }  // namespace
 
 VecchiaProcess::VecchiaProcess(const at::Tensor& x, const at::Tensor& y,
-                               const VecchiaOptions& options)
+                               const VecchiaOptions& options, const RowNoise& rows)
     : options_(options), constant_(options.mean == "const") {
   options.check();
   if (!y.defined() || y.dim() != 1) throw Error(ExitCode::kUsage, "must be one value a row", "y");
-  const GpData data = GpData::from(x, y, {}, constant_ ? Mean::kConst : Mean::kZero);
+  const GpData data = GpData::from(x, y, rows, constant_ ? Mean::kConst : Mean::kZero);
   const GpGroup& group = data.groups[0];
   const int64_t d = data.dims, n = group.count();
-  kernel_ = Kernel::parse(completed_kernel(options.kernel, false, d), d);
+  kernel_ = Kernel::parse(completed_kernel(options.kernel, rows.stands_alone(), d), d);
   start_by_data(&kernel_, data, static_cast<uint64_t>(options.seed));
   n_ = data.n;
   ranges_ = data.scale;
@@ -46,7 +46,8 @@ VecchiaProcess::VecchiaProcess(const at::Tensor& x, const at::Tensor& y,
     dense.starts = options.starts;
     dense.seed = options.seed;
     dense.search.iterations = std::min<int64_t>(options.search.iterations, 50);
-    const GaussianProcess first(part.x, part.y.squeeze(1).contiguous(), kernel_, dense);
+    dense.search.watch = options.search.watch;
+    const GaussianProcess first(part.x, part.y.squeeze(1).contiguous(), kernel_, dense, part.noise);
     Vector lower, upper, start = first.kernel().pack();
     kernel_.bounds(&lower, &upper);
     for (size_t i = 0; i < start.size(); ++i) start[i] = std::clamp(start[i], lower[i], upper[i]);
@@ -58,14 +59,16 @@ VecchiaProcess::VecchiaProcess(const at::Tensor& x, const at::Tensor& y,
     const numeric::Optimum o = search_kernel(
         kernel_,
         [&](const Kernel& kernel, Vector* gradient) {
-          return vecchia_log_likelihood(kernel, x_, y_, lists, constant_, *gradient).log_likelihood;
+          return vecchia_log_likelihood(kernel, x_, y_, lists, constant_, *gradient, variances_,
+                                        weights_)
+              .log_likelihood;
         },
         kernel_.pack(), options.search);
     kernel_.unpack(o.x);
     record(o, kernel_, &report_);
     lists = order_rows(group);
   }
-  value_ = vecchia_log_likelihood(kernel_, x_, y_, lists, constant_, {});
+  value_ = vecchia_log_likelihood(kernel_, x_, y_, lists, constant_, {}, variances_, weights_);
   report_.kernel = kernel_.text();
   report_.log_likelihood = value_.log_likelihood;
   report_.mean = centre_ + value_.mean;
@@ -75,16 +78,31 @@ VecchiaProcess::VecchiaProcess(const at::Tensor& x, const at::Tensor& y,
                 "process", "raise the noise, or scale the data");
 }
 
+KernelObjective VecchiaProcess::objective() const {
+  const auto n = static_cast<int64_t>(y_.size());
+  const auto lists = std::make_shared<NeighbourLists>(
+      nearest_before(scaled(x_.data(), n), kernel_.dims(), options_.neighbours));
+  return [this, lists](const Kernel& kernel, Vector* gradient) {
+    return vecchia_log_likelihood(kernel, x_, y_, *lists, constant_, *gradient, variances_,
+                                  weights_)
+        .log_likelihood;
+  };
+}
+
 NeighbourLists VecchiaProcess::order_rows(const GpGroup& group) {
   const int64_t d = kernel_.dims(), n = group.count();
   x_.clear();
   y_.clear();
   rows_.clear();
+  variances_.clear();
+  weights_.clear();
   for (const int64_t row :
        spread_order(scaled(group.x.data(), n), d, static_cast<uint64_t>(options_.seed))) {
     x_.insert(x_.end(), group.x.begin() + row * d, group.x.begin() + (row + 1) * d);
     y_.push_back(group.y[index(row)] - centre_);
     rows_.push_back(group.rows[index(row)]);
+    if (!group.noise.empty()) variances_.push_back(group.noise[index(row)]);
+    if (!group.weights.empty()) weights_.push_back(group.weights[index(row)]);
   }
   return nearest_before(scaled(x_.data(), n), d, options_.neighbours);
 }
@@ -113,6 +131,7 @@ VecchiaPrediction VecchiaProcess::from_nearest(const double* points, int64_t cou
   const int64_t d = kernel_.dims(), n = static_cast<int64_t>(y_.size());
   VecchiaPrediction out{at::empty({count}, at::kDouble), at::empty({count}, at::kDouble)};
   const Vector data = scaled(x_.data(), n), at = scaled(points, count);
+  const Vector terms = row_terms(kernel_, x_.data(), n, variances_, weights_);
   parallel_tasks((count + 15) / 16, [&](int64_t task) {
     const linalg::OneBlasThread one;
     Vector near, matrix, cross, values;
@@ -142,9 +161,12 @@ VecchiaPrediction VecchiaProcess::from_nearest(const double* points, int64_t cou
       }
       const double* point = points + i * d;
       kernel_.matrix(near.data(), m, matrix.data(), m);
+      for (int64_t k = 0; k < m && !terms.empty(); ++k)
+        matrix[index(k * (m + 1))] += terms[index(found[index(k)].second)];
       kernel_.cross(point, 1, near.data(), m, cross.data(), m);
       double prior = 0;
       kernel_.diagonal(point, 1, noise, &prior);
+      if (leave_out && !terms.empty()) prior += terms[index(i)];
       if (linalg::potrf(m, matrix.data(), m) != 0)
         throw Error(ExitCode::kFailed, "a kernel matrix of neighbours has no factor", "process",
                     "raise the noise");

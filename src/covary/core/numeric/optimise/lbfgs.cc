@@ -176,10 +176,18 @@ class Search {
     return finite ? value : kInfinity;
   }
 
+  bool seen() const {
+    return !options_.watch || options_.watch({result_.iterations, value_, projected_norm()});
+  }
+
   void descend() {
     bool rounding = false;       // the last step lowered f by no more than rounding
     double promise = kInfinity;  // decrease that the last model with memory promised
     for (;;) {
+      if (!seen()) {
+        result_.ending = Ending::kStopped;
+        return;
+      }
       if (projected_norm() <= options_.gradient_tolerance) {
         result_.ending = Ending::kConverged;
         return;
@@ -481,8 +489,20 @@ std::string_view name_of(Ending ending) {
       return "line search";
     case Ending::kIterations:
       return "iterations";
+    case Ending::kStopped:
+      return "stopped";
   }
   return "";
+}
+
+bool ending_of(std::string_view name, Ending* ending) {
+  for (const Ending e : {Ending::kConverged, Ending::kAtBound, Ending::kLineSearch,
+                         Ending::kIterations, Ending::kStopped}) {
+    if (name_of(e) != name) continue;
+    *ending = e;
+    return true;
+  }
+  return false;
 }
 
 Optimum minimise(const Objective& objective, std::vector<double> start,

@@ -34,9 +34,12 @@ enum class Ending {
   kAtBound,     // converged with a variable on a bound that holds it back
   kLineSearch,  // no step lowers f, though the gradient is above the tolerance; also when f is not
                 // finite at the start
-  kIterations   // the limit was reached
+  kIterations,  // the limit was reached
+  kStopped      // the watch of the options ended it
 };
-std::string_view name_of(Ending ending);  // "converged", "at bound", "line search", "iterations"
+// "converged", "at bound", "line search", "iterations", "stopped"
+std::string_view name_of(Ending ending);
+bool ending_of(std::string_view name, Ending* ending);  // the reverse; false where there is none
 
 // What a search has learnt of the second derivatives: steps, and the changes of the gradient along
 // them, the newest last. A search on a part of the data, its changes multiplied by how much more

@@ -2,11 +2,22 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 
 #include "covary/core/base/error.h"
 #include "covary/core/base/options.h"
 
 namespace covary::numeric {
+
+// Where a search is, after its start and after each step.
+struct SearchStep {
+  int64_t step = 0;          // steps done
+  double value = 0;          // of f
+  double gradient_norm = 0;  // largest entry of the projected gradient
+};
+// Sees each of them, to report on a long search or to end it: false, and the search keeps what it
+// has (Ending::kStopped).
+using SearchWatch = std::function<bool(const SearchStep&)>;
 
 struct LbfgsOptions {
   int64_t history = 10;              // pairs of steps and gradient changes that are kept, 1
@@ -16,6 +27,7 @@ struct LbfgsOptions {
   // Relative error of f: a decrease below it is only rounding, and a search whose model promises no
   // more than 25 times that is over, whatever its gradient. 1
   double value_tolerance = 1e-14;
+  SearchWatch watch = {};  // none: nothing is seen; not described
 
   void describe(OptionList& o) {
     o.add("history", &history, "pairs of steps and gradient changes that are kept").range(1, 1000);

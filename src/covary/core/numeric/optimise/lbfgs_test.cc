@@ -139,6 +139,34 @@ TEST(Lbfgs, StatesAnUnfinishedSearch) {
   EXPECT_EQ(o.iterations, 3);
 }
 
+TEST(Lbfgs, AWatchSeesEveryStepAndMayEndTheSearch) {
+  std::vector<SearchStep> seen;
+  LbfgsOptions o;
+  o.watch = [&](const SearchStep& s) {
+    seen.push_back(s);
+    return s.step < 5;
+  };
+  const Optimum stopped = minimise(rosenbrock, {-1.2, 1}, {}, {}, o);
+  EXPECT_EQ(stopped.ending, Ending::kStopped);
+  EXPECT_EQ(stopped.iterations, 5);
+  ASSERT_GE(seen.size(), 6u);
+  EXPECT_EQ(seen.front().step, 0);
+  EXPECT_EQ(seen.back().step, 5);
+  EXPECT_EQ(seen.back().value, stopped.value);
+  EXPECT_EQ(seen.back().gradient_norm, stopped.gradient_norm);
+  for (size_t k = 1; k < seen.size(); ++k) EXPECT_LE(seen[k].value, seen[k - 1].value);
+  o.watch = [](const SearchStep&) { return true; };
+  const Optimum whole = minimise(rosenbrock, {-1.2, 1}, {}, {}, o);
+  EXPECT_EQ(whole.x, minimise(rosenbrock, {-1.2, 1}).x);
+  for (const Ending e : {Ending::kConverged, Ending::kStopped, Ending::kAtBound}) {
+    Ending read = Ending::kIterations;
+    EXPECT_TRUE(ending_of(name_of(e), &read));
+    EXPECT_EQ(read, e);
+  }
+  Ending none = Ending::kAtBound;
+  EXPECT_FALSE(ending_of("batches", &none));
+}
+
 TEST(Lbfgs, HandlesFixedAndNoVariables) {
   const Vector fixed{2.0, -kInfinity}, top{2.0, kInfinity};
   const Optimum o = minimise(rosenbrock, {0, 0}, fixed, top);
