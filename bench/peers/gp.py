@@ -7,6 +7,7 @@ parameters, as many threads; marginal likelihood, gradient by log parameters, CP
     ninja -C build covary_process_bench
     peers/bin/python bench/peers/gp.py build/covary_process_bench --n 1000 2000 [--kernel rbf|matern52] [--repeats 5] [--threads 2]
 
+--json, or no program: the peers alone, an object a line, which `covary study core-gp` reads.
 Prints a line a library: the median of the repeats and the largest relative difference from ours. Exits 1 when a value
 or gradient entry differs by more than 1e-8 of its size (of the gradient: of its largest entry).
 
@@ -137,18 +138,22 @@ def with_torch(x, y, kernel):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("bench")
+    parser.add_argument("bench", nargs="?", help="covary_process_bench; without it the peers alone")
     parser.add_argument("--n", type=int, nargs="+", default=[1000, 2000])
     parser.add_argument("--kernel", choices=["rbf", "matern52"], default="rbf")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, choices=[1, 2], default=1)
     parser.add_argument("--peers", nargs="+", default=["gpytorch", "sklearn", "torch"])
+    parser.add_argument("--json", action="store_true", help="the peers' times alone, one object a line")
     args = parser.parse_args()
     makers = {"gpytorch": with_gpytorch, "sklearn": with_sklearn, "torch": with_torch}
     same = True
     for n in args.n:
-        (value, gradient), cpu, wall = ours(args.bench, n, args.kernel, args.repeats, args.threads)
-        print(f"n {n}  {args.kernel}\n  {'covary':10} log p {value:.10f}  cpu {cpu:8.3f} s  wall {wall:8.3f} s")
+        value = None
+        if args.bench:
+            (value, gradient), cpu, wall = ours(args.bench, n, args.kernel, args.repeats, args.threads)
+            if not args.json:
+                print(f"n {n}  {args.kernel}\n  {'covary':10} log p {value:.10f}  cpu {cpu:8.3f} s  wall {wall:8.3f} s")
         x, y = arrays(n)
         for peer in args.peers:
             from threadpoolctl import threadpool_limits
@@ -158,6 +163,10 @@ def main():
             with threadpool_limits(args.threads):
                 work = makers[peer](x, y, args.kernel)
                 (theirs, slope), peer_cpu, peer_wall = timed(work, args.repeats)
+            if args.json or value is None:
+                print(json.dumps({"who": peer, "n": n, "kernel": args.kernel, "cpu": peer_cpu, "wall": peer_wall,
+                                  "log_likelihood": float(theirs)}), flush=True)
+                continue
             off = abs(theirs - value) / abs(value)
             slope_off = np.abs(slope - gradient).max() / np.abs(gradient).max()
             same = same and off <= 1e-8 and slope_off <= 1e-8

@@ -233,11 +233,18 @@ def on_uci(args):
                 scores[method].append([math.sqrt(square.mean()),
                                        0.5 * (np.log(2 * math.pi * variance) + square / variance).mean(), model.cpu])
         ours = np.array(scores["covary"])
-        print(f"{name}, {len(y)} rows, {x.shape[1]} columns, {args.splits} splits")
+        if not args.json:
+            print(f"{name}, {len(y)} rows, {x.shape[1]} columns, {args.splits} splits")
         for method, values in scores.items():
             values = np.array(values)
             gap = values - ours
             error = gap.std(0, ddof=1) / math.sqrt(len(gap)) if len(gap) > 1 else np.zeros(3)
+            if args.json:
+                print(json.dumps({"who": method, "set": name, "splits": len(gap), "rmse": values[:, 0].mean(),
+                                  "nll": values[:, 1].mean(), "cpu": float(np.median(values[:, 2])),
+                                  "rmse_gap": -gap[:, 0].mean(), "rmse_error": error[0],
+                                  "nll_gap": -gap[:, 1].mean(), "nll_error": error[1]}), flush=True)
+                continue
             print(f"  {method:9} RMSE {values[:, 0].mean():.4f} (ours {-gap[:, 0].mean():+.4f} +- {error[0]:.4f})  "
                   f"NLL {values[:, 1].mean():8.4f} (ours {-gap[:, 1].mean():+.4f} +- {error[1]:.4f})  "
                   f"cpu {np.median(values[:, 2]):8.2f} s a fit", flush=True)
@@ -254,6 +261,7 @@ def main():
     parser.add_argument("--splits", type=int, default=10)
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--json", action="store_true", help="uci: one object a line, which `covary study core-gp` reads")
     args = parser.parse_args()
     import torch
     torch.set_num_threads(args.threads)

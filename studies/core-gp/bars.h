@@ -21,6 +21,9 @@ std::vector<eval::Bar> process_likelihood_bars();  // 1, 2, 4: values that are n
 std::vector<eval::Bar> process_robustness_bars();  // 5: hostile data, many fits
 std::vector<eval::Bar> process_optimisation_bars();  // 6: Bayesian optimisation
 
+std::vector<eval::Bar> likelihood_peer_bars();  // 2: likelihood and gradient beside other libraries
+std::vector<eval::Bar> table_peer_bars(const std::string& part);  // 3: held-out rows beside them
+
 eval::Bar motorcycle_bar();  // 4: noise that changes over time
 
 // Standard normals by the seed.

@@ -2,6 +2,7 @@
 // BLAS in the same run.
 #include <algorithm>
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include <ATen/ATen.h>
@@ -162,9 +163,7 @@ std::vector<Bar> process_speed_bars() {
   fit.smoke = false;
   fit.takes_long = true;
   bars.push_back(fit);
-  bars.push_back(planned("2", "g",
-                         "against scikit-learn, libgp and GPyTorch, n = 2000, d = 8, same run",
-                         ">= 5x, 2x and 3x"));
+  for (Bar& bar : likelihood_peer_bars()) bars.push_back(std::move(bar));
   bars.push_back(
       {.id = "2",
        .part = "h",

@@ -4,10 +4,7 @@
 // from the root of the repository; without it the bars are skipped, and say so.
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <ctime>
-#include <filesystem>
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -17,33 +14,24 @@
 #include "covary/stat/mixture/gaussian_mixture.h"
 #include "covary/stat/mixture/kde.h"
 #include "studies/core-mixture/bars.h"
+#include "studies/shared/peers.h"
 
 namespace covary::studies {
 namespace {
 
 using eval::Bar;
 using eval::BarResult;
-using eval::Quantity;
 using eval::StudyContext;
 
 constexpr int kRuns = 3;
 
 // Median CPU seconds of a case of a script, by scikit-learn.
 double peer_seconds(StudyContext& c, const std::string& script, const std::string& name) {
-  const char* python = std::getenv("COVARY_PEERS");
-  if (!python) c.skip("set COVARY_PEERS to a Python that has scikit-learn");
-  const std::string file = "bench/peers/" + script;
-  if (!std::filesystem::exists(file)) c.skip("run it in the repository: " + file + " is not here");
-  const std::string command = "'" + std::string(python) + "' " + file + " --json --only " + name +
-                              " --peers scikit-learn --runs " + std::to_string(kRuns);
-  const std::unique_ptr<FILE, int (*)(FILE*)> pipe(popen(command.c_str(), "r"), pclose);
-  if (!pipe) c.skip("the peer's Python does not start");
-  std::string text;
-  char buffer[512];
-  while (std::fgets(buffer, sizeof(buffer), pipe.get())) text += buffer;
-  const auto line = nlohmann::json::parse(text, nullptr, false);
-  if (!line.is_object() || !line.contains("cpu")) c.skip("scikit-learn gave no time");
-  return line["cpu"].get<double>();
+  return peer_value(
+      c,
+      peer_lines(c, script,
+                 "--json --only " + name + " --peers scikit-learn --runs " + std::to_string(kRuns)),
+      "scikit-learn", "cpu");
 }
 
 // Median CPU seconds of f, one thread.
@@ -89,20 +77,16 @@ Bar faster(const std::string& part, const std::string& title, double times,
            std::function<double(StudyContext&)> ours) {
   char text[64];
   std::snprintf(text, sizeof(text), "scikit-learn >= %gx ours", times);
-  const std::string words = text;
   return {.id = "2",
           .part = part,
           .title = title,
           .metric = "CPU, one thread",
           .unit = "s",
-          .bound = words,
+          .bound = text,
           .desk = true,
           .measure = [=](StudyContext& c) {
-            const double peer = peer_seconds(c, script, name), own = ours(c);
-            BarResult r;
-            r.baseline = Quantity{.name = "scikit-learn", .value = peer, .unit = "s", .n = kRuns};
-            r.ours = Quantity{.value = own, .unit = "s", .n = kRuns};
-            r.bound = {.text = words, .left = peer, .op = ">=", .right = times * own};
+            const double peer = peer_seconds(c, script, name);
+            BarResult r = times_faster("scikit-learn", peer, ours(c), times, kRuns);
             r.note = "medians of three runs";
             return r;
           }};

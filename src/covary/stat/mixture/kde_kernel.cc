@@ -11,6 +11,8 @@
 
 #include <hwy/contrib/math/math-inl.h>
 
+#include "covary/core/compute/exp2-inl.h"
+
 HWY_BEFORE_NAMESPACE();
 namespace covary::mixture {
 namespace HWY_NAMESPACE {
@@ -21,52 +23,21 @@ using D = hn::ScalableTag<double>;
 using V = hn::Vec<D>;
 constexpr D kD;
 
-// 2^t for t <= 0; 0 below -1000. 2^t = 2^n e^(f ln 2), n the nearest whole number, |f| <= 1/2: the
-// Taylor polynomial of degree 7 is right to 6e-9 of itself, that of degree 12 to rounding.
-template <bool kBrief>
-HWY_INLINE V exp2_negative(V t) {
-  // Adding 1.5 2^52 leaves the whole number in the low bits.
-  const V magic = hn::Set(kD, 6755399441055744.0);
-  const V shifted = hn::Add(t, magic);
-  const V f = hn::Sub(t, hn::Sub(shifted, magic));
-  V p;
-  if constexpr (kBrief) {
-    p = hn::Set(kD, 1.5252733804059841e-05);  // ln(2)^k / k!
-  } else {
-    p = hn::Set(kD, 2.5678435993488206e-11);
-    p = hn::MulAdd(p, f, hn::Set(kD, 4.4455382718708116e-10));
-    p = hn::MulAdd(p, f, hn::Set(kD, 7.0549116208011234e-09));
-    p = hn::MulAdd(p, f, hn::Set(kD, 1.0178086009239699e-07));
-    p = hn::MulAdd(p, f, hn::Set(kD, 1.3215486790144309e-06));
-    p = hn::MulAdd(p, f, hn::Set(kD, 1.5252733804059841e-05));
-  }
-  p = hn::MulAdd(p, f, hn::Set(kD, 1.5403530393381610e-04));
-  p = hn::MulAdd(p, f, hn::Set(kD, 1.3333558146428443e-03));
-  p = hn::MulAdd(p, f, hn::Set(kD, 9.6181291076284771e-03));
-  p = hn::MulAdd(p, f, hn::Set(kD, 5.5504108664821580e-02));
-  p = hn::MulAdd(p, f, hn::Set(kD, 2.4022650695910072e-01));
-  p = hn::MulAdd(p, f, hn::Set(kD, 6.9314718055994531e-01));
-  p = hn::MulAdd(p, f, hn::Set(kD, 1.0));
-  const hn::RebindToSigned<D> integers;
-  const auto exponent = hn::ShiftLeft<52>(hn::BitCast(integers, shifted));
-  const V value = hn::BitCast(kD, hn::Add(hn::BitCast(integers, p), exponent));
-  return hn::IfThenElseZero(hn::Gt(t, hn::Set(kD, -1000.0)), value);
-}
-
 template <Kernel kKernel, bool kBrief>
 HWY_INLINE V kernel_of_square(V s) {
   const V one = hn::Set(kD, 1.0), zero = hn::Zero(kD);
   const V log2e = hn::Set(kD, std::numbers::log2e);
   if constexpr (kKernel == Kernel::kGaussian) {
-    return exp2_negative<kBrief>(hn::Mul(s, hn::Set(kD, -0.5 * std::numbers::log2e)));
+    return compute::HWY_NAMESPACE::exp2_negative<kBrief>(
+        kD, hn::Mul(s, hn::Set(kD, -0.5 * std::numbers::log2e)));
   } else if constexpr (kKernel == Kernel::kEpanechnikov) {
     return hn::Max(zero, hn::Sub(one, s));
   } else if constexpr (kKernel == Kernel::kTophat) {
     return hn::IfThenElseZero(hn::Lt(s, one), one);
   } else if constexpr (kKernel == Kernel::kExponential) {
-    return exp2_negative<kBrief>(hn::Neg(hn::Mul(hn::Sqrt(s), log2e)));
+    return compute::HWY_NAMESPACE::exp2_negative<kBrief>(kD, hn::Neg(hn::Mul(hn::Sqrt(s), log2e)));
   } else if constexpr (kKernel == Kernel::kLaplacian) {
-    return exp2_negative<kBrief>(hn::Neg(hn::Mul(s, log2e)));
+    return compute::HWY_NAMESPACE::exp2_negative<kBrief>(kD, hn::Neg(hn::Mul(s, log2e)));
   } else if constexpr (kKernel == Kernel::kLinear) {
     return hn::Max(zero, hn::Sub(one, hn::Sqrt(s)));
   } else {

@@ -6,12 +6,14 @@
 #include <numeric>
 
 #include "covary/core/base/threads.h"
+#include "covary/stat/mixture/kde_gaussian.h"
 
 namespace covary::mixture {
 namespace {
 
 constexpr int64_t kLeaf = 96;  // points; fewer means more boxes, more means coarser pruning
 constexpr double kBriefError = 1e-8;
+constexpr double kExactError = 4e-12;  // of products in exact sums, by the bound; seen: a hundredth
 
 // Ids in an order in which neighbours in the list are neighbours in space: leaves of a kd-tree of
 // at most `most` points, halves at multiples of `most` where possible.
@@ -53,6 +55,18 @@ KdeTree::KdeTree(const std::vector<double>& points, const std::vector<double>& w
   if (!shrink.empty()) shrink_.assign(static_cast<size_t>(most), 1.0);
   nodes_.reserve(static_cast<size_t>(4 * n / kLeaf + 4));
   build(ids, 0, n, points, weights, shrink);
+  for (const double w : weights_) {
+    heaviest_ = std::max(heaviest_, w);
+    count_ += w > 0;
+  }
+  log2_weights_.resize(weights_.size());
+  for (size_t i = 0; i < weights_.size(); ++i)
+    log2_weights_[i] = std::log2(weights_[i] / heaviest_);
+  for (Node& node : nodes_) {
+    if (node.left >= 0) continue;
+    node.heaviest =
+        *std::max_element(log2_weights_.begin() + node.begin, log2_weights_.begin() + node.end);
+  }
 }
 
 int64_t KdeTree::build(std::vector<int64_t>& ids, int64_t begin, int64_t end,
@@ -139,10 +153,19 @@ void KdeTree::block_sums(Kernel kernel, const double* queries, int64_t m, double
     nearest *= nodes_[static_cast<size_t>(node)].least_shrink;
     farthest *= nodes_[static_cast<size_t>(node)].most_shrink;
   };
-  // The polynomial of brief exponentials takes its part of the budget.
-  const bool brief = relative >= 10 * kBriefError;
-  const double budget = brief ? relative - 2 * kBriefError : relative;
   const bool exact = relative == 0 && absolute == 0;
+  // The polynomial of brief exponentials and the rounding of products take their part of the budget.
+  const bool brief = relative >= 10 * kBriefError;
+  GaussianBlock products(queries, m, d_, kLeaf);
+  const bool by_products = kernel == Kernel::kGaussian && shrink_.empty() &&
+                           products.rounding() <= (exact ? kExactError : 0.01 * relative);
+  double budget = relative;
+  if (brief) budget -= 2 * kBriefError;
+  if (by_products && !exact) budget -= 2 * products.rounding();
+  const double unit = by_products ? heaviest_ : 1;  // of the sums in `out` till the end
+  const double whole = by_products ? 0.75 : 1;      // the part for nodes taken as a whole
+  double floors[kKdeQueries];
+  std::fill_n(floors, m, -1000.0);
   double shared = 0;  // what nodes taken as a whole add to every query
   double lost = 0;    // bound of their errors
   double done = 0;    // weight dealt with
@@ -173,20 +196,34 @@ void KdeTree::block_sums(Kernel kernel, const double* queries, int64_t m, double
     if (!exact) {
       const double fewest = kernel_at(kernel, p.farthest);
       const double error = 0.5 * node.weight * (most - fewest);
-      if (lost + error <= (budget * least + absolute) * ((done + node.weight) / total)) {
+      if (lost + error <= whole * (budget * least + absolute) * ((done + node.weight) / total)) {
         shared += 0.5 * node.weight * (most + fewest);
         lost += error;
         done += node.weight;
-        least = std::max(least, *std::min_element(out, out + m) + shared - lost);
+        least = std::max(least, unit * *std::min_element(out, out + m) + shared - lost);
         continue;
       }
     }
     if (node.left < 0) {
-      add_kernels(kernel, columns_.data(), stride_, weights_.data(),
-                  shrink_.empty() ? nullptr : shrink_.data(), node.begin, node.end, d_, queries, m,
-                  brief, out);
+      if (by_products) {
+        // A term below its floor: together they stay within a quarter of the budget, or, exact, below
+        // rounding.
+        for (int64_t a = 0; a < m; ++a) {
+          const double sum = unit * out[a] + shared - lost;
+          const double spare = exact ? 0x1p-60 * sum : 0.25 * (budget * sum + absolute);
+          if (spare > 0)
+            floors[a] = std::max(floors[a], std::log2(spare / unit / static_cast<double>(count_)));
+        }
+        products.add({columns_.data(), stride_, log2_weights_.data(), node.begin, node.end,
+                      low_.data() + p.node * d_, high_.data() + p.node * d_, node.heaviest},
+                     floors, brief, out);
+      } else {
+        add_kernels(kernel, columns_.data(), stride_, weights_.data(),
+                    shrink_.empty() ? nullptr : shrink_.data(), node.begin, node.end, d_, queries,
+                    m, brief, out);
+      }
       done += node.weight;
-      least = std::max(least, *std::min_element(out, out + m) + shared - lost);
+      least = std::max(least, unit * *std::min_element(out, out + m) + shared - lost);
       continue;
     }
     // The nearer child is dealt with first: it raises the least sum most.
@@ -195,7 +232,7 @@ void KdeTree::block_sums(Kernel kernel, const double* queries, int64_t m, double
     Pending &a = stack[stack.size() - 2], &b = stack.back();
     if (a.nearest + a.farthest < b.nearest + b.farthest) std::swap(a, b);
   }
-  for (int64_t a = 0; a < m; ++a) out[a] += shared;
+  for (int64_t a = 0; a < m; ++a) out[a] = unit * out[a] + shared;
 }
 
 void KdeTree::sums(Kernel kernel, const double* queries, int64_t m, double relative,

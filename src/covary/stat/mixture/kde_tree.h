@@ -18,11 +18,12 @@ class KdeTree {
           const std::vector<double>& shrink, int64_t n, int64_t d);
 
   // Sums of weight times kernel at queries [m,d]. Each is within relative * sum + absolute of the
-  // exact one (of add_kernels without `brief`). Both 0: all leaves are summed. The bound: a node is
-  // taken as a whole, at the middle of the kernel's range over it, only while
-  //   errors so far + its own <= (relative * least + absolute) * share
+  // exact one. Both 0: to rounding, every term that is above 2^-60 of the sum over n. The bound: a
+  // node is taken as a whole, at the middle of the kernel's range over it, only while
+  //   errors so far + its own <= 3/4 (relative * least + absolute) * share
   // where least is a lower bound of the sums of the block of queries, and share the part of all
-  // weight that is then dealt with; so budget that exact leaves leave unused passes on.
+  // weight that is then dealt with; so budget that summed leaves leave unused passes on. The last
+  // quarter is for single Gaussians: a term below that over n is not summed (kde_gaussian.h).
   void sums(Kernel kernel, const double* queries, int64_t m, double relative, double absolute,
             double* out) const;
 
@@ -38,6 +39,7 @@ class KdeTree {
     int64_t left = -1, right = -1;  // children, or -1
     double weight = 0;
     double least_shrink = 1, most_shrink = 1;
+    double heaviest = 0;  // of a leaf: the largest weight, log2 of its part of the tree's
   };
   int64_t build(std::vector<int64_t>& ids, int64_t begin, int64_t end,
                 const std::vector<double>& points, const std::vector<double>& weights,
@@ -52,6 +54,9 @@ class KdeTree {
   double term_sum(Kernel kernel, const double* query, int64_t point) const;
 
   std::vector<double> columns_, weights_, shrink_;  // shrink_ is empty when all are 1
+  double heaviest_ = 0;                             // the largest weight
+  int64_t count_ = 0;                               // points of weight above 0
+  std::vector<double> log2_weights_;                // of weights over the largest
 };
 
 }  // namespace covary::mixture

@@ -279,8 +279,8 @@ class Lloyd {
   int64_t search(const PackedCentres<T>& packed, Tile<T>& tile, const int64_t* ids, int64_t from,
                  int64_t count) {
     load_tile(x_, d_, origin_.data(), ids, from, count, tile.columns.data(), tile.norms.data());
-    nearest_in_tile(packed, tile.columns.data(), tile.best.data(), tile.second.data(),
-                    tile.label.data());
+    nearest_in_tile(packed, tile.columns.data(), count, tile.best.data(),
+                    options_.bounds ? tile.second.data() : nullptr, tile.label.data());
     // Error of |x|^2 + 2 (|c|^2 / 2 - x c): d + 3 roundings of terms that are at most |x|^2 + |c|^2.
     const T error = static_cast<T>(2 * (d_ + 3)) * std::numeric_limits<T>::epsilon();
     int64_t changed = 0;
@@ -717,8 +717,8 @@ void nearest_centres(const T* x, int64_t n, int64_t d, const T* centres, int64_t
     Tile<T>& tile = tiles.of(worker);
     const int64_t from = b * kClusterTile, count = std::min(kClusterTile, n - from);
     load_tile<T>(x, d, origin.data(), nullptr, from, count, tile.columns.data(), tile.norms.data());
-    nearest_in_tile(packed, tile.columns.data(), tile.best.data(), tile.second.data(),
-                    tile.label.data());
+    nearest_in_tile<T>(packed, tile.columns.data(), count, tile.best.data(), nullptr,
+                       tile.label.data());
     for (int64_t i = 0; i < count; ++i) {
       const int32_t c = static_cast<int32_t>(tile.label[static_cast<size_t>(i)]);
       labels[from + i] = c;

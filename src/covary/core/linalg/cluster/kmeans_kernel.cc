@@ -15,63 +15,114 @@ namespace {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Vectors of points that share a loaded coordinate of a centre.
+// Vectors of points that share a loaded coordinate of a centre: with six centres as many sums as the
+// registers hold beside what is loaded; one more, and one of them lives in memory, at half the speed.
 constexpr int64_t kGroup = HWY_MAX_BYTES >= 64 ? 4 : 2;
+static_assert(kClusterTile % (kGroup * HWY_MAX_BYTES / sizeof(float)) == 0);
+
+// Four (float) or two (double) coordinates j.. of as many rows as out has lanes become columns. A
+// 128-bit block is turned at a time; `rows` are pointers to the rows' first coordinates.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE void turn(D t, const float* const* rows, int64_t j, V* out) {
+  const hn::Half<D> half;
+  V r[4];
+  for (size_t q = 0; q < 4; ++q) {
+    r[q] = hn::Combine(t, hn::LoadU(half, rows[4 + q] + j), hn::LoadU(half, rows[q] + j));
+  }
+  const hn::Repartition<double, D> pairs;
+  const auto low01 = hn::BitCast(pairs, hn::InterleaveLower(t, r[0], r[1])),
+             low23 = hn::BitCast(pairs, hn::InterleaveLower(t, r[2], r[3])),
+             high01 = hn::BitCast(pairs, hn::InterleaveUpper(t, r[0], r[1])),
+             high23 = hn::BitCast(pairs, hn::InterleaveUpper(t, r[2], r[3]));
+  out[0] = hn::BitCast(t, hn::InterleaveLower(pairs, low01, low23));
+  out[1] = hn::BitCast(t, hn::InterleaveUpper(pairs, low01, low23));
+  out[2] = hn::BitCast(t, hn::InterleaveLower(pairs, high01, high23));
+  out[3] = hn::BitCast(t, hn::InterleaveUpper(pairs, high01, high23));
+}
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE void turn(D t, const double* const* rows, int64_t j, V* out) {
+  const hn::Half<D> half;
+  V r[2];
+  for (size_t q = 0; q < 2; ++q) {
+    r[q] = hn::Combine(t, hn::LoadU(half, rows[2 + q] + j), hn::LoadU(half, rows[q] + j));
+  }
+  out[0] = hn::InterleaveLower(t, r[0], r[1]);
+  out[1] = hn::InterleaveUpper(t, r[0], r[1]);
+}
 
 template <class T>
 void load(const T* x, int64_t d, const T* origin, const int64_t* ids, int64_t from, int64_t count,
           T* columns, T* norms) {
-  std::fill_n(norms, kClusterTile, T(0));
-  // Sixteen points at a time keep the columns' cache lines at hand.
-  for (int64_t first = 0; first < kClusterTile; first += 16) {
-    for (int64_t i = first; i < first + 16; ++i) {
-      const int64_t at = i < count ? i : 0;
-      const T* row = x + (ids ? ids[at] : from + at) * d;
-      T norm = 0;
-      for (int64_t j = 0; j < d; ++j) {
-        const T v = row[j] - origin[j];
-        columns[j * kClusterTile + i] = v;
-        norm += v * v;
+  constexpr int64_t kTurned = 16 / sizeof(T);  // coordinates, and rows of half a vector
+  constexpr int64_t kLanes = 2 * kTurned;
+  const T* rows[kLanes];
+  for (int64_t first = 0; first < kClusterTile; first += kLanes) {
+    for (int64_t i = 0; i < kLanes; ++i) {
+      const int64_t at = first + i < count ? first + i : 0;
+      rows[i] = x + (ids ? ids[at] : from + at) * d;
+    }
+    int64_t j = 0;
+#if HWY_MAX_BYTES >= 32 && !HWY_HAVE_SCALABLE
+    const hn::CappedTag<T, kLanes> t;
+    auto norm = hn::Zero(t);
+    for (; j + kTurned <= d; j += kTurned) {
+      hn::Vec<decltype(t)> column[kTurned];
+      turn(t, rows, j, column);
+      for (int64_t q = 0; q < kTurned; ++q) {
+        const auto v = hn::Sub(column[q], hn::Set(t, origin[j + q]));
+        hn::StoreU(v, t, columns + (j + q) * kClusterTile + first);
+        norm = hn::MulAdd(v, v, norm);
       }
-      norms[i] = norm;
+    }
+    hn::StoreU(norm, t, norms + first);
+#else
+    std::fill_n(norms + first, kLanes, T(0));
+#endif
+    for (; j < d; ++j) {
+      for (int64_t i = 0; i < kLanes; ++i) {
+        const T v = rows[i][j] - origin[j];
+        columns[j * kClusterTile + first + i] = v;
+        norms[first + i] += v * v;
+      }
     }
   }
 }
 
-template <class T>
-void nearest(const PackedCentres<T>& centres, const T* HWY_RESTRICT columns, T* best_out,
-             T* second_out, T* label_out) {
+// kSecond: the second smallest too.
+template <bool kSecond, class T>
+void nearest(const PackedCentres<T>& centres, const T* HWY_RESTRICT columns, int64_t count,
+             T* best_out, T* second_out, T* label_out) {
   const hn::ScalableTag<T> t;
   using V = hn::Vec<decltype(t)>;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(t)), d = centres.d;
   const V far = hn::Set(t, std::numeric_limits<T>::infinity());
-  for (int64_t i = 0; i < kClusterTile; i += kGroup * lanes) {
+  for (int64_t i = 0; i < count; i += kGroup * lanes) {
     V best[kGroup], second[kGroup], label[kGroup];
     for (int64_t g = 0; g < kGroup; ++g) {
       best[g] = second[g] = far;
       label[g] = hn::Zero(t);
     }
     const T* HWY_RESTRICT c = centres.values.data();
-    for (int64_t four = 0; four < centres.fours; ++four) {
-      V acc[4][kGroup];
-      for (int64_t r = 0; r < 4; ++r) {
-        const V norm = hn::Set(t, centres.half_norms[static_cast<size_t>(4 * four + r)]);
+    for (int64_t run = 0; run < centres.runs; ++run) {
+      V acc[kCentreRun][kGroup];
+      for (int64_t r = 0; r < kCentreRun; ++r) {
+        const V norm = hn::Set(t, centres.half_norms[static_cast<size_t>(kCentreRun * run + r)]);
         for (int64_t g = 0; g < kGroup; ++g) acc[r][g] = norm;
       }
       const T* HWY_RESTRICT p = columns + i;
-      for (int64_t j = 0; j < d; ++j, c += 4, p += kClusterTile) {
+      for (int64_t j = 0; j < d; ++j, c += kCentreRun, p += kClusterTile) {
         V v[kGroup];
         for (int64_t g = 0; g < kGroup; ++g) v[g] = hn::LoadU(t, p + g * lanes);
-        for (int64_t r = 0; r < 4; ++r) {
+        for (int64_t r = 0; r < kCentreRun; ++r) {
           const V w = hn::Set(t, c[r]);
           for (int64_t g = 0; g < kGroup; ++g) acc[r][g] = hn::NegMulAdd(w, v[g], acc[r][g]);
         }
       }
-      for (int64_t r = 0; r < 4; ++r) {
-        const V index = hn::Set(t, static_cast<T>(4 * four + r));
+      for (int64_t r = 0; r < kCentreRun; ++r) {
+        const V index = hn::Set(t, centres.numbers[static_cast<size_t>(kCentreRun * run + r)]);
         for (int64_t g = 0; g < kGroup; ++g) {
           const auto nearer = hn::Lt(acc[r][g], best[g]);
-          second[g] = hn::Min(second[g], hn::Max(best[g], acc[r][g]));
+          if (kSecond) second[g] = hn::Min(second[g], hn::Max(best[g], acc[r][g]));
           label[g] = hn::IfThenElse(nearer, index, label[g]);
           best[g] = hn::Min(best[g], acc[r][g]);
         }
@@ -79,7 +130,7 @@ void nearest(const PackedCentres<T>& centres, const T* HWY_RESTRICT columns, T* 
     }
     for (int64_t g = 0; g < kGroup; ++g) {
       hn::StoreU(best[g], t, best_out + i + g * lanes);
-      hn::StoreU(second[g], t, second_out + i + g * lanes);
+      if (kSecond) hn::StoreU(second[g], t, second_out + i + g * lanes);
       hn::StoreU(label[g], t, label_out + i + g * lanes);
     }
   }
@@ -149,11 +200,13 @@ void potential(const T* columns, int64_t d, const T* weights, const T* candidate
 }
 
 // Dispatch knows functions, not templates.
-void nearest_f32(const PackedCentres<float>& c, const float* x, float* b, float* s, float* l) {
-  nearest(c, x, b, s, l);
+void nearest_f32(const PackedCentres<float>& c, const float* x, int64_t n, float* b, float* s,
+                 float* l) {
+  s ? nearest<true>(c, x, n, b, s, l) : nearest<false>(c, x, n, b, s, l);
 }
-void nearest_f64(const PackedCentres<double>& c, const double* x, double* b, double* s, double* l) {
-  nearest(c, x, b, s, l);
+void nearest_f64(const PackedCentres<double>& c, const double* x, int64_t n, double* b, double* s,
+                 double* l) {
+  s ? nearest<true>(c, x, n, b, s, l) : nearest<false>(c, x, n, b, s, l);
 }
 void load_f32(const float* x, int64_t d, const float* o, const int64_t* ids, int64_t from,
               int64_t count, float* columns, float* norms) {
@@ -199,14 +252,15 @@ HWY_EXPORT(potential_f64);
 
 template <class T>
 PackedCentres<T>::PackedCentres(const T* centres, int64_t clusters, int64_t columns)
-    : k(clusters), d(columns), fours((clusters + 3) / 4) {
-  values.assign(static_cast<size_t>(4 * fours * d), T(0));
-  half_norms.assign(static_cast<size_t>(4 * fours), std::numeric_limits<T>::infinity());
+    : k(clusters), d(columns), runs((clusters + kCentreRun - 1) / kCentreRun) {
+  values.assign(static_cast<size_t>(kCentreRun * runs * d), T(0));
+  half_norms.assign(static_cast<size_t>(kCentreRun * runs), std::numeric_limits<T>::infinity());
+  for (int64_t c = 0; c < kCentreRun * runs; ++c) numbers.push_back(static_cast<T>(c));
   for (int64_t c = 0; c < k; ++c) {
     double norm = 0;
     for (int64_t j = 0; j < d; ++j) {
       const T v = centres[c * d + j];
-      values[static_cast<size_t>((c / 4 * d + j) * 4 + c % 4)] = v;
+      values[static_cast<size_t>((c / kCentreRun * d + j) * kCentreRun + c % kCentreRun)] = v;
       norm += static_cast<double>(v) * static_cast<double>(v);
     }
     half_norms[static_cast<size_t>(c)] = static_cast<T>(norm / 2);
@@ -226,14 +280,14 @@ void load_tile(const double* x, int64_t d, const double* origin, const int64_t* 
   HWY_DYNAMIC_DISPATCH(load_f64)(x, d, origin, ids, from, count, columns, norms);
 }
 template <>
-void nearest_in_tile(const PackedCentres<float>& centres, const float* columns, float* best,
-                     float* second, float* label) {
-  HWY_DYNAMIC_DISPATCH(nearest_f32)(centres, columns, best, second, label);
+void nearest_in_tile(const PackedCentres<float>& centres, const float* columns, int64_t count,
+                     float* best, float* second, float* label) {
+  HWY_DYNAMIC_DISPATCH(nearest_f32)(centres, columns, count, best, second, label);
 }
 template <>
-void nearest_in_tile(const PackedCentres<double>& centres, const double* columns, double* best,
-                     double* second, double* label) {
-  HWY_DYNAMIC_DISPATCH(nearest_f64)(centres, columns, best, second, label);
+void nearest_in_tile(const PackedCentres<double>& centres, const double* columns, int64_t count,
+                     double* best, double* second, double* label) {
+  HWY_DYNAMIC_DISPATCH(nearest_f64)(centres, columns, count, best, second, label);
 }
 template <>
 void add_to_centres(const float* x, const float* weights, const float* origin,

@@ -6,15 +6,19 @@
 
 namespace covary::linalg {
 
-constexpr int64_t kClusterTile = 256;  // points of a tile, columns [d][kClusterTile]
+// Points of a tile, columns [d][kClusterTile]: a multiple of four vectors of any length, and not of a
+// page, where columns would push each other out of the cache.
+constexpr int64_t kClusterTile = 192;
+constexpr int64_t kCentreRun = 6;  // centres searched at once
 
-// Centres in fours: for each four and each column the four values, and |c|^2 / 2; missing ones of
-// the last four have infinite norm.
+// Centres in runs: for each run and each column kCentreRun values, and |c|^2 / 2; missing ones of the
+// last run have infinite norm.
 template <class T>
 struct PackedCentres {
   PackedCentres(const T* centres, int64_t k, int64_t d);
-  int64_t k, d, fours;
+  int64_t k, d, runs;
   std::vector<T> values, half_norms;
+  std::vector<T> numbers;  // 0, 1, 2, ...
 };
 
 // Rows ids[i] (or from + i when ids is null), less origin, to columns; past count the first row
@@ -23,11 +27,11 @@ template <class T>
 void load_tile(const T* x, int64_t d, const T* origin, const int64_t* ids, int64_t from,
                int64_t count, T* columns, T* norms);
 
-// Of each point of a tile the smallest |c|^2 / 2 - x c, the second smallest, and the index of the
-// smallest as a number.
+// Of each of the first `count` points of a tile the smallest |c|^2 / 2 - x c, the second smallest (unless null), and the
+// index of the smallest as a number.
 template <class T>
-void nearest_in_tile(const PackedCentres<T>& centres, const T* columns, T* best, T* second,
-                     T* label);
+void nearest_in_tile(const PackedCentres<T>& centres, const T* columns, int64_t count, T* best,
+                     T* second, T* label);
 
 // sums[j][label] += weight (x - origin), mass[label] += weight, over rows [begin, end).
 template <class T>
