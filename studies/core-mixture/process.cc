@@ -70,7 +70,7 @@ BarResult below_evidence(StudyContext& c) {
   };
   const std::vector<Set> sets = c.smoke() ? std::vector<Set>{{3, 6}, {2, 2}}
                                           : std::vector<Set>{{1, 0}, {3, 6}, {5, 6}, {3, 2}};
-  const int64_t n = c.smoke() ? 40 : 150, seeds = c.smoke() ? 1 : 3;
+  const int64_t n = c.smoke() ? 40 : 150, seeds = c.smoke() ? 1 : 2;
   eval::Table table{.name = "evidence",
                     .columns = {"clumps", "radius", "seed", "bound", "log_evidence",
                                 "standard_error", "effective_runs", "gap"},
@@ -84,8 +84,8 @@ BarResult below_evidence(StudyContext& c) {
       mixture::VariationalMixture m({.components = components, .seed = static_cast<int64_t>(seed)});
       const double bound = m.fit(x).report().bound;
       const mixture::GibbsMixture g({.components = components,
-                                     .runs = c.smoke() ? 16 : 64,
-                                     .temperatures = c.smoke() ? 200 : 2000,
+                                     .runs = c.smoke() ? 16 : 48,
+                                     .temperatures = c.smoke() ? 200 : 1000,
                                      .seed = static_cast<int64_t>(seed)});
       const mixture::Evidence e = g.log_evidence(x);
       const double gap = e.value - bound;

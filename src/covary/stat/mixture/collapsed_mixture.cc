@@ -84,10 +84,12 @@ CollapsedChain::CollapsedChain(const CollapsedMixture& model, uint64_t seed, uin
   slot_of_row_.assign(static_cast<size_t>(m_.n_), -1);
   slot_at_.resize(k);
   std::iota(slot_at_.begin(), slot_at_.end(), int64_t{0});
-  counts_.assign(k, 0);
-  means_.assign(k * d, 0.0);
-  factors_.assign(k * d * d, 0.0);
-  log_determinants_.assign(k, 0.0);
+  counts_.assign(k + 2, 0);
+  means_.assign((k + 2) * d, 0.0);
+  factors_.assign((k + 2) * d * d, 0.0);
+  log_determinants_.assign(k + 2, 0.0);
+  members_.reserve(static_cast<size_t>(m_.n_));
+  to_second_.reserve(static_cast<size_t>(m_.n_));
   work_.resize(4 * d);
   joint_.resize(k);
   places_.resize(k);
@@ -153,6 +155,24 @@ void CollapsedChain::rebuild_all() {
   }
 }
 
+void CollapsedChain::clear(int64_t slot) {
+  const int64_t d = m_.d_;
+  counts_[static_cast<size_t>(slot)] = 0;
+  std::fill_n(means_.data() + slot * d, d, 0.0);
+  double* l = factor(slot);
+  std::fill_n(l, d * d, 0.0);
+  for (int64_t a = 0; a < d; ++a) l[a * d + a] = 1;
+  log_determinants_[static_cast<size_t>(slot)] = 0;
+}
+
+void CollapsedChain::copy(int64_t from, int64_t to) {
+  const int64_t d = m_.d_;
+  counts_[static_cast<size_t>(to)] = counts_[static_cast<size_t>(from)];
+  std::copy_n(means_.data() + from * d, d, means_.data() + to * d);
+  std::copy_n(factor(from), d * d, factor(to));
+  log_determinants_[static_cast<size_t>(to)] = log_determinants_[static_cast<size_t>(from)];
+}
+
 void CollapsedChain::add(int64_t slot, const double* x) {
   const int64_t d = m_.d_;
   const double beta = m_.beta_ + static_cast<double>(counts_[static_cast<size_t>(slot)]);
@@ -175,11 +195,7 @@ void CollapsedChain::remove(int64_t slot, int64_t row) {
   const double beta = m_.beta_ + static_cast<double>(--counts_[static_cast<size_t>(slot)]);
   double* mean = means_.data() + slot * d;
   if (counts_[static_cast<size_t>(slot)] == 0) {
-    std::fill_n(mean, d, 0.0);
-    double* l = factor(slot);
-    std::fill_n(l, d * d, 0.0);
-    for (int64_t a = 0; a < d; ++a) l[a * d + a] = 1;
-    log_determinants_[static_cast<size_t>(slot)] = 0;
+    clear(slot);
     return;
   }
   const double root = std::sqrt(beta / (beta + 1));
@@ -211,7 +227,7 @@ void CollapsedChain::places_of_next(std::span<double> out) const {
   const int64_t k = m_.law_.components;
   const double gamma = m_.law_.concentration;
   double after = 0;
-  for (const int64_t c : counts_) after += static_cast<double>(c);
+  for (int64_t c = 0; c < k; ++c) after += static_cast<double>(counts_[static_cast<size_t>(c)]);
   if (!m_.law_.process) {
     for (int64_t p = 0; p < k; ++p)
       out[static_cast<size_t>(p)] =
@@ -300,6 +316,7 @@ void CollapsedChain::sweep(double power) {
       add(slot, x);
     }
   }
+  for (int e = 0; e < kExchanges; ++e) split_or_merge(power);
   if (m_.law_.process) exchange_sticks();
 }
 
@@ -325,7 +342,9 @@ double CollapsedChain::log_prior() const {
   double sum = 0;
   if (!m_.law_.process) {
     const double a = m_.law_.concentration, ka = a * static_cast<double>(m_.law_.components);
-    for (const int64_t c : counts_) sum += m_.log_gamma_[static_cast<size_t>(c)] - m_.log_gamma_[0];
+    for (const int64_t slot : slot_at_)
+      sum +=
+          m_.log_gamma_[static_cast<size_t>(counts_[static_cast<size_t>(slot)])] - m_.log_gamma_[0];
     return sum + std::lgamma(ka) - std::lgamma(ka + static_cast<double>(m_.n_));
   }
   int64_t after = m_.n_;
@@ -337,15 +356,113 @@ double CollapsedChain::log_prior() const {
   return sum;
 }
 
+double CollapsedChain::log_evidence(int64_t slot) const {
+  const size_t count = static_cast<size_t>(counts_[static_cast<size_t>(slot)]);
+  return m_.evidence_[count] -
+         (m_.nu_ + static_cast<double>(count)) / 2 * log_determinants_[static_cast<size_t>(slot)];
+}
+
 double CollapsedChain::log_likelihood() const {
   double sum = static_cast<double>(m_.n_) * m_.log_jacobian_;
-  for (size_t slot = 0; slot < counts_.size(); ++slot) {
-    const int64_t count = counts_[slot];
-    if (count == 0) continue;
-    sum += m_.evidence_[static_cast<size_t>(count)] -
-           (m_.nu_ + static_cast<double>(count)) / 2 * log_determinants_[slot];
-  }
+  for (const int64_t slot : slot_at_) sum += log_evidence(slot);
   return sum;
+}
+
+// The members go to the halves that i and j begin, by what they are like, or, forced, to where they
+// are now: those of the slot `forced` to j's. The log of the probability of that allocation.
+double CollapsedChain::allocate(int64_t i, int64_t j, int64_t forced, double power) {
+  const int64_t d = m_.d_, first = m_.law_.components, second = first + 1;
+  clear(first);
+  clear(second);
+  add(first, m_.x_.data() + i * d);
+  add(second, m_.x_.data() + j * d);
+  to_second_.clear();
+  double log_q = 0;
+  for (const int64_t row : members_) {
+    const double* x = m_.x_.data() + row * d;
+    const double odds =
+        std::log(static_cast<double>(counts_[static_cast<size_t>(second)]) /
+                 static_cast<double>(counts_[static_cast<size_t>(first)])) +
+        power * (log_density(second, x, work_.data()) - log_density(first, x, work_.data()));
+    // log of the probability of the second half, and of the first.
+    const double log_second =
+        odds > 0 ? -std::log1p(std::exp(-odds)) : odds - std::log1p(std::exp(odds));
+    const bool to_second = forced >= 0 ? slot_of_row_[static_cast<size_t>(row)] == forced
+                                       : std::log(random_.uniform(draw_++)) < log_second;
+    log_q += to_second ? log_second : log_second - odds;
+    to_second_.push_back(to_second);
+    add(to_second ? second : first, x);
+  }
+  return log_q;
+}
+
+void CollapsedChain::split_or_merge(double power) {
+  const int64_t n = m_.n_, d = m_.d_, k = m_.law_.components;
+  if (n < 2 || k < 2) return;
+  const int64_t i = static_cast<int64_t>(random_.below(static_cast<uint64_t>(n), draw_++));
+  int64_t j = static_cast<int64_t>(random_.below(static_cast<uint64_t>(n - 1), draw_++));
+  j += j >= i;
+  const int64_t own = slot_of_row_[static_cast<size_t>(i)];
+  const int64_t other = slot_of_row_[static_cast<size_t>(j)];
+  int64_t empty = 0;
+  for (const int64_t slot : slot_at_) empty += counts_[static_cast<size_t>(slot)] == 0;
+  members_.clear();
+  for (int64_t row = 0; row < n; ++row) {
+    const int64_t slot = slot_of_row_[static_cast<size_t>(row)];
+    if (row != i && row != j && (slot == own || slot == other)) members_.push_back(row);
+  }
+  const double prior = log_prior();
+  const size_t at = static_cast<size_t>(own);
+  if (own == other) {
+    if (empty == 0) return;
+    // One of the components without rows, for j's half.
+    uint64_t which = random_.below(static_cast<uint64_t>(empty), draw_++);
+    int64_t fresh = 0;
+    for (const int64_t slot : slot_at_) {
+      if (counts_[static_cast<size_t>(slot)] != 0 || which-- != 0) continue;
+      fresh = slot;
+      break;
+    }
+    const double log_q = allocate(i, j, -1, power);
+    const double gain = log_evidence(k) + log_evidence(k + 1) - log_evidence(own);
+    const int64_t whole = counts_[at];
+    counts_[at] = counts_[static_cast<size_t>(k)];
+    counts_[static_cast<size_t>(fresh)] = counts_[static_cast<size_t>(k + 1)];
+    const double ratio = power * gain + log_prior() - prior - log_q + std::log(empty);
+    if (std::log(random_.uniform(draw_++)) >= ratio) {
+      counts_[at] = whole;
+      counts_[static_cast<size_t>(fresh)] = 0;
+      return;
+    }
+    copy(k, own);
+    copy(k + 1, fresh);
+    slot_of_row_[static_cast<size_t>(j)] = static_cast<int32_t>(fresh);
+    for (size_t e = 0; e < members_.size(); ++e)
+      if (to_second_[e])
+        slot_of_row_[static_cast<size_t>(members_[e])] = static_cast<int32_t>(fresh);
+    return;
+  }
+  const double log_q = allocate(i, j, other, power);
+  // Both in one, in the first half's place.
+  copy(own, k);
+  add(k, m_.x_.data() + j * d);
+  for (const int64_t row : members_)
+    if (slot_of_row_[static_cast<size_t>(row)] == other) add(k, m_.x_.data() + row * d);
+  const double gain = log_evidence(k) - log_evidence(own) - log_evidence(other);
+  const int64_t before[2] = {counts_[at], counts_[static_cast<size_t>(other)]};
+  counts_[at] = counts_[static_cast<size_t>(k)];
+  counts_[static_cast<size_t>(other)] = 0;
+  const double ratio = power * gain + log_prior() - prior + log_q - std::log(empty + 1);
+  if (std::log(random_.uniform(draw_++)) >= ratio) {
+    counts_[at] = before[0];
+    counts_[static_cast<size_t>(other)] = before[1];
+    return;
+  }
+  copy(k, own);
+  clear(other);
+  slot_of_row_[static_cast<size_t>(j)] = static_cast<int32_t>(own);
+  for (const int64_t row : members_)
+    slot_of_row_[static_cast<size_t>(row)] = static_cast<int32_t>(own);
 }
 
 std::vector<int32_t> CollapsedChain::labels() const {

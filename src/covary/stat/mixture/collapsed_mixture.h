@@ -21,6 +21,13 @@
 // exchange (Papaspiliopoulos and Roberts 2008), else a chain would keep the order that it began
 // with. Those of the finite Dirichlet: Gamma(k a) / Gamma(k a + n) prod Gamma(a + n_c) / Gamma(a).
 //
+// One label at a time seldom joins or parts whole groups, so each sweep also proposes kExchanges
+// splits or merges (Dahl 2005, sequentially allocated): of two rows i, j drawn at random, sharing a
+// component, the other rows of it go to i's half or to j's, one after another, by n p(x | half)^power;
+// j's half takes one of the E components without rows. Of two in different components, those
+// become one. A split is accepted with the ratio of p(z) p(X | z)^power times E over the probability
+// of the allocation, a merge with the inverse for the way back.
+//
 // Cost a sweep: n (labels in use) d^2 / 2; memory (n + k d) d. A chain's draws depend on (seed,
 // stream) alone; several chains may run on one model at once.
 #pragma once
@@ -35,6 +42,8 @@
 #include "covary/stat/mixture/normal_wishart.h"
 
 namespace covary::mixture {
+
+constexpr int kExchanges = 4;
 
 struct CollapsedLaw {
   int64_t components = 20;
@@ -92,6 +101,11 @@ class CollapsedChain {
   double* factor(int64_t slot) { return factors_.data() + slot * m_.d_ * m_.d_; }
   const double* factor(int64_t slot) const { return factors_.data() + slot * m_.d_ * m_.d_; }
   void rebuild_all();
+  void clear(int64_t slot);
+  void copy(int64_t from, int64_t to);
+  double log_evidence(int64_t slot) const;
+  double allocate(int64_t i, int64_t j, int64_t forced, double power);
+  void split_or_merge(double power);
   void add(int64_t slot, const double* x);
   void remove(int64_t slot, int64_t row);
   void finish(int64_t slot);  // log |S| from the factor
@@ -103,10 +117,13 @@ class CollapsedChain {
   Random random_;
   uint64_t draw_ = 0;
   // Components live in slots; the stick's places point to them, so that an exchange moves no row.
-  std::vector<int32_t> slot_of_row_;                        // -1: none at the moment
-  std::vector<int64_t> slot_at_;                            // [k], by place
-  std::vector<int64_t> counts_;                             // [k], by slot
-  std::vector<double> means_, factors_, log_determinants_;  // [k,d], [k,d,d], [k], by slot
+  std::vector<int32_t> slot_of_row_;  // -1: none at the moment
+  std::vector<int64_t> slot_at_;      // [k], by place
+  // By slot; the last two are the halves of a proposed split.
+  std::vector<int64_t> counts_;                             // [k+2]
+  std::vector<double> means_, factors_, log_determinants_;  // [k+2,d], [k+2,d,d], [k+2]
+  std::vector<int64_t> members_;                            // rows of a proposed split but two
+  std::vector<char> to_second_;                             // which half each goes to
   std::vector<double> work_, joint_, places_, kept_;
 };
 

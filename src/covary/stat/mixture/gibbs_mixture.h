@@ -12,8 +12,9 @@
 // Sticks (or finite weights), means and precisions are integrated out; a sweep draws the label of
 // each row given all others,
 //   p(z_i = c | z_-i, X) ~ p(z_i = c | z_-i) t(x_i | rows of c without i)
-// and offers neighbouring sticks an exchange (MacEachern 1994; Neal 2000, algorithm 3, for the
-// truncated model; collapsed_mixture.h has every formula). The density at y is the mean over draws
+// proposes to split or merge components (Dahl 2005), and offers neighbouring sticks an exchange
+// (MacEachern 1994; Neal 2000, algorithm 3, for the truncated model; collapsed_mixture.h has every
+// formula). The density at y is the mean over draws
 // of sum_c p(z_new = c | z) t(y | rows of c). Labels begin at a draw of the prior that is annealed as
 // below, then run through the burn-in: one chain, whose draws depend on one another.
 //
@@ -22,8 +23,8 @@
 //   f_t(z) = p(z) p(X | z)^t,      0 = t_0 < t_1 < ... < t_T = 1.
 // A sweep at t that weighs places by p(z_i = c | z_-i) t(x_i | rows of c)^t leaves f_t unchanged:
 // p(X | z) is a product over components, so what depends on z_i = c is
-// [p(X_c with x_i) / p(X_c without)]^t, which is the Student-t to the power t; exchanges of sticks
-// leave p(X | z) as it is. f_0 = p(z) is drawn exactly, row by row, and sums to 1; f_1 sums to
+// [p(X_c with x_i) / p(X_c without)]^t, which is the Student-t to the power t; splits and merges
+// are accepted by f_t; exchanges of sticks leave p(X | z) as it is. f_0 = p(z) is drawn exactly, row by row, and sums to 1; f_1 sums to
 // sum_z p(z) p(X | z) = p(X). So with z_j from the sweep at t_j, started at z_(j-1),
 //   log w = sum_(j=0)^(T-1) (t_(j+1) - t_j) log p(X | z_j),     E w = p(X),
 // without bias at any number of temperatures. What is reported is the log of the mean of w over
