@@ -1,10 +1,14 @@
 // Bar 4 of core-mixture: Dirichlet-process mixtures find the number of clusters.
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
+#include <utility>
+#include <vector>
 
 #include <ATen/ATen.h>
 
 #include "covary/stat/mixture/gaussian_mixture.h"
+#include "covary/stat/mixture/gibbs_mixture.h"
 #include "covary/stat/mixture/variational_mixture.h"
 #include "studies/core-mixture/bars.h"
 
@@ -57,6 +61,57 @@ BarResult count(StudyContext& c) {
   return r;
 }
 
+// The bound beside the evidence that annealed importance sampling gives, on clumps apart and
+// overlapping.
+BarResult below_evidence(StudyContext& c) {
+  struct Set {
+    int64_t clumps;
+    double radius;
+  };
+  const std::vector<Set> sets = c.smoke() ? std::vector<Set>{{3, 6}, {2, 2}}
+                                          : std::vector<Set>{{1, 0}, {3, 6}, {5, 6}, {3, 2}};
+  const int64_t n = c.smoke() ? 40 : 150, seeds = c.smoke() ? 1 : 2;
+  eval::Table table{.name = "evidence",
+                    .columns = {"clumps", "radius", "seed", "bound", "log_evidence",
+                                "standard_error", "effective_runs", "gap"},
+                    .rows = {}};
+  double worst = -INFINITY, least = INFINITY, most = -INFINITY, widest = 0;
+  for (const Set& set : sets) {
+    for (int64_t i = 0; i < seeds; ++i) {
+      const uint64_t seed = c.seed() + static_cast<uint64_t>(i);
+      const at::Tensor x = clump_rows(n, set.clumps, set.radius, seed);
+      const int64_t components = c.smoke() ? 6 : 20;
+      mixture::VariationalMixture m({.components = components, .seed = static_cast<int64_t>(seed)});
+      const double bound = m.fit(x).report().bound;
+      const mixture::GibbsMixture g({.components = components,
+                                     .runs = c.smoke() ? 16 : 48,
+                                     .temperatures = c.smoke() ? 200 : 1000,
+                                     .seed = static_cast<int64_t>(seed)});
+      const mixture::Evidence e = g.log_evidence(x);
+      const double gap = e.value - bound;
+      table.rows.push_back(
+          {set.clumps, set.radius, seed, bound, e.value, e.standard_error, e.effective, gap});
+      worst = std::max(worst, -gap - 3 * e.standard_error);
+      least = std::min(least, gap);
+      most = std::max(most, gap);
+      widest = std::max(widest, e.standard_error);
+    }
+  }
+  BarResult r;
+  r.ours = Quantity{.value = worst, .unit = "nats", .n = static_cast<int64_t>(table.rows.size())};
+  r.bound = {.text = "bound - log-evidence - 3 standard errors <= 0",
+             .left = worst,
+             .op = "<=",
+             .right = 0};
+  char note[128];
+  std::snprintf(note, sizeof note,
+                "log-evidence less bound %.2f to %.2f nats, largest standard error %.3f", least,
+                most, widest);
+  r.note = note;
+  c.table(std::move(table));
+  return r;
+}
+
 }  // namespace
 
 std::vector<Bar> process_bars() {
@@ -73,10 +128,13 @@ std::vector<Bar> process_bars() {
                   [](StudyContext& c) { return fits(c).largest_fall; }),
           {.id = "4",
            .part = "c",
-           .title = "evidence bound below the log-evidence of long Gibbs sampling",
-           .metric = "nats",
-           .bound = "ours <= Gibbs",
-           .desk = true},
+           .title = "evidence bound above the log-evidence of annealed Gibbs sampling",
+           .metric = "nats, less 3 standard errors, the worst of all sets",
+           .unit = "nats",
+           .bound = "bound - log-evidence - 3 standard errors <= 0",
+           .smoke = true,
+           .desk = true,
+           .measure = below_evidence},
           at_most("4", "d", "held-out log-likelihood of the mixture chosen by BIC, less predictive",
                   "nats a row", 0.02, [](StudyContext& c) { return fits(c).worst_gap; })};
 }

@@ -408,43 +408,51 @@ double condition_estimate(const Matrix& factor, double norm1) {
 }
 
 void rank_one_update(const Matrix& factor, double* x) {
+  std::vector<double> work(static_cast<size_t>(2 * factor.n));
+  rank_one_update(factor, x, work.data());
+}
+
+void rank_one_update(const Matrix& factor, double* x, double* work) {
   // Column k of L and x are rotated so that x[k] vanishes. Row by row the rotations of all columns
   // before are applied in turn, which walks along the rows as they lie in memory.
   const int64_t n = factor.n;
-  std::vector<double> c(static_cast<size_t>(n)), s(static_cast<size_t>(n));
+  double *c = work, *s = work + n;
   for (int64_t i = 0; i < n; ++i) {
     double* row = factor.row(i);
     double rest = x[i];
     for (int64_t k = 0; k < i; ++k) {
-      const size_t q = static_cast<size_t>(k);
       const double l = row[k];
-      row[k] = c[q] * l + s[q] * rest;
-      rest = c[q] * rest - s[q] * l;
+      row[k] = c[k] * l + s[k] * rest;
+      rest = c[k] * rest - s[k] * l;
     }
     const double pivot = std::hypot(row[i], rest);
-    c[static_cast<size_t>(i)] = row[i] / pivot;
-    s[static_cast<size_t>(i)] = rest / pivot;
+    c[i] = row[i] / pivot;
+    s[i] = rest / pivot;
     row[i] = pivot;
     x[i] = rest;
   }
 }
 
 int64_t rank_one_downdate(const Matrix& factor, double* x) {
+  std::vector<double> work(static_cast<size_t>(2 * factor.n));
+  return rank_one_downdate(factor, x, work.data());
+}
+
+int64_t rank_one_downdate(const Matrix& factor, double* x, double* work) {
   const int64_t n = factor.n;
-  std::vector<double> c(static_cast<size_t>(n)), s(static_cast<size_t>(n));
+  double *c = work, *s = work + n;
   for (int64_t i = 0; i < n; ++i) {
     double* row = factor.row(i);
     double rest = x[i];
     for (int64_t k = 0; k < i; ++k) {
-      const size_t q = static_cast<size_t>(k);
-      row[k] = (row[k] - s[q] * rest) / c[q];
-      rest = c[q] * rest - s[q] * row[k];
+      row[k] = (row[k] - s[k] * rest) / c[k];
+      rest = c[k] * rest - s[k] * row[k];
     }
     const double square = (row[i] - rest) * (row[i] + rest);
     if (!(square > 0)) return i;
     const double pivot = std::sqrt(square);
-    c[static_cast<size_t>(i)] = pivot / row[i];
-    s[static_cast<size_t>(i)] = rest / row[i];
+    c[i] = pivot / row[i];
+    s[i] = rest / row[i];
     row[i] = pivot;
     x[i] = rest;
   }

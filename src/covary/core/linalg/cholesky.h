@@ -63,9 +63,12 @@ void inverse(const Matrix& factor);
 double condition_estimate(const Matrix& factor, double norm1);
 
 // L L' + x x' and L L' - x x'; x [n] is overwritten. O(n^2). Downdate returns the row at which the
-// difference stops being positive definite (the factor is spoilt then), or -1.
+// difference stops being positive definite (the factor is spoilt then), or -1. With `work` [2n]
+// nothing is allocated.
 void rank_one_update(const Matrix& factor, double* x);
+void rank_one_update(const Matrix& factor, double* x, double* work);
 int64_t rank_one_downdate(const Matrix& factor, double* x);
+int64_t rank_one_downdate(const Matrix& factor, double* x, double* work);
 
 // The factor of a matrix with one more row: writes row n of a buffer that has room for it (stride
 // >= n + 1) from k [n] = its entries against the old rows and `diagonal`. Returns the new pivot's

@@ -63,6 +63,8 @@ void set_wide_covariance(const VarianceFloor& floor, int64_t c, MixtureState& s)
   }
 }
 
+}  // namespace
+
 void set_wide_covariances(const VarianceFloor& floor, MixtureState& s) {
   if (s.type == CovarianceType::kTied) {
     std::fill(s.covariances.begin(), s.covariances.end(), 0.0);
@@ -73,6 +75,15 @@ void set_wide_covariances(const VarianceFloor& floor, MixtureState& s) {
   }
   for (int64_t c = 0; c < s.k; ++c) set_wide_covariance(floor, c, s);
 }
+
+void begin_from(const MixtureSums& sums, const VarianceFloor& floor, double rows, MixtureState& s) {
+  const MStep step = maximise(sums, floor, 0, s);
+  const double all = rows + static_cast<double>(step.starved.size());
+  for (double& w : s.log_weights) w += std::log(rows / all);
+  for (const int64_t c : step.starved) s.log_weights[static_cast<size_t>(c)] = -std::log(all);
+}
+
+namespace {
 
 // Rows spread evenly over all, columns that miss an entry filled with their mean.
 struct Sample {
@@ -112,37 +123,6 @@ Sample sample_of(const Rows& rows, const ColumnMoments& moments, int64_t most, i
   return s;
 }
 
-// Sums of a hard assignment, about the state's means.
-void sums_of_labels(const Sample& sample, const std::vector<int32_t>& labels, const MixtureState& s,
-                    MixtureSums& sums) {
-  const int64_t d = s.d;
-  sums.clear();
-  std::vector<double> z(static_cast<size_t>(d));
-  for (int64_t i = 0; i < sample.n; ++i) {
-    const int64_t c = labels[static_cast<size_t>(i)];
-    const double w = sample.weights[static_cast<size_t>(i)];
-    sums.mass[static_cast<size_t>(c)] += w;
-    for (int64_t j = 0; j < d; ++j) {
-      z[static_cast<size_t>(j)] =
-          sample.x[static_cast<size_t>(i * d + j)] - s.means[static_cast<size_t>(c * d + j)];
-      sums.shift[static_cast<size_t>(c * d + j)] += w * z[static_cast<size_t>(j)];
-    }
-    for (int64_t a = 0; a < d; ++a) {
-      const double wa = w * z[static_cast<size_t>(a)];
-      if (s.type == CovarianceType::kSpherical) {
-        sums.scatter[static_cast<size_t>(c)] += wa * z[static_cast<size_t>(a)];
-      } else if (s.type == CovarianceType::kDiagonal) {
-        sums.scatter[static_cast<size_t>(c * d + a)] += wa * z[static_cast<size_t>(a)];
-      } else {
-        const int64_t base = s.type == CovarianceType::kFull ? c * d * d : 0;
-        for (int64_t b = 0; b <= a; ++b) {
-          sums.scatter[static_cast<size_t>(base + a * d + b)] += wa * z[static_cast<size_t>(b)];
-        }
-      }
-    }
-  }
-}
-
 MixtureState start_from(const Sample& sample, const VarianceFloor& floor,
                         const ColumnMoments& moments, const GaussianMixtureOptions& o,
                         int64_t start) {
@@ -169,20 +149,21 @@ MixtureState start_from(const Sample& sample, const VarianceFloor& floor,
   for (size_t i = 0; i < scaled.size(); ++i) {
     scaled[i] /= std::sqrt(floor.variance[i % static_cast<size_t>(d)]);
   }
-  const auto clusters = linalg::kmeans<double>(
-      scaled.data(), sample.weights.data(), sample.n, d,
-      {.clusters = k, .init_rows_per_cluster = 0, .sweeps = 100, .seed = o.seed + 7919 * start});
+  const auto clusters =
+      linalg::kmeans<double>(scaled.data(), sample.weights.data(), sample.n, d,
+                             {.clusters = k,
+                              .init = o.init == "k-means||" ? "k-means||" : "k-means++",
+                              .init_rows_per_cluster = 0,
+                              .sweeps = o.init == "k-means" ? 100 : 0,
+                              .seed = o.seed + 7919 * start});
   for (size_t i = 0; i < s.means.size(); ++i) {
     s.means[i] = clusters.centres[i] * std::sqrt(floor.variance[i % static_cast<size_t>(d)]);
   }
   MixtureSums sums(s.type, k, d);
-  sums_of_labels(sample, clusters.labels, s, sums);
-  // Clusters without a point begin wide, with the weight of one row.
-  const MStep step = maximise(sums, floor, 0, s);
-  const double rows = static_cast<double>(sample.n);
-  const double all = rows + static_cast<double>(step.starved.size());
-  for (double& w : s.log_weights) w += std::log(rows / all);
-  for (const int64_t c : step.starved) s.log_weights[static_cast<size_t>(c)] = -std::log(all);
+  for (int64_t i = 0; i < sample.n; ++i)
+    add_row(s, clusters.labels[static_cast<size_t>(i)], sample.weights[static_cast<size_t>(i)],
+            sample.x.data() + i * d, sums);
+  begin_from(sums, floor, static_cast<double>(sample.n), s);
   return s;
 }
 
@@ -340,16 +321,27 @@ MixtureState first_state(const Rows& rows, const ColumnMoments& moments, const V
   const Rows sample_rows(x, w);
   ColumnMoments complete = moments;
   complete.missing = false;
-  double most = -std::numeric_limits<double>::infinity();
-  for (int64_t start = 0; start < options.starts; ++start) {
+  std::vector<MixtureState> states(static_cast<size_t>(options.starts));
+  std::vector<EmTrace> traces(states.size());
+  const auto run = [&](int64_t start) {
     MixtureState state = start_from(sample, floor, moments, options, start);
     MixtureSums sums(state.type, state.k, state.d);
-    const EmTrace trace = run_em(sample_rows, complete, floor, options, state, sums);
-    if (trace.mean_log_likelihood.back() > most) {
-      most = trace.mean_log_likelihood.back();
-      best = std::move(state);
-      if (kept) *kept = trace;
-    }
+    traces[static_cast<size_t>(start)] = run_em(sample_rows, complete, floor, options, state, sums);
+    states[static_cast<size_t>(start)] = std::move(state);
+  };
+  // Few rows are one block of a step's sums, which gives threads nothing to share: then starts run
+  // beside one another.
+  if (sample.n <= kReductionBlock) {
+    parallel_tasks(options.starts, run);
+  } else {
+    for (int64_t start = 0; start < options.starts; ++start) run(start);
+  }
+  double most = -std::numeric_limits<double>::infinity();
+  for (size_t start = 0; start < states.size(); ++start) {
+    if (!(traces[start].mean_log_likelihood.back() > most)) continue;
+    most = traces[start].mean_log_likelihood.back();
+    best = std::move(states[start]);
+    if (kept) *kept = traces[start];
   }
   return best;
 }

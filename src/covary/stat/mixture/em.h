@@ -31,6 +31,14 @@ struct EmTrace {
 MixtureState empty_state(const GaussianMixtureOptions& options, const ColumnMoments& moments,
                          const VarianceFloor& floor);
 
+// All covariances become the data's own: of its columns' variances.
+void set_wide_covariances(const VarianceFloor& floor, MixtureState& state);
+
+// The first M-step, of sums over so many rows about the state's means. Components without a row keep
+// their mean and covariance, and have the weight of one.
+void begin_from(const compute::MixtureSums& sums, const VarianceFloor& floor, double rows,
+                MixtureState& state);
+
 // Steps until the gain is below the tolerance; sums are those of the final parameters.
 EmTrace run_em(const Rows& rows, const ColumnMoments& moments, const VarianceFloor& floor,
                const GaussianMixtureOptions& options, MixtureState& state,

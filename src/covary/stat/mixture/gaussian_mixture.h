@@ -69,6 +69,25 @@ class GaussianMixture {
   GaussianMixture& set_parameters(const at::Tensor& weights, const at::Tensor& means,
                                   const at::Tensor& covariances);
 
+  // The same from the inverses of the covariances.
+  GaussianMixture& set_precisions(const at::Tensor& weights, const at::Tensor& means,
+                                  const at::Tensor& precisions);
+
+  // What the next fit begins from, of the rows x that it will be given (or some like them). The
+  // number of components becomes what the start has, init becomes given.
+  //   labels [n]              0, 1, ...; a row with -1 belongs to nobody yet
+  //   responsibilities [n,k]  >= 0; each row is scaled to sum 1, one of zeros belongs to nobody
+  //   means [k,d]             kept; weights and covariances are those of the rows nearest to each, in
+  //                           columns scaled to unit variance
+  // A component without rows begins with the data's variances and the weight of one row.
+  GaussianMixture& start_from_labels(const at::Tensor& x, const at::Tensor& labels,
+                                     const at::Tensor& weights = {});
+  GaussianMixture& start_from_responsibilities(const at::Tensor& x,
+                                               const at::Tensor& responsibilities,
+                                               const at::Tensor& weights = {});
+  GaussianMixture& start_from_means(const at::Tensor& x, const at::Tensor& means,
+                                    const at::Tensor& weights = {});
+
   at::Tensor score_samples(const at::Tensor& x) const;  // log p(x), [n]; of the observed entries
   double score(const at::Tensor& x, const at::Tensor& weights = {}) const;  // mean log p
   at::Tensor predict(const at::Tensor& x) const;                            // [n] int64
@@ -102,6 +121,8 @@ class GaussianMixture {
   void need_fit() const;
   at::Tensor checked_query(const at::Tensor& x) const;
   static GaussianMixture of_state(MixtureState state);
+  GaussianMixture& start_from(const at::Tensor& x, const at::Tensor& responsibilities,
+                              const at::Tensor& weights, const at::Tensor& means);
 
   GaussianMixtureOptions options_;
   MixtureState state_;

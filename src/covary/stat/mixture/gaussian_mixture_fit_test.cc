@@ -1,8 +1,11 @@
 // Fits beyond plain EM: constrained shapes, factors, extrapolation, annealing, exchanges, priors,
 // incremental and forgetting steps.
 #include <cmath>
+#include <string>
+#include <vector>
 
 #include <ATen/ATen.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "covary/core/base/error.h"
@@ -237,6 +240,153 @@ TEST(GaussianMixtureFit, DelayedOnlineStepsBeginWithAllBatchesAlike) {
   EXPECT_EQ(delayed.report().trace.steps, 0);
   delayed.partial_fit(x.slice(0, 0, 200));
   EXPECT_FALSE(at::equal(delayed.means(), before));
+}
+
+TEST(GaussianMixtureStart, EveryWayToBeginFindsTheClumps) {
+  const at::Tensor x = at::cat({test_points(0, 300), test_points(300, 600) + 20});
+  double most = 0;
+  for (const char* init : {"k-means", "k-means++", "k-means||", "random"}) {
+    GaussianMixture m({.components = 2, .init = init, .starts = 8, .tolerance = 1e-12});
+    const double l = m.fit(x).report().log_likelihood;
+    if (most == 0) most = l;
+    EXPECT_NEAR(l, most, 1e-5) << init;
+    const auto sorted = std::get<0>(m.means().select(1, 0).sort());
+    EXPECT_NEAR((sorted[1] - sorted[0]).item<double>(), 20, 0.2) << init;
+  }
+}
+
+// Four places with their rows: seeds are drawn by distance, so that each place has one; sweeps have
+// nothing left to do.
+TEST(GaussianMixtureStart, SeedsAreRowsFarApart) {
+  const at::Tensor places = at::tensor({0., 0., 9., 1., 1., 9., 8., 8.}, at::kDouble).view({4, 2});
+  const at::Tensor x = places.repeat({25, 1});
+  for (const char* init : {"k-means++", "k-means||"}) {
+    GaussianMixture m({.components = 4, .init = init, .starts = 1, .steps = 0});
+    m.fit(x);
+    const at::Tensor order = m.means().matmul(at::tensor({1., 0.01}, at::kDouble)).argsort();
+    const at::Tensor truth = places.matmul(at::tensor({1., 0.01}, at::kDouble)).argsort();
+    EXPECT_TRUE(at::allclose(m.means().index_select(0, order), places.index_select(0, truth)))
+        << init;
+    EXPECT_TRUE(at::allclose(m.weights(), at::full({4}, 0.25, at::kDouble))) << init;
+  }
+}
+
+TEST(GaussianMixtureStart, SeedsAloneAreNotSwept) {
+  const at::Tensor x = test_points(0, 500);
+  const auto start = [&](const char* init) {
+    GaussianMixture m({.components = 3, .init = init, .starts = 1, .steps = 0});
+    return m.fit(x).means();
+  };
+  EXPECT_FALSE(at::allclose(start("k-means"), start("k-means++")));
+  EXPECT_FALSE(at::allclose(start("k-means++"), start("k-means||")));
+  EXPECT_TRUE(at::equal(start("k-means||"), start("k-means||")));
+}
+
+TEST(GaussianMixtureStart, LabelsGiveTheirGroupsMoments) {
+  const at::Tensor x = test_points(0, 90);
+  at::Tensor labels = at::arange(90, at::kLong).remainder(3);
+  labels.slice(0, 80) = -1;  // of the last ten nothing is known
+  const at::Tensor w = 1 + at::arange(90, at::kDouble).remainder(4);
+  for (const char* type : {"spherical", "diagonal", "tied", "full", "EEV"}) {
+    GaussianMixture m({.covariance = type, .steps = 0});
+    m.start_from_labels(x, labels, w).fit(x, w);
+    ASSERT_EQ(m.components(), 3);
+    const at::Tensor mass = at::zeros({3}, at::kDouble);
+    for (int64_t c = 0; c < 3; ++c) {
+      const at::Tensor own = w * labels.eq(c).to(at::kDouble);
+      mass[c] = own.sum();
+      const at::Tensor mean = own.matmul(x) / own.sum(), z = x - mean;
+      EXPECT_TRUE(at::allclose(m.means()[c], mean, 1e-12, 1e-12)) << type;
+      const at::Tensor full = z.t().matmul(own.unsqueeze(1) * z) / own.sum();
+      if (std::string(type) == "full")
+        EXPECT_TRUE(at::allclose(m.covariances()[c], full, 1e-10, 1e-12));
+      if (std::string(type) == "diagonal")
+        EXPECT_TRUE(at::allclose(m.covariances()[c], full.diagonal(), 1e-10, 1e-12));
+    }
+    EXPECT_TRUE(at::allclose(m.weights(), mass / mass.sum(), 1e-12, 1e-12)) << type;
+  }
+}
+
+TEST(GaussianMixtureStart, ResponsibilitiesAreTheFirstHalfOfAStep) {
+  const at::Tensor x = test_points(0, 200);
+  for (const char* type : {"spherical", "diagonal", "tied", "full"}) {
+    GaussianMixtureOptions o{
+        .components = 3, .covariance = type, .starts = 1, .steps = 2, .tolerance = 0};
+    GaussianMixture before(o);
+    before.fit(x);
+    o.steps = 3;
+    GaussianMixture after(o);
+    after.fit(x);
+    o.steps = 0;
+    GaussianMixture m(o);
+    m.start_from_responsibilities(x, 7 * before.predict_proba(x)).fit(x);  // scale is no matter
+    EXPECT_NEAR(m.report().log_likelihood, after.report().log_likelihood, 1e-9) << type;
+    EXPECT_TRUE(at::allclose(m.means(), after.means(), 1e-10, 1e-12)) << type;
+  }
+  const at::Tensor labels = at::arange(200, at::kLong).remainder(3);
+  GaussianMixture hard({.steps = 0}), soft({.steps = 0});
+  hard.start_from_labels(x, labels).fit(x);
+  soft.start_from_responsibilities(x, at::one_hot(labels, 3)).fit(x);
+  EXPECT_TRUE(at::equal(hard.covariances(), soft.covariances()));
+}
+
+TEST(GaussianMixtureStart, GivenMeansAreKept) {
+  const at::Tensor x = at::cat({test_points(0, 100), test_points(100, 160) + 20});
+  const at::Tensor means =
+      at::tensor({0., 0., 0., 19., 19., 19., 500., 0., 0.}, at::kDouble).view({3, 3});
+  GaussianMixture m({.steps = 0});
+  m.start_from_means(x, means).fit(x);
+  EXPECT_TRUE(at::equal(m.means(), means));
+  // The third has no row: the weight of one, and the data's variances.
+  EXPECT_TRUE(at::allclose(m.weights(), at::tensor({100., 60., 1.}, at::kDouble) / 161, 1e-12, 0));
+  EXPECT_TRUE(
+      at::allclose(m.covariances()[2].diagonal(), (x - x.mean(0)).square().mean(0), 1e-9, 0));
+  GaussianMixture fitted({.tolerance = 1e-10});
+  fitted.start_from_means(x, means.slice(0, 0, 2)).fit(x);
+  EXPECT_NEAR(fitted.weights()[0].item<double>(), 100.0 / 160, 1e-6);
+}
+
+TEST(GaussianMixtureStart, PrecisionsAreCovariancesTheOtherWayRound) {
+  const at::Tensor x = test_points(0, 200);
+  for (const char* type : {"spherical", "diagonal", "tied", "full"}) {
+    GaussianMixture m({.components = 2, .covariance = type}), again({.covariance = type});
+    m.fit(x);
+    const at::Tensor s = m.covariances();
+    const bool matrices = std::string(type) == "tied" || std::string(type) == "full";
+    again.set_precisions(m.weights(), m.means(), matrices ? at::linalg_inv(s) : s.reciprocal());
+    EXPECT_TRUE(at::allclose(again.covariances(), s, 1e-10, 1e-12)) << type;
+    EXPECT_TRUE(at::allclose(again.score_samples(x), m.score_samples(x), 1e-10, 1e-10)) << type;
+  }
+}
+
+TEST(GaussianMixtureStart, BadStartsAreNamed) {
+  const at::Tensor x = test_points(0, 6);
+  const auto fault = [](auto&& f) {
+    try {
+      f();
+    } catch (const Error& e) {
+      return std::string(e.what());
+    }
+    return std::string("no error");
+  };
+  const auto whole = [](std::vector<double> v) { return at::tensor(v, at::kDouble); };
+  using testing::HasSubstr;
+  GaussianMixture m;
+  EXPECT_THAT(fault([&] { m.start_from_labels(x, whole({0, 1})); }), HasSubstr("one label a row"));
+  EXPECT_THAT(fault([&] { m.start_from_labels(x, whole({0, 1, 0.5, 0, 0, 0})); }),
+              HasSubstr("row 2"));
+  EXPECT_THAT(fault([&] { m.start_from_labels(x, whole({0, 2, 0, 0, 0, 0})); }),
+              HasSubstr("the label 1"));
+  EXPECT_THAT(fault([&] { m.start_from_labels(x, at::full({6}, -1)); }), HasSubstr("no row"));
+  EXPECT_THAT(fault([&] { m.start_from_responsibilities(x, at::full({6, 2}, -1.0)); }),
+              HasSubstr("row 0, column 0"));
+  EXPECT_THAT(fault([&] { m.start_from_responsibilities(x, at::zeros({6, 2})); }),
+              HasSubstr("no row belongs"));
+  EXPECT_THAT(fault([&] { m.start_from_means(x, at::zeros({2, 2})); }), HasSubstr("columns"));
+  EXPECT_THAT(
+      fault([&] { m.set_precisions(at::ones({1}), at::zeros({1, 2}), -at::eye(2).unsqueeze(0)); }),
+      HasSubstr("positive definite"));
+  EXPECT_THAT(fault([&] { GaussianMixture({.init = "best"}); }), HasSubstr("init"));
 }
 
 }  // namespace

@@ -20,12 +20,12 @@ void GaussianMixtureOptions::describe(OptionList& o) {
       .unit("nats")
       .common();
   o.add("seed", &seed, "seed").common();
+  o.add("init", &init, "where the first components come from")
+      .choices({"k-means", "k-means++", "k-means||", "random", "given"});
   describe_details(o);
 }
 
 void GaussianMixtureOptions::describe_details(OptionList& o) {
-  o.add("init", &init, "where the first components come from")
-      .choices({"k-means", "random", "given"});
   o.add("init_rows", &init_rows, "rows that starts are made from").range(1, 1e12);
   o.add("floor", &floor, "smallest variance in any direction, as a share of the data's")
       .range(0, 1)
@@ -56,8 +56,9 @@ void GaussianMixtureOptions::check() const {
   if (std::find(kCovariances.begin(), kCovariances.end(), covariance) == kCovariances.end()) {
     refuse("is spherical, diagonal, tied, full, factors or a name such as EEV", "covariance");
   }
-  if (init != "k-means" && init != "random" && init != "given") {
-    refuse("is k-means, random or given", "init");
+  if (init != "k-means" && init != "k-means++" && init != "k-means||" && init != "random" &&
+      init != "given") {
+    refuse("is k-means, k-means++, k-means||, random or given", "init");
   }
   if (starts < 1) refuse("must be at least 1", "starts");
   if (init_rows < 1) refuse("must be at least 1", "init_rows");

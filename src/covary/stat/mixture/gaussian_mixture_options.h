@@ -18,8 +18,10 @@ struct GaussianMixtureOptions {
                                     // VII, EEI, VVI, EEE, EEV, VEV, VVV, or factors: low rank and
                                     // a diagonal (covariance_rule.h)
   int64_t factors = 1;              // columns of the low-rank part; for covariance = factors
-  std::string init = "k-means";     // k-means (of columns scaled to unit variance) | random (rows
-                                    // as means, the data's covariance) | given (set_parameters)
+  std::string init = "k-means";     // in columns scaled to unit variance: k-means (from greedy
+                                    // k-means++) | k-means++ | k-means|| (the seeds alone, each
+                                    // row to the nearest); random (rows as means, the data's
+                                    // covariance) | given (set_parameters, start_from_...)
   int64_t starts = 4;               // tried on init_rows rows; the likeliest goes on
   int64_t init_rows = 65536;        // rows, evenly spread, that starts are made from
   int64_t steps = 1000;             // EM steps at most
@@ -41,7 +43,7 @@ struct GaussianMixtureOptions {
   int64_t seed = 42;
 
   void describe(OptionList& o);
-  void describe_details(OptionList& o);  // init, init_rows, floor, least_weight, online_power
+  void describe_details(OptionList& o);  // all but components to seed, and init
   void check() const;
 };
 

@@ -14,6 +14,7 @@
 #include "covary/stat/mixture/kde_bandwidth.h"
 #include "covary/stat/mixture/kde_local.h"
 #include "covary/stat/mixture/rows.h"
+#include "covary/stat/mixture/von_mises_fisher.h"
 
 namespace covary::mixture {
 namespace {
@@ -27,7 +28,8 @@ constexpr double kMostImages = 4096;  // of a query, all columns together
 
 KernelDensity::KernelDensity(KernelDensityOptions options) : options_(std::move(options)) {
   options_.check();
-  kernel_ = kernel_of(options_.kernel);
+  directions_ = options_.kernel == "vmf";
+  kernel_ = directions_ ? Kernel::kGaussian : kernel_of(options_.kernel);
 }
 
 void KernelDensity::need_fit() const {
@@ -37,6 +39,12 @@ void KernelDensity::need_fit() const {
 
 void KernelDensity::set_points(const at::Tensor& x, const at::Tensor& weights) {
   x_ = checked_rows(x, "data", false);
+  if (directions_) {
+    if (x_.size(1) < 2)
+      throw Error(ExitCode::kData, "a direction has two columns or more", "data",
+                  "write an angle a as cos a, sin a");
+    x_ = unit_rows(x_, false);
+  }
   const int64_t n = x_.size(0);
   const at::Tensor w = checked_weights(weights, n);
   weights_.assign(static_cast<size_t>(n), 1.0);
@@ -134,6 +142,10 @@ void KernelDensity::build(const std::vector<double>& widths) {
   log_scale_ = -std::log(std::accumulate(weights_.begin(), weights_.end(), 0.0)) -
                kernel_log_volume(kernel_, d);
   for (const double h : widths_) log_scale_ -= std::log(h);
+  if (directions_) {
+    log_scale_ = -std::log(std::accumulate(weights_.begin(), weights_.end(), 0.0)) +
+                 log_peak_density(d, 1 / (widths_[0] * widths_[0]));
+  }
   for (int64_t j = 0; j < d && !lean_.empty(); ++j)
     log_scale_ -= std::log(lean_[static_cast<size_t>(j * d + j)]);
   scaled_ = scaled_rows(x_.data_ptr<double>(), n);
@@ -214,7 +226,7 @@ at::Tensor KernelDensity::own_rows(const at::Tensor& q) const {
                 "the queries have " + std::to_string(rows.size(1)) + " columns, the density " +
                     std::to_string(d),
                 "query");
-  return rows;
+  return directions_ ? unit_rows(rows, false) : rows;
 }
 
 template <class Visit>
@@ -256,6 +268,10 @@ at::Tensor KernelDensity::score_samples(const at::Tensor& q) const {
 
 at::Tensor KernelDensity::gradient(const at::Tensor& q) const {
   const at::Tensor rows = own_rows(q);
+  if (directions_) {
+    const at::Tensor slope = open_gradient(rows);
+    return slope - (slope * rows).sum(1, true) * rows;
+  }
   if (bounds_.empty()) return open_gradient(rows);
   at::Tensor out = at::zeros_like(rows);
   const at::Tensor whole = score_samples(rows);
@@ -368,6 +384,15 @@ at::Tensor KernelDensity::sample(int64_t n, int64_t seed) const {
   need_fit();
   if (n < 0) throw Error(ExitCode::kUsage, "must not be negative", "n");
   const int64_t d = x_.size(1);
+  // Directions about the first axis, taken to their rows below.
+  at::Tensor about_axis;
+  if (directions_) {
+    at::Tensor axis = at::zeros({d}, at::kDouble);
+    axis[0] = 1;
+    about_axis = VonMisesFisher{axis, 1 / (widths_[0] * widths_[0])}
+                     .sample(n, static_cast<uint64_t>(seed))
+                     .contiguous();
+  }
   std::vector<double> running(weights_);
   std::partial_sum(running.begin(), running.end(), running.begin());
   const uint64_t s = static_cast<uint64_t>(seed);
@@ -379,6 +404,21 @@ at::Tensor KernelDensity::sample(int64_t n, int64_t seed) const {
     const double mark = which.uniform(static_cast<uint64_t>(i)) * running.back();
     const int64_t row = std::min<int64_t>(
         std::upper_bound(running.begin(), running.end(), mark) - running.begin(), x_.size(0) - 1);
+    if (directions_) {
+      // The reflection that exchanges the first axis and the row: I - 2 v v' / v'v, v = e_1 - row.
+      const double* centre = x_.data_ptr<double>() + row * d;
+      const double* draw = about_axis.data_ptr<double>() + i * d;
+      double length = 0, along = 0;
+      for (int64_t j = 0; j < d; ++j) {
+        z[static_cast<size_t>(j)] = (j == 0) - centre[j];
+        length += z[static_cast<size_t>(j)] * z[static_cast<size_t>(j)];
+        along += z[static_cast<size_t>(j)] * draw[j];
+      }
+      for (int64_t j = 0; j < d; ++j)
+        out.data_ptr<double>()[i * d + j] =
+            draw[j] - (length > 0 ? 2 * along / length * z[static_cast<size_t>(j)] : 0);
+      continue;
+    }
     double norm = 0;
     for (int64_t j = 0; j < d; ++j) {
       z[static_cast<size_t>(j)] = where.normal(static_cast<uint64_t>(i * d + j));
@@ -507,7 +547,9 @@ std::vector<double> KernelDensity::chosen_widths() {
   double total = 0, squares = 0;
   for (const double w : weights_) total += w, squares += w * w;
   const double rows = total * total / squares;
-  const double factor = rule == "silverman" ? silverman_factor(rows, d) : scott_factor(rows, d);
+  const int64_t free = directions_ ? d - 1 : d;
+  const double factor =
+      rule == "silverman" ? silverman_factor(rows, free) : scott_factor(rows, free);
   std::vector<double> widths;
   for (int64_t j = 0; j < d; ++j) {
     const at::Tensor column = x_.select(1, j).contiguous();
@@ -532,6 +574,19 @@ std::vector<double> KernelDensity::chosen_widths() {
       }
     }
     widths.push_back(h);
+  }
+  if (directions_) {
+    // Columns that do not vary have no spread, whatever width they were given.
+    notes_.clear();
+    const at::Tensor w = at::tensor(weights_, at::kDouble).unsqueeze(1) / total;
+    const at::Tensor spread =
+        (w * (x_ - (w * x_).sum(0)).square()).sum() / static_cast<double>(free);
+    double h = factor * std::sqrt(spread.item<double>());
+    if (!(h > 1e-8)) {
+      notes_.push_back("the directions do not vary: their width is 1");
+      h = 1;
+    }
+    widths.assign(static_cast<size_t>(d), h);
   }
   if ((rule != "lcv" && rule != "lscv") || n < 3) return widths;
   std::vector<int64_t> sample;
@@ -603,7 +658,7 @@ KernelDensity KernelDensity::moved(const at::Tensor& points) const {
 
 KernelDensity KernelDensity::marginal(int64_t columns) const {
   need_fit();
-  if (columns < 1 || columns > x_.size(1) || kernel_ != Kernel::kGaussian)
+  if (columns < 1 || columns > x_.size(1) || kernel_ != Kernel::kGaussian || directions_)
     throw Error(ExitCode::kUsage, "takes some of the columns of a gaussian kernel", "columns");
   KernelDensity out(options_);
   out.options_.bounds.clear();
@@ -671,6 +726,9 @@ KernelDensity KernelDensity::of_model(const data::Model& m) {
     if (m.arrays.contains("factors")) kde.factors_ = m.doubles("factors", {n});
     for (const double f : kde.factors_)
       if (!(f >= kLeastFactor && f <= kMostFactor)) m.refuse("factors", "one is out of range");
+    if (kde.directions_)
+      for (const double h : widths)
+        if (h != widths[0]) m.refuse("widths", "directions have one width");
     kde.build(widths);
     return kde;
   } catch (const Error& e) {

@@ -13,6 +13,12 @@
 // (both on at most 2,000 rows, evenly spread, against all). Rules see neither bounds nor factors. A column that
 // does not vary is given the width 1; widths() and notes() say so.
 //
+// Kernel vmf: rows are directions, of length 1 within 1e-6, d >= 2; the density is that on the
+// sphere. With kappa = 1 / h^2 the kernel exp(kappa (q . x - 1)) is exp(-|q - x|^2 / 2 h^2), the
+// gaussian's, so engines and bounds are the same, but for its constant (von_mises_fisher.h). All
+// columns have one width: a rule's factor for d - 1 dimensions times the root of the columns'
+// variances' sum over d - 1, a number, or lcv. gradient is along the sphere. (Hall, Watson, Cabrera 1987.)
+//
 // Shape full: z = C^-1 (q - x) / h in place of (q - x) / h, C the Cholesky factor of the data's correlations, so that
 // H = D C C' D with D = diag(h) (Wand and Jones 1993). Kinds adaptive and knn multiply the widths of point i by a
 // factor (kde_local.h), whose geometric mean is 1. Bounds fold the density back (kde_bounds.h).
@@ -102,6 +108,7 @@ class KernelDensity {
 
   KernelDensityOptions options_;
   Kernel kernel_ = Kernel::kGaussian;
+  bool directions_ = false;                 // kernel vmf
   at::Tensor x_;                            // [n,d]
   std::vector<double> weights_;             // [n]
   std::vector<double> widths_;              // [d]

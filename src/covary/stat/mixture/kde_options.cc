@@ -9,8 +9,8 @@ namespace covary::mixture {
 
 void KernelDensityOptions::describe(OptionList& o) {
   o.add("kernel", &kernel, "shape of the kernel")
-      .choices(
-          {"gaussian", "epanechnikov", "tophat", "exponential", "linear", "cosine", "laplacian"})
+      .choices({"gaussian", "epanechnikov", "tophat", "exponential", "linear", "cosine",
+                "laplacian", "vmf"})
       .common();
   o.add("bandwidth", &bandwidth, "rule, or a width in the data's unit")
       .suggestions({"scott", "silverman", "isj", "lcv", "lscv"})
@@ -37,8 +37,9 @@ void KernelDensityOptions::check() const {
   };
   if (kernel != "gaussian" && kernel != "epanechnikov" && kernel != "tophat" &&
       kernel != "exponential" && kernel != "linear" && kernel != "cosine" &&
-      kernel != "laplacian") {
-    refuse("is gaussian, epanechnikov, tophat, exponential, linear, cosine or laplacian", "kernel");
+      kernel != "laplacian" && kernel != "vmf") {
+    refuse("is gaussian, epanechnikov, tophat, exponential, linear, cosine, laplacian or vmf",
+           "kernel");
   }
   if (bandwidth != "scott" && bandwidth != "silverman" && bandwidth != "isj" &&
       bandwidth != "lcv" && bandwidth != "lscv") {
@@ -62,6 +63,15 @@ void KernelDensityOptions::check() const {
   if (neighbours < 0) refuse("must not be negative", "neighbours");
   if ((engine == "moments" || engine == "fft") && bandwidth_kind != "fixed")
     refuse(engine + " serves one width a column", "engine", "use exact or tree");
+  if (kernel == "vmf") {
+    if (bandwidth_kind != "fixed") refuse("directions have one width", "bandwidth_kind");
+    if (bandwidth_shape != "diagonal") refuse("directions have one width", "bandwidth_shape");
+    if (!bounds.empty()) refuse("the sphere has no bounds", "bounds");
+    if (bandwidth == "isj")
+      refuse("is a rule for columns of their own", "bandwidth", "use silverman or lcv");
+    if (engine == "moments" || engine == "fft")
+      refuse(engine + " serves no directions", "engine", "use exact or tree");
+  }
   if (engine == "fft") {
     if (kernel != "gaussian") refuse("fft serves the gaussian kernel", "engine", "use tree");
     if (!(atol > 0) || rtol > 0)

@@ -10,7 +10,8 @@ namespace covary::mixture {
 
 struct KernelDensityOptions {
   std::string kernel = "gaussian";  // gaussian | epanechnikov | tophat | exponential | linear |
-                                    // cosine, all radial, | laplacian: exp(-sum |z_j|)
+                                    // cosine, all radial, | laplacian: exp(-sum |z_j|) | vmf:
+                                    // directions, von Mises-Fisher of concentration 1 / width^2
   std::string bandwidth =
       "scott";  // scott | silverman | isj | lcv | lscv: one width a column; or a
                 // number, the width of every column in its unit

@@ -277,6 +277,26 @@ MStep maximise(const compute::MixtureSums& sums, const VarianceFloor& floor, dou
   return step;
 }
 
+void add_row(const MixtureState& s, int64_t c, double w, const double* x,
+             compute::MixtureSums& sums) {
+  const int64_t d = s.d;
+  const double* mean = s.means.data() + c * d;
+  sums.mass[static_cast<size_t>(c)] += w;
+  for (int64_t a = 0; a < d; ++a) {
+    const double za = x[a] - mean[a], wa = w * za;
+    sums.shift[static_cast<size_t>(c * d + a)] += w * za;
+    if (s.type == CovarianceType::kSpherical) {
+      sums.scatter[static_cast<size_t>(c)] += wa * za;
+    } else if (s.type == CovarianceType::kDiagonal) {
+      sums.scatter[static_cast<size_t>(c * d + a)] += wa * za;
+    } else {
+      const int64_t base = s.type == CovarianceType::kFull ? c * d * d : 0;
+      for (int64_t b = 0; b <= a; ++b)
+        sums.scatter[static_cast<size_t>(base + a * d + b)] += wa * (x[b] - mean[b]);
+    }
+  }
+}
+
 void move_sums(CovarianceType type, int64_t k, int64_t d, const std::vector<double>& from,
                const std::vector<double>& to, compute::MixtureSums& s) {
   std::vector<double> move(static_cast<size_t>(d)), old(move);

@@ -66,6 +66,10 @@ struct MStep {
 MStep maximise(const compute::MixtureSums& sums, const VarianceFloor& floor, double least_weight,
                MixtureState& state);
 
+// A row x [d] that belongs to a component with the weight w is added to sums about the state's means.
+void add_row(const MixtureState& state, int64_t component, double w, const double* x,
+             compute::MixtureSums& sums);
+
 // Sums about the means `from` become sums about `to` [k,d].
 void move_sums(compute::CovarianceType type, int64_t k, int64_t d, const std::vector<double>& from,
                const std::vector<double>& to, compute::MixtureSums& sums);

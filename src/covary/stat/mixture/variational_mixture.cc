@@ -125,11 +125,13 @@ VariationalMixture::VariationalMixture(VariationalMixtureOptions options)
 }
 
 VariationalMixture::Posterior VariationalMixture::posterior(
-    const Prior& prior, const compute::MixtureSums& sums, const std::vector<double>& about) const {
+    const NormalWishart& prior, const compute::MixtureSums& sums,
+    const std::vector<double>& about) const {
   const int64_t k = options_.components, d = d_;
   const std::vector<int64_t> order =
       best_order(sums.mass, options_.prior == "process" ? options_.concentration : 1.0);
   Posterior q;
+  q.order = order;
   q.mean.resize(static_cast<size_t>(k * d));
   q.inverse_scale.assign(static_cast<size_t>(k * d * d), 0.0);
   const Eigen::Map<const Vector> m0(prior.mean.data(), d);
@@ -223,18 +225,36 @@ MixtureState VariationalMixture::expected_mixture(const Posterior& q) const {
   return s;
 }
 
+compute::MixtureSums VariationalMixture::sums_of(const Posterior& q,
+                                                 const compute::MixtureSums& sums,
+                                                 const std::vector<double>& about,
+                                                 double weight) const {
+  const int64_t k = options_.components, d = d_;
+  compute::MixtureSums out(compute::CovarianceType::kFull, k, d);
+  std::vector<double> centres(static_cast<size_t>(k * d));
+  for (int64_t c = 0; c < k; ++c) {
+    const int64_t from = q.order[static_cast<size_t>(c)];
+    out.mass[static_cast<size_t>(c)] = sums.mass[static_cast<size_t>(from)];
+    std::copy_n(sums.shift.begin() + from * d, d, out.shift.begin() + c * d);
+    std::copy_n(sums.scatter.begin() + from * d * d, d * d, out.scatter.begin() + c * d * d);
+    std::copy_n(about.begin() + from * d, d, centres.begin() + c * d);
+  }
+  for (std::vector<double>* part : {&out.mass, &out.shift, &out.scatter})
+    for (double& v : *part) v /= weight;
+  move_sums(compute::CovarianceType::kFull, k, d, centres, q.mean, out);
+  return out;
+}
+
 VariationalMixture& VariationalMixture::fit(const at::Tensor& x, const at::Tensor& weights) {
   const at::Tensor complete = checked_rows(x, "data", false);
   const Rows rows(complete, weights);
   const ColumnMoments moments = column_moments(rows);
   d_ = rows.columns();
   VarianceFloor floor{moments.variance, 1e-6};
+  replace_constant(moments.mean, floor.variance);
   VariationalReport base;
-  base.constant_columns = replace_constant(moments.mean, floor.variance);
-  Prior prior{moments.mean, floor.variance, options_.mean_strength,
-              options_.degrees + static_cast<double>(d_) - 1};
-  // The inverse Wishart's mean is W_0^-1 / (nu_0 - d - 1).
-  for (double& v : prior.inverse_scale) v *= options_.prior_share * (options_.degrees - 2);
+  prior_ = normal_wishart(moments, options_.mean_strength, options_.degrees, options_.prior_share,
+                          base.constant_columns);
   double most = -std::numeric_limits<double>::infinity();
   const std::vector<int64_t> sizes =
       first_sizes(std::min(options_.components, static_cast<int64_t>(moments.rows)));
@@ -250,7 +270,8 @@ VariationalMixture& VariationalMixture::fit(const at::Tensor& x, const at::Tenso
     sums.mass.resize(static_cast<size_t>(options_.components), 0.0);
     sums.shift.resize(static_cast<size_t>(options_.components * d_), 0.0);
     sums.scatter.resize(static_cast<size_t>(options_.components * d_ * d_), 0.0);
-    Posterior q = posterior(prior, sums, about);
+    Posterior q = posterior(prior_, sums, about);
+    compute::MixtureSums behind = sums_of(q, sums, about, moments.weight);
     VariationalReport report = base;
     MixtureState state;
     for (;;) {
@@ -261,7 +282,8 @@ VariationalMixture& VariationalMixture::fit(const at::Tensor& x, const at::Tenso
       report.converged = at > 1 && report.bounds[at - 1] - report.bounds[at - 2] <
                                        options_.tolerance * sums.weight;
       if (report.converged || report.steps >= options_.steps) break;
-      q = posterior(prior, sums, state.means);
+      q = posterior(prior_, sums, state.means);
+      behind = sums_of(q, sums, state.means, moments.weight);
       ++report.steps;
     }
     report.bound = report.bounds.back();
@@ -270,11 +292,51 @@ VariationalMixture& VariationalMixture::fit(const at::Tensor& x, const at::Tenso
       report_ = std::move(report);
       q_ = std::move(q);
       state_ = std::move(state);
+      sums_ = std::move(behind);
     }
   }
   if (!std::isfinite(most))
     throw Error(ExitCode::kFailed, "the bound is not finite", "mixture",
                 "scale the columns, or raise prior_share");
+  seen_ = report_.first_rows = report_.stream_rows = moments.weight;
+  report_.batches = 1;
+  return *this;
+}
+
+VariationalMixture& VariationalMixture::partial_fit(const at::Tensor& x,
+                                                    const at::Tensor& weights) {
+  if (state_.k == 0) return fit(x, weights);
+  const Rows rows(checked_query(x), weights);
+  compute::MixtureSums batch(state_.type, state_.k, d_);
+  expect(state_, rows, false, batch);
+  if (!(batch.weight > 0)) throw Error(ExitCode::kData, "all weights are 0", "weights");
+  if (!std::isfinite(batch.log_likelihood))
+    throw Error(ExitCode::kFailed, "the bound is not finite", "mixture",
+                "drop rows far from all others");
+  seen_ += batch.weight;
+  const bool forgets = options_.online_gain > 0;
+  const double gain = forgets
+                          ? options_.online_gain
+                          : std::pow(static_cast<double>(report_.batches) + options_.online_offset,
+                                     -options_.online_power);
+  const double stands_for = options_.online_rows > 0 ? options_.online_rows
+                            : forgets                ? std::min(seen_, batch.weight / gain)
+                                                     : seen_;
+  report_.batch_bounds.push_back(batch.log_likelihood / batch.weight - q_.divergence / stands_for);
+  const auto mix = [&](std::vector<double>& to, const std::vector<double>& from) {
+    for (size_t i = 0; i < to.size(); ++i)
+      to[i] = stands_for * ((1 - gain) * to[i] + gain * (from[i] / batch.weight));
+  };
+  // Both are about the state's means, which are q's.
+  mix(sums_->mass, batch.mass);
+  mix(sums_->shift, batch.shift);
+  mix(sums_->scatter, batch.scatter);
+  Posterior q = posterior(prior_, *sums_, state_.means);
+  sums_ = sums_of(q, *sums_, state_.means, stands_for);
+  q_ = std::move(q);
+  state_ = expected_mixture(q_);
+  ++report_.batches;
+  report_.stream_rows = stands_for;
   return *this;
 }
 

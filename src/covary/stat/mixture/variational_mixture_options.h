@@ -17,12 +17,18 @@ struct VariationalMixtureOptions {
   double prior_share = 0.1;       // prior mean of a covariance, as a share of the data's variances
   int64_t starts = 1;  // seeds tried for each number of first clusters (1 to 8, then by quarters up
                        // to components); the run of the largest bound is kept
-  int64_t steps = 2000;     // at most
-  double tolerance = 1e-8;  // nats a row; stop when a step raises the bound by less
+  int64_t steps = 2000;       // at most
+  double tolerance = 1e-8;    // nats a row; stop when a step raises the bound by less
+  double online_power = 0.7;  // partial_fit: batch t counts (t + online_offset)^-online_power, in
+                              // (0.5, 1]
+  double online_offset = 1;   // partial_fit: larger, and early batches count less
+  double online_gain = 0;     // partial_fit: every batch counts so much, older ones are forgotten:
+                              // for laws that drift; 0 = online_power
+  double online_rows = 0;     // partial_fit: rows that the stream stands for; 0 = all seen so far
   int64_t seed = 42;
 
   void describe(OptionList& o);
-  void describe_details(OptionList& o);  // those of the priors
+  void describe_details(OptionList& o);  // those of the priors and of streams
   void check() const;
 };
 

@@ -11,6 +11,7 @@
 #include "covary/core/base/error.h"
 #include "covary/core/base/random.h"
 #include "covary/stat/mixture/gaussian_mixture.h"
+#include "covary/stat/mixture/label_enumeration.h"
 #include "covary/stat/mixture/test_points.h"
 
 namespace covary::mixture {
@@ -61,73 +62,24 @@ TEST(VariationalMixture, OneComponentsBoundIsTheEvidence) {
   EXPECT_NEAR(m.report().bound, evidence, 1e-9);
 }
 
-// log evidence of the rows whose mask is set, under one component (as above), less the prior's.
-double clump_evidence(const at::Tensor& x, const at::Tensor& centre, const at::Tensor& before,
-                      const std::vector<int64_t>& rows, double strength, double nu0) {
-  if (rows.empty()) return 0;
-  const double n = double(rows.size()), d = double(x.size(1)), nu = nu0 + n, beta = strength + n;
-  const at::Tensor own = x.index_select(0, at::tensor(rows, at::kLong)), mean = own.mean(0);
-  const at::Tensor away = (mean - centre).unsqueeze(1);
-  const at::Tensor after =
-      before + (own - mean).t().mm(own - mean) + strength * n / beta * away.mm(away.t());
-  const auto log_gamma2 = [](double a) {
-    return 0.5 * std::log(M_PI) + std::lgamma(a) + std::lgamma(a - 0.5);
-  };
-  return -n * d / 2 * std::log(M_PI) + log_gamma2(nu / 2) - log_gamma2(nu0 / 2) +
-         nu0 / 2 * std::log(at::det(before).item<double>()) -
-         nu / 2 * std::log(at::det(after).item<double>()) + d / 2 * std::log(strength / beta);
-}
-
 // The model's evidence in full: the sum over all labels of eight rows among three components, sticks
 // or weights integrated out. The bound lies below it, and not far.
 TEST(VariationalMixture, TheBoundLiesBelowTheEvidenceOfAllLabels) {
-  constexpr int64_t kRows = 8, kComponents = 3;
-  const at::Tensor x = clumps(kRows, 2, 4);
-  const at::Tensor centre = x.mean(0), variance = (x - centre).square().mean(0);
-  const double strength = 0.3, nu0 = 4 + 2 - 1, gamma = 0.7;
-  const at::Tensor before = at::diag(variance) * 0.5 * 2;
-  std::vector<double> of_rows(1 << kRows);  // by the mask of a component's rows
-  for (int64_t mask = 0; mask < 1 << kRows; ++mask) {
-    std::vector<int64_t> rows;
-    for (int64_t i = 0; i < kRows; ++i)
-      if (mask >> i & 1) rows.push_back(i);
-    of_rows[size_t(mask)] = clump_evidence(x, centre, before, rows, strength, nu0);
-  }
-  const auto log_beta = [](double a, double b) {
-    return std::lgamma(a) + std::lgamma(b) - std::lgamma(a + b);
-  };
-  for (const char* prior : {"process", "dirichlet"}) {
-    std::vector<double> terms;
-    for (int64_t code = 0; code < 6561; ++code) {
-      int64_t mask[kComponents] = {}, rest = code;
-      double count[kComponents] = {};
-      for (int64_t i = 0; i < kRows; ++i, rest /= 3) {
-        mask[rest % 3] |= int64_t{1} << i;
-        count[rest % 3] += 1;
-      }
-      double log_p = 0, after = kRows;
-      for (int64_t k = 0; k < kComponents; ++k) {
-        log_p += of_rows[size_t(mask[k])];
-        after -= count[k];
-        if (*prior == 'd')
-          log_p += std::lgamma(gamma + count[k]) - std::lgamma(gamma);
-        else if (k + 1 < kComponents)
-          log_p += log_beta(1 + count[k], gamma + after) - log_beta(1, gamma);
-      }
-      if (*prior == 'd') log_p += std::lgamma(3 * gamma) - std::lgamma(3 * gamma + kRows);
-      terms.push_back(log_p);
-    }
-    const double evidence = at::logsumexp(at::tensor(terms, at::kDouble), 0).item<double>();
-    VariationalMixture m({.components = kComponents,
-                          .prior = prior,
-                          .concentration = gamma,
-                          .mean_strength = strength,
-                          .degrees = 4,
-                          .prior_share = 0.5,
+  const at::Tensor x = clumps(8, 2, 4);
+  for (const bool process : {true, false}) {
+    EnumeratedModel model;
+    model.process = process;
+    const double evidence = enumerate_labels(x, model).log_evidence;
+    VariationalMixture m({.components = model.components,
+                          .prior = process ? "process" : "dirichlet",
+                          .concentration = model.concentration,
+                          .mean_strength = model.mean_strength,
+                          .degrees = model.degrees,
+                          .prior_share = model.prior_share,
                           .starts = 5});
     const double bound = m.fit(x).report().bound;
-    EXPECT_LE(bound, evidence) << prior;
-    EXPECT_GE(bound, evidence - 4) << prior;
+    EXPECT_LE(bound, evidence) << process;
+    EXPECT_GE(bound, evidence - 4) << process;
   }
 }
 
@@ -165,6 +117,72 @@ TEST(VariationalMixture, WeightsCountAsRepeatedRows) {
   a.fit(x, w);
   b.fit(x.repeat_interleave(w.to(at::kLong), 0));
   EXPECT_NEAR(a.report().bound, b.report().bound, 1e-9);
+}
+
+void expect_near(const at::Tensor& a, const at::Tensor& b, double error) {
+  EXPECT_LT((a - b).abs().max().item<double>(), error * (1 + b.abs().max().item<double>()));
+}
+
+// A step of the natural gradient of length one on all rows is a step of fit: fit's fifth.
+TEST(VariationalMixture, AFullBatchWithGainOneIsAStepOfFit) {
+  const at::Tensor x = test_points(0, 400);
+  for (const char* prior : {"process", "dirichlet"}) {
+    VariationalMixtureOptions o{.components = 3, .prior = prior, .steps = 5, .tolerance = 0};
+    VariationalMixture five(o);
+    five.fit(x);
+    o.steps = 4;
+    o.online_gain = 1;
+    VariationalMixture four(o);
+    four.fit(x);
+    // Both keep the same of their runs.
+    ASSERT_EQ(four.report().bound, five.report().bounds[4]);
+    four.partial_fit(x);
+    expect_near(four.weights(), five.weights(), 1e-12);
+    expect_near(four.means(), five.means(), 1e-12);
+    expect_near(four.covariances(), five.covariances(), 1e-12);
+    expect_near(four.score_samples(x), five.score_samples(x), 1e-12);
+    EXPECT_EQ(four.report().batches, 2);
+    EXPECT_EQ(four.report().stream_rows, 400);
+  }
+}
+
+TEST(VariationalMixture, OnePassOfAStreamPredictsAsWellAsFit) {
+  const at::Tensor x = clumps(20000, 4, 1), y = clumps(4000, 4, 2);
+  VariationalMixture whole({.components = 8}), stream({.components = 8});
+  whole.fit(x);
+  for (int64_t i = 0; i < 20000; i += 500) stream.partial_fit(x.slice(0, i, i + 500));
+  EXPECT_EQ(stream.report().batches, 40);
+  EXPECT_EQ(stream.report().batch_bounds.size(), 39u);
+  EXPECT_EQ(stream.report().stream_rows, 20000);
+  EXPECT_EQ(stream.effective(0.02), 4);
+  EXPECT_GT(stream.score(y), whole.score(y) - 0.005);
+}
+
+// Plain averages of batches: after the last, sums over all rows count alike.
+TEST(VariationalMixture, PowerOneCountsAllBatchesAlike) {
+  const at::Tensor x = test_points(0, 300);
+  VariationalMixture m({.components = 1, .online_power = 1});
+  VariationalMixture whole({.components = 1});
+  whole.fit(x);
+  // One component has no labels: sums do not depend on the parameters. The prior is the first batch's.
+  m.partial_fit(x.slice(0, 0, 100)).partial_fit(x.slice(0, 100, 200)).partial_fit(x.slice(0, 200));
+  const at::Tensor drift = whole.means() - m.means();
+  EXPECT_LT(drift.abs().max().item<double>(), 1e-4);  // beta_0 / N of the first mean's error
+  EXPECT_NEAR(m.report().stream_rows, 300, 0);
+}
+
+TEST(VariationalMixture, AConstantGainFollowsADrift) {
+  const auto batch = [](double at, int64_t i) { return test_points(200 * i, 200 * (i + 1)) + at; };
+  VariationalMixture keeps({.components = 3}), forgets({.components = 3, .online_gain = 0.3});
+  for (int64_t i = 0; i < 30; ++i) {
+    const at::Tensor x = batch(0.2 * static_cast<double>(i), i);
+    keeps.partial_fit(x);
+    forgets.partial_fit(x);
+  }
+  EXPECT_GT(forgets.score(batch(6, 30)), keeps.score(batch(6, 30)) + 0.2);
+  EXPECT_NEAR(forgets.report().stream_rows, 200 / 0.3, 1e-9);
+  EXPECT_THROW(forgets.partial_fit(at::zeros({3, 2})), Error);
+  EXPECT_THROW(forgets.partial_fit(batch(0, 0), at::zeros({200})), Error);
 }
 
 RC_GTEST_PROP(VariationalMixtureProperty, HostileDataGiveAFiniteBoundThatNeverFalls, ()) {

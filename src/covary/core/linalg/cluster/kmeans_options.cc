@@ -7,17 +7,21 @@ namespace covary::linalg {
 void KMeansOptions::describe(OptionList& o) {
   o.add("clusters", &clusters, "number of clusters").range(1, 1 << 24).common();
   o.add("init", &init, "first centres").choices({"k-means++", "k-means||", "random"}).common();
-  o.add("trials", &trials, "candidates a step of k-means++; 0 = 2 + log k").range(0, 1000);
-  o.add("init_rows_per_cluster", &init_rows_per_cluster,
-        "rows a cluster that k-means++ looks at; 0 = all")
-      .range(0, 1e9);
   o.add("starts", &starts, "independent starts, the cheapest is kept").range(1, 10000).common();
   o.add("sweeps", &sweeps, "Lloyd sweeps at most").range(0, 1e9).common();
   o.add("tolerance", &tolerance, "squared moves, as a share of a column's variance, that end it")
       .range(0, 1e9);
-  o.add("bounds", &bounds, "skip points that cannot change cluster");
   o.add("batch", &batch, "rows a mini-batch step; 0 = whole sweeps").range(0, 1e12);
   o.add("seed", &seed, "seed").common();
+  describe_details(o);
+}
+
+void KMeansOptions::describe_details(OptionList& o) {
+  o.add("trials", &trials, "candidates a step of k-means++; 0 = 2 + log k").range(0, 1000);
+  o.add("init_rows_per_cluster", &init_rows_per_cluster,
+        "rows a cluster that k-means++ looks at; 0 = all")
+      .range(0, 1e9);
+  o.add("bounds", &bounds, "skip points that cannot change cluster");
 }
 
 void KMeansOptions::check() const {

@@ -24,6 +24,7 @@ struct KMeansOptions {
   int64_t seed = 42;
 
   void describe(OptionList& o);
+  void describe_details(OptionList& o);  // trials, init_rows_per_cluster, bounds
   void check() const;
 };
 
