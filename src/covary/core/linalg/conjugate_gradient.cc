@@ -211,7 +211,11 @@ std::vector<Solve> conjugate_gradient(const LinearOperator& a, const LinearOpera
       const double beta = rho_now[index(k)] / rho[c];
       rho[c] = rho_now[index(k)];
       const bool enough = turn + 1 >= least || rho[c] <= kSpent * first[c];
-      if ((s.reached && enough) || !(rho[c] > 0)) continue;
+      if ((s.reached && enough) || !(rho[c] > 0)) {
+        const double* at = x + static_cast<int64_t>(c) * n;
+        s.quadratic = dot(n, at, b + static_cast<int64_t>(c) * n) + dot(n, at, r.data() + k * n);
+        continue;
+      }
       step[c] = turned[index(k)] ? 0 : beta;
       keep.push_back(k);
       still.push_back(static_cast<int64_t>(c));

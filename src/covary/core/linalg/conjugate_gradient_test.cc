@@ -254,6 +254,9 @@ TEST(ConjugateGradient, ACopyOfFewerDigitsGivesTheExactSolution) {
       }
       exact.multiply(off.data(), 1, by_a.data());
       EXPECT_LE(dot(c.n, off.data(), by_a.data()), 1.01e-12);
+      const double form = dot(c.n, b.data() + k * c.n, solution.data() + k * c.n);
+      EXPECT_NEAR(report[static_cast<size_t>(k)].quadratic, form, 1e-11 * form);
+      EXPECT_LE(report[static_cast<size_t>(k)].quadratic, form * (1 + 1e-13));
     }
   }
 }

@@ -20,9 +20,11 @@ struct RegressionOptions {
                                 // the data
   int64_t restarts = 4;         // first guesses that compete, 1
   int64_t inducing = 0;         // of sgpr; 0: 1,000, of svgp 500, or every row where they are fewer
-  int64_t steps = 200;          // of the search, at most; svgp: tens of batches
-  int64_t batch = 1024;         // rows a step of svgp
-  int64_t seed = 0;             // not described: verbs have their own
+  // Of cg: solve, to its tolerance; near: from above by the nearest rows, for many points.
+  std::string variances = "solve";
+  int64_t steps = 200;                    // of the search, at most; svgp: tens of batches
+  int64_t batch = 1024;                   // rows a step of svgp
+  int64_t seed = 0;                       // not described: verbs have their own
   int64_t memory_limit = 32'000'000'000;  // bytes for the kernel matrix; likewise
 
   void describe(OptionList& o);
