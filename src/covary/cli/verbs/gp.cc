@@ -57,7 +57,7 @@ Plan plan(const GpFitOptions& o, const Job& job) {
   p.process.seed = job.common.seed;
   if (job.common.max_memory > 0) p.process.memory_limit = job.common.max_memory;
   p.choice = choose_method(p.process, p.table.x.size(0), p.table.x.size(1), p.table.noise.defined(),
-                           p.table.weights.defined());
+                           p.table.weights.defined(), p.table.x);
   if (job.common.max_memory > 0 && p.choice.bytes > static_cast<double>(job.common.max_memory))
     throw Error(ExitCode::kFailed,
                 "the method " + p.choice.method + " would need about " + bytes_text(p.choice.bytes),

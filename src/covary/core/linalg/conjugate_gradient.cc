@@ -83,10 +83,13 @@ bool eigen_first(Vector* diagonal, Vector beside, Vector* first) {
 std::vector<Solve> conjugate_gradient(const LinearOperator& a, const LinearOperator* preconditioner,
                                       const double* b, int64_t count, std::span<const Stop> stops,
                                       int64_t iterations, double* x,
-                                      std::vector<Tridiagonal>* lanczos) {
+                                      std::vector<Tridiagonal>* lanczos,
+                                      const LinearOperator* exact) {
   const int64_t n = a.size();
   if (static_cast<int64_t>(stops.size()) != count)
     throw Error(ExitCode::kUsage, "needs a stop for each right-hand side", "conjugate gradients");
+  if (exact && exact->size() != n)
+    throw Error(ExitCode::kUsage, "have an exact matrix of another size", "conjugate gradients");
   if (preconditioner && preconditioner->size() != n)
     throw Error(ExitCode::kUsage, "has a preconditioner of another size", "conjugate gradients");
   const auto whole = static_cast<size_t>(count * n);
@@ -125,6 +128,10 @@ std::vector<Solve> conjugate_gradient(const LinearOperator& a, const LinearOpera
   gather(&z, active);
   p = z;
   const Vector first = rho;
+  Vector trusted = rho;  // energy by true residuals, the last time they were formed
+  const auto by_exact = [&] {
+    return conjugate_gradient(*exact, preconditioner, b, count, stops, iterations, x, lanczos);
+  };
   const int64_t least = lanczos ? kLeastSteps : 0;
   for (int64_t turn = 0; turn < iterations && !active.empty(); ++turn) {
     const auto going = static_cast<int64_t>(active.size());
@@ -139,12 +146,51 @@ std::vector<Solve> conjugate_gradient(const LinearOperator& a, const LinearOpera
     });
     std::copy_n(r.data(), going * n, z.data());
     if (preconditioner) preconditioner->solve(z.data(), going);
-    std::vector<int64_t> keep, still;
+    std::vector<int64_t> keep, still, doubtful;
     Vector rho_now(static_cast<size_t>(going)), size_now(rho_now);
-    each(going, n, [&](int64_t k) {
+    const auto measure = [&](int64_t k) {
       rho_now[index(k)] = dot(n, r.data() + k * n, z.data() + k * n);
       size_now[index(k)] = std::sqrt(dot(n, r.data() + k * n, r.data() + k * n));
-    });
+    };
+    each(going, n, measure);
+    std::vector<char> turned(index(going));  // along the residual anew
+    if (exact) {
+      for (int64_t k = 0; k < going; ++k) {
+        const size_t c = index(active[index(k)]);
+        if (!(step[c] > 0)) return by_exact();
+        const Stop& stop = stops[c];
+        const bool reached =
+            size_now[index(k)] <= stop.residual * length[c] && rho_now[index(k)] <= stop.energy;
+        if (std::isfinite(stop.energy) && (reached || rho_now[index(k)] <= kTrust * trusted[c]))
+          doubtful.push_back(k);
+      }
+    }
+    if (!doubtful.empty()) {
+      const auto some = static_cast<int64_t>(doubtful.size());
+      Vector at(index(some * n)), true_rest(at.size());
+      for (int64_t i = 0; i < some; ++i)
+        std::copy_n(x + active[index(doubtful[index(i)])] * n, n, at.data() + i * n);
+      exact->multiply(at.data(), some, true_rest.data());
+      for (int64_t i = 0; i < some; ++i) {
+        const double* right = b + active[index(doubtful[index(i)])] * n;
+        for (int64_t j = 0; j < n; ++j)
+          true_rest[index(i * n + j)] = right[j] - true_rest[index(i * n + j)];
+      }
+      at = true_rest;
+      if (preconditioner) preconditioner->solve(at.data(), some);
+      for (int64_t i = 0; i < some; ++i) {
+        const int64_t k = doubtful[index(i)];
+        const size_t c = index(active[index(k)]);
+        const double claimed = rho_now[index(k)];
+        std::copy_n(true_rest.data() + i * n, n, r.data() + k * n);
+        std::copy_n(at.data() + i * n, n, z.data() + k * n);
+        measure(k);
+        const double found = rho_now[index(k)];
+        if (found > 100 * claimed && found > 0.25 * trusted[c]) return by_exact();
+        turned[index(k)] = found > 2 * claimed;
+        trusted[c] = found;
+      }
+    }
     for (int64_t k = 0; k < going; ++k) {
       const size_t c = index(active[index(k)]);
       Solve& s = report[c];
@@ -165,8 +211,12 @@ std::vector<Solve> conjugate_gradient(const LinearOperator& a, const LinearOpera
       const double beta = rho_now[index(k)] / rho[c];
       rho[c] = rho_now[index(k)];
       const bool enough = turn + 1 >= least || rho[c] <= kSpent * first[c];
-      if ((s.reached && enough) || !(rho[c] > 0)) continue;
-      step[c] = beta;
+      if ((s.reached && enough) || !(rho[c] > 0)) {
+        const double* at = x + static_cast<int64_t>(c) * n;
+        s.quadratic = dot(n, at, b + static_cast<int64_t>(c) * n) + dot(n, at, r.data() + k * n);
+        continue;
+      }
+      step[c] = turned[index(k)] ? 0 : beta;
       keep.push_back(k);
       still.push_back(static_cast<int64_t>(c));
     }

@@ -10,10 +10,16 @@
 // Cholesky factor plus noise) the recursion's rho = r' P^-1 r bounds the error in the norm of A:
 //   (x - x*)' A (x - x*) = r' A^-1 r <= r' P^-1 r,
 // so that a stop by `energy` is a guarantee, to rounding.
+// A cheaper copy of the matrix, its entries in floats say, may stand in for it: `exact` is then the
+// matrix itself, and where a right-hand side has a stop by energy its residual is computed anew by
+// `exact` when it has fallen by kTrust and when its stop is reached, so that the guarantee is that of
+// the exact matrix. A copy that is too coarse for this (rare: its error rivals the smallest
+// eigenvalue) is given up, and the products of `exact` are used throughout.
 // The tridiagonal of a right-hand side is that of Lanczos for P^-1/2 A P^-1/2 from P^-1/2 b.
 // Cost: a product with A and a solution with P a step; 40 count n bytes. Same bits at any number of
 // threads.
 // Source: Hestenes and Stiefel 1952; Saad 2003, algorithm 9.1 and section 6.7.3 (tridiagonal);
+// van der Vorst and Ye 2000 (residuals replaced by true ones);
 // Gardner et al. 2018 (determinants of kernel matrices that way).
 #pragma once
 
@@ -37,7 +43,13 @@ struct Solve {
   double residual = 0;   // |r| / |b|; 0 for b = 0
   double energy = 0;     // r' P^-1 r
   bool reached = false;  // its stop
+  // x' (b + r) = b' A^-1 b less the square of the error in the norm of A: from below, and closer than
+  // b' x, which a copy's products may leave on either side. Of solves that reached their stop.
+  double quadratic = 0;
 };
+
+// Share of the energy after which a copy's residual is no longer taken at its word.
+constexpr double kTrust = 1e-4;
 
 struct Tridiagonal {
   std::vector<double> diagonal, beside;  // beside: one shorter
@@ -50,7 +62,8 @@ struct Tridiagonal {
 std::vector<Solve> conjugate_gradient(const LinearOperator& a, const LinearOperator* preconditioner,
                                       const double* b, int64_t count, std::span<const Stop> stops,
                                       int64_t iterations, double* x,
-                                      std::vector<Tridiagonal>* lanczos);
+                                      std::vector<Tridiagonal>* lanczos,
+                                      const LinearOperator* exact = nullptr);
 
 // e_1' log(T) e_1: Gauss quadrature of the logarithm. T positive definite; O(steps^2).
 double log_quadrature(const Tridiagonal& t);

@@ -9,6 +9,7 @@
 #include "covary/core/base/error.h"
 #include "covary/core/base/random.h"
 #include "covary/core/base/threads.h"
+#include "covary/core/linalg/blas.h"
 #include "covary/core/linalg/dense_operators.h"
 #include "covary/core/linalg/low_rank.h"
 #include "covary/core/linalg/pivoted_cholesky.h"
@@ -218,6 +219,45 @@ TEST(ConjugateGradient, StochasticDeterminantIsWithinItsError) {
     EXPECT_LT(s.error, 12);
     EXPECT_LT(s.quadrature, 0.1);
     EXPECT_NEAR(p.log_determinant() + s.value, a.log_determinant(), 3 * s.error + 0.01);
+  }
+}
+
+// The bound on the error is that of the exact matrix, though most products are by a copy of fewer
+// digits; one that has too few is given up.
+TEST(ConjugateGradient, ACopyOfFewerDigitsGivesTheExactSolution) {
+  Case c(200, 1e-3);
+  const DenseOperator exact(c.matrix(), true);
+  const LowRankOperator p = c.preconditioner(40);
+  const std::vector<double> b = normals(2 * c.n, 6);
+  std::vector<double> solution = b, x(b.size());
+  exact.solve(solution.data(), 2);
+  for (const double error : {1e-6, 1e-2}) {
+    SCOPED_TRACE(error);
+    std::vector<double> values = c.values;
+    for (int64_t i = 0; i < c.n; ++i) {
+      for (int64_t j = 0; j <= i; ++j) {
+        double& v = values[static_cast<size_t>(i * c.n + j)];
+        v *= 1 + error * Random(3).normal(static_cast<uint64_t>(i * c.n + j));
+        values[static_cast<size_t>(j * c.n + i)] = v;
+      }
+    }
+    const DenseOperator copy(Matrix{values.data(), c.n, c.n});
+    const std::vector<Stop> stops(2, {.energy = 1e-12});
+    const auto report =
+        conjugate_gradient(copy, &p, b.data(), 2, stops, 500, x.data(), nullptr, &exact);
+    for (int64_t k = 0; k < 2; ++k) {
+      EXPECT_TRUE(report[static_cast<size_t>(k)].reached);
+      std::vector<double> off(static_cast<size_t>(c.n)), by_a(off);
+      for (int64_t i = 0; i < c.n; ++i) {
+        off[static_cast<size_t>(i)] =
+            x[static_cast<size_t>(k * c.n + i)] - solution[static_cast<size_t>(k * c.n + i)];
+      }
+      exact.multiply(off.data(), 1, by_a.data());
+      EXPECT_LE(dot(c.n, off.data(), by_a.data()), 1.01e-12);
+      const double form = dot(c.n, b.data() + k * c.n, solution.data() + k * c.n);
+      EXPECT_NEAR(report[static_cast<size_t>(k)].quadratic, form, 1e-11 * form);
+      EXPECT_LE(report[static_cast<size_t>(k)].quadratic, form * (1 + 1e-13));
+    }
   }
 }
 

@@ -70,9 +70,17 @@ LowRankOperator::LowRankOperator(std::vector<double> factor, int64_t rank,
     }
   });
   if (rank == 0) return;
-  std::vector<double> inner = onto(whitened_, rank, n, factor_.data(), rank);
+  // L D^-1 L', its lower half by strips.
+  std::vector<double> inner(static_cast<size_t>(rank * rank));
+  constexpr int64_t kStrip = 64;
+  parallel_tasks((rank + kStrip - 1) / kStrip, [&](int64_t task) {
+    const OneBlasThread one;
+    const int64_t row = task * kStrip, height = std::min(kStrip, rank - row);
+    gemm(false, true, height, row + height, n, 1, factor_.data() + row * n, n, whitened_.data(), n,
+         0, inner.data() + row * rank, rank);
+  });
   for (int64_t i = 0; i < rank; ++i) {
-    for (int64_t j = 0; j < i; ++j) {  // exactly symmetric
+    for (int64_t j = 0; j < i; ++j) {
       inner[static_cast<size_t>(j * rank + i)] = inner[static_cast<size_t>(i * rank + j)];
     }
     inner[static_cast<size_t>(i * rank + i)] += 1;

@@ -57,6 +57,7 @@ struct GpReport {
   double gradient_norm = 0;                              // nats per unit of a logarithm
   int64_t iterations = 0, evaluations = 0;
   std::vector<std::string> at_bound;  // parameters that a bound holds back
+  numeric::Curvature curvature;       // of the search's last steps, by free parameters
   double jitter = 0;                  // added to the diagonal, units of y^2
   double condition = 1;               // of the kernel matrix, estimated (1-norm)
   std::string text() const;           // several lines for a person

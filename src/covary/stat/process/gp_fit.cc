@@ -81,6 +81,7 @@ void GaussianProcess::fit(const GpOptions& options) {
   if (o.value == kInfinity) failure.check("kernel matrix");
   kernel_.unpack(o.x);
   record(o, kernel_, &report_);
+  report_.curvature = o.curvature;
 }
 
 }  // namespace covary::stat

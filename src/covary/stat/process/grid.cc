@@ -16,56 +16,12 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kLogTwoPi = 1.8378770664093454836;
-
-// m times every fibre along the axis.
-at::Tensor along(const at::Tensor& t, int64_t axis, const at::Tensor& m) {
-  const at::Tensor first = t.movedim(axis, 0);
-  std::vector<int64_t> shape = first.sizes().vec();
-  shape[0] = m.size(0);
-  return m.matmul(first.reshape({first.size(0), -1})).reshape(shape).movedim(0, axis);
-}
-
-// The product over axes of vectors, [n_1, ..., n_d].
-at::Tensor outer(const std::vector<at::Tensor>& vectors) {
-  at::Tensor out = vectors[0];
-  for (size_t k = 1; k < vectors.size(); ++k) out = out.unsqueeze(-1) * vectors[k];
-  return out;
-}
-
-// K = Q diag(values) Q' + noise, Q and values products over the axes.
-struct Kronecker {
-  std::vector<at::Tensor> vectors, values;  // an axis: [n,n], [n]
-  at::Tensor spectrum;                      // values + noise, [n_1, ..., n_d]
-  at::Tensor ones;                          // Q' 1
-  bool good = false;
-
-  Kronecker(const GridAxes& axes, std::span<const Kernel> kernels, double noise) {
-    std::vector<at::Tensor> sums;
-    for (size_t k = 0; k < axes.size(); ++k) {
-      const auto n = static_cast<int64_t>(axes[k].size());
-      at::Tensor m = at::empty({n, n}, at::kDouble);
-      kernels[k].matrix(axes[k].data(), n, m.data_ptr<double>(), n);
-      if (!m.isfinite().all().item<bool>()) return;
-      auto [w, v] = at::linalg_eigh(m);
-      vectors.push_back(v);
-      values.push_back(w.clamp_min(0));
-      sums.push_back(v.sum(0));
-    }
-    spectrum = outer(values) + noise;
-    ones = outer(sums);
-    good = spectrum.min().item<double>() > 0 && spectrum.isfinite().all().item<bool>();
-  }
-  at::Tensor turned(at::Tensor t) const {  // Q' t
-    for (size_t k = 0; k < vectors.size(); ++k) {
-      t = along(t, static_cast<int64_t>(k), vectors[k].t());
-    }
-    return t;
-  }
-};
+constexpr int64_t kPoints = 64;    // predicted at a time where cells have no value
+constexpr int64_t kLeftOut = 256;  // cells left out in turn where each costs a solution
 
 double kronecker_likelihood(const GridAxes& axes, std::span<const Kernel> kernels, double noise,
                             const at::Tensor& y, double* coefficient, GridGradient* gradient) {
-  const Kronecker q(axes, kernels, noise);
+  const GridSpectrum q(axes, kernels, noise);
   if (!q.good) return -kInfinity;
   at::Tensor z = q.turned(y);
   if (coefficient) {
@@ -85,23 +41,43 @@ double kronecker_likelihood(const GridAxes& axes, std::span<const Kernel> kernel
     const auto axis = static_cast<int64_t>(k), n = static_cast<int64_t>(axes[k].size());
     std::vector<at::Tensor> others = q.values;
     others[k] = at::ones_like(others[k]);
-    const at::Tensor scale = outer(others);
+    const at::Tensor scale = outer_product(others);
     const auto rows = [&](const at::Tensor& t) { return t.movedim(axis, 0).reshape({n, -1}); };
     const at::Tensor inner =
         rows(w * scale).matmul(rows(w).t()) - at::diag(rows(inverse * scale).sum(1));
-    const at::Tensor weights =
-        (0.5 * q.vectors[k].matmul(inner).matmul(q.vectors[k].t())).contiguous();
-    gradient->kernels[k].resize(kernels[k].parameters().size());
-    const double* from = weights.const_data_ptr<double>();
-    kernels[k].contract(
-        axes[k].data(), n,
-        [from, n](const compute::PairBlock& tile, double* to) {
-          for (int64_t i = 0; i < tile.rows; ++i) {
-            std::copy_n(from + (tile.row + i) * n + tile.column, tile.columns,
-                        to + i * tile.columns);
-          }
-        },
-        gradient->kernels[k]);
+    gradient->kernels[k] = axis_gradient(axes[k], kernels[k], q.vectors[k], 0.5 * inner);
+  }
+  return value;
+}
+
+double gap_likelihood(const GridAxes& axes, std::span<const Kernel> kernels, double noise,
+                      const at::Tensor& y, const GridCells& cells, const GapOptions& options,
+                      double* coefficient, GridGradient* gradient, GapReport* report) {
+  const GridSpectrum q(axes, kernels, noise);
+  if (!q.good) return -kInfinity;
+  GridGaps a(q, cells, noise, options, true);
+  at::Tensor residual = y, alpha = a.solve(y.unsqueeze(0)).squeeze(0);
+  if (coefficient) {
+    const at::Tensor ones = a.solve(at::ones_like(y).unsqueeze(0)).squeeze(0);
+    *coefficient = (alpha.sum() / ones.sum()).item<double>();
+    residual = y - *coefficient;
+    alpha = alpha - *coefficient * ones;
+  }
+  if (report) *report = a.report();
+  const double value = -0.5 * (residual * alpha).sum().item<double>() - 0.5 * a.log_determinant() -
+                       0.5 * static_cast<double>(cells.known.size()) * kLogTwoPi;
+  if (!gradient) return value;
+  gradient->noise = 0.5 * noise * (alpha.square().sum().item<double>() - a.trace());
+  gradient->kernels.assign(axes.size(), {});
+  const at::Tensor w = q.turned(alpha);
+  for (size_t k = 0; k < axes.size(); ++k) {
+    const auto axis = static_cast<int64_t>(k), n = static_cast<int64_t>(axes[k].size());
+    std::vector<at::Tensor> others = q.values;
+    others[k] = at::ones_like(others[k]);
+    const auto rows = [&](const at::Tensor& t) { return t.movedim(axis, 0).reshape({n, -1}); };
+    const at::Tensor inner =
+        rows(w * outer_product(others)).matmul(rows(w).t()) - a.trace_weights(axis);
+    gradient->kernels[k] = axis_gradient(axes[k], kernels[k], q.vectors[k], 0.5 * inner);
   }
   return value;
 }
@@ -183,7 +159,8 @@ double grid_log_likelihood(const GridAxes& axes, std::span<const Kernel> kernels
   return std::isfinite(value) ? value : -kInfinity;
 }
 
-GridProcess::GridProcess(GridAxes axes, const at::Tensor& y, const GridOptions& options)
+GridProcess::GridProcess(GridAxes axes, const at::Tensor& y, const GridOptions& options,
+                         const at::Tensor& noise)
     : axes_(std::move(axes)), constant_(options.mean == "const") {
   options.check();
   if (!y.defined() || y.scalar_type() != at::kDouble || axes_.empty() ||
@@ -202,15 +179,10 @@ GridProcess::GridProcess(GridAxes axes, const at::Tensor& y, const GridOptions& 
     if (std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end())
       throw Error(ExitCode::kData, "has two equal coordinates", where);
   }
-  y_ = y.detach().contiguous();
-  for (int64_t i = 0; i < y_.numel(); ++i) {
-    const double v = y_.const_data_ptr<double>()[i];
-    if (!std::isfinite(v) || std::abs(v) > 1e150) {
-      throw Error(ExitCode::kData,
-                  "is missing or infinite at cell " + std::to_string(i) + ", in row order", "y",
-                  "a grid must be full: use the exact process for one with holes");
-    }
-  }
+  take_cells(y.detach().contiguous(), noise);
+  gaps_.holes = options.holes;
+  gaps_.probes = options.probes;
+  gaps_.seed = static_cast<uint64_t>(options.seed);
   if (options.kernels.size() != 1 && options.kernels.size() != axes_.size())
     throw Error(ExitCode::kUsage, "must be as many as there are axes, or one", "kernels");
   for (size_t k = 0; k < axes_.size(); ++k) {
@@ -223,21 +195,62 @@ GridProcess::GridProcess(GridAxes axes, const at::Tensor& y, const GridOptions& 
     kernels_.push_back(k > 0 || scaled ? std::move(kernel)
                                        : Kernel::parse("const*(" + text + ")", 1));
   }
-  const at::Tensor centred = constant_ ? y_ - y_.mean() : y_;
-  const double largest = y_.abs().max().item<double>();
+  const at::Tensor values = at::from_blob(y_.data_ptr<double>(), {y_.numel()}, at::kDouble)
+                                .index_select(0, at::tensor(cells_.known, at::kLong));
+  const at::Tensor centred = constant_ ? values - values.mean() : values;
+  const double largest = values.abs().max().item<double>();
   const double variance = std::max(centred.square().mean().item<double>(),
                                    largest > 0 ? std::max(largest * largest * 1e-16, 1e-280) : 1);
-  report_.noise = options.noise > 0 ? options.noise : 0.1 * variance;
+  // Values that bring noise of their own have no other, unless it is asked for.
+  own_noise_ = options.noise > 0 || cells_.noise.empty();
+  report_.noise = options.noise > 0 ? options.noise : own_noise_ ? 0.1 * variance : 0;
   start_by_data(variance);
   if (options.fit) fit(options, variance);
-  report_.toeplitz = is_toeplitz(axes_, kernels_);
-  report_.log_likelihood = grid_log_likelihood(axes_, kernels_, report_.noise, y_,
-                                               constant_ ? &report_.mean : nullptr, nullptr);
+  report_.toeplitz = full() && is_toeplitz(axes_, kernels_);
+  report_.holes = static_cast<int64_t>(cells_.holes.size());
+  report_.log_likelihood =
+      log_likelihood(kernels_, report_.noise, constant_ ? &report_.mean : nullptr, nullptr);
   if (report_.log_likelihood == -kInfinity) {
     throw Error(ExitCode::kFailed, "the marginal likelihood is not finite", "process",
                 "raise the noise, or scale the data");
   }
   for (const Kernel& kernel : kernels_) report_.kernels.push_back(kernel.text());
+}
+
+void GridProcess::take_cells(const at::Tensor& y, const at::Tensor& noise) {
+  if (noise.defined() && (noise.scalar_type() != at::kDouble || noise.sizes() != y.sizes()))
+    throw Error(ExitCode::kUsage, "must be doubles, a variance a cell", "noise");
+  const at::Tensor variances = noise.defined() ? noise.contiguous() : noise;
+  y_ = y.clone();
+  for (int64_t i = 0; i < y_.numel(); ++i) {
+    double& v = y_.data_ptr<double>()[i];
+    if (std::isnan(v)) {
+      cells_.holes.push_back(i);
+      v = 0;
+      continue;
+    }
+    if (!(std::abs(v) <= 1e150))
+      throw Error(ExitCode::kData, "is infinite at cell " + std::to_string(i) + ", in row order",
+                  "y");
+    cells_.known.push_back(i);
+    if (!noise.defined()) continue;
+    const double own = variances.const_data_ptr<double>()[i];
+    if (!(own >= 0 && own <= 1e300)) {
+      throw Error(ExitCode::kData, "is no variance at cell " + std::to_string(i) + ", in row order",
+                  "noise");
+    }
+    cells_.noise.push_back(own);
+  }
+  if (cells_.known.empty()) throw Error(ExitCode::kData, "has no value at all", "y");
+}
+
+double GridProcess::log_likelihood(std::span<const Kernel> kernels, double noise,
+                                   double* coefficient, GridGradient* gradient) {
+  if (full()) return grid_log_likelihood(axes_, kernels, noise, y_, coefficient, gradient);
+  const linalg::OneBlasThread one;
+  const double value = gap_likelihood(axes_, kernels, noise, y_, cells_, gaps_, coefficient,
+                                      gradient, &report_.gaps);
+  return std::isfinite(value) ? value : -kInfinity;
 }
 
 void GridProcess::start_by_data(double variance) {
@@ -268,9 +281,11 @@ void GridProcess::fit(const GridOptions& options, double variance) {
     lower.insert(lower.end(), low.begin(), low.end());
     upper.insert(upper.end(), high.begin(), high.end());
   }
-  start.push_back(std::log(report_.noise));
-  lower.push_back(std::log(std::min(1e-8 * variance, report_.noise)));
-  upper.push_back(std::log(std::max(1e2 * variance, report_.noise)));
+  if (own_noise_) {
+    start.push_back(std::log(report_.noise));
+    lower.push_back(std::log(std::min(1e-8 * variance, report_.noise)));
+    upper.push_back(std::log(std::max(1e2 * variance, report_.noise)));
+  }
   std::vector<Kernel> kernels = kernels_;
   const auto take = [&](std::span<const double> logs) {
     for (Kernel& kernel : kernels) {
@@ -278,15 +293,18 @@ void GridProcess::fit(const GridOptions& options, double variance) {
       kernel.unpack(logs.first(own));
       logs = logs.subspan(own);
     }
-    return std::exp(logs[0]);
+    return own_noise_ ? std::exp(logs[0]) : 0;
   };
   const numeric::Optimum o = numeric::minimise(
       [&](std::span<const double> logs, std::span<double> gradient) {
         const double noise = take(logs);
         GridGradient g;
         double coefficient = 0;
-        const double value =
-            grid_log_likelihood(axes_, kernels, noise, y_, constant_ ? &coefficient : nullptr, &g);
+        double value = -kInfinity;
+        try {
+          value = log_likelihood(kernels, noise, constant_ ? &coefficient : nullptr, &g);
+        } catch (const Error&) {  // a solution that does not come to its tolerance
+        }
         if (value == -kInfinity) return kInfinity;
         double prior = 0;
         size_t at = 0;
@@ -294,7 +312,7 @@ void GridProcess::fit(const GridOptions& options, double variance) {
           prior += kernels[k].log_prior(g.kernels[k]);
           for (const double slope : kernels[k].pack_gradient(g.kernels[k])) gradient[at++] = -slope;
         }
-        gradient[at] = -g.noise;
+        if (own_noise_) gradient[at] = -g.noise;
         return -(value + prior);
       },
       start, lower, upper, options.search);
@@ -350,7 +368,32 @@ GridPrediction GridProcess::predict(const at::Tensor& points, bool noise) const 
     }
     return out;
   }
-  const Kronecker q(axes_, kernels_, report_.noise);
+  const GridSpectrum q(axes_, kernels_, report_.noise);
+  if (!full()) {
+    GridGaps a(q, cells_, report_.noise, gaps_, false);
+    const at::Tensor alpha = q.turned(a.solve((y_ - report_.mean).unsqueeze(0)).squeeze(0));
+    const at::Tensor ones = a.solve(at::ones_like(y_).unsqueeze(0)).squeeze(0);
+    const at::Tensor share = q.turned(ones).reshape({-1});
+    const double precision = ones.sum().item<double>();
+    for (int64_t begin = 0; begin < s; begin += kPoints) {
+      const int64_t count = std::min(kPoints, s - begin);
+      std::vector<at::Tensor> rows;
+      for (int64_t i = begin; i < begin + count; ++i) {
+        std::vector<at::Tensor> parts;
+        for (size_t k = 0; k < cross.size(); ++k)
+          parts.push_back(q.vectors[k].t().matmul(cross[k][i]));
+        rows.push_back(outer_product(parts));
+      }
+      const at::Tensor k = at::stack(rows), flat = k.reshape({count, -1});
+      const at::Tensor explained = a.explained(k), mean = flat.matmul(alpha.reshape({-1})),
+                       of_ones = flat.matmul(share);
+      for (int64_t i = 0; i < count; ++i) {
+        put(begin + i, mean[i].item<double>(), explained[i].item<double>(),
+            of_ones[i].item<double>(), precision);
+      }
+    }
+    return out;
+  }
   const at::Tensor w = (q.turned(y_) - report_.mean * q.ones) / q.spectrum;
   const at::Tensor share = q.ones / q.spectrum;
   const double precision = (share * q.ones).sum().item<double>();
@@ -358,7 +401,7 @@ GridPrediction GridProcess::predict(const at::Tensor& points, bool noise) const 
   for (int64_t i = 0; i < s; ++i) {
     std::vector<at::Tensor> parts;
     for (const at::Tensor& c : cross) parts.push_back(c[i]);
-    const at::Tensor k = outer(parts);
+    const at::Tensor k = outer_product(parts);
     put(i, (k * w).sum().item<double>(), (k * k / q.spectrum).sum().item<double>(),
         (k * share).sum().item<double>(), precision);
   }
@@ -367,21 +410,61 @@ GridPrediction GridProcess::predict(const at::Tensor& points, bool noise) const 
 
 GridPrediction GridProcess::leave_one_out() const {
   const linalg::OneBlasThread one;
-  const Kronecker q(axes_, kernels_, report_.noise);
-  const auto back = [&](at::Tensor t, bool squared) {  // Q t, or with squared entries of Q
-    for (size_t k = 0; k < q.vectors.size(); ++k) {
-      t = along(t, static_cast<int64_t>(k), squared ? q.vectors[k].square() : q.vectors[k]);
-    }
-    return t.reshape({-1});
-  };
-  const at::Tensor alpha = back((q.turned(y_) - report_.mean * q.ones) / q.spectrum, false);
-  at::Tensor own = back(q.spectrum.reciprocal(), true);  // diagonal of K^-1
+  const GridSpectrum q(axes_, kernels_, report_.noise);
+  if (!full()) return leave_out_known(q);
+  const at::Tensor alpha = q.back((q.turned(y_) - report_.mean * q.ones) / q.spectrum);
+  at::Tensor own = q.back_squared(q.spectrum.reciprocal());  // diagonal of K^-1
   if (constant_) {
     const at::Tensor share = q.ones / q.spectrum;
-    own = own - back(share, false).square() / (share * q.ones).sum();
+    own = own - q.back(share).square() / (share * q.ones).sum();
   }
-  own = own.clamp_min(1e-300);
-  return {(y_.reshape({-1}) - alpha / own).contiguous(), own.reciprocal().contiguous()};
+  own = own.clamp_min(1e-300).reshape({-1});
+  return {(y_.reshape({-1}) - alpha.reshape({-1}) / own).contiguous(),
+          own.reciprocal().contiguous()};
+}
+
+// NaN for holes, and where the diagonal of the inverse is not known but by solutions, for all but
+// kLeftOut cells, spread evenly.
+GridPrediction GridProcess::leave_out_known(const GridSpectrum& q) const {
+  GridGaps a(q, cells_, report_.noise, gaps_, false);
+  const at::Tensor alpha = a.solve((y_ - report_.mean).unsqueeze(0)).reshape({-1}).contiguous();
+  const at::Tensor ones = a.solve(at::ones_like(y_).unsqueeze(0)).reshape({-1}).contiguous();
+  const double precision = ones.sum().item<double>();
+  const auto count = static_cast<int64_t>(cells_.known.size());
+  const bool all = a.report().direct;
+  const int64_t some = all ? count : std::min(count, kLeftOut);
+  at::Tensor own;
+  if (all) own = a.inverse_diagonal().reshape({-1}).contiguous();
+  const double missing = std::numeric_limits<double>::quiet_NaN();
+  GridPrediction out{at::full({y_.numel()}, missing, at::kDouble),
+                     at::full({y_.numel()}, missing, at::kDouble)};
+  for (int64_t begin = 0; begin < some; begin += kPoints) {
+    const int64_t width = std::min(kPoints, some - begin);
+    std::vector<int64_t> cells;
+    for (int64_t i = begin; i < begin + width; ++i)
+      cells.push_back(cells_.known[static_cast<size_t>(i * count / some)]);
+    at::Tensor columns;
+    if (!all) {
+      at::Tensor units = at::zeros({width, y_.numel()}, at::kDouble);
+      for (int64_t i = 0; i < width; ++i)
+        units.data_ptr<double>()[i * y_.numel() + cells[static_cast<size_t>(i)]] = 1;
+      std::vector<int64_t> shape = y_.sizes().vec();
+      shape.insert(shape.begin(), width);
+      columns = a.solve(units.reshape(shape)).reshape({width, -1}).contiguous();
+    }
+    for (int64_t i = 0; i < width; ++i) {
+      const int64_t cell = cells[static_cast<size_t>(i)];
+      double share = all ? own.const_data_ptr<double>()[cell]
+                         : columns.const_data_ptr<double>()[i * y_.numel() + cell];
+      const double of_ones = ones.const_data_ptr<double>()[cell];
+      if (constant_) share -= of_ones * of_ones / precision;
+      share = std::max(share, 1e-300);
+      out.mean.data_ptr<double>()[cell] =
+          y_.const_data_ptr<double>()[cell] - alpha.const_data_ptr<double>()[cell] / share;
+      out.variance.data_ptr<double>()[cell] = 1 / share;
+    }
+  }
+  return out;
 }
 
 }  // namespace covary::stat

@@ -5,10 +5,12 @@
 //   auto [mean, variance] = gp.predict(points);                            // points [s,2]
 //
 // Model: y = mean + f + noise, f of covariance k_1(x_1, x_1') ... k_d(x_d, x_d'), one noise variance
-// for all; y without missing values.
+// for all, or a given one a cell beside it. A cell whose y is NaN has no value.
 //   d axes      K = K_1 (x) ... (x) K_d by the eigenvectors of its factors: O(sum n_k^3 + n sum n_k)
 //   one axis    with equal steps and a stationary kernel: K is Toeplitz (linalg/toeplitz.h), O(n^2)
 //               a step of the fit and O(n) memory
+//   holes, own noise   by grid_gaps.h: exact for some thousand holes, else by conjugate gradients
+//               with a stated error of the likelihood
 // A prediction's variance costs O(n) (Toeplitz: O(n^2)). Doubles; the same bits at any number of
 // threads.
 // Source: Saatci 2011, chapter 5 (Kronecker); Cunningham, Shenoy and Sahani 2008 (Toeplitz).
@@ -22,13 +24,12 @@
 #include <ATen/core/Tensor.h>
 
 #include "covary/core/numeric/optimise/lbfgs.h"
+#include "covary/stat/process/grid_gaps.h"
 #include "covary/stat/process/grid_options.h"
+#include "covary/stat/process/grid_spectrum.h"
 #include "covary/stat/process/kernel.h"
 
 namespace covary::stat {
-
-// Coordinates of each axis, in any order, no two alike.
-using GridAxes = std::vector<std::vector<double>>;
 
 // Whether the process of these axes is taken as Toeplitz.
 bool is_toeplitz(const GridAxes& axes, std::span<const Kernel> kernels);
@@ -48,6 +49,8 @@ struct GridReport {
   double mean = 0;                   // units of y
   double log_likelihood = 0;
   bool toeplitz = false;
+  int64_t holes = 0;  // cells without value
+  GapReport gaps;     // where there are such, or cells have noise of their own
   bool fitted = false;
   numeric::Ending ending = numeric::Ending::kConverged;
   double gradient_norm = 0;  // nats per unit of a logarithm
@@ -60,26 +63,37 @@ struct GridPrediction {
 
 class GridProcess {
  public:
-  // y [n_1, ..., n_d] double. Throws Error(kData) naming axis or cell for values that are not
-  // finite, an axis that is empty or has equal coordinates; Error(kUsage) for shapes, options and a
+  // y [n_1, ..., n_d] double, NaN = no value; noise: variances of the same shape, or undefined; then
+  // the common noise is 0 unless options.noise says otherwise. Throws Error(kData) naming axis or
+  // cell for values that are infinite, an axis that is empty or has equal coordinates; Error(kUsage) for shapes, options and a
   // kernel with white; Error(kFailed) when no parameters give a finite likelihood.
-  GridProcess(GridAxes axes, const at::Tensor& y, const GridOptions& options = {});
+  GridProcess(GridAxes axes, const at::Tensor& y, const GridOptions& options = {},
+              const at::Tensor& noise = {});
 
   // points [s,d], anywhere; noise: of a new value, not of f.
   GridPrediction predict(const at::Tensor& points, bool noise = false) const;
-  // What each cell's value is predicted to be from all others, noise included, [n] in row order.
-  // By eigenvectors of the axes, also where the process is Toeplitz.
+  // What each cell's value is predicted to be from all others, noise included, [n] in row order; NaN
+  // for holes, and beyond grid_gaps.h's direct solutions for all but 256 cells. By eigenvectors of
+  // the axes, also where the process is Toeplitz.
   GridPrediction leave_one_out() const;
   const GridReport& report() const { return report_; }
   const GridAxes& axes() const { return axes_; }
   const std::vector<Kernel>& kernels() const { return kernels_; }
 
  private:
+  void take_cells(const at::Tensor& y, const at::Tensor& noise);
+  bool full() const { return cells_.holes.empty() && cells_.noise.empty(); }
+  double log_likelihood(std::span<const Kernel> kernels, double noise, double* coefficient,
+                        GridGradient* gradient);
+  GridPrediction leave_out_known(const GridSpectrum& q) const;
   void start_by_data(double variance);
   void fit(const GridOptions& options, double variance);
 
   GridAxes axes_;
-  at::Tensor y_;
+  at::Tensor y_;  // 0 where there is no value
+  GridCells cells_;
+  GapOptions gaps_;
+  bool own_noise_ = true;  // a common noise is a parameter
   bool constant_ = false;
   std::vector<Kernel> kernels_;
   GridReport report_;

@@ -12,6 +12,8 @@
 #include "covary/core/linalg/blas.h"
 #include "covary/core/linalg/cholesky.h"
 #include "covary/core/linalg/conjugate_gradient.h"
+#include "covary/stat/process/iterative_cost.h"
+#include "covary/stat/process/iterative_solver.h"
 #include "covary/stat/process/kernel_operator.h"
 
 namespace covary::stat {
@@ -63,11 +65,17 @@ void add_preconditioner(const Kernel& kernel, const GpGroup& group, const Kernel
   // Of dC: -(L^-T F P^-1 - mean of q v'), [m, n]; F P^-1 by a solution with P.
   Vector w(f);
   p.matrix.solve(w.data(), m);
-  // F P^-1 F' for the weights of dK_mm.
+  // F P^-1 F' for the weights of dK_mm, symmetric: its lower half by strips.
   Vector inner(index(m * m));
-  {
+  constexpr int64_t kStrip = 64;
+  parallel_tasks((m + kStrip - 1) / kStrip, [&](int64_t task) {
     const linalg::OneBlasThread one;
-    linalg::gemm(false, true, m, m, n, 1, w.data(), n, f.data(), n, 0, inner.data(), m);
+    const int64_t row = task * kStrip, height = std::min(kStrip, m - row);
+    linalg::gemm(false, true, height, row + height, n, 1, w.data() + row * n, n, f.data(), n, 0,
+                 inner.data() + row * m, m);
+  });
+  for (int64_t i = 0; i < m; ++i) {
+    for (int64_t j = 0; j < i; ++j) inner[index(j * m + i)] = inner[index(i * m + j)];
   }
   // diag(P^-1) = 1 / D - (F P^-1)' ... : D^-1 - D^-1 F' (F P^-1) by Woodbury, column by column.
   const Vector noise = noise_diagonal(kernel, group.x.data(), n, group.noise, group.weights);
@@ -141,24 +149,17 @@ IterativeLikelihood::IterativeLikelihood(const GpGroup& group, int64_t coefficie
 
 void IterativeLikelihood::choose_pivots(const Kernel& kernel) {
   const int64_t n = group_.count();
-  const auto rows = static_cast<double>(n);
-  // Four arrays of rank times n doubles at the peak, in as much memory as the tiles may have.
-  const double most = std::min(2000.0, static_cast<double>(options_.memory_limit) / (32 * rows));
   const int64_t rank =
-      options_.rank > 0
-          ? options_.rank
-          : static_cast<int64_t>(std::clamp(8 * std::sqrt(rows), 100.0, std::max(100.0, most)));
-  pivots_ = kernel_pivots(kernel, group_.x.data(), n, std::min(rank, n));
+      preconditioner_rank(n, options_.rank, static_cast<double>(options_.memory_limit));
+  pivots_ = kernel_pivots(kernel, group_.x.data(), n, rank);
 }
 
 IterativeValue IterativeLikelihood::evaluate(const Kernel& kernel, std::span<double> gradient,
                                              double energy, IterativeSolution* solution) const {
   const int64_t n = group_.count(), p = coefficients_, probes = options_.probes;
   IterativeValue out;
-  const KernelOperator matrix(kernel, group_.x.data(), n, group_.noise, options_.memory_limit,
-                              group_.weights);
-  const KernelPreconditioner preconditioner =
-      kernel_preconditioner(kernel, group_.x.data(), n, group_.noise, pivots_, group_.weights);
+  const KernelSolver solver(kernel, group_, pivots_, options_);
+  const KernelPreconditioner& preconditioner = solver.preconditioner();
   // Right-hand sides: y, the basis, the probes z ~ N(0, P) on the ellipsoid z' P^-1 z = n.
   const int64_t count = 1 + p + probes;
   Vector b(index(count * n)), x(b.size());
@@ -189,8 +190,7 @@ IterativeValue IterativeLikelihood::evaluate(const Kernel& kernel, std::span<dou
   for (int64_t s = 0; s < probes; ++s) stops[index(1 + p + s)].residual = options_.probe_tolerance;
   std::vector<linalg::Tridiagonal> lanczos;
   const std::vector<linalg::Solve> solves =
-      linalg::conjugate_gradient(matrix, &preconditioner.matrix, b.data(), count, stops,
-                                 options_.iterations, x.data(), &lanczos);
+      solver.solve(b.data(), count, stops, x.data(), &lanczos);
   for (const linalg::Solve& s : solves) {
     out.iterations = std::max(out.iterations, s.iterations);
     out.residual = std::max(out.residual, s.residual);
@@ -229,10 +229,12 @@ IterativeValue IterativeLikelihood::evaluate(const Kernel& kernel, std::span<dou
     s.coefficients[index(a)] += fitted_[index(a)];
   }
   out.solve_error = 0.5 * root * root;
+  // Exact traces cost 3 n^2 rank flops: beyond options.single rows more than all else.
+  const bool sharpen = solution && n < options_.single;
   linalg::SpectrumTraces traces;
-  if (solution) traces = spectrum_traces(matrix, preconditioner.matrix);
+  if (sharpen) traces = spectrum_traces(solver.matrix(), preconditioner.matrix);
   const linalg::StochasticLogDeterminant rest = linalg::stochastic_log_determinant(
-      std::span(lanczos).subspan(index(1 + p)), n, solution ? &traces : nullptr);
+      std::span(lanczos).subspan(index(1 + p)), n, sharpen ? &traces : nullptr);
   out.error = 0.5 * (rest.error + rest.quadrature);
   out.log_likelihood = -0.5 * linalg::dot(n, left.data(), s.alpha.data()) -
                        0.5 * (preconditioner.matrix.log_determinant() + rest.value) -

@@ -33,6 +33,7 @@
 
 #include "covary/core/data/model.h"
 #include "covary/core/numeric/optimise/lbfgs.h"
+#include "covary/stat/process/gp.h"
 #include "covary/stat/process/gp_data.h"
 #include "covary/stat/process/iterative_options.h"
 #include "covary/stat/process/kernel.h"
@@ -68,8 +69,8 @@ class IterativeLikelihood {
   const std::vector<int64_t>& pivots() const { return pivots_; }
 
   // gradient: by log parameters, or empty. energy: bound on r' P^-1 r of the solve for y.
-  // solution: null, or gets what predictions need; then exact traces (kernel_operator.h) sharpen
-  // the determinant too, at about the cost of another evaluation.
+  // solution: null, or gets what predictions need; then, below options.single rows, exact traces
+  // (kernel_operator.h) sharpen the determinant too, at about the cost of another evaluation.
   IterativeValue evaluate(const Kernel& kernel, std::span<double> gradient, double energy,
                           IterativeSolution* solution) const;
 
@@ -99,7 +100,13 @@ struct IterativeReport {
 
 struct IterativePrediction {
   at::Tensor mean, variance;  // [s]
+  // Near variances: by how much they are above solved ones, at most, at `checked` of the points;
+  // shares of the prior variance.
+  double excess = 0;
+  int64_t checked = 0;
 };
+
+class KernelSolver;
 
 class IterativeProcess {
  public:
@@ -107,12 +114,19 @@ class IterativeProcess {
   // Error(kUsage) for several outputs, Error(kFailed) when a solve does not come to its tolerance.
   IterativeProcess(const at::Tensor& x, const at::Tensor& y, const IterativeOptions& options = {},
                    const RowNoise& noise = {});
+  // Fitted from where a process of some of the rows ended, with what its search learnt;
+  // options.kernel is not read.
+  IterativeProcess(const at::Tensor& x, const at::Tensor& y, const GaussianProcess& part,
+                   const IterativeOptions& options, const RowNoise& noise = {});
   // One whose parameters are known: no fit, solved anew.
   IterativeProcess(const at::Tensor& x, const at::Tensor& y, Kernel kernel,
                    const IterativeOptions& options, const RowNoise& noise = {});
 
-  // noise: of a new value, not of the function. A variance is never below the true one, and above
-  // by at most tolerance times the prior one. O(n) a mean; a solve a variance, kPoints at a time.
+  // noise: of a new value, not of the function. A variance is never below the true one. With
+  // options.variances "solve" it is above by at most tolerance times the prior one, at the cost of a
+  // solve a point, kPoints at a time; with "near" it is that given the `near` rows of largest
+  // covariance, near^3 / 3 flops, and the prediction says how far above the solved ones some of them
+  // are. O(n) a mean.
   IterativePrediction predict(const at::Tensor& points, bool noise = false) const;
   // What up to `rows` training values, chosen by the seed, are predicted to be from all others,
   // noise included; NaN for the rest. A solve a row.
@@ -128,14 +142,17 @@ class IterativeProcess {
 
  private:
   static constexpr int64_t kPoints = 64;  // variances solved for at a time
+  static constexpr int64_t kChecks = 16;  // near variances held against solved ones
 
   IterativeProcess() = default;
   void take(const at::Tensor& x, const at::Tensor& y, const RowNoise& noise);
-  void fit();
+  void fit(const GaussianProcess* part);
   void condition();
-  // k' K^-1 k of points [count, dims] -> known [count], and K^-1 k [count, n] where solved.
-  void explain(const double* points, int64_t count, std::vector<double>* cross,
-               std::vector<double>* known) const;
+  // k' K^-1 k of points [count, dims], k = cross [count, n] -> known [count], by solutions.
+  void explain(const KernelSolver& solver, const double* points, int64_t count,
+               const std::vector<double>& cross, double* known) const;
+  // The part of it that the rows of largest covariance explain.
+  void explain_by_near(int64_t count, const std::vector<double>& cross, double* known) const;
 
   IterativeOptions options_;
   GpData data_;

@@ -14,16 +14,22 @@ namespace covary::stat {
 struct IterativeOptions {
   std::string kernel = "matern52(ard)";  // as in gp_options.h: const and white are added
   std::string mean = "const";            // zero, const, linear: by generalised least squares
-  int64_t rank = 0;     // of the preconditioner; 0: 8 sqrt(n) in [100, 2000], as memory allows
-  int64_t probes = 15;  // random vectors for determinant and traces, 1
+  int64_t rank = 0;  // of the preconditioner; 0: 8 sqrt(n) in [100, 2000], as memory allows
+  // Random vectors for determinant and traces, 1: with y and a constant mean 16 right-hand sides,
+  // whole registers of a product.
+  int64_t probes = 14;
   double probe_tolerance = 1e-2;  // their residual, relative
   double tolerance = 1e-4;    // of predictions: means in prior standard deviations, variances in
                               // prior variances
   int64_t iterations = 1000;  // of one solve, at most
-  bool fit = true;            // false: parameters as the kernel's text states them, or by the data
-  int64_t starts = 4;         // first guesses that compete on a sample of the rows
-  int64_t sample = 1000;      // rows of that sample, which the dense process fits first
-  int64_t seed = 0;           // of sample, guesses and probes
+  int64_t single = 3000;      // rows from which kernel entries are floats, checked by doubles
+  std::string variances = "solve";  // solve: to tolerance, a solution a point; near: from above, by
+                                    // the `near` rows of largest covariance
+  int64_t near = 512;               // rows
+  bool fit = true;        // false: parameters as the kernel's text states them, or by the data
+  int64_t starts = 4;     // first guesses that compete on a sample of the rows
+  int64_t sample = 2000;  // rows of that sample, which the dense process fits first
+  int64_t seed = 0;       // of sample, guesses and probes
   int64_t memory_limit =
       4'000'000'000;  // bytes for kernel entries that are kept, and for the preconditioner
   // Gradient: nats per unit of a logarithm. The likelihood carries the noise of its probes, and
@@ -38,6 +44,10 @@ struct IterativeOptions {
     o.add("probe_tolerance", &probe_tolerance, "their relative residual").range(0, 1);
     o.add("tolerance", &tolerance, "of predictions, in prior deviations").range(0, 1);
     o.add("iterations", &iterations, "of one solve, at most").range(1, 1e6);
+    o.add("single", &single, "rows from which kernel entries are floats").range(0, 1e15);
+    o.add("variances", &variances, "a solution a point, or from above by near rows")
+        .choices({"solve", "near"});
+    o.add("near", &near, "rows that such a variance knows").range(1, 1e4).unit("rows");
     o.add("fit", &fit, "fit the kernel's parameters by marginal likelihood");
     o.add("starts", &starts, "first guesses that compete on a sample").range(1, 1000);
     o.add("sample", &sample, "rows of that sample").range(1, 1e5).unit("rows");
@@ -63,6 +73,9 @@ struct IterativeOptions {
     }
     if (!(tolerance > 0 && tolerance <= 1)) refuse("tolerance", "must lie in (0, 1]");
     if (iterations < 1) refuse("iterations", "must be at least 1");
+    if (single < 0) refuse("single", "must not be negative");
+    if (variances != "solve" && variances != "near") refuse("variances", "must be solve or near");
+    if (near < 1 || near > 10000) refuse("near", "must lie in [1, 10000]");
     if (starts < 1) refuse("starts", "must be at least 1");
     if (sample < 1) refuse("sample", "must be at least 1");
     if (seed < 0) refuse("seed", "must not be negative");

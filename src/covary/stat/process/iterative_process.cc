@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
 
 #include <ATen/ATen.h>
 
@@ -13,8 +14,9 @@
 #include "covary/core/linalg/conjugate_gradient.h"
 #include "covary/stat/process/gp.h"
 #include "covary/stat/process/iterative.h"
-#include "covary/stat/process/kernel_operator.h"
+#include "covary/stat/process/iterative_solver.h"
 #include "covary/stat/process/kernel_search.h"
+#include "covary/stat/process/kernel_tape.h"
 #include "covary/stat/process/model_parts.h"
 #include "covary/stat/process/start.h"
 
@@ -29,6 +31,13 @@ constexpr double kFitEnergy = 1e-3;  // of the solve for y in a step of the fit
 constexpr double kLeastNoise = 1e-6;
 
 size_t index(int64_t i) { return static_cast<size_t>(i); }
+
+[[noreturn]] void refuse_columns(const Kernel& kernel, int64_t dims) {
+  throw Error(
+      ExitCode::kUsage,
+      "was made for " + std::to_string(kernel.dims()) + " columns, X has " + std::to_string(dims),
+      "kernel");
+}
 
 }  // namespace
 
@@ -47,7 +56,17 @@ IterativeProcess::IterativeProcess(const at::Tensor& x, const at::Tensor& y,
   kernel_ =
       Kernel::parse(completed_kernel(options.kernel, noise.stands_alone(), data_.dims), data_.dims);
   start_by_data(&kernel_, data_, static_cast<uint64_t>(options.seed));
-  if (options.fit) fit();
+  if (options.fit) fit(nullptr);
+  condition();
+}
+
+IterativeProcess::IterativeProcess(const at::Tensor& x, const at::Tensor& y,
+                                   const GaussianProcess& part, const IterativeOptions& options,
+                                   const RowNoise& noise)
+    : options_(options), kernel_(part.kernel()) {
+  take(x, y, noise);
+  if (kernel_.dims() != data_.dims) refuse_columns(kernel_, data_.dims);
+  if (options.fit) fit(&part);
   condition();
 }
 
@@ -55,15 +74,11 @@ IterativeProcess::IterativeProcess(const at::Tensor& x, const at::Tensor& y, Ker
                                    const IterativeOptions& options, const RowNoise& noise)
     : options_(options), kernel_(std::move(kernel)) {
   take(x, y, noise);
-  if (kernel_.dims() != data_.dims)
-    throw Error(ExitCode::kUsage,
-                "was made for " + std::to_string(kernel_.dims()) + " columns, X has " +
-                    std::to_string(data_.dims),
-                "kernel");
+  if (kernel_.dims() != data_.dims) refuse_columns(kernel_, data_.dims);
   condition();
 }
 
-void IterativeProcess::fit() {
+void IterativeProcess::fit(const GaussianProcess* part) {
   const double least = kLeastNoise * mean_square(data_);
   bool stated = true;  // every parameter: then the search starts there
   for (KernelParameter& p : kernel_.parameters()) {
@@ -77,7 +92,17 @@ void IterativeProcess::fit() {
   kernel_.bounds(&lower, &upper);
   Vector start = kernel_.pack();
   if (start.empty()) return;
-  if (!stated) {
+  numeric::Curvature curvature;  // that the part's search learnt
+  const auto begin_at = [&](const GaussianProcess& process, int64_t rows) {
+    start = process.kernel().pack();
+    for (size_t i = 0; i < start.size(); ++i) start[i] = std::clamp(start[i], lower[i], upper[i]);
+    curvature = process.report().curvature;
+    // A likelihood of so many times more rows is so many times as curved.
+    curvature.scale(static_cast<double>(data_.n) / static_cast<double>(rows));
+  };
+  if (part) {
+    begin_at(*part, part->data().n);
+  } else if (!stated) {
     const GpData sample =
         data_.sample(std::min(options_.sample, data_.n), static_cast<uint64_t>(options_.seed));
     GpOptions dense;
@@ -86,16 +111,16 @@ void IterativeProcess::fit() {
     dense.seed = options_.seed;
     dense.search.iterations = std::min<int64_t>(options_.search.iterations, 50);
     dense.search.watch = options_.search.watch;
-    const GaussianProcess first(sample.x, sample.y.squeeze(1).contiguous(), kernel_, dense,
-                                sample.noise);
-    start = first.kernel().pack();
-    for (size_t i = 0; i < start.size(); ++i) start[i] = std::clamp(start[i], lower[i], upper[i]);
+    begin_at(
+        GaussianProcess(sample.x, sample.y.squeeze(1).contiguous(), kernel_, dense, sample.noise),
+        sample.n);
   }
   const GpGroup& group = data_.groups[0];
   IterativeLikelihood likelihood(group, data_.coefficients(), options_);
   Kernel kernel = kernel_;
   // Pivots stay as they are through a search; a second one uses those of where the first ended.
-  for (int round = 0; round < 2; ++round) {
+  numeric::LbfgsOptions search = options_.search;
+  for (int round = 0; round < 2 && (round == 0 || search.iterations > 0); ++round) {
     kernel.unpack(start);
     likelihood.choose_pivots(kernel);
     const numeric::Optimum o = search_kernel(
@@ -111,7 +136,7 @@ void IterativeProcess::fit() {
           report_.short_solves += !v.reached;
           return v.log_likelihood;
         },
-        start, options_.search);
+        start, search, curvature);
     if (o.value == kInfinity)
       throw Error(ExitCode::kFailed, "no parameters give a finite marginal likelihood", "process",
                   "scale the data, or bound the kernel's parameters");
@@ -119,6 +144,8 @@ void IterativeProcess::fit() {
     double moved = 0;
     for (size_t i = 0; i < start.size(); ++i) moved = std::max(moved, std::abs(o.x[i] - start[i]));
     start = o.x;
+    curvature = o.curvature;
+    search.iterations -= o.iterations;
     if (moved < 0.1) break;
   }
   kernel_.unpack(start);
@@ -150,16 +177,10 @@ void IterativeProcess::condition() {
   }
 }
 
-void IterativeProcess::explain(const double* points, int64_t count, Vector* cross,
-                               Vector* known) const {
-  const GpGroup& group = data_.groups[0];
-  const int64_t n = group.count();
-  const KernelOperator matrix(kernel_, group.x.data(), n, group.noise, options_.memory_limit,
-                              group.weights);
-  const KernelPreconditioner p =
-      kernel_preconditioner(kernel_, group.x.data(), n, group.noise, pivots_, group.weights);
-  known->assign(index(count), 0.0);
-  Vector prior(index(count)), x(index(kPoints * n));
+void IterativeProcess::explain(const KernelSolver& solver, const double* points, int64_t count,
+                               const Vector& cross, double* known) const {
+  const int64_t n = data_.groups[0].count();
+  Vector prior(index(count)), x(index(std::min(count, kPoints) * n));
   kernel_.diagonal(points, count, false, prior.data());
   for (int64_t begin = 0; begin < count; begin += kPoints) {
     const int64_t some = std::min(kPoints, count - begin);
@@ -167,9 +188,8 @@ void IterativeProcess::explain(const double* points, int64_t count, Vector* cros
     for (int64_t i = 0; i < some; ++i) {
       stops[index(i)].energy = options_.tolerance * prior[index(begin + i)];
     }
-    const double* b = cross->data() + begin * n;
-    const std::vector<linalg::Solve> solves = linalg::conjugate_gradient(
-        matrix, &p.matrix, b, some, stops, options_.iterations, x.data(), nullptr);
+    const double* b = cross.data() + begin * n;
+    const std::vector<linalg::Solve> solves = solver.solve(b, some, stops, x.data(), nullptr);
     for (int64_t i = 0; i < some; ++i) {
       if (!solves[index(i)].reached) {
         throw Error(ExitCode::kFailed,
@@ -177,9 +197,66 @@ void IterativeProcess::explain(const double* points, int64_t count, Vector* cros
                         std::to_string(solves[index(i)].energy) + " in a predicted variance",
                     "process", "raise the tolerance or the rank of the preconditioner");
       }
-      (*known)[index(begin + i)] = linalg::dot(n, b + i * n, x.data() + i * n);
+      known[begin + i] = solves[index(i)].quadratic;
     }
   }
+}
+
+void IterativeProcess::explain_by_near(int64_t count, const Vector& cross, double* known) const {
+  const GpGroup& group = data_.groups[0];
+  const int64_t n = group.count(), d = data_.dims, m = std::min(options_.near, n);
+  struct Work {
+    std::vector<int64_t> order;
+    Vector points, matrix, row;
+    std::unique_ptr<KernelTape> tape;
+    KernelTape::Scratch scratch;
+  };
+  std::vector<Work> works(index(std::max(threads(), 1)));
+  parallel_tasks(count, [&](int64_t point, int worker) {
+    Work& w = works[index(worker)];
+    const double* k = cross.data() + point * n;
+    if (w.order.empty()) {
+      w.order.resize(index(n));
+      w.points.resize(index(m * d));
+      w.matrix.resize(index(m * m));
+      w.row.resize(index(m));
+    }
+    // Of equal covariances the earlier row, so that the choice does not depend on the last one.
+    for (int64_t i = 0; i < n; ++i) w.order[index(i)] = i;
+    std::nth_element(w.order.begin(), w.order.begin() + (m - 1), w.order.end(),
+                     [&](int64_t a, int64_t b) {
+                       const double x = std::abs(k[a]), y = std::abs(k[b]);
+                       return x > y || (x == y && a < b);
+                     });
+    std::sort(w.order.begin(), w.order.begin() + m);
+    for (int64_t i = 0; i < m; ++i) {
+      const int64_t row = w.order[index(i)];
+      std::copy_n(group.x.data() + row * d, d, w.points.data() + i * d);
+      w.row[index(i)] = k[row];
+    }
+    if (w.tape) {
+      w.tape->rebind(w.points.data(), nullptr);
+    } else {
+      w.tape = std::make_unique<KernelTape>(kernel_, w.points.data(), m, nullptr, 0, true, false);
+      w.scratch = w.tape->scratch();
+    }
+    for (int64_t i = 0; i < m; i += KernelTape::kRows) {
+      const int64_t rows = std::min(KernelTape::kRows, m - i);
+      for (int64_t j = 0; j < i + rows; j += KernelTape::kColumns) {
+        const int64_t columns = std::min(KernelTape::kColumns, i + rows - j);
+        const double* tile = w.tape->forward({i, rows, j, columns}, w.scratch);
+        for (int64_t r = 0; r < rows; ++r)
+          std::copy_n(tile + r * columns, columns, w.matrix.data() + (i + r) * m + j);
+      }
+    }
+    for (int64_t i = 0; i < m && !group.noise.empty(); ++i)
+      w.matrix[index(i * m + i)] += group.noise[index(w.order[index(i)])];
+    const linalg::Matrix factor{w.matrix.data(), m, m};
+    // With jitter they explain less, and the variance is still one from above.
+    linalg::cholesky(factor).check("kernel matrix of the near rows");
+    linalg::forward(factor, w.row.data(), 1);
+    known[point] = linalg::dot(m, w.row.data(), w.row.data());
+  });
 }
 
 IterativePrediction IterativeProcess::predict(const at::Tensor& points, bool noise) const {
@@ -188,11 +265,18 @@ IterativePrediction IterativeProcess::predict(const at::Tensor& points, bool noi
   const int64_t n = group.count(), p = data_.coefficients(), s = xs.size(0), d = data_.dims;
   IterativePrediction out{at::empty({s}, at::kDouble), at::empty({s}, at::kDouble)};
   const linalg::Matrix gram{const_cast<double*>(solution_.gram.data()), p, p};
+  const bool near = options_.variances == "near";
+  std::unique_ptr<KernelSolver> solver;
+  if (!near && s > 0) solver = std::make_unique<KernelSolver>(kernel_, group, pivots_, options_);
+  // Points whose near variance is held against the solved one, spread over all.
+  const int64_t checks = near ? std::min(kChecks, s) : 0;
+  Vector of_checks, explained;
+  std::vector<int64_t> checked;
   constexpr int64_t kAtOnce = 8 * kPoints;
   for (int64_t begin = 0; begin < s; begin += kAtOnce) {
     const int64_t count = std::min(kAtOnce, s - begin);
     const double* x = xs.const_data_ptr<double>() + begin * d;
-    Vector cross(index(count * n)), known, prior(index(count)), left(index(count * p));
+    Vector cross(index(count * n)), known(index(count)), prior(known), left(index(count * p));
     kernel_.cross(x, count, group.x.data(), n, cross.data(), n);
     kernel_.diagonal(x, count, noise, prior.data());
     const Vector basis = data_.basis_at(x, count);
@@ -207,12 +291,36 @@ IterativePrediction IterativeProcess::predict(const at::Tensor& points, bool noi
       out.mean.data_ptr<double>()[begin + i] = mean;
     }
     if (p > 0) linalg::forward(gram, left.data(), count);
-    explain(x, count, &cross, &known);
+    if (near) {
+      explain_by_near(count, cross, known.data());
+    } else {
+      explain(*solver, x, count, cross, known.data());
+    }
+    while (static_cast<int64_t>(checked.size()) < checks) {
+      const int64_t at = static_cast<int64_t>(checked.size()) * s / checks - begin;
+      if (at >= count) break;
+      checked.push_back(begin + at);
+      of_checks.insert(of_checks.end(), cross.begin() + at * n, cross.begin() + (at + 1) * n);
+      explained.push_back(known[index(at)]);
+    }
     for (int64_t i = 0; i < count; ++i) {
       double variance = std::max(prior[index(i)] - known[index(i)], 0.0);
       for (int64_t a = 0; a < p; ++a) variance += left[index(i * p + a)] * left[index(i * p + a)];
       out.variance.data_ptr<double>()[begin + i] = variance;
     }
+  }
+  if (checks == 0) return out;
+  Vector solved(index(checks)), prior(solved), where(index(checks * d));
+  for (int64_t i = 0; i < checks; ++i) {
+    std::copy_n(xs.const_data_ptr<double>() + checked[index(i)] * d, d, where.data() + i * d);
+  }
+  kernel_.diagonal(where.data(), checks, false, prior.data());
+  explain(KernelSolver(kernel_, group, pivots_, options_), where.data(), checks, of_checks,
+          solved.data());
+  out.checked = checks;
+  for (int64_t i = 0; i < checks; ++i) {
+    const double share = (solved[index(i)] - explained[index(i)]) / prior[index(i)];
+    out.excess = std::max(out.excess, share);
   }
   return out;
 }
@@ -225,10 +333,7 @@ IterativePrediction IterativeProcess::leave_one_out(int64_t rows, uint64_t seed)
   std::vector<int64_t> chosen = Random(seed, stream_of("process.left_out")).permutation(n);
   chosen.resize(index(std::min(rows, n)));
   std::sort(chosen.begin(), chosen.end());
-  const KernelOperator matrix(kernel_, group.x.data(), n, group.noise, options_.memory_limit,
-                              group.weights);
-  const KernelPreconditioner preconditioner =
-      kernel_preconditioner(kernel_, group.x.data(), n, group.noise, pivots_, group.weights);
+  const KernelSolver solver(kernel_, group, pivots_, options_);
   const Vector diagonal = noise_diagonal(kernel_, group.x.data(), n, group.noise, group.weights);
   const linalg::Matrix gram{const_cast<double*>(solution_.gram.data()), p, p};
   for (size_t begin = 0; begin < chosen.size(); begin += kPoints) {
@@ -242,8 +347,7 @@ IterativePrediction IterativeProcess::leave_one_out(int64_t rows, uint64_t seed)
       stops[index(i)].energy = options_.tolerance / diagonal[index(row)];
     }
     const std::vector<linalg::Solve> solves =
-        linalg::conjugate_gradient(matrix, &preconditioner.matrix, b.data(), count, stops,
-                                   options_.iterations, x.data(), nullptr);
+        solver.solve(b.data(), count, stops, x.data(), nullptr);
     for (int64_t i = 0; i < count; ++i) {
       if (!solves[index(i)].reached)
         throw Error(ExitCode::kFailed, "conjugate gradients do not come to their tolerance",
@@ -272,6 +376,8 @@ void IterativeProcess::put(data::Model* model) const {
   model->fields["cg"] = {{"rank", r.rank},
                          {"probes", r.probes},
                          {"tolerance", options_.tolerance},
+                         {"variances", options_.variances},
+                         {"near", options_.near},
                          {"products", r.value.iterations},
                          {"residual", r.value.residual},
                          {"log_likelihood_error", r.value.error},
@@ -315,6 +421,9 @@ IterativeProcess IterativeProcess::of(const data::Model& model, const at::Tensor
     r.rank = j.at("rank").get<int64_t>();
     r.probes = j.at("probes").get<int64_t>();
     gp.options_.tolerance = j.at("tolerance").get<double>();
+    // Models of before know solved variances only.
+    gp.options_.variances = j.value("variances", "solve");
+    gp.options_.near = j.value("near", gp.options_.near);
     r.value.iterations = j.at("products").get<int64_t>();
     r.value.residual = j.at("residual").get<double>();
     r.value.error = j.at("log_likelihood_error").get<double>();
@@ -325,6 +434,10 @@ IterativeProcess IterativeProcess::of(const data::Model& model, const at::Tensor
   }
   if (!(gp.options_.tolerance > 0 && gp.options_.tolerance <= 1))
     model.refuse("tolerance", "must lie in (0, 1]");
+  if (gp.options_.variances != "solve" && gp.options_.variances != "near")
+    model.refuse("variances", "must be solve or near");
+  if (gp.options_.near < 1 || gp.options_.near > 10000)
+    model.refuse("near", "must lie in [1, 10000]");
   r.kernel = gp.kernel_.text();
   r.prediction = std::sqrt(2 * std::max(r.value.solve_error, 0.0));
   return gp;

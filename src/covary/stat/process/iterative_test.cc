@@ -11,6 +11,7 @@
 #include "covary/core/base/threads.h"
 #include "covary/stat/process/gp.h"
 #include "covary/stat/process/kernel_operator.h"
+#include "covary/stat/process/kernel_operator_single.h"
 #include "covary/stat/process/process_test_data.h"
 
 namespace covary::stat {
@@ -64,6 +65,32 @@ TEST(Iterative, ProductsWithTheKernelAreThoseOfItsMatrix) {
   EXPECT_LT((diagonal - whole.diagonal()).abs().max().item<double>(), 1e-14);
 }
 
+TEST(Iterative, ProductsInFloatsAreThoseOfTheMatrixToTheirDigits) {
+  const Table t = table(333);
+  const Kernel kernel = Kernel::parse(kText, 2);
+  std::vector<double> noise(333);
+  for (size_t i = 0; i < noise.size(); ++i) noise[i] = 0.01 * static_cast<double>(i % 7);
+  const double* x = t.x.const_data_ptr<double>();
+  const KernelOperator exact(kernel, x, 333, noise, 0);
+  const SingleKernelOperator k(kernel, x, 333, noise, 0), kept(kernel, x, 333, noise, 1 << 20);
+  EXPECT_FALSE(k.kept());
+  EXPECT_TRUE(kept.kept());
+  for (const int64_t count : {1, 9, 17}) {
+    const at::Tensor b = normals(5, {count, 333});
+    at::Tensor sum = at::empty_like(b), single = at::empty_like(b), same = at::empty_like(b);
+    exact.multiply(b.const_data_ptr<double>(), count, sum.data_ptr<double>());
+    k.multiply(b.const_data_ptr<double>(), count, single.data_ptr<double>());
+    kept.multiply(b.const_data_ptr<double>(), count, same.data_ptr<double>());
+    // 1e-7 times the magnitudes of a tile's sum: 256 entries up to 1.4.
+    EXPECT_LT((single - sum).abs().max().item<double>(), 3e-5);
+    EXPECT_TRUE(at::equal(same, single));
+  }
+  at::Tensor diagonal = at::empty({333}, at::kDouble), expected = at::empty_like(diagonal);
+  exact.diagonal(expected.data_ptr<double>());
+  kept.diagonal(diagonal.data_ptr<double>());
+  EXPECT_TRUE(at::equal(diagonal, expected));
+}
+
 TEST(Iterative, TracesOfThePreconditionedMatrixAreExact) {
   const Table t = table(150);
   const Kernel kernel = Kernel::parse(kText, 2);
@@ -88,6 +115,7 @@ TEST(Iterative, LikelihoodIsWithinItsStatedErrorOfTheDenseOne) {
     for (const int64_t rank : {20, 150}) {
       IterativeOptions o = known(kText);
       o.rank = rank;
+      o.single = n == 500 ? 0 : 3000;  // in floats, and in doubles
       const IterativeReport r = IterativeProcess(t.x, t.y, o).report();
       EXPECT_NEAR(r.log_likelihood, exact, 3 * r.value.error + r.value.solve_error) << n;
       EXPECT_LT(r.value.error, before);
@@ -103,7 +131,9 @@ TEST(Iterative, PredictionsAgreeWithTheDenseProcess) {
   for (const char* mean : {"zero", "const", "linear"}) {
     for (const bool noisy : {false, true}) {
       const at::Tensor own = noisy ? noise : at::Tensor();
-      const IterativeProcess gp(t.x, t.y, known(kText, mean), own);
+      IterativeOptions o = known(kText, mean);
+      o.single = noisy ? 0 : 3000;  // in floats, and in doubles
+      const IterativeProcess gp(t.x, t.y, o, own);
       const IterativePrediction p = gp.predict(xs, true);
       const Prediction q = dense(t, kText, mean, own).predict(xs, {.noise = true});
       EXPECT_LT((p.mean - q.mean).abs().max().item<double>(), 1e-4 * std::sqrt(1.4)) << mean;
@@ -111,6 +141,30 @@ TEST(Iterative, PredictionsAgreeWithTheDenseProcess) {
       // Conjugate gradients approach from above.
       EXPECT_GT((p.variance - q.variance).min().item<double>(), -1e-8) << mean;
       EXPECT_LE(gp.report().prediction, 1.1e-4);
+    }
+  }
+}
+
+TEST(Iterative, NearVariancesComeFromAboveAndSayByHowMuch) {
+  const Table t = table(500);
+  const at::Tensor xs = normals(9, {40, 2}), noise = normals(8, {500}).square() * 0.1;
+  for (const bool noisy : {false, true}) {
+    const at::Tensor own = noisy ? noise : at::Tensor();
+    const Prediction q = dense(t, kText, "const", own).predict(xs, {.noise = true});
+    IterativeOptions o = known(kText);
+    o.variances = "near";
+    for (const int64_t near : {20, 150, 500}) {
+      o.near = near;
+      const IterativePrediction p = IterativeProcess(t.x, t.y, o, own).predict(xs, true);
+      EXPECT_LT((p.mean - q.mean).abs().max().item<double>(), 1e-4 * std::sqrt(1.4));
+      const at::Tensor above = (p.variance - q.variance) / 1.4;
+      EXPECT_GT(above.min().item<double>(), -1e-7) << near;
+      EXPECT_EQ(p.checked, 16);
+      // Sixteen of forty, spread over all.
+      EXPECT_LE(p.excess, above.max().item<double>() + 1e-8);
+      EXPECT_GE(p.excess, 0.1 * above.max().item<double>() - 1e-4);  // the solved are above too
+      if (near == 20) EXPECT_GT(p.excess, 1e-4);
+      if (near == 500) EXPECT_LT(above.max().item<double>(), 1e-8);
     }
   }
 }
@@ -205,6 +259,7 @@ TEST(Iterative, GivesTheSameBitsAtAnyNumberOfThreads) {
   for (const int count : {1, 3}) {
     set_threads(count);
     IterativeOptions o = known(kText);
+    o.single = 0;
     o.fit = true;
     o.search.iterations = 2;
     const IterativeProcess gp(t.x, t.y, o);
@@ -224,6 +279,9 @@ TEST(Iterative, WhatDoesNotConvergeIsAnError) {
   EXPECT_THROW(IterativeProcess(t.x, t.y, o), Error);
   EXPECT_THROW(IterativeProcess(t.x, at::stack({t.y, t.y}, 1), known(kText)), Error);
   o.probes = 0;
+  EXPECT_THROW(IterativeProcess(t.x, t.y, o), Error);
+  o = known(kText);
+  o.variances = "far";
   EXPECT_THROW(IterativeProcess(t.x, t.y, o), Error);
 }
 

@@ -9,10 +9,13 @@
 #include <ATen/ATen.h>
 
 #include "covary/core/base/error.h"
+#include "covary/core/base/log.h"
 #include "covary/core/base/machine.h"
 #include "covary/core/base/threads.h"
 #include "covary/core/linalg/blas.h"
 #include "covary/stat/process/draws.h"
+#include "covary/stat/process/iterative_cost.h"
+#include "covary/stat/process/kernel_operator_single.h"
 #include "covary/stat/process/markov_form.h"
 #include "covary/stat/process/model_parts.h"
 #include "covary/stat/process/start.h"
@@ -67,7 +70,17 @@ int64_t iterative_memory(const RegressionOptions& o) {
   return std::min(IterativeOptions().memory_limit, o.memory_limit / 3);
 }
 
-void estimate(const RegressionOptions& o, int64_t n, MethodChoice* c) {
+IterativeSize iterative_size(const RegressionOptions& o, int64_t n) {
+  const IterativeOptions defaults;
+  IterativeSize size{.rows = n, .memory = static_cast<double>(iterative_memory(o))};
+  size.rank = preconditioner_rank(n, 0, size.memory);
+  size.sides = 2 + defaults.probes;
+  size.tolerance = defaults.probe_tolerance;
+  size.fits = o.fit ? std::min<int64_t>(o.steps, static_cast<int64_t>(kFits / 3)) : 0;
+  return size;
+}
+
+void estimate(const RegressionOptions& o, int64_t n, int64_t dims, MethodChoice* c) {
   const auto rows = static_cast<double>(n);
   if (c->method == "state-space") {
     const Kernel kernel = Kernel::parse(o.kernel, 1);
@@ -79,11 +92,14 @@ void estimate(const RegressionOptions& o, int64_t n, MethodChoice* c) {
     c->seconds = (o.fit ? kFits / 2 : 1) * rows * rows * rows / multiply_rate();
     c->bytes = 2 * 8 * rows * rows;
   } else if (c->method == "cg") {
-    // About 20 products with 17 right-hand sides an evaluation, 1 + 17 flops an entry.
-    c->seconds = (o.fit ? kFits / 3 : 1) * 20 * 35 * rows * rows / multiply_rate();
-    const double kept = 4 * rows * rows, limit = static_cast<double>(iterative_memory(o));
-    c->bytes = (kept <= limit ? kept : 0) +
-               8 * rows * (4 * std::min({8 * std::sqrt(rows), 2000.0, limit / (32 * rows)}) + 400);
+    const IterativeSize size = iterative_size(o, n);
+    const Kernel kernel = Kernel::parse(o.kernel, dims);
+    c->seconds = iterative_seconds(iterative_work(size), measured_rates(kernel));
+    const double kept = 2 * rows * rows;
+    c->bytes = (kept <= size.memory ? kept : 0) +
+               8 * rows *
+                   (4 * static_cast<double>(size.rank) +
+                    static_cast<double>(SingleKernelOperator::kGroups * size.sides) + 400);
   } else if (c->method == "laplace" || c->method == "ep" || c->method == "vi") {
     const double sweeps = c->method == "laplace" ? 8 : c->method == "ep" ? 60 : 40;
     c->seconds = (o.fit ? kFits / 2 : 1) * sweeps * rows * rows * rows / 2 / multiply_rate();
@@ -144,12 +160,12 @@ std::string number3(double v) {
 json numbers_or_null(const std::optional<double>& v) { return v ? json(*v) : json(); }
 
 constexpr double kLeastShare = 1e-4;  // of noise in signal, for conjugate gradients by default
+constexpr int64_t kGridRows = 500;    // from which a grid is looked for
 constexpr int64_t kLeftOut = 256;     // rows left out in turn by conjugate gradients
 
-// The kernel with the values that a dense fit to a sample gives, and the share of its noise in the
-// variance of the data.
-std::pair<std::string, double> sample_fit(const RegressionOptions& o, const at::Tensor& x,
-                                          const at::Tensor& y, const RowNoise& noise) {
+// The share of noise in the variance of the data, by a dense fit to a sample.
+double noise_share(const RegressionOptions& o, const at::Tensor& x, const at::Tensor& y,
+                   const RowNoise& noise) {
   const GpData data = GpData::from(x, y, noise, mean_of(o.mean));
   const GpData part = data.sample(1000, static_cast<uint64_t>(o.seed));
   GpOptions g;
@@ -166,7 +182,7 @@ std::pair<std::string, double> sample_fit(const RegressionOptions& o, const at::
   for (const KernelParameter& p : gp.kernel().parameters()) {
     if (p.role == ParameterRole::kNoise) variance += p.value;
   }
-  return {gp.kernel().text(), variance / mean_square(part)};
+  return variance / mean_square(part);
 }
 
 }  // namespace
@@ -182,13 +198,21 @@ bool has_basis(const std::string& kernel, int64_t dims) {
   }
 }
 
+// Whether the process on a grid of these rows is that of the options, with the fit that they ask for.
+bool is_product(const RegressionOptions& o) {
+  std::string text = part_from_white(o.kernel).smooth;
+  text.erase(std::remove(text.begin(), text.end(), ' '), text.end());
+  return o.fit && (text == "rbf(ard)" || text == "const*rbf(ard)") &&
+         (o.mean == "zero" || o.mean == "const");
+}
+
 }  // namespace
 
 MethodChoice choose_method(const RegressionOptions& o, int64_t n, int64_t dims, bool noise_given,
-                           bool weights_given) {
+                           bool weights_given, const at::Tensor& x) {
   if (asks_for_latent(o)) {
     MethodChoice c = choose_latent_method(o, n, noise_given, weights_given);
-    estimate(o, n, &c);
+    estimate(o, n, dims, &c);
     return c;
   }
   const Kernel kernel = Kernel::parse(o.kernel, dims);
@@ -211,6 +235,17 @@ MethodChoice choose_method(const RegressionOptions& o, int64_t n, int64_t dims, 
       c.why = cut ? std::to_string(n) + " rows in one column: linear time, with " +
                         "7 harmonics of each period"
                   : "one column and a Markov kernel: exact, in linear time";
+    } else if (n >= kGridRows && !weights_given && is_product(o) && !grid_shape(x).empty()) {
+      const std::vector<int64_t> shape = grid_shape(x);
+      int64_t cells = 1;
+      c.why = "the rows are cells of a grid of ";
+      for (size_t k = 0; k < shape.size(); ++k) {
+        c.why += (k ? " x " : "") + std::to_string(shape[k]);
+        cells *= shape[k];
+      }
+      if (cells > n) c.why += ", " + std::to_string(cells - n) + " of them without a row";
+      c.why += ", and the kernel is a product over its axes: exact, by structure";
+      c.method = "kron";
     } else if (n <= kExactRows) {
       c.method = "exact";
       c.why = std::to_string(n) + " rows, at most " + std::to_string(kExactRows);
@@ -234,9 +269,9 @@ MethodChoice choose_method(const RegressionOptions& o, int64_t n, int64_t dims, 
   if (StructuredProcess::knows(c.method)) {
     const std::string hint = "write --method exact, or leave the option out";
     const bool grid = c.method == "kron" || c.method == "toeplitz";
-    if (noise_given && c.method != "vecchia")
+    if (noise_given && c.method != "vecchia" && c.method != "kron")
       refuse_method(c.method, "knows no variances of single rows",
-                    "write --method exact, cg, sgpr or vecchia");
+                    "write --method exact, cg, sgpr, vecchia or, on a grid, kron");
     if (weights_given && grid)
       refuse_method(c.method, "needs one noise for all cells, and knows no weights of rows",
                     "write --method exact or cg");
@@ -246,7 +281,7 @@ MethodChoice choose_method(const RegressionOptions& o, int64_t n, int64_t dims, 
     const std::string hint = "write --method exact, or leave the option out";
     if (o.mean != "const") refuse_method(c.method, "knows the mean const, not " + o.mean, hint);
   }
-  estimate(o, n, &c);
+  estimate(o, n, dims, &c);
   return c;
 }
 
@@ -266,7 +301,7 @@ Regression::Regression(const at::Tensor& x, const at::Tensor& y, const Regressio
 void Regression::infer(const RegressionOptions& o) {
   report_ = {};
   report_.choice = choose_method(o, x_.size(0), x_.size(1), noise_.variances.defined(),
-                                 noise_.weights.defined());
+                                 noise_.weights.defined(), x_);
   mean_ = o.mean;
   if (asks_for_latent(o)) {
     RegressionOptions latent = o;
@@ -279,10 +314,16 @@ void Regression::infer(const RegressionOptions& o) {
     if (o.standard_errors) find_errors(o.memory_limit);
     return;
   }
-  std::string kernel_text = o.kernel;
   if (o.method == "auto" && report_.choice.method == "cg") {
     double share = 0;
-    std::tie(kernel_text, share) = sample_fit(o, x_, y_, noise_);
+    share = noise_share(o, x_, y_, noise_);
+    // Now that the noise is known: a better estimate than that of before.
+    IterativeSize size = iterative_size(o, x_.size(0));
+    size.share = std::clamp(share, kLeastShare, 1.0);
+    report_.choice.seconds = iterative_seconds(iterative_work(size),
+                                               measured_rates(Kernel::parse(o.kernel, x_.size(1))));
+    log_info("by the noise of a sample, " + number(share) + " of the data's variance: about " +
+             number(report_.choice.seconds) + " s");
     if (share < kLeastShare && !noise_.defined() && o.mean == "const") {
       report_.choice.method = "sgpr";
       report_.choice.why = "the noise is about " + number(share) +
@@ -313,7 +354,7 @@ void Regression::infer(const RegressionOptions& o) {
     process_.emplace<SparseProcess>(x_, y_, s, noise_);
   } else if (report_.choice.method == "cg") {
     IterativeOptions c;
-    c.kernel = kernel_text;
+    c.kernel = o.kernel;
     c.mean = o.mean;
     c.fit = o.fit;
     c.starts = o.restarts;
@@ -321,9 +362,18 @@ void Regression::infer(const RegressionOptions& o) {
     c.search.iterations = std::min(c.search.iterations, o.steps);
     c.search.watch = o.watch;
     c.memory_limit = iterative_memory(o);
+    c.variances = o.variances;
     process_.emplace<IterativeProcess>(x_, y_, c, noise_);
   } else if (StructuredProcess::knows(report_.choice.method)) {
-    process_.emplace<StructuredProcess>(report_.choice.method, x_, y_, o, noise_);
+    RegressionOptions own = o;
+    // Of an axis; the grid's first brings the const.
+    if (o.method == "auto" && report_.choice.method == "kron") {
+      own.kernel = "rbf";
+      double white = 0;
+      without_white(o.kernel, x_.size(1), &white);
+      if (white > 0) own.kernel += " + white(" + digits(white) + ")";
+    }
+    process_.emplace<StructuredProcess>(report_.choice.method, x_, y_, own, noise_);
   } else {
     MarkovOptions m;
     m.kernel = o.kernel;

@@ -13,6 +13,9 @@
 //   state-space   one column, a kernel of markov_form.h (sums and products of Matern, sho, cosine,
 //                 const, white), mean zero or const: the same answer as exact, in linear time; with
 //                 a periodic part, which is cut after seven harmonics, beyond 15,000 rows only
+//   kron          rows that are cells of a grid of several columns, 500 and more, and rbf(ard), which
+//                 is a product over them: the same answer as exact; holes are served, up to 2,000
+//                 exactly
 //   exact         up to 15,000 rows
 //   cg            up to 300,000, where the noise of a dense fit to a sample is at least 1e-4 of the
 //                 signal: exact too, the likelihood with a stated error
@@ -58,10 +61,11 @@ struct MethodChoice {
                        // model that was read
   double bytes = 0;    // at the peak
 };
-// noise_given, weights_given: rows bring variances of their own, or weights. Throws Error(kUsage)
-// when the method that the options name cannot serve.
+// noise_given, weights_given: rows bring variances of their own, or weights; x: the rows, where they
+// are at hand: without them no grid is seen. Throws Error(kUsage) when the method that the options
+// name cannot serve.
 MethodChoice choose_method(const RegressionOptions& options, int64_t n, int64_t dims,
-                           bool noise_given, bool weights_given = false);
+                           bool noise_given, bool weights_given = false, const at::Tensor& x = {});
 // Whether the options ask for inference behind a likelihood, and by what; without estimates.
 bool asks_for_latent(const RegressionOptions& options);
 MethodChoice choose_latent_method(const RegressionOptions& options, int64_t n, bool noise_given,

@@ -58,6 +58,9 @@ void RegressionOptions::describe(OptionList& o) {
         "points that stand for the rows in sgpr (0 = 1000 or all rows) and svgp (0 = 500)")
       .range(0, 1e5)
       .common();
+  o.add("variances", &variances,
+        "of cg: solve (a solution a point) or near (from above, by the nearest rows, and fast)")
+      .choices({"solve", "near"});
   o.add("steps", &steps, "of the search, at most; svgp: tens of batches")
       .range(0, 1e6)
       .synonym("iterations");

@@ -21,8 +21,10 @@ struct RegressionOptions {
                                 // the data
   int64_t restarts = 4;         // first guesses that compete, 1
   int64_t inducing = 0;         // of sgpr; 0: 1,000, of svgp 500, or every row where they are fewer
-  int64_t steps = 200;          // of the search, at most; svgp: tens of batches
-  int64_t batch = 1024;         // rows a step of svgp
+  // Of cg: solve, to its tolerance; near: from above by the nearest rows, for many points.
+  std::string variances = "solve";
+  int64_t steps = 200;              // of the search, at most; svgp: tens of batches
+  int64_t batch = 1024;             // rows a step of svgp
   bool standard_errors = false;     // of the parameters, after the fit: see standard_errors.h
   numeric::SearchWatch watch = {};  // sees each step of the search, and may end it; not described
   int64_t seed = 0;                 // not described: verbs have their own

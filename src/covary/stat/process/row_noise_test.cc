@@ -393,15 +393,19 @@ TEST(RowNoise, ConjugateGradientsHaveTheGradientOfTheDenseLikelihood) {
   const at::Tensor v = uniforms(14, 1, 7).squeeze(1).abs() * 0.2;
   const GpData data = GpData::from(r.x, r.y, {v, r.weights}, Mean::kConst);
   const Kernel kernel = Kernel::parse("const(1.3)*matern32(0.8) + white(0.2)", 2);
-  IterativeOptions o;
-  o.rank = 14;
-  IterativeLikelihood ours(data.groups[0], data.coefficients(), o);
-  ours.choose_pivots(kernel);
-  std::vector<double> g(kernel.parameters().size()), dense(g);
-  const IterativeValue value = ours.evaluate(kernel, g, 1e-12, nullptr);
+  std::vector<double> dense(kernel.parameters().size());
   const MarginalValue expected = MarginalLikelihood(data, 1 << 30).evaluate(kernel, dense);
-  EXPECT_NEAR(value.log_likelihood, expected.log_likelihood, 1e-4);
-  for (size_t p = 0; p < g.size(); ++p) EXPECT_NEAR(g[p], dense[p], 1e-4) << p;
+  for (const int64_t single : {0, 1000}) {  // entries in floats, and in doubles
+    IterativeOptions o;
+    o.rank = 14;
+    o.single = single;
+    IterativeLikelihood ours(data.groups[0], data.coefficients(), o);
+    ours.choose_pivots(kernel);
+    std::vector<double> g(kernel.parameters().size());
+    const IterativeValue value = ours.evaluate(kernel, g, 1e-12, nullptr);
+    EXPECT_NEAR(value.log_likelihood, expected.log_likelihood, 1e-4) << single;
+    for (size_t p = 0; p < g.size(); ++p) EXPECT_NEAR(g[p], dense[p], 1e-4) << single << " " << p;
+  }
 }
 
 TEST(RowNoise, AppendedRowsHaveTheirs) {

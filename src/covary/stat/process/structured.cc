@@ -15,6 +15,8 @@ namespace {
 
 using nlohmann::json;
 
+constexpr int64_t kSparsest = 4;  // cells a row, at most
+
 std::string digits(double v) {
   char text[32];
   std::snprintf(text, sizeof text, "%.17g", v);
@@ -44,6 +46,7 @@ GridOptions grid_options(const RegressionOptions& o) {
   GridOptions g;
   g.mean = o.mean;
   g.fit = o.fit;
+  g.seed = o.seed;
   g.search.iterations = o.steps;
   g.search.watch = o.watch;
   const Kernel parsed = Kernel::parse(o.kernel, 1);
@@ -55,7 +58,10 @@ GridOptions grid_options(const RegressionOptions& o) {
   return g;
 }
 
-void check_equal_steps(const GridAxes& axes) {
+void check_equal_steps(const GridAxes& axes, int64_t holes) {
+  if (holes > 0)
+    throw Error(ExitCode::kData, "has no value at " + std::to_string(holes) + " steps", "y",
+                "write --method exact, or state-space");
   if (axes.size() != 1)
     throw Error(ExitCode::kUsage, "cannot serve: it knows one column", "--method toeplitz",
                 "write --method kron");
@@ -67,32 +73,63 @@ void check_equal_steps(const GridAxes& axes) {
 
 }  // namespace
 
-GridTable grid_table(const at::Tensor& x, const at::Tensor& y) {
-  const at::Tensor points = checked_points(x, x.size(1), "X"), values = y.contiguous();
+namespace {
+
+// Distinct coordinates of each column, sorted; empty where the cells are more than kSparsest n.
+GridAxes axes_of(const at::Tensor& points) {
   const int64_t n = points.size(0), d = points.size(1);
   const double* from = points.const_data_ptr<double>();
-  GridTable t;
+  GridAxes axes;
   int64_t cells = 1;
-  std::vector<int64_t> shape;
   for (int64_t k = 0; k < d; ++k) {
     std::vector<double> axis;
     for (int64_t i = 0; i < n; ++i) axis.push_back(from[i * d + k]);
     std::sort(axis.begin(), axis.end());
     axis.erase(std::unique(axis.begin(), axis.end()), axis.end());
-    shape.push_back(static_cast<int64_t>(axis.size()));
-    t.axes.push_back(std::move(axis));
-    // More cells than rows already: not to be counted on.
-    cells = std::min<int64_t>(cells * shape.back(), n + 1);
+    cells *= static_cast<int64_t>(axis.size());
+    if (cells > kSparsest * n) return {};
+    axes.push_back(std::move(axis));
   }
+  return axes;
+}
+
+}  // namespace
+
+std::vector<int64_t> grid_shape(const at::Tensor& x) {
+  if (!x.defined() || x.dim() != 2 || x.size(1) < 2 || x.scalar_type() != at::kDouble) return {};
+  const GridAxes axes = axes_of(x.contiguous());
+  std::vector<int64_t> shape;
+  for (const auto& axis : axes) {
+    // A column of one coordinate is no axis.
+    if (axis.size() < 2) return {};
+    shape.push_back(static_cast<int64_t>(axis.size()));
+  }
+  int64_t cells = 1;
+  for (const int64_t size : shape) cells *= size;
+  return shape.empty() || cells < x.size(0) ? std::vector<int64_t>() : shape;
+}
+
+GridTable grid_table(const at::Tensor& x, const at::Tensor& y, const at::Tensor& noise) {
+  const at::Tensor points = checked_points(x, x.size(1), "X"), values = y.contiguous();
+  const int64_t n = points.size(0), d = points.size(1);
+  const double* from = points.const_data_ptr<double>();
   const std::string hint = "write --method cg or exact";
-  if (cells != n) {
+  GridTable t;
+  t.axes = axes_of(points);
+  if (t.axes.empty())
     throw Error(ExitCode::kData,
-                "is no full grid: " + std::to_string(n) + " rows, and " +
-                    (cells > n ? "more cells" : std::to_string(cells) + " cells"),
+                "is no grid: " + std::to_string(n) + " rows fill less than a quarter of its cells",
                 "X", hint);
+  std::vector<int64_t> shape;
+  int64_t cells = 1;
+  for (const auto& axis : t.axes) {
+    shape.push_back(static_cast<int64_t>(axis.size()));
+    cells *= shape.back();
   }
   t.y = at::full(shape, std::nan(""), at::kDouble);
-  std::vector<char> taken(static_cast<size_t>(n));
+  if (noise.defined()) t.noise = at::zeros(shape, at::kDouble);
+  std::vector<char> taken(static_cast<size_t>(cells));
+  t.holes = cells;
   for (int64_t i = 0; i < n; ++i) {
     int64_t cell = 0;
     for (int64_t k = 0; k < d; ++k) {
@@ -106,11 +143,9 @@ GridTable grid_table(const at::Tensor& x, const at::Tensor& y) {
     }
     taken[static_cast<size_t>(cell)] = 1;
     const double value = values.const_data_ptr<double>()[i];
-    if (std::isnan(value)) {
-      throw Error(ExitCode::kData,
-                  "is missing in row " + std::to_string(i) + ": the grid has a hole", "y", hint);
-    }
     t.y.data_ptr<double>()[cell] = value;
+    if (noise.defined()) t.noise.data_ptr<double>()[cell] = noise[i].item<double>();
+    t.holes -= !std::isnan(value);
     t.cells.push_back(cell);
   }
   return t;
@@ -125,10 +160,10 @@ StructuredProcess::StructuredProcess(const std::string& method, const at::Tensor
                                      const RowNoise& rows)
     : dims_(x.size(1)) {
   if (method == "kron" || method == "toeplitz") {
-    GridTable t = grid_table(x, y);
-    if (method == "toeplitz") check_equal_steps(t.axes);
+    GridTable t = grid_table(x, y, rows.variances);
+    if (method == "toeplitz") check_equal_steps(t.axes, t.holes);
     cells_ = std::move(t.cells);
-    process_.emplace<GridProcess>(std::move(t.axes), t.y, grid_options(o));
+    process_.emplace<GridProcess>(std::move(t.axes), t.y, grid_options(o), t.noise);
   } else if (method == "hsgp") {
     HilbertOptions h;
     h.kernel = o.kernel;
@@ -159,15 +194,15 @@ StructuredProcess::StructuredProcess(const std::string& method, const at::Tensor
     : dims_(x.size(1)) {
   try {
     if (method == "kron" || method == "toeplitz") {
-      GridTable t = grid_table(x, y);
-      if (method == "toeplitz") check_equal_steps(t.axes);
+      GridTable t = grid_table(x, y, rows.variances);
+      if (method == "toeplitz") check_equal_steps(t.axes, t.holes);
       cells_ = std::move(t.cells);
       GridOptions g;
       g.mean = mean;
       g.fit = false;
       g.kernels = state.at("kernels").get<std::vector<std::string>>();
       g.noise = state.at("noise").get<double>();
-      process_.emplace<GridProcess>(std::move(t.axes), t.y, g);
+      process_.emplace<GridProcess>(std::move(t.axes), t.y, g, t.noise);
     } else if (method == "hsgp") {
       HilbertOptions h;
       h.kernel = state.at("kernel").get<std::string>();
@@ -207,10 +242,17 @@ void StructuredProcess::complete() {
       const std::string own = in_column(g.kernels[k], static_cast<int64_t>(k));
       report_.kernel += (k ? "*(" : "(") + own + ")";
     }
-    report_.kernel += " + white(" + digits(g.noise) + ")";
+    if (g.noise > 0) report_.kernel += " + white(" + digits(g.noise) + ")";
     report_.note = g.toeplitz ? "one axis with equal steps" : "grid of";
     for (size_t k = 0; !g.toeplitz && k < grid->axes().size(); ++k) {
       report_.note += (k ? " x " : " ") + std::to_string(grid->axes()[k].size());
+    }
+    if (g.holes > 0) report_.note += ", " + std::to_string(g.holes) + " cells without value";
+    if (!g.gaps.direct) {
+      std::snprintf(line, sizeof line,
+                    "; %lld products, relative residual %.2g; likelihood's standard error %.2g",
+                    static_cast<long long>(g.gaps.iterations), g.gaps.residual, g.gaps.error);
+      report_.note += line;
     }
     state_["kernels"] = g.kernels;
     state_["noise"] = g.noise;

@@ -5,9 +5,11 @@
 //   auto [mean, variance] = p.predict(Xs, /*noise=*/true);
 //   p.report().note;                                   // what is approximated, and by how much
 //
-// kron      rows that are a full grid, each cell once, in any order; the kernel is that of each axis,
-//           and their product the process': "matern52" is a Matern along every axis
-// toeplitz  the same for one column with equal steps: memory grows with the rows alone
+// kron      rows that are cells of a grid, each once, in any order; the kernel is that of each axis,
+//           and their product the process': "matern52" is a Matern along every axis. Cells without a
+//           row or a value, up to three of four, and rows with variances of their own are served by
+//           grid_gaps.h
+// toeplitz  one column with equal steps and no holes: memory grows with the rows alone
 // hsgp      a fixed basis, up to three columns
 // vecchia   the nearest 30 values before each
 // Errors: kUsage where method, kernel and columns do not fit, kData where the rows are no grid.
@@ -33,12 +35,16 @@ namespace covary::stat {
 
 // A table's rows as cells of a grid.
 struct GridTable {
-  GridAxes axes;               // sorted
-  at::Tensor y;                // [n_1, ..., n_d]
+  GridAxes axes;        // sorted
+  at::Tensor y, noise;  // [n_1, ..., n_d]; NaN where there is no value; noise as it was given
   std::vector<int64_t> cells;  // of each row
+  int64_t holes = 0;           // cells without value
 };
-// Throws Error(kData) where a cell is missing or given twice.
-GridTable grid_table(const at::Tensor& x, const at::Tensor& y);
+// noise [n] variances, or undefined. Throws Error(kData) where the rows fill less than a quarter of
+// the cells, or a cell is given twice.
+GridTable grid_table(const at::Tensor& x, const at::Tensor& y, const at::Tensor& noise = {});
+// Sizes of the axes where the rows are such a grid of several, else empty. O(n log n).
+std::vector<int64_t> grid_shape(const at::Tensor& x);
 
 struct StructuredReport {
   std::string kernel;  // of all columns, with the fitted values and white
