@@ -23,9 +23,13 @@ bool FitProgress::see(const numeric::SearchStep& step) {
         {{"objective", -step.value}, {"gradient", step.gradient_norm}, {"after", seconds, "s"}});
   }
   code_ = interrupted();
-  return code_ == 0;
+  stopped_ = code_ != 0;
+  return !stopped_;
 }
 
-void FitProgress::finish() { progress_.reset(); }
+void FitProgress::finish() {
+  progress_.reset();
+  code_ = interrupted();
+}
 
 }  // namespace covary::cli

@@ -27,7 +27,8 @@ class FitProgress {
   FitProgress();
   numeric::SearchWatch watch();  // this must outlive it
   void finish();
-  int code() const { return code_; }  // 0, or the exit code of the signal that ended the fit
+  int code() const { return code_; }  // 0, or the exit code of the signal that came before finish()
+  bool stopped() const { return stopped_; }  // the signal ended a search; else it came after them
 
  private:
   bool see(const numeric::SearchStep& step);
@@ -37,6 +38,7 @@ class FitProgress {
   double begun_;
   int64_t steps_ = 0;
   int code_ = 0;
+  bool stopped_ = false;
 };
 
 }  // namespace covary::cli

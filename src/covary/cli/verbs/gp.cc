@@ -98,7 +98,7 @@ Fitted fit(const GpFitOptions& o, const Job& job, const std::string& output) {
   });
   progress.finish();
   if (!output.empty()) data::write_model(output, file_of(f));
-  leave_if_interrupted(progress, left_in(output));
+  leave_if_interrupted(progress, left_in(progress, output));
   return f;
 }
 

@@ -168,7 +168,7 @@ Fitted fitted(Plan p, const Job& job, const std::string& output) {
   });
   progress.finish();
   if (!output.empty()) data::write_model(output, file_of(f));
-  leave_if_interrupted(progress, left_in(output));
+  leave_if_interrupted(progress, left_in(progress, output));
   return f;
 }
 

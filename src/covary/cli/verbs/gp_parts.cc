@@ -31,9 +31,10 @@ void leave_if_interrupted(const FitProgress& progress, const std::string& left) 
   throw Interrupted{progress.code()};
 }
 
-std::string left_in(const std::string& output) {
-  return output.empty() ? "nothing was kept: -o MODEL keeps the parameters so far"
-                        : output + " has the parameters so far; the fit did not converge";
+std::string left_in(const FitProgress& progress, const std::string& output) {
+  if (output.empty()) return "nothing was kept: -o MODEL keeps the parameters so far";
+  return output + (progress.stopped() ? " has the parameters so far; the fit did not converge"
+                                      : " has the fit, which had ended");
 }
 
 std::string scores_text(const std::string& what, const PredictiveScores& s) {

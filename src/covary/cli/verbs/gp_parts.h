@@ -17,7 +17,8 @@ void refuse_fit_options(const Job& job);
 // After a fit that a signal ended: says what is left of it, and leaves the verb. Nothing for a fit
 // that came to its end.
 void leave_if_interrupted(const FitProgress& progress, const std::string& left);
-std::string left_in(const std::string& output);  // of a fit that goes to this model, or nowhere
+// Of a fit that goes to this model, or nowhere.
+std::string left_in(const FitProgress& progress, const std::string& output);
 std::string scores_text(const std::string& what, const stat::PredictiveScores& s);
 
 }  // namespace covary::cli

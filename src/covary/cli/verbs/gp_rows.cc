@@ -155,7 +155,7 @@ Fitted fitted(const Job& job, const GpFitOptions& o, Plan p, const std::string& 
   });
   progress.finish();
   if (!output.empty()) data::write_model(output, file_of(f));
-  leave_if_interrupted(progress, left_in(output));
+  leave_if_interrupted(progress, left_in(progress, output));
   return f;
 }
 
