@@ -464,10 +464,35 @@ class Mixtures(Case):
         self.refused(3, "mixture", "inspect", cut, says=["cut.cov"])
 
     def test_other_methods_and_standard_input(self):
-        for more in (["--method", "vb", "-k", 8], ["--method", "kmeans", "-k", 2], ["--method", "online", "-k", 2, "--batch", 50]):
+        for more in (["--method", "vb", "-k", 8], ["--method", "kmeans", "-k", 2], ["--method", "online", "-k", 2, "--batch", 50],
+                     ["--method", "online-vb", "-k", 8, "--batch", 50, "--passes", 2],
+                     ["--method", "kmeans", "-k", 2, "--batch", 40, "--steps", 50, "--init", "k-means||"]):
             self.assertEqual(len(self.document("mixture", "fit", self.table, "--columns", "a,b", *more)["components"]), 2, more)
         piped = self.done("mixture", "fit", "-", "--columns", "a,b", "-k", 2, input=self.table.read_text())
         self.assertIn("200 rows", piped.stdout)
+
+    def test_a_fit_begins_from_what_is_known(self):
+        fit = ["mixture", "fit", self.table, "--target", "kind"]
+        model, shares, means = (self.folder / name for name in ("m.json", "shares.csv", "means.csv"))
+        plain = self.document(*fit, "-k", 2, "-o", model)
+        self.done("mixture", "predict", model, self.table, "--target", "kind", "--responsibilities", "-o", shares)
+        means.write_text("b,a\n0,0\n-9,9\n")
+        starts = (["--init", "labels"], ["--init", "labels", "--init-from", shares],
+                  ["--init", "responsibilities", "--init-from", shares], ["--init", "means", "--init-from", means],
+                  ["--init", "model", "--init-from", model])
+        for more in starts:
+            again = self.document(*fit, *more)
+            self.assertEqual(len(again["components"]), 2, more)
+            self.assertAlmostEqual(again["fit"]["log_likelihood"], plain["fit"]["log_likelihood"], places=4, msg=str(more))
+        for init in ("k-means++", "k-means||", "random"):
+            self.assertEqual(len(self.document(*fit, "-k", 2, "--init", init)["components"]), 2, init)
+        self.refused(2, *fit, "--init", "means", says=["--init-from"])
+        self.refused(2, *fit, "--init", "means", "--init-from", means, "-k", 2, says=["--components"])
+        self.refused(2, *fit, "-k", 2, "--init-from", means, says=["--init-from"])
+        self.refused(2, *fit, "--method", "vb", "--init", "random", says=["--init"])
+        self.refused(3, *fit, "--init", "labels", "--init-from", means, says=["means.csv", "2 columns"])
+        means.write_text("a,c,d\n0,0,0\n")
+        self.refused(3, *fit, "--init", "means", "--init-from", means, says=["means.csv"])
 
     def test_a_column_that_numbers_the_rows_is_pointed_out(self):
         numbered = self.folder / "numbered.csv"

@@ -84,8 +84,8 @@ BarResult below_evidence(StudyContext& c) {
       mixture::VariationalMixture m({.components = components, .seed = static_cast<int64_t>(seed)});
       const double bound = m.fit(x).report().bound;
       const mixture::GibbsMixture g({.components = components,
-                                     .runs = c.smoke() ? 16 : 48,
-                                     .temperatures = c.smoke() ? 200 : 1000,
+                                     .runs = c.smoke() ? 8 : 16,
+                                     .particles = c.smoke() ? 16 : 64,
                                      .seed = static_cast<int64_t>(seed)});
       const mixture::Evidence e = g.log_evidence(x);
       const double gap = e.value - bound;

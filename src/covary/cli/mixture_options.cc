@@ -18,9 +18,9 @@ void MixtureFitOptions::describe(OptionList& o) {
       .choices({"gaussian", "vmf"})
       .common();
   o.add("method", &method,
-        "em; variational Bayes, which finds the number of components; online for tables that "
+        "em; variational Bayes, which finds the number of components; both online, for tables that "
         "memory does not hold; k-means")
-      .choices({"em", "vb", "online", "kmeans"})
+      .choices({"em", "vb", "online", "online-vb", "kmeans"})
       .common();
   o.add("covariance", &covariance, "shapes to try").choices(mixture::kCovariances).common();
   o.add("components", &components,
@@ -39,23 +39,38 @@ void MixtureFitOptions::describe(OptionList& o) {
       .range(0, 1e9)
       .synonym("max_iter");
   o.add("tolerance", &tolerance, "gain of a step below which it ends").range(0, 1e9).synonym("tol");
-  o.add("batch", &batch, "rows a step of online").range(1, 1e9).synonym("batch_size");
-  o.add("passes", &passes, "of online over the table").range(1, 1e6);
+  o.add("init", &init,
+        "where em, online and kmeans begin; from --init-from: labels, responsibilities, means, "
+        "model")
+      .choices({"k-means", "k-means++", "k-means||", "random", "labels", "responsibilities",
+                "means", "model"})
+      .synonym("init_params");
+  o.add("init_from", &init_from, "table or model that --init names; labels: --target unless given");
+  o.add("batch", &batch,
+        "rows a step; 0 = 65536 by online and online-vb, all rows by kmeans, else mini-batches")
+      .range(0, 1e9)
+      .synonym("batch_size");
+  o.add("passes", &passes, "of online and online-vb over the table").range(1, 1e6);
   o.add("least_share", &least_share, "by vb, components with less weight are not kept")
       .range(0, 0.5);
   describe_plot_columns(o, &plot_columns);
   table.describe(o);
   o.group("em", em).only_when("method", "em|online");
-  o.group("vb", vb).only_when("method", "vb");
+  o.group("vb", vb).only_when("method", "vb|online-vb");
+  o.group("kmeans", kmeans).only_when("method", "kmeans");
   o.group("vmf", vmf).only_when("family", "vmf");
 }
 
 std::vector<int64_t> MixtureFitOptions::numbers() const {
   if (components.empty())
-    return method == "vb" ? std::vector<int64_t>{20} : std::vector<int64_t>{1, 2, 3, 4, 5, 6, 7, 8};
+    return variational() ? std::vector<int64_t>{20} : std::vector<int64_t>{1, 2, 3, 4, 5, 6, 7, 8};
   std::vector<int64_t> out;
   for (const double k : components) out.push_back(static_cast<int64_t>(k));
   return out;
+}
+
+bool MixtureFitOptions::from_file() const {
+  return init == "labels" || init == "responsibilities" || init == "means" || init == "model";
 }
 
 void MixtureFitOptions::check() const {
@@ -65,24 +80,39 @@ void MixtureFitOptions::check() const {
   for (const double k : components)
     if (k != std::floor(k)) refuse("expects whole numbers", "--components", "write -k 1:8");
   if (covariance.empty()) refuse("names no shape", "--covariance", "write --covariance full");
-  if (method != "em" && method != "vb" && numbers().size() > 1)
+  if (method != "em" && !variational() && numbers().size() > 1)
     refuse("--method " + method + " fits one number of components", "--components",
            "write -k 8, or leave --method out to choose by " + criterion);
-  if (method == "vb" && numbers().size() > 1)
-    refuse("--method vb takes the most components there can be", "--components", "write -k 20");
-  if (method == "vb" && (covariance.size() > 1 || covariance[0] != "full"))
-    refuse("--method vb has full covariances", "--covariance", "leave it out");
+  if (variational() && numbers().size() > 1)
+    refuse("--method " + method + " takes the most components there can be", "--components",
+           "write -k 20");
+  if (variational() && (covariance.size() > 1 || covariance[0] != "full"))
+    refuse("--method " + method + " has full covariances", "--covariance", "leave it out");
+  if (variational() && init != "k-means")
+    refuse("--method " + method + " begins from k-means", "--init", "leave it out");
+  if (from_file()) {
+    if (method != "em" || covariance.size() > 1)
+      refuse("only one fit by em begins from " + init, "--init",
+             "leave --method out, and name one --covariance");
+    if (!components.empty())
+      refuse("the number of components is that of the " + init, "--components", "leave it out");
+    if (init_from.empty() && (init != "labels" || table.target.empty()))
+      refuse("--init " + init + " needs a file", "--init-from", "write --init-from FILE");
+  } else if (!init_from.empty()) {
+    refuse("--init " + init + " reads no file", "--init-from",
+           "write --init labels, responsibilities, means or model");
+  }
   if (method == "kmeans" && (covariance.size() > 1 || covariance[0] != "full"))
     refuse("--method kmeans has one variance", "--covariance", "leave it out");
   if (method == "online" && covariance.size() > 1)
     refuse("--method online fits one shape", "--covariance", "write --covariance full");
   if (!plot_columns.empty() && plot_columns.size() != 2)
     refuse("expects two columns", "--plot-columns", "write --plot-columns length,width");
-  if (em.init == "given")
-    refuse("a command line cannot give the first components", "--init", "write --init k-means");
   if (family == "vmf") {
     if (method != "em" && method != "kmeans")
       refuse("directions are fitted by em or kmeans", "--method", "leave it out");
+    if (init != "k-means")
+      refuse("directions begin from their own seeds", "--init", "leave it out");
     if (covariance.size() > 1 || covariance[0] != "full")
       refuse("directions have no covariance", "--covariance", "leave it out");
     if (!plot_columns.empty())
@@ -90,6 +120,7 @@ void MixtureFitOptions::check() const {
   }
   em.check();
   vb.check();
+  kmeans.check();
   vmf.check();
 }
 

@@ -49,8 +49,67 @@ mixture::GaussianMixtureOptions em_options(const MixtureFitOptions& o, int64_t s
   if (o.starts > 0) em.starts = o.starts;
   if (o.steps > 0) em.steps = o.steps;
   em.tolerance = o.tolerance.value_or(em.tolerance);
+  em.init = o.from_file() ? "given" : o.init;
   em.seed = seed;
   return em;
+}
+
+// Columns of the file that a start is read from: of what `covary mixture predict -o` wrote, the
+// component or its shares.
+at::Tensor start_columns(const std::string& file, bool labels,
+                         const std::vector<std::string>& names) {
+  ColumnOptions columns;
+  if (!names.empty()) return read_samples(file, {}, names).x;
+  const data::Table table = read_input(file);
+  const auto component = std::find(table.names.begin(), table.names.end(), "component");
+  if (component != table.names.end())
+    for (const std::string& name : table.names)
+      if ((name == "component") == labels) columns.columns.push_back(name);
+  const at::Tensor x = samples_of(table, columns, file).x;
+  if (labels && x.size(1) != 1)
+    throw Error(ExitCode::kData, "has " + std::to_string(x.size(1)) + " columns, not one of labels",
+                file, "give a table of one column, or one with a column 'component'");
+  return x;
+}
+
+// One fit from labels, responsibilities, means or a model.
+Selection fit_from_file(const MixtureFitOptions& o, int64_t seed, const Samples& s,
+                        const std::string& input) {
+  GaussianMixture m(em_options(o, seed));
+  const std::string& file = o.init_from;
+  if (o.init == "model") {
+    const GaussianMixture given =
+        GaussianMixture::of_model(data::read_model(file, "covary.mixture", 1));
+    if (given.columns() != s.x.size(1))
+      throw Error(ExitCode::kData,
+                  "is of " + std::to_string(given.columns()) + " columns, the table has " +
+                      std::to_string(s.x.size(1)),
+                  file, "choose with --columns");
+    in_file(file, [&] {
+      m.set_parameters(
+          given.weights(), given.means(),
+          m.options().covariance == "full" ? given.full_covariances() : given.covariances());
+    });
+  } else if (o.init == "labels" && file.empty()) {
+    in_file(input, [&] { m.start_from_labels(s.x, at::nan_to_num(s.y, -1), s.weights); });
+  } else {
+    const at::Tensor start = start_columns(
+        file, o.init == "labels", o.init == "means" ? s.names : std::vector<std::string>{});
+    in_file(file, [&] {
+      if (o.init == "labels") {
+        m.start_from_labels(s.x, at::nan_to_num(start.view({-1}), -1), s.weights);
+      } else if (o.init == "means") {
+        m.start_from_means(s.x, start, s.weights);
+      } else {
+        m.start_from_responsibilities(s.x, start, s.weights);
+      }
+    });
+  }
+  in_file(input, [&] { m.fit(s.x, s.weights); });
+  Selection out;
+  out.rows.push_back({m.components(), o.covariance[0], m.report()});
+  out.model = std::move(m);
+  return out;
 }
 
 json facts_of(const mixture::FitReport& r) {
@@ -83,7 +142,7 @@ void warn_of(const mixture::FitReport& r, const std::string& input) {
 Fitted fit_em(const MixtureFitOptions& o, int64_t seed, const std::string& input) {
   Fitted f;
   f.samples = read_samples(input, o.table);
-  Selection s = in_file(input, [&] {
+  Selection s = o.from_file() ? fit_from_file(o, seed, f.samples, input) : in_file(input, [&] {
     return mixture::select_mixture(f.samples.x, o.numbers(), o.covariance, o.criterion,
                                    em_options(o, seed), f.samples.weights);
   });
@@ -104,23 +163,31 @@ Fitted fit_em(const MixtureFitOptions& o, int64_t seed, const std::string& input
   return f;
 }
 
-Fitted fit_online(const MixtureFitOptions& o, int64_t seed, const std::string& input) {
+// The table a piece at a time, as often as asked: step(piece). The rows of one pass.
+template <class Step>
+double each_batch(const MixtureFitOptions& o, const std::string& input, Fitted& f, Step&& step) {
   if (input == "-")
-    throw Error(ExitCode::kUsage, "--method online reads a file, a piece at a time", "-",
+    throw Error(ExitCode::kUsage, "--method " + o.method + " reads a file, a piece at a time", "-",
                 "name a file");
-  Fitted f;
-  f.model = GaussianMixture(em_options(o, seed));
   double rows = 0;
   for (int64_t pass = 0; pass < o.passes; ++pass) {
     data::TableReader reader(input, {});
-    for (data::Table chunk; reader.next(o.batch, chunk);) {
+    for (data::Table chunk; reader.next(o.batch > 0 ? o.batch : 65536, chunk);) {
       const Samples part = samples_of(chunk, o.table, input);
-      in_file(input, [&] { f.model.partial_fit(part.x, part.weights); });
+      in_file(input, [&] { step(part); });
       if (!f.samples.x.defined()) f.samples = part;
       if (pass == 0) rows += static_cast<double>(chunk.rows);
     }
   }
   if (rows == 0) throw Error(ExitCode::kData, "has no rows", input, "give at least one");
+  return rows;
+}
+
+Fitted fit_online(const MixtureFitOptions& o, int64_t seed, const std::string& input) {
+  Fitted f;
+  f.model = GaussianMixture(em_options(o, seed));
+  const double rows =
+      each_batch(o, input, f, [&](const Samples& s) { f.model.partial_fit(s.x, s.weights); });
   const mixture::FitReport& r = f.model.report();
   f.trace = r.trace.mean_log_likelihood;
   f.trace_name = "Mean log-likelihood of each batch before its step, nats a row";
@@ -131,23 +198,33 @@ Fitted fit_online(const MixtureFitOptions& o, int64_t seed, const std::string& i
   return f;
 }
 
-Fitted fit_vb(const MixtureFitOptions& o, int64_t seed, const std::string& input) {
-  Fitted f;
-  f.samples = read_samples(input, o.table);
+mixture::VariationalMixture variational(const MixtureFitOptions& o, int64_t seed) {
   mixture::VariationalMixtureOptions vb = o.vb;
   vb.components = o.numbers()[0];
   if (o.starts > 0) vb.starts = o.starts;
   if (o.steps > 0) vb.steps = o.steps;
   vb.tolerance = o.tolerance.value_or(vb.tolerance);
   vb.seed = seed;
-  mixture::VariationalMixture m(vb);
-  in_file(input, [&] { m.fit(f.samples.x, f.samples.weights); });
+  return mixture::VariationalMixture(vb);
+}
+
+// The components that hold enough, as a mixture of their posterior means.
+GaussianMixture kept(const mixture::VariationalMixture& m, double least_share) {
   const at::Tensor all = m.weights();
-  const at::Tensor kept = at::nonzero(all >= std::min(o.least_share, all.max().item<double>()));
-  const at::Tensor index = kept.view({-1});
-  f.model = GaussianMixture({.components = index.size(0)});
-  f.model.set_parameters(all.index_select(0, index), m.means().index_select(0, index),
-                         m.covariances().index_select(0, index));
+  const at::Tensor index =
+      at::nonzero(all >= std::min(least_share, all.max().item<double>())).view({-1});
+  GaussianMixture out({.components = index.size(0)});
+  out.set_parameters(all.index_select(0, index), m.means().index_select(0, index),
+                     m.covariances().index_select(0, index));
+  return out;
+}
+
+Fitted fit_vb(const MixtureFitOptions& o, int64_t seed, const std::string& input) {
+  Fitted f;
+  f.samples = read_samples(input, o.table);
+  mixture::VariationalMixture m = variational(o, seed);
+  in_file(input, [&] { m.fit(f.samples.x, f.samples.weights); });
+  f.model = kept(m, o.least_share);
   const mixture::VariationalReport& r = m.report();
   f.trace = r.bounds;
   f.trace_name = "Evidence lower bound, nats";
@@ -155,8 +232,26 @@ Fitted fit_vb(const MixtureFitOptions& o, int64_t seed, const std::string& input
              {"rows", f.samples.x.size(0)},
              {"steps", r.steps},
              {"converged", r.converged},
-             {"components_allowed", vb.components},
+             {"components_allowed", o.numbers()[0]},
              {"mean_log_predictive", m.score(f.samples.x)},
+             {"constant_columns", r.constant_columns}};
+  return f;
+}
+
+Fitted fit_online_vb(const MixtureFitOptions& o, int64_t seed, const std::string& input) {
+  Fitted f;
+  mixture::VariationalMixture m = variational(o, seed);
+  const double rows =
+      each_batch(o, input, f, [&](const Samples& s) { m.partial_fit(s.x, s.weights); });
+  f.model = kept(m, o.least_share);
+  const mixture::VariationalReport& r = m.report();
+  f.trace = r.batch_bounds;
+  f.trace.insert(f.trace.begin(), r.bound / r.first_rows);
+  f.trace_name = "Evidence lower bound, from each batch before its step, nats a row";
+  f.facts = {{"rows", rows},
+             {"batches", r.batches},
+             {"last_batch_bound", f.trace.back()},
+             {"components_allowed", o.numbers()[0]},
              {"constant_columns", r.constant_columns}};
   return f;
 }
@@ -165,7 +260,11 @@ Fitted fit_kmeans(const MixtureFitOptions& o, int64_t seed, const std::string& i
   Fitted f;
   f.samples = read_samples(input, o.table);
   const int64_t n = f.samples.x.size(0), d = f.samples.x.size(1), k = o.numbers()[0];
-  linalg::KMeansOptions options{.clusters = k, .seed = seed};
+  linalg::KMeansOptions options = o.kmeans;
+  options.clusters = k;
+  options.init = o.init == "k-means" ? "k-means++" : o.init;
+  options.batch = o.batch;
+  options.seed = seed;
   if (o.starts > 0) options.starts = o.starts;
   if (o.steps > 0) options.sweeps = o.steps;
   options.tolerance = o.tolerance.value_or(options.tolerance);
@@ -195,6 +294,7 @@ Fitted fit(const MixtureFitOptions& o, const Job& job) {
                 "--components", "write -k 8");
   if (o.method == "online") return fit_online(o, job.common.seed, input);
   if (o.method == "vb") return fit_vb(o, job.common.seed, input);
+  if (o.method == "online-vb") return fit_online_vb(o, job.common.seed, input);
   if (o.method == "kmeans") return fit_kmeans(o, job.common.seed, input);
   return fit_em(o, job.common.seed, input);
 }
@@ -289,6 +389,10 @@ std::string headline(const GaussianMixture& m, const std::string& method, const 
     out += "mean log-likelihood of the last batch " +
            number_text("%.5f", facts["last_batch_log_likelihood"]) + ", " +
            number_text("%.0f batches\n", facts["batches"]);
+  if (facts.contains("last_batch_bound"))
+    out += "evidence lower bound a row, from the last batch " +
+           number_text("%.5f", facts["last_batch_bound"]) + ", " +
+           number_text("%.0f batches\n", facts["batches"]);
   return out;
 }
 
@@ -332,8 +436,10 @@ Loaded load(const MixtureFitOptions& o, const Job& job) {
     Fitted f = fit(o, job);
     return {std::move(f.model), f.samples.names, {}};
   }
-  refuse_fit_options(job, {"method", "covariance", "components", "criterion", "starts", "steps"},
-                     "covary mixture fit TABLE");
+  refuse_fit_options(
+      job,
+      {"method", "covariance", "components", "criterion", "init", "init_from", "starts", "steps"},
+      "covary mixture fit TABLE");
   return load(input);
 }
 

@@ -91,7 +91,7 @@ CollapsedChain::CollapsedChain(const CollapsedMixture& model, uint64_t seed, uin
   members_.reserve(static_cast<size_t>(m_.n_));
   to_second_.reserve(static_cast<size_t>(m_.n_));
   work_.resize(4 * d);
-  joint_.resize(k);
+  joint_.resize(k + 1);
   places_.resize(k);
   kept_.resize(d + d * d + 1);
   rebuild_all();
@@ -248,64 +248,78 @@ void CollapsedChain::places_of_next(std::span<double> out) const {
   out[static_cast<size_t>(k - 1)] = left;
 }
 
-void CollapsedChain::draw_prior() {
-  std::fill(counts_.begin(), counts_.end(), 0);
-  for (int64_t i = 0; i < m_.n_; ++i) {
-    places_of_next(places_);
-    double left = random_.uniform(draw_++);
-    size_t p = 0;
-    for (; p + 1 < places_.size(); ++p) {
-      left -= places_[p];
-      if (left < 0) break;
-    }
-    slot_of_row_[static_cast<size_t>(i)] = static_cast<int32_t>(slot_at_[p]);
-    ++counts_[static_cast<size_t>(slot_at_[p])];
+// What the row's label may be, by place, times exp(-top): joint_. Their sum; top is put behind them.
+double CollapsedChain::weigh_places(int64_t row) {
+  const int64_t k = m_.law_.components;
+  const double* x = m_.x_.data() + row * m_.d_;
+  places_of_next(places_);
+  double top = -std::numeric_limits<double>::infinity();
+  for (int64_t p = 0; p < k; ++p) {
+    const int64_t slot = slot_at_[static_cast<size_t>(p)];
+    joint_[static_cast<size_t>(p)] = counts_[static_cast<size_t>(slot)] == 0
+                                         ? m_.prior_log_[static_cast<size_t>(row)]
+                                         : log_density(slot, x, work_.data());
+    top = std::max(top, joint_[static_cast<size_t>(p)]);
   }
-  rebuild_all();
+  double total = 0;
+  for (int64_t p = 0; p < k; ++p) {
+    double& j = joint_[static_cast<size_t>(p)];
+    j = places_[static_cast<size_t>(p)] * std::exp(j - top);
+    total += j;
+  }
+  joint_[static_cast<size_t>(k)] = top;
+  return total;
+}
+
+int64_t CollapsedChain::draw_place(double total) {
+  double left = random_.uniform(draw_++) * total;
+  int64_t place = 0;
+  for (; place + 1 < m_.law_.components; ++place) {
+    left -= joint_[static_cast<size_t>(place)];
+    if (left < 0) break;
+  }
+  return place;
+}
+
+void CollapsedChain::take(const CollapsedChain& other) {
+  taken_ = other.taken_;
+  slot_of_row_ = other.slot_of_row_;
+  slot_at_ = other.slot_at_;
+  counts_ = other.counts_;
+  means_ = other.means_;
+  factors_ = other.factors_;
+  log_determinants_ = other.log_determinants_;
+}
+
+double CollapsedChain::append() {
+  const double total = weigh_places(taken_);
+  const int64_t slot = slot_at_[static_cast<size_t>(draw_place(total))];
+  slot_of_row_[static_cast<size_t>(taken_)] = static_cast<int32_t>(slot);
+  add(slot, m_.x_.data() + taken_ * m_.d_);
+  ++taken_;
+  return joint_.back() + std::log(total);
 }
 
 void CollapsedChain::set_labels(std::span<const int32_t> labels) {
   std::iota(slot_at_.begin(), slot_at_.end(), int64_t{0});
   std::fill(counts_.begin(), counts_.end(), 0);
+  taken_ = m_.n_;
   std::copy(labels.begin(), labels.end(), slot_of_row_.begin());
   for (const int32_t slot : labels) ++counts_[static_cast<size_t>(slot)];
   rebuild_all();
 }
 
-void CollapsedChain::sweep(double power) {
-  const int64_t d = m_.d_, k = m_.law_.components;
+void CollapsedChain::sweep() {
+  const int64_t d = m_.d_;
   rebuild_all();
-  for (int64_t i = 0; i < m_.n_; ++i) {
-    const double* x = m_.x_.data() + i * d;
+  for (int64_t i = 0; i < taken_; ++i) {
     const int64_t old = slot_of_row_[static_cast<size_t>(i)];
     // What the component is like with this row, should the row stay.
     std::copy_n(means_.data() + old * d, d, kept_.data());
     std::copy_n(factor(old), d * d, kept_.data() + d);
     kept_[static_cast<size_t>(d + d * d)] = log_determinants_[static_cast<size_t>(old)];
     remove(old, i);
-    places_of_next(places_);
-    double top = -std::numeric_limits<double>::infinity();
-    for (int64_t p = 0; p < k; ++p) {
-      const int64_t slot = slot_at_[static_cast<size_t>(p)];
-      const double log_density = counts_[static_cast<size_t>(slot)] == 0
-                                     ? m_.prior_log_[static_cast<size_t>(i)]
-                                     : this->log_density(slot, x, work_.data());
-      joint_[static_cast<size_t>(p)] = power * log_density;
-      top = std::max(top, joint_[static_cast<size_t>(p)]);
-    }
-    double total = 0;
-    for (int64_t p = 0; p < k; ++p) {
-      double& j = joint_[static_cast<size_t>(p)];
-      j = places_[static_cast<size_t>(p)] * std::exp(j - top);
-      total += j;
-    }
-    double left = random_.uniform(draw_++) * total;
-    int64_t place = 0;
-    for (; place + 1 < k; ++place) {
-      left -= joint_[static_cast<size_t>(place)];
-      if (left < 0) break;
-    }
-    const int64_t slot = slot_at_[static_cast<size_t>(place)];
+    const int64_t slot = slot_at_[static_cast<size_t>(draw_place(weigh_places(i)))];
     slot_of_row_[static_cast<size_t>(i)] = static_cast<int32_t>(slot);
     if (slot == old) {
       std::copy_n(kept_.data(), d, means_.data() + old * d);
@@ -313,16 +327,16 @@ void CollapsedChain::sweep(double power) {
       log_determinants_[static_cast<size_t>(old)] = kept_[static_cast<size_t>(d + d * d)];
       ++counts_[static_cast<size_t>(old)];
     } else {
-      add(slot, x);
+      add(slot, m_.x_.data() + i * d);
     }
   }
-  for (int e = 0; e < kExchanges; ++e) split_or_merge(power);
+  for (int e = 0; e < kExchanges; ++e) split_or_merge();
   if (m_.law_.process) exchange_sticks();
 }
 
 void CollapsedChain::exchange_sticks() {
   const size_t k = slot_at_.size();
-  int64_t after = m_.n_;
+  int64_t after = taken_;
   for (size_t p = 0; p + 1 < k; ++p) {
     const int64_t first = counts_[static_cast<size_t>(slot_at_[p])];
     const int64_t second = counts_[static_cast<size_t>(slot_at_[p + 1])];
@@ -345,9 +359,9 @@ double CollapsedChain::log_prior() const {
     for (const int64_t slot : slot_at_)
       sum +=
           m_.log_gamma_[static_cast<size_t>(counts_[static_cast<size_t>(slot)])] - m_.log_gamma_[0];
-    return sum + std::lgamma(ka) - std::lgamma(ka + static_cast<double>(m_.n_));
+    return sum + std::lgamma(ka) - std::lgamma(ka + static_cast<double>(taken_));
   }
-  int64_t after = m_.n_;
+  int64_t after = taken_;
   for (size_t p = 0; p + 1 < slot_at_.size(); ++p) {
     const int64_t own = counts_[static_cast<size_t>(slot_at_[p])];
     after -= own;
@@ -363,14 +377,14 @@ double CollapsedChain::log_evidence(int64_t slot) const {
 }
 
 double CollapsedChain::log_likelihood() const {
-  double sum = static_cast<double>(m_.n_) * m_.log_jacobian_;
+  double sum = static_cast<double>(taken_) * m_.log_jacobian_;
   for (const int64_t slot : slot_at_) sum += log_evidence(slot);
   return sum;
 }
 
 // The members go to the halves that i and j begin, by what they are like, or, forced, to where they
 // are now: those of the slot `forced` to j's. The log of the probability of that allocation.
-double CollapsedChain::allocate(int64_t i, int64_t j, int64_t forced, double power) {
+double CollapsedChain::allocate(int64_t i, int64_t j, int64_t forced) {
   const int64_t d = m_.d_, first = m_.law_.components, second = first + 1;
   clear(first);
   clear(second);
@@ -380,10 +394,9 @@ double CollapsedChain::allocate(int64_t i, int64_t j, int64_t forced, double pow
   double log_q = 0;
   for (const int64_t row : members_) {
     const double* x = m_.x_.data() + row * d;
-    const double odds =
-        std::log(static_cast<double>(counts_[static_cast<size_t>(second)]) /
-                 static_cast<double>(counts_[static_cast<size_t>(first)])) +
-        power * (log_density(second, x, work_.data()) - log_density(first, x, work_.data()));
+    const double odds = std::log(static_cast<double>(counts_[static_cast<size_t>(second)]) /
+                                 static_cast<double>(counts_[static_cast<size_t>(first)])) +
+                        log_density(second, x, work_.data()) - log_density(first, x, work_.data());
     // log of the probability of the second half, and of the first.
     const double log_second =
         odds > 0 ? -std::log1p(std::exp(-odds)) : odds - std::log1p(std::exp(odds));
@@ -396,8 +409,8 @@ double CollapsedChain::allocate(int64_t i, int64_t j, int64_t forced, double pow
   return log_q;
 }
 
-void CollapsedChain::split_or_merge(double power) {
-  const int64_t n = m_.n_, d = m_.d_, k = m_.law_.components;
+void CollapsedChain::split_or_merge() {
+  const int64_t n = taken_, d = m_.d_, k = m_.law_.components;
   if (n < 2 || k < 2) return;
   const int64_t i = static_cast<int64_t>(random_.below(static_cast<uint64_t>(n), draw_++));
   int64_t j = static_cast<int64_t>(random_.below(static_cast<uint64_t>(n - 1), draw_++));
@@ -423,12 +436,12 @@ void CollapsedChain::split_or_merge(double power) {
       fresh = slot;
       break;
     }
-    const double log_q = allocate(i, j, -1, power);
+    const double log_q = allocate(i, j, -1);
     const double gain = log_evidence(k) + log_evidence(k + 1) - log_evidence(own);
     const int64_t whole = counts_[at];
     counts_[at] = counts_[static_cast<size_t>(k)];
     counts_[static_cast<size_t>(fresh)] = counts_[static_cast<size_t>(k + 1)];
-    const double ratio = power * gain + log_prior() - prior - log_q + std::log(empty);
+    const double ratio = gain + log_prior() - prior - log_q + std::log(empty);
     if (std::log(random_.uniform(draw_++)) >= ratio) {
       counts_[at] = whole;
       counts_[static_cast<size_t>(fresh)] = 0;
@@ -442,7 +455,7 @@ void CollapsedChain::split_or_merge(double power) {
         slot_of_row_[static_cast<size_t>(members_[e])] = static_cast<int32_t>(fresh);
     return;
   }
-  const double log_q = allocate(i, j, other, power);
+  const double log_q = allocate(i, j, other);
   // Both in one, in the first half's place.
   copy(own, k);
   add(k, m_.x_.data() + j * d);
@@ -452,7 +465,7 @@ void CollapsedChain::split_or_merge(double power) {
   const int64_t before[2] = {counts_[at], counts_[static_cast<size_t>(other)]};
   counts_[at] = counts_[static_cast<size_t>(k)];
   counts_[static_cast<size_t>(other)] = 0;
-  const double ratio = power * gain + log_prior() - prior + log_q - std::log(empty + 1);
+  const double ratio = gain + log_prior() - prior + log_q - std::log(empty + 1);
   if (std::log(random_.uniform(draw_++)) >= ratio) {
     counts_[at] = before[0];
     counts_[static_cast<size_t>(other)] = before[1];

@@ -1,11 +1,11 @@
 // A Bayesian mixture of Gaussians with weights, means and precisions integrated out: what is left
-// is the law of the labels, p(z) p(X | z)^power, and a chain that draws from it. Within mixture
+// is the law of the labels, p(z) p(X | z), and a chain that draws from it. Within mixture
 // only; see gibbs_mixture.h for what it is good for.
 //
 //   const CollapsedMixture m(x, prior, {.components = 20, .process = true, .concentration = 1});
 //   CollapsedChain chain(m, seed, stream);
-//   chain.draw_prior();                      // z from p(z)
-//   for (...) chain.sweep(1.0);              // every label anew, one after another
+//   for (i < n) chain.append();              // row by row, log p(x_i | rows and labels before)
+//   for (...) chain.sweep();                 // every label anew, one after another
 //   chain.log_likelihood();                  // log p(X | z)
 //
 // With n_c rows of label c, beta = beta_0 + n_c, nu = nu_0 + n_c and the posterior scale
@@ -23,9 +23,9 @@
 //
 // One label at a time seldom joins or parts whole groups, so each sweep also proposes kExchanges
 // splits or merges (Dahl 2005, sequentially allocated): of two rows i, j drawn at random, sharing a
-// component, the other rows of it go to i's half or to j's, one after another, by n p(x | half)^power;
+// component, the other rows of it go to i's half or to j's, one after another, by n p(x | half);
 // j's half takes one of the E components without rows. Of two in different components, those
-// become one. A split is accepted with the ratio of p(z) p(X | z)^power times E over the probability
+// become one. A split is accepted with the ratio of p(z) p(X | z) times E over the probability
 // of the allocation, a merge with the inverse for the way back.
 //
 // Cost a sweep: n (labels in use) d^2 / 2; memory (n + k d) d. A chain's draws depend on (seed,
@@ -85,11 +85,14 @@ class CollapsedChain {
  public:
   CollapsedChain(const CollapsedMixture& model, uint64_t seed, uint64_t stream);
 
-  void draw_prior();
-  void set_labels(std::span<const int32_t> labels);  // each in [0, components)
-  void sweep(double power);
+  // The state of another chain on the same model; draws go on from this one's own stream.
+  void take(const CollapsedChain& other);
+  // Takes the next row, its label drawn given those before: log p(x | rows, labels before), scaled.
+  double append();
+  void set_labels(std::span<const int32_t> labels);  // of all rows, each in [0, components)
+  void sweep();                                      // over the rows taken so far
 
-  double log_prior() const;                 // log p(z)
+  double log_prior() const;                 // log p(z) of the rows taken
   double log_likelihood() const;            // log p(X | z)
   std::vector<int32_t> labels() const;      // [n], places on the stick
   std::vector<int64_t> row_counts() const;  // [components], by place
@@ -104,18 +107,21 @@ class CollapsedChain {
   void clear(int64_t slot);
   void copy(int64_t from, int64_t to);
   double log_evidence(int64_t slot) const;
-  double allocate(int64_t i, int64_t j, int64_t forced, double power);
-  void split_or_merge(double power);
+  double allocate(int64_t i, int64_t j, int64_t forced);
+  void split_or_merge();
   void add(int64_t slot, const double* x);
   void remove(int64_t slot, int64_t row);
   void finish(int64_t slot);  // log |S| from the factor
   double log_density(int64_t slot, const double* x, double* work) const;
+  double weigh_places(int64_t row);
+  int64_t draw_place(double total);
   void places_of_next(std::span<double> out) const;  // p(next label = place | labels)
   void exchange_sticks();
 
   const CollapsedMixture& m_;
   Random random_;
   uint64_t draw_ = 0;
+  int64_t taken_ = 0;  // rows
   // Components live in slots; the stick's places point to them, so that an exchange moves no row.
   std::vector<int32_t> slot_of_row_;  // -1: none at the moment
   std::vector<int64_t> slot_at_;      // [k], by place

@@ -26,22 +26,62 @@ NormalWishart prior_of(const at::Tensor& x, const GibbsMixtureOptions& o, int64_
                         constant);
 }
 
-double inverse_temperature(int64_t j, const GibbsMixtureOptions& o) {
-  return std::pow(static_cast<double>(j) / static_cast<double>(o.temperatures), o.cooling);
+double log_mean_exp(const std::vector<double>& v) {
+  const double top = *std::max_element(v.begin(), v.end());
+  double sum = 0;
+  for (const double x : v) sum += std::exp(x - top);
+  return top + std::log(sum / static_cast<double>(v.size()));
 }
 
-// From a draw of the prior through all temperatures; the labels are left at the last but one. The
-// log of the weight.
-double anneal(CollapsedChain& chain, const GibbsMixtureOptions& o) {
-  chain.draw_prior();
-  double log_weight = 0, before = 0;
-  for (int64_t j = 1; j <= o.temperatures; ++j) {
-    const double power = inverse_temperature(j, o);
-    log_weight += (power - before) * chain.log_likelihood();
-    if (j < o.temperatures) chain.sweep(power);
-    before = power;
+// Particles that take all rows, one by one, and are drawn anew (systematically) when their weights
+// differ too much. The log of an estimate of p(X) without bias.
+double annealed(const CollapsedMixture& model, const GibbsMixtureOptions& o, uint64_t run) {
+  const uint64_t seed = static_cast<uint64_t>(o.seed);
+  const size_t count = static_cast<size_t>(o.particles);
+  std::vector<CollapsedChain> now;
+  for (size_t p = 0; p < count; ++p) {
+    const uint64_t own = run * static_cast<uint64_t>(o.particles) + p;
+    now.emplace_back(model, seed, stream_of("gibbs.evidence", own));
   }
-  return log_weight;
+  const Random random(seed, stream_of("gibbs.resample", run));
+  std::vector<double> log_weights(count, 0.0);
+  std::vector<size_t> ancestors(count);
+  double log_evidence = static_cast<double>(model.rows()) * model.log_jacobian();
+  for (int64_t row = 0; row < model.rows(); ++row) {
+    for (size_t p = 0; p < count; ++p) log_weights[p] += now[p].append();
+    if (row + 1 == model.rows()) break;  // nothing is weighed any more
+    const double mean = log_mean_exp(log_weights);
+    double squares = 0;
+    for (const double w : log_weights) squares += std::exp(2 * (w - mean));
+    if (squares > 2 * static_cast<double>(count)) {  // fewer than half of them count
+      const double start = random.uniform(static_cast<uint64_t>(row));
+      double sum = 0;
+      size_t from = 0;
+      for (size_t p = 0; p < count; ++p) {
+        while (from + 1 < count &&
+               sum + std::exp(log_weights[from] - mean) <= static_cast<double>(p) + start)
+          sum += std::exp(log_weights[from++] - mean);
+        ancestors[p] = from;
+      }
+      // Those that stay keep their place, so that copies are made of others alone.
+      std::vector<int64_t> place(count, -1);
+      std::vector<size_t> copies;
+      for (const size_t a : ancestors) {
+        if (place[a] < 0)
+          place[a] = static_cast<int64_t>(a);
+        else
+          copies.push_back(a);
+      }
+      size_t c = 0;
+      for (size_t p = 0; p < count; ++p)
+        if (place[p] < 0) now[p].take(now[copies[c++]]);
+      std::fill(log_weights.begin(), log_weights.end(), 0.0);
+      log_evidence += mean;
+    }
+    for (CollapsedChain& chain : now)
+      for (int64_t s = 0; s < o.sweeps; ++s) chain.sweep();
+  }
+  return log_evidence + log_mean_exp(log_weights);
 }
 
 }  // namespace
@@ -56,11 +96,14 @@ GibbsMixture& GibbsMixture::fit(const at::Tensor& x) {
   NormalWishart prior = prior_of(rows, options_, report.constant_columns);
   const CollapsedMixture model(rows, prior, law_of(options_));
   CollapsedChain chain(model, static_cast<uint64_t>(options_.seed), stream_of("gibbs.fit"));
-  anneal(chain, options_);
-  for (int64_t s = 0; s < options_.burn; ++s) chain.sweep(1);
+  for (int64_t row = 0; row < model.rows(); ++row) {
+    chain.append();
+    for (int64_t s = 0; s < options_.sweeps; ++s) chain.sweep();
+  }
+  for (int64_t s = 0; s < options_.burn; ++s) chain.sweep();
   std::vector<std::vector<int32_t>> labels;
   for (int64_t draw = 0; draw < options_.draws; ++draw) {
-    for (int64_t s = 0; s < options_.thin; ++s) chain.sweep(1);
+    for (int64_t s = 0; s < options_.thin; ++s) chain.sweep();
     labels.push_back(chain.labels());
     report.log_joint.push_back(chain.log_prior() + chain.log_likelihood());
     const std::vector<int64_t> counts = chain.row_counts();
@@ -77,13 +120,16 @@ GibbsMixture& GibbsMixture::fit(const at::Tensor& x) {
 Evidence GibbsMixture::log_evidence(const at::Tensor& x) const {
   const at::Tensor rows = checked_rows(x, "data", false);
   int64_t constant = 0;
-  const CollapsedMixture model(rows, prior_of(rows, options_, constant), law_of(options_));
+  const NormalWishart prior = prior_of(rows, options_, constant);
   Evidence e;
   e.log_weights.resize(static_cast<size_t>(options_.runs));
   parallel_tasks(options_.runs, [&](int64_t r) {
-    CollapsedChain chain(model, static_cast<uint64_t>(options_.seed),
-                         stream_of("gibbs.evidence", static_cast<uint64_t>(r)));
-    e.log_weights[static_cast<size_t>(r)] = anneal(chain, options_);
+    const uint64_t seed = static_cast<uint64_t>(options_.seed), run = static_cast<uint64_t>(r);
+    const std::vector<int64_t> order =
+        Random(seed, stream_of("gibbs.order", run)).permutation(rows.size(0));
+    const CollapsedMixture model(rows.index_select(0, at::tensor(order, at::kLong)), prior,
+                                 law_of(options_));
+    e.log_weights[static_cast<size_t>(r)] = annealed(model, options_, run);
   });
   const double top = *std::max_element(e.log_weights.begin(), e.log_weights.end());
   double sum = 0, squares = 0;

@@ -15,24 +15,30 @@
 // proposes to split or merge components (Dahl 2005), and offers neighbouring sticks an exchange
 // (MacEachern 1994; Neal 2000, algorithm 3, for the truncated model; collapsed_mixture.h has every
 // formula). The density at y is the mean over draws
-// of sum_c p(z_new = c | z) t(y | rows of c). Labels begin at a draw of the prior that is annealed as
-// below, then run through the burn-in: one chain, whose draws depend on one another.
+// of sum_c p(z_new = c | z) t(y | rows of c). Labels begin at the end of a run as below, then go
+// through the burn-in: one chain, whose draws depend on one another.
 //
-// Evidence by annealed importance sampling (Neal 2001). With theta integrated out the law of the
-// labels is a discrete one, and the path from prior to posterior tempers its likelihood,
-//   f_t(z) = p(z) p(X | z)^t,      0 = t_0 < t_1 < ... < t_T = 1.
-// A sweep at t that weighs places by p(z_i = c | z_-i) t(x_i | rows of c)^t leaves f_t unchanged:
-// p(X | z) is a product over components, so what depends on z_i = c is
-// [p(X_c with x_i) / p(X_c without)]^t, which is the Student-t to the power t; splits and merges
-// are accepted by f_t; exchanges of sticks leave p(X | z) as it is. f_0 = p(z) is drawn exactly, row by row, and sums to 1; f_1 sums to
-// sum_z p(z) p(X | z) = p(X). So with z_j from the sweep at t_j, started at z_(j-1),
-//   log w = sum_(j=0)^(T-1) (t_(j+1) - t_j) log p(X | z_j),     E w = p(X),
-// without bias at any number of temperatures. What is reported is the log of the mean of w over
-// runs and its standard error, deviation / (mean sqrt(runs)); the log of a mean lies below the
-// truth on average, and more so the fewer `effective` runs there are.
+// Evidence by annealed importance sampling (Neal 2001) along the rows. With theta integrated out the
+// laws of the first m labels,
+//   f_m(z_1..m) = p(z_1..m) p(x_1..m | z_1..m),      m = 0, 1, ..., n
+// (the marginal of the labels' prior, in any order of the rows), sum to p(x_1..m), so that f_0 = 1 and
+// f_n sums to the evidence p(X). From labels z of the first m - 1 rows the next label is drawn from
+// its conditional, p(z_m = c | z) t(x_m | rows of c) / s, and the weight is multiplied by the sum
+//   s_m = sum_c p(z_m = c | z) t(x_m | rows of c) = p(x_m | x_1..m-1, z),
+// for f_m / (f_m-1 conditional) = s_m. Then sweeps that leave f_m unchanged, the ones above on m rows,
+// give z time to forget what was unlucky. Hence
+//   log w = sum_m log s_m,     E w = p(X),
+// without bias at any number of sweeps; without any it is sequential imputation (Kong, Liu, Wong
+// 1994). One chain's s_m differ by a nat or so a row, so a run moves many particles and draws them anew
+// by weight when fewer than half of them count (Del Moral, Doucet, Jasra 2006): the product of the
+// mean weights between such draws is an estimate of p(X) without bias too. Each run takes the rows in
+// an order of its own. Tempering p(X | z) instead is exact as well, but where clusters lie apart all of
+// them form at one temperature, at which runs differ by many nats; rows bring them one by one. What is
+// reported is the log of the mean over runs and its standard error, deviation / (mean sqrt(runs));
+// the log of a mean lies below the truth on average, and more so the fewer `effective` runs there are.
 //
-// Cost: (burn + draws thin + temperatures) sweeps for fit, runs temperatures sweeps for the
-// evidence (runs in parallel), each n (components in use) d^2 / 2. Same seed, same bits at any
+// Cost: burn + draws thin + sweeps n / 2 sweeps for fit, runs particles sweeps n / 2 for the evidence
+// (runs in parallel), each n (components in use) d^2 / 2 and as much again for splits and merges. Same seed, same bits at any
 // number of threads. Sample weights do not exist here: a row has one label.
 #pragma once
 
@@ -55,7 +61,7 @@ struct GibbsReport {
 struct Evidence {
   double value = 0, standard_error = 0;  // log p(X), nats
   double effective = 0;                  // runs' worth: (sum w)^2 / sum w^2
-  std::vector<double> log_weights;       // log w of each run
+  std::vector<double> log_weights;       // log of each run's estimate
 };
 
 class GibbsMixture {

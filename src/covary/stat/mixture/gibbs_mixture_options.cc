@@ -18,8 +18,8 @@ void GibbsMixtureOptions::describe(OptionList& o) {
   o.add("draws", &draws, "draws that are kept").range(1, 1e7).common();
   o.add("thin", &thin, "sweeps a draw").range(1, 1e6);
   o.add("runs", &runs, "annealed runs for the evidence").range(1, 1e6).common();
-  o.add("temperatures", &temperatures, "temperatures of a run").range(1, 1e7).common();
-  o.add("cooling", &cooling, "inverse temperature j is (j / temperatures)^cooling").range(1, 20);
+  o.add("particles", &particles, "particles of a run").range(1, 1e6).common();
+  o.add("sweeps", &sweeps, "sweeps of a particle after each row it takes").range(0, 1e6).common();
   o.add("seed", &seed, "seed").common();
 }
 
@@ -37,8 +37,8 @@ void GibbsMixtureOptions::check() const {
   if (draws < 1) refuse("must be at least 1", "draws");
   if (thin < 1) refuse("must be at least 1", "thin");
   if (runs < 1) refuse("must be at least 1", "runs");
-  if (temperatures < 1) refuse("must be at least 1", "temperatures");
-  if (!(cooling >= 1)) refuse("must be at least 1", "cooling");
+  if (particles < 1) refuse("must be at least 1", "particles");
+  if (sweeps < 0) refuse("must not be negative", "sweeps");
 }
 
 }  // namespace covary::mixture

@@ -18,9 +18,9 @@ struct GibbsMixtureOptions {
   int64_t burn = 500;             // sweeps over all rows before the first draw
   int64_t draws = 500;            // kept
   int64_t thin = 1;               // sweeps a draw
-  int64_t runs = 32;              // of annealed importance sampling
-  int64_t temperatures = 1000;    // a run, one sweep each; also before the burn-in
-  double cooling = 3;             // inverse temperature j is (j / temperatures)^cooling
+  int64_t runs = 16;       // of annealed importance sampling, each with an estimate of its own
+  int64_t particles = 32;  // of a run
+  int64_t sweeps = 2;      // of each particle over the rows so far, after each row it takes
   int64_t seed = 42;
 
   void describe(OptionList& o);

@@ -314,12 +314,12 @@ VariationalMixture& VariationalMixture::partial_fit(const at::Tensor& x,
     throw Error(ExitCode::kFailed, "the bound is not finite", "mixture",
                 "drop rows far from all others");
   seen_ += batch.weight;
-  const bool forgets = options_.online_gain > 0;
+  const bool forgets = options_.stream_gain > 0;
   const double gain = forgets
-                          ? options_.online_gain
-                          : std::pow(static_cast<double>(report_.batches) + options_.online_offset,
-                                     -options_.online_power);
-  const double stands_for = options_.online_rows > 0 ? options_.online_rows
+                          ? options_.stream_gain
+                          : std::pow(static_cast<double>(report_.batches) + options_.stream_offset,
+                                     -options_.stream_power);
+  const double stands_for = options_.stream_rows > 0 ? options_.stream_rows
                             : forgets                ? std::min(seen_, batch.weight / gain)
                                                      : seen_;
   report_.batch_bounds.push_back(batch.log_likelihood / batch.weight - q_.divergence / stands_for);

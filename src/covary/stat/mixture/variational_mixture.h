@@ -28,11 +28,11 @@
 // Streams (stochastic variational inference: Hoffman, Blei, Wang, Paisley 2013). The natural
 // parameters of q(v), q(mu_k, Lambda_k) are those of the prior plus sums of r, r x and r x x' over
 // rows, so a step of the natural gradient of length rho from batch B mixes sums,
-//   s <- (1 - rho) s + rho s_B / |B|,     q from N s,     rho_t = (t + online_offset)^-online_power
-// with t the batches before and N the rows that the stream stands for: online_rows, or all seen so
-// far. online_gain instead takes every batch alike and forgets older ones, as laws that drift want;
-// about |B| / online_gain rows then count, which N does not exceed. The first batch is fitted as
-// fit does, and makes the prior. A batch of all rows with online_gain = 1 is a step of fit.
+//   s <- (1 - rho) s + rho s_B / |B|,     q from N s,     rho_t = (t + stream_offset)^-stream_power
+// with t the batches before and N the rows that the stream stands for: stream_rows, or all seen so
+// far. stream_gain instead takes every batch alike and forgets older ones, as laws that drift want;
+// about |B| / stream_gain rows then count, which N does not exceed. The first batch is fitted as
+// fit does, and makes the prior. A batch of all rows with stream_gain = 1 is a step of fit.
 //
 // Sample weights count as repeated rows. Errors as in gaussian_mixture.h; missing entries are
 // refused.

@@ -27,12 +27,12 @@ void VariationalMixtureOptions::describe_details(OptionList& o) {
   o.add("degrees", &degrees, "degrees of freedom of the Wishart prior, less d - 1").range(2, 1e12);
   o.add("prior_share", &prior_share, "prior covariance, as a share of the data's variances")
       .range(1e-9, 1e9);
-  o.add("online_power", &online_power, "batch t of a stream counts (t + offset)^-power")
+  o.add("stream_power", &stream_power, "batch t of a stream counts (t + offset)^-power")
       .range(0.5, 1);
-  o.add("online_offset", &online_offset, "larger, and early batches count less").range(0, 1e9);
-  o.add("online_gain", &online_gain, "what every batch counts, for laws that drift; 0 = by power")
+  o.add("stream_offset", &stream_offset, "larger, and early batches count less").range(0, 1e9);
+  o.add("stream_gain", &stream_gain, "what every batch counts, for laws that drift; 0 = by power")
       .range(0, 1);
-  o.add("online_rows", &online_rows, "rows that a stream stands for; 0 = all seen so far")
+  o.add("stream_rows", &stream_rows, "rows that a stream stands for; 0 = all seen so far")
       .range(0, 1e15);
 }
 
@@ -49,10 +49,10 @@ void VariationalMixtureOptions::check() const {
   if (starts < 1) refuse("must be at least 1", "starts");
   if (steps < 1) refuse("must be at least 1", "steps");
   if (!(tolerance >= 0)) refuse("must not be negative", "tolerance");
-  if (!(online_power > 0.5 && online_power <= 1)) refuse("must be in (0.5, 1]", "online_power");
-  if (!(online_offset >= 0)) refuse("must not be negative", "online_offset");
-  if (!(online_gain >= 0 && online_gain <= 1)) refuse("must be in [0, 1]", "online_gain");
-  if (!(online_rows >= 0)) refuse("must not be negative", "online_rows");
+  if (!(stream_power > 0.5 && stream_power <= 1)) refuse("must be in (0.5, 1]", "stream_power");
+  if (!(stream_offset >= 0)) refuse("must not be negative", "stream_offset");
+  if (!(stream_gain >= 0 && stream_gain <= 1)) refuse("must be in [0, 1]", "stream_gain");
+  if (!(stream_rows >= 0)) refuse("must not be negative", "stream_rows");
 }
 
 }  // namespace covary::mixture

@@ -19,12 +19,12 @@ struct VariationalMixtureOptions {
                        // to components); the run of the largest bound is kept
   int64_t steps = 2000;       // at most
   double tolerance = 1e-8;    // nats a row; stop when a step raises the bound by less
-  double online_power = 0.7;  // partial_fit: batch t counts (t + online_offset)^-online_power, in
+  double stream_power = 0.7;  // partial_fit: batch t counts (t + stream_offset)^-stream_power, in
                               // (0.5, 1]
-  double online_offset = 1;   // partial_fit: larger, and early batches count less
-  double online_gain = 0;     // partial_fit: every batch counts so much, older ones are forgotten:
-                              // for laws that drift; 0 = online_power
-  double online_rows = 0;     // partial_fit: rows that the stream stands for; 0 = all seen so far
+  double stream_offset = 1;   // partial_fit: larger, and early batches count less
+  double stream_gain = 0;     // partial_fit: every batch counts so much, older ones are forgotten:
+                              // for laws that drift; 0 = stream_power
+  double stream_rows = 0;     // partial_fit: rows that the stream stands for; 0 = all seen so far
   int64_t seed = 42;
 
   void describe(OptionList& o);

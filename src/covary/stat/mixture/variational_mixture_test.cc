@@ -131,7 +131,7 @@ TEST(VariationalMixture, AFullBatchWithGainOneIsAStepOfFit) {
     VariationalMixture five(o);
     five.fit(x);
     o.steps = 4;
-    o.online_gain = 1;
+    o.stream_gain = 1;
     VariationalMixture four(o);
     four.fit(x);
     // Both keep the same of their runs.
@@ -161,7 +161,7 @@ TEST(VariationalMixture, OnePassOfAStreamPredictsAsWellAsFit) {
 // Plain averages of batches: after the last, sums over all rows count alike.
 TEST(VariationalMixture, PowerOneCountsAllBatchesAlike) {
   const at::Tensor x = test_points(0, 300);
-  VariationalMixture m({.components = 1, .online_power = 1});
+  VariationalMixture m({.components = 1, .stream_power = 1});
   VariationalMixture whole({.components = 1});
   whole.fit(x);
   // One component has no labels: sums do not depend on the parameters. The prior is the first batch's.
@@ -173,7 +173,7 @@ TEST(VariationalMixture, PowerOneCountsAllBatchesAlike) {
 
 TEST(VariationalMixture, AConstantGainFollowsADrift) {
   const auto batch = [](double at, int64_t i) { return test_points(200 * i, 200 * (i + 1)) + at; };
-  VariationalMixture keeps({.components = 3}), forgets({.components = 3, .online_gain = 0.3});
+  VariationalMixture keeps({.components = 3}), forgets({.components = 3, .stream_gain = 0.3});
   for (int64_t i = 0; i < 30; ++i) {
     const at::Tensor x = batch(0.2 * static_cast<double>(i), i);
     keeps.partial_fit(x);
