@@ -21,7 +21,8 @@ std::vector<eval::Bar> process_likelihood_bars();  // 1, 2, 4: values that are n
 std::vector<eval::Bar> process_robustness_bars();  // 5: hostile data, many fits
 std::vector<eval::Bar> process_optimisation_bars();  // 6: Bayesian optimisation
 
-eval::Bar motorcycle_bar();  // 4: noise that changes over time
+eval::Bar process_large_bar();  // 3: a table beyond dense matrices
+eval::Bar motorcycle_bar();     // 4: noise that changes over time
 
 // Standard normals by the seed.
 at::Tensor normal_tensor(uint64_t seed, at::IntArrayRef shape);
