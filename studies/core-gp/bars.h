@@ -24,7 +24,8 @@ std::vector<eval::Bar> process_optimisation_bars();  // 6: Bayesian optimisation
 std::vector<eval::Bar> likelihood_peer_bars();  // 2: likelihood and gradient beside other libraries
 std::vector<eval::Bar> table_peer_bars(const std::string& part);  // 3: held-out rows beside them
 
-eval::Bar motorcycle_bar();  // 4: noise that changes over time
+eval::Bar process_large_bar();  // 3: a table beyond dense matrices
+eval::Bar motorcycle_bar();     // 4: noise that changes over time
 
 // Standard normals by the seed.
 at::Tensor normal_tensor(uint64_t seed, at::IntArrayRef shape);
