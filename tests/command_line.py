@@ -793,7 +793,7 @@ class Processes(Case):
                                             for i in range(6) for j in range(5)))
         whole = self.document("gp", "fit", grid, "--target", "y", "--method", "kron")
         self.assertEqual((whole["method"], whole["structure"]), ("kron", "grid of 6 x 5"))
-        self.refused(3, "gp", "fit", self.many, "--target", "y", "--method", "kron", says=["no full grid"])
+        self.refused(3, "gp", "fit", self.many, "--target", "y", "--method", "kron", says=["is no grid"])
         for method, word in (("hsgp", "functions"), ("vecchia", "nearest")):
             near = self.document("gp", "fit", self.one, "--target", "y", "--method", method)
             self.assertIn(word, near["structure"])
