@@ -133,6 +133,7 @@ class IterativeProcess {
   IterativePrediction leave_one_out(int64_t rows, uint64_t seed) const;
 
   const IterativeReport& report() const { return report_; }
+  const IterativeOptions& options() const { return options_; }
   const Kernel& kernel() const { return kernel_; }
 
   // What a model file keeps beside kernel and data, so that reading it needs no solve.

@@ -476,6 +476,10 @@ std::pair<at::Tensor, at::Tensor> Regression::predict(const at::Tensor& points, 
   }
   if (const auto* cg = std::get_if<IterativeProcess>(&process_)) {
     const IterativePrediction p = cg->predict(points, noise);
+    if (p.checked > 0) {
+      log_info("variances by near rows, from above: at " + std::to_string(p.checked) +
+               " of the points by at most " + number(p.excess) + " of the prior variance");
+    }
     return {p.mean, p.variance};
   }
   if (const auto* structured = std::get_if<StructuredProcess>(&process_))
@@ -593,6 +597,8 @@ void Regression::update(const at::Tensor& x, const at::Tensor& y, const RowNoise
     o.standard_errors = errors;
     o.watch = watch;
     o.likelihood = report_.likelihood;
+    if (const auto* cg = std::get_if<IterativeProcess>(&process_))
+      o.variances = cg->options().variances;
     if (o.method == "sgpr" || o.method == "svgp") o.inducing = report_.inducing;
     infer(o);
     report_.choice.why = "as the model was";
@@ -643,6 +649,7 @@ void Regression::restore(const std::string& method, Kernel kernel, const at::Ten
     process_.emplace<SparseProcess>(x_, y_, std::move(kernel), noise, inducing, noise_);
   } else if (method == "cg") {
     IterativeOptions o;
+    if (const auto* cg = std::get_if<IterativeProcess>(&process_)) o = cg->options();
     o.mean = mean_;
     process_.emplace<IterativeProcess>(x_, y_, std::move(kernel), o, noise_);
   } else {

@@ -123,7 +123,8 @@ class Regression {
   // How values come about where they are not normal given the function; else null.
   const Likelihood* likelihood() const;
 
-  // [s] each. noise: of a new value, not of the function.
+  // [s] each. noise: of a new value, not of the function. How far near variances (iterative.h) are
+  // above the solved ones is logged.
   std::pair<at::Tensor, at::Tensor> predict(const at::Tensor& points, bool noise) const;
   // Of new values whose rows have noise of their own; without likelihood().
   std::pair<at::Tensor, at::Tensor> predict_rows(const at::Tensor& points,

@@ -253,6 +253,24 @@ TEST(Regression, ModelsOfEveryMethodReadBackAndGrow) {
   }
 }
 
+TEST(Regression, NearVariancesStayAChoiceOfTheModel) {
+  const at::Tensor x = normals(7, {150, 2}), y = values_at(x, 8), xs = normals(9, {20, 2});
+  RegressionOptions o{.kernel = "const(1.2)*matern32(0.9) + white(0.1)",
+                      .method = "cg",
+                      .fit = false,
+                      .variances = "near"};
+  const Regression near(x, y, o);
+  o.variances = "solve";
+  const Regression solved(x, y, o);
+  Regression again = Regression::of_model(near.model());
+  // All rows are near: both are the exact ones, but the one does not solve.
+  EXPECT_LT(worst(near.predict(xs, true).second, solved.predict(xs, true).second), 2e-4);
+  EXPECT_GT(worst(near.predict(xs, true).second, solved.predict(xs, true).second), 1e-12);
+  EXPECT_LT(worst(again.predict(xs, true).second, near.predict(xs, true).second), 1e-12);
+  again.update(xs.slice(0, 0, 2), values_at(xs.slice(0, 0, 2), 3), {}, false);
+  EXPECT_EQ(again.model().fields["cg"]["variances"], "near");
+}
+
 TEST(Regression, ManyNewRowsAreAsGoodAsOneByOne) {
   const at::Tensor x = normals(14, {30, 2}), y = values_at(x, 15);
   const at::Tensor more = normals(16, {30, 2}), of_more = values_at(more, 17);
