@@ -188,6 +188,9 @@ GridProcess::GridProcess(GridAxes axes, const at::Tensor& y, const GridOptions& 
   for (size_t k = 0; k < axes_.size(); ++k) {
     const std::string& text = options.kernels[options.kernels.size() == 1 ? 0 : k];
     Kernel kernel = Kernel::parse(text, 1);
+    if (kernel.warped())
+      throw Error(ExitCode::kUsage, "is warped: that is not in this version on grids", "kernels",
+                  "write --method exact");
     if (kernel.has(ParameterRole::kNoise))
       throw Error(ExitCode::kUsage, "has white: the noise is a parameter of its own here",
                   "kernels", "leave white out");

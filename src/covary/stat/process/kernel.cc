@@ -83,6 +83,7 @@ std::string Kernel::single_matern() const {
       return self(self, node.left, product) && self(self, node.right, product);
     }
     const Leaf& leaf = leaves_[static_cast<size_t>(node.leaf)];
+    if (leaf.warp >= 0) return false;
     switch (leaf.kind) {
       case Kind::kConst:
         return inside_product && !leaf.literal && ++constants == 1;
@@ -101,6 +102,40 @@ std::string Kernel::single_matern() const {
     }
   };
   return walk(walk, static_cast<int64_t>(nodes_.size()) - 1, false) ? found : "";
+}
+
+void Kernel::set_warp_ranges(std::span<const double> low, std::span<const double> high) {
+  for (KernelWarp& w : warps_) {
+    if (w.ranged) continue;
+    for (size_t k = 0; k < w.columns.size(); ++k) {
+      const auto column = static_cast<size_t>(w.columns[k]);
+      w.low[k] = low[column];
+      w.high[k] = high[column] > low[column] ? high[column] : low[column] + 1;
+    }
+    w.ranged = true;
+  }
+}
+
+std::vector<int64_t> Kernel::columns_in(const KernelWarp& warp) const {
+  std::vector<int64_t> columns;
+  for (int64_t i = warp.first_leaf; i < warp.end_leaf; ++i) {
+    const std::vector<int64_t>& own = leaves_[static_cast<size_t>(i)].dims;
+    columns.insert(columns.end(), own.begin(), own.end());
+  }
+  std::sort(columns.begin(), columns.end());
+  columns.erase(std::unique(columns.begin(), columns.end()), columns.end());
+  return columns;
+}
+
+void Kernel::warp_point(const KernelWarp& warp, const double* x, double* out) const {
+  std::copy_n(x, dims_, out);
+  for (int64_t k = 0; k < warp.count(); ++k) {
+    const auto at = static_cast<size_t>(k);
+    out[warp.columns[at]] =
+        warped_coordinate(x[warp.columns[at]], warp.low[at], warp.high[at],
+                          value_of(warp.first + k), value_of(warp.first + warp.count() + k))
+            .value;
+  }
 }
 
 bool Kernel::has(ParameterRole role) const {
@@ -203,7 +238,7 @@ void Kernel::cross(const double* x, int64_t n, const double* y, int64_t m, doubl
 
 void Kernel::diagonal(const double* x, int64_t n, bool with_white, double* out) const {
   parallel_for(n, 256, [&](int64_t begin, int64_t end) {
-    std::vector<double> stack(nodes_.size()), point, parameters;
+    std::vector<double> stack(nodes_.size()), point, parameters, moved(static_cast<size_t>(dims_));
     for (int64_t i = begin; i < end; ++i) {
       for (size_t node = 0; node < nodes_.size(); ++node) {
         const Node& now = nodes_[node];
@@ -218,13 +253,18 @@ void Kernel::diagonal(const double* x, int64_t n, bool with_white, double* out) 
           continue;
         }
         const Leaf& leaf = leaves_[static_cast<size_t>(now.leaf)];
+        const double* row = x + i * dims_;
+        if (leaf.warp >= 0) {
+          warp_point(warps_[static_cast<size_t>(leaf.warp)], row, moved.data());
+          row = moved.data();
+        }
         double k = 1;
         if (leaf.kind == Kind::kConst) k = value_of(leaf.scale);
         if (leaf.kind == Kind::kWhite) k = with_white ? value_of(leaf.scale) : 0;
         if (leaf.kind == Kind::kLinear || leaf.kind == Kind::kPolynomial) {
           k = leaf.kind == Kind::kPolynomial ? value_of(leaf.shape) : 0;
           for (size_t c = 0; c < leaf.dims.size(); ++c) {
-            const double z = x[i * dims_ + leaf.dims[c]];
+            const double z = row[leaf.dims[c]];
             k += value_of(leaf.scale + (leaf.scales > 1 ? static_cast<int64_t>(c) : 0)) * z * z;
           }
           double power = k;
@@ -234,7 +274,7 @@ void Kernel::diagonal(const double* x, int64_t n, bool with_white, double* out) 
         if (leaf.kind == Kind::kPair) {
           point.clear();
           parameters.clear();
-          for (const int64_t c : leaf.dims) point.push_back(x[i * dims_ + c]);
+          for (const int64_t c : leaf.dims) point.push_back(row[c]);
           for (size_t p = 0; p < leaf.function->parameters().size(); ++p) {
             parameters.push_back(value_of(leaf.first + static_cast<int64_t>(p)));
           }
@@ -249,7 +289,7 @@ void Kernel::diagonal(const double* x, int64_t n, bool with_white, double* out) 
 }
 
 bool Kernel::stationary() const {
-  return std::none_of(leaves_.begin(), leaves_.end(), [](const Leaf& leaf) {
+  return !warped() && std::none_of(leaves_.begin(), leaves_.end(), [](const Leaf& leaf) {
     return leaf.kind == Kind::kLinear || leaf.kind == Kind::kPolynomial || leaf.kind == Kind::kPair;
   });
 }

@@ -34,6 +34,10 @@
 //   sho(period,quality)        a damped oscillator driven by white noise, one column
 //   rising falling (location,width)  s(x) s(x') with a logistic step s, one column
 //   and those of a user, see define_kernel in pair_function.h
+// Of inputs:
+//   warp(A,a=1,b=1,dims=..,low=0,high=1)   A with its columns seen through 1 - (1 - u^a)^b, u their place
+//                              in the range; a and b a column, or one for all; the range is that
+//                              of the data unless it is stated: see kernel_warp.h
 // Written for short:
 //   changepoint(A,B,location=1,width=0.1,dims=0)   falling*A + rising*B, one location and width
 //   spectral_mixture(components=3,base=rbf)        sum of const*base(ard)*cosine(ard); with matern32
@@ -47,7 +51,7 @@
 // scaled, so that data far from the origin lose no digits (linear and polynomial excepted, which
 // know an origin, and pair functions, which see x as it is).
 // Source: Rasmussen and Williams 2006, chapters 4 and 5 (eq. 5.9 for the contraction); Wilson and
-// Adams 2013 (spectral mixtures); Lloyd et al. 2014 (change points).
+// Adams 2013 (spectral mixtures); Lloyd et al. 2014 (change points); Snoek et al. 2014 (warps).
 #pragma once
 
 #include <cstdint>
@@ -61,6 +65,7 @@
 
 #include "covary/core/compute/pairwise/pairwise.h"
 #include "covary/stat/process/kernel_parameter.h"
+#include "covary/stat/process/kernel_warp.h"
 #include "covary/stat/process/pair_function.h"
 
 namespace covary::stat {
@@ -100,6 +105,9 @@ class Kernel {
   // one const, with or without a white beside it, and every parameter is free: what state_space.h
   // knows. Else empty.
   std::string single_matern() const;
+  bool warped() const { return !warps_.empty(); }
+  // The range of every column, for warps whose text does not state one.
+  void set_warp_ranges(std::span<const double> low, std::span<const double> high);
 
   // The parameters that a fit moves: neither fixed nor tied.
   std::vector<const KernelParameter*> free_parameters() const;
@@ -167,6 +175,7 @@ class Kernel {
     std::shared_ptr<const PairFunction> function;
     int64_t first = -1;
     std::map<std::string, int64_t> whole;
+    int64_t warp = -1;  // through which it sees its columns
     std::string kind_name, name;
   };
   // Post-order: children before parents.
@@ -178,6 +187,12 @@ class Kernel {
 
   static const std::vector<std::string>& profile_leaves();  // names, in the order of Kind
   std::string text_of(int64_t node, bool inside_product) const;
+  std::string tree_text(int64_t node, bool inside_product) const;  // without warps of the node
+  std::string warp_text(const KernelWarp& warp) const;
+  // The columns that leaves in a warp see, ascending.
+  std::vector<int64_t> columns_in(const KernelWarp& warp) const;
+  // x [dims] as a warp shows it.
+  void warp_point(const KernelWarp& warp, const double* x, double* out) const;
   std::string leaf_text(const Leaf& leaf) const;
   double value_of(int64_t parameter) const {
     return parameters_[static_cast<size_t>(parameter)].value;
@@ -188,6 +203,7 @@ class Kernel {
   std::vector<KernelParameter> parameters_;
   std::vector<Leaf> leaves_;
   std::vector<Node> nodes_;
+  std::vector<KernelWarp> warps_;
 };
 
 }  // namespace covary::stat

@@ -130,14 +130,46 @@ KernelJets::Jet KernelJets::leaf_jet(const Kernel::Leaf& leaf, const double* x, 
   }
 }
 
+KernelJets::Scratch KernelJets::scratch() const {
+  const auto d = static_cast<size_t>(kernel_.warped() ? kernel_.dims() : 0);
+  return {std::vector<Jet>(kernel_.nodes_.size()), std::vector<double>(d), std::vector<double>(d)};
+}
+
+double KernelJets::warp_slope(const KernelWarp& w, const double* x, int64_t column) const {
+  for (int64_t k = 0; k < w.count(); ++k) {
+    const auto at = static_cast<size_t>(k);
+    if (w.columns[at] != column) continue;
+    return warped_coordinate(x[column], w.low[at], w.high[at], kernel_.value_of(w.first + k),
+                             kernel_.value_of(w.first + w.count() + k))
+        .by_x;
+  }
+  return 1;
+}
+
+KernelJets::Jet KernelJets::warped_jet(const Kernel::Leaf& leaf, const double* x, int64_t a,
+                                       const double* y, int64_t b, bool white, Scratch& s) const {
+  const KernelWarp& w = kernel_.warps_[static_cast<size_t>(leaf.warp)];
+  kernel_.warp_point(w, x, s.warped_x.data());
+  kernel_.warp_point(w, y, s.warped_y.data());
+  Jet j = leaf_jet(leaf, s.warped_x.data(), a, s.warped_y.data(), b, white);
+  const double of_x = a < 0 ? 1 : warp_slope(w, x, a), of_y = b < 0 ? 1 : warp_slope(w, y, b);
+  j.a *= of_x;
+  j.b *= of_y;
+  j.ab *= of_x * of_y;
+  return j;
+}
+
 double KernelJets::entry(const double* x, int64_t a, const double* y, int64_t b, bool white,
-                         Jet* stack) const {
+                         Scratch& scratch) const {
+  Jet* stack = scratch.stack.data();
   using Op = Kernel::Node::Op;
   const std::vector<Kernel::Node>& nodes = kernel_.nodes_;
   for (size_t i = 0; i < nodes.size(); ++i) {
     const Kernel::Node& n = nodes[i];
     if (n.op == Op::kLeaf) {
-      stack[i] = leaf_jet(kernel_.leaves_[static_cast<size_t>(n.leaf)], x, a, y, b, white);
+      const Kernel::Leaf& leaf = kernel_.leaves_[static_cast<size_t>(n.leaf)];
+      stack[i] = leaf.warp < 0 ? leaf_jet(leaf, x, a, y, b, white)
+                               : warped_jet(leaf, x, a, y, b, white, scratch);
       continue;
     }
     const Jet& l = stack[n.left];
@@ -163,11 +195,10 @@ void KernelJets::cross(const double* x, int64_t n, const int64_t* along_x, const
                        int64_t m, const int64_t* along_y, double* out, int64_t stride) const {
   const int64_t d = kernel_.dims();
   parallel_for(n, 16, [&](int64_t begin, int64_t end) {
-    std::vector<Jet> stack(kernel_.nodes_.size());
+    Scratch mine = scratch();
     for (int64_t i = begin; i < end; ++i) {
       for (int64_t j = 0; j < m; ++j) {
-        out[i * stride + j] =
-            entry(x + i * d, along_x[i], y + j * d, along_y[j], false, stack.data());
+        out[i * stride + j] = entry(x + i * d, along_x[i], y + j * d, along_y[j], false, mine);
       }
     }
   });
@@ -177,11 +208,11 @@ void KernelJets::matrix(const double* x, int64_t n, const int64_t* along, double
                         int64_t stride) const {
   const int64_t d = kernel_.dims();
   parallel_for(n, 16, [&](int64_t begin, int64_t end) {
-    std::vector<Jet> stack(kernel_.nodes_.size());
+    Scratch mine = scratch();
     for (int64_t i = begin; i < end; ++i) {
       for (int64_t j = 0; j <= i; ++j) {
         const bool white = i == j && along[i] < 0;
-        out[i * stride + j] = entry(x + i * d, along[i], x + j * d, along[j], white, stack.data());
+        out[i * stride + j] = entry(x + i * d, along[i], x + j * d, along[j], white, mine);
       }
     }
   });
@@ -193,10 +224,9 @@ void KernelJets::matrix(const double* x, int64_t n, const int64_t* along, double
 void KernelJets::diagonal(const double* x, int64_t n, const int64_t* along, bool with_white,
                           double* out) const {
   const int64_t d = kernel_.dims();
-  std::vector<Jet> stack(kernel_.nodes_.size());
+  Scratch mine = scratch();
   for (int64_t i = 0; i < n; ++i) {
-    out[i] =
-        entry(x + i * d, along[i], x + i * d, along[i], with_white && along[i] < 0, stack.data());
+    out[i] = entry(x + i * d, along[i], x + i * d, along[i], with_white && along[i] < 0, mine);
   }
 }
 

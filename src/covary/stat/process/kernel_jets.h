@@ -7,7 +7,8 @@
 // along [rows]: -1 where a row stands for the value, else the column by which it is the derivative.
 // Smooth enough: rbf, rq, periodic, cosine, const, linear, polynomial, matern32, matern52, matern of nu
 // > 1, wendland of smoothness >= 1. Matern 1/2 and pair functions are not. White is noise of values:
-// it stands on the diagonal of `matrix` for rows that are values.
+// it stands on the diagonal of `matrix` for rows that are values. Warped leaves are smooth inside their
+// range; at its ends the slope is that of kernel_warp.h.
 // One walk over the kernel's tree a pair, with hyper-dual numbers (value, two slopes, mixed second
 // derivative): about 30 ns a leaf. For the large matrices of values alone there is kernel_tape.h.
 // Source: Rasmussen and Williams 2006, eq. 9.1; Fike and Alonso 2011 (hyper-dual numbers).
@@ -41,9 +42,18 @@ class KernelJets {
   struct Jet {
     double v = 0, a = 0, b = 0, ab = 0;
   };
+  struct Scratch {
+    std::vector<Jet> stack;                  // by node
+    std::vector<double> warped_x, warped_y;  // of a leaf
+  };
+  Scratch scratch() const;
   // The derivative of a row and a column; white: both are one row.
   double entry(const double* x, int64_t a, const double* y, int64_t b, bool white,
-               Jet* stack) const;
+               Scratch& scratch) const;
+  // The leaf in warped coordinates, and the chain rule.
+  Jet warped_jet(const Kernel::Leaf& leaf, const double* x, int64_t a, const double* y, int64_t b,
+                 bool white, Scratch& scratch) const;
+  double warp_slope(const KernelWarp& warp, const double* x, int64_t column) const;
   Jet leaf_jet(const Kernel::Leaf& leaf, const double* x, int64_t a, const double* y, int64_t b,
                bool white) const;
   Jet radial(const RadialFunction& f, const Kernel::Leaf& leaf, const double* x, int64_t a,

@@ -19,7 +19,8 @@ enum class ParameterRole {
   kOffset,       // 1
   kSmoothness,   // 1: the order of a Matern kernel
   kLocation,     // units of x, of any sign
-  kLoading       // 1, of any sign
+  kLoading,      // 1, of any sign
+  kWarp          // 1: an exponent of an input warp; 1 where nothing is warped
 };
 
 struct KernelParameter {

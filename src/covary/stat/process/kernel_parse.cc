@@ -238,13 +238,14 @@ class KernelParser {
     const std::string word = read_word();
     if (word == "changepoint") return changepoint();
     if (word == "spectral_mixture") return spectral_mixture();
+    if (word == "warp") return warp();
     const std::vector<std::string>& names = Kernel::profile_leaves();
     const auto found = std::find(names.begin(), names.end(), word);
     if (found != names.end()) return profile_leaf(word, static_cast<Kind>(found - names.begin()));
     if (const auto definition = leaf_definition(word)) return pair_leaf(word, *definition);
     std::vector<std::string> all = defined_leaves();
     all.insert(all.end(), names.begin(), names.end());
-    all.insert(all.end(), {"changepoint", "spectral_mixture"});
+    all.insert(all.end(), {"changepoint", "spectral_mixture", "warp"});
     const std::string near = nearest_word(word, all);
     refuse("unknown kernel \"" + word + "\"", near.empty() ? "" : "did you mean \"" + near + "\"?");
   }
@@ -270,6 +271,67 @@ class KernelParser {
     }
     const int64_t left = add({Node::Op::kProduct, -1, falling, before, 1});
     return add({Node::Op::kSum, -1, left, add({Node::Op::kProduct, -1, rising, after, 1}), 1});
+  }
+
+  // Everything in its parentheses sees some columns through a warp.
+  int64_t warp() {
+    if (warping_) refuse("a warp inside a warp");
+    warping_ = true;
+    KernelWarp w;
+    w.first_leaf = static_cast<int64_t>(kernel_.leaves_.size());
+    expect('(');
+    w.node = sum();
+    w.end_leaf = static_cast<int64_t>(kernel_.leaves_.size());
+    warping_ = false;
+    Arguments a;
+    if (take(',')) {
+      a = arguments({"a", "b", "low", "high"}, 0, true);
+    } else {
+      expect(')');
+    }
+    if (a.ard) refuse("a warp takes no ard: it has a and b of every column");
+    w.name = name_of("warp");
+    w.columns = a.dims.empty() ? kernel_.columns_in(w) : a.dims;
+    if (w.columns.empty()) refuse("nothing in the warp sees a column");
+    for (int64_t i = w.first_leaf; i < w.end_leaf; ++i) {
+      Kernel::Leaf& leaf = kernel_.leaves_[static_cast<size_t>(i)];
+      const bool sees = std::any_of(leaf.dims.begin(), leaf.dims.end(), [&](int64_t d) {
+        return std::find(w.columns.begin(), w.columns.end(), d) != w.columns.end();
+      });
+      if (!sees) continue;
+      if (leaf.kind_name == "index" || leaf.kind_name == "hamming") {
+        refuse("the categories of " + leaf.name + " cannot be warped", "name the columns: dims=0");
+      }
+      leaf.warp = static_cast<int64_t>(kernel_.warps_.size());
+    }
+    const auto values = [&](const char* name, double otherwise) {
+      const auto given = a.named.find(name);
+      std::vector<double> v =
+          given == a.named.end() ? std::vector<double>{otherwise} : given->second;
+      if (v.size() == 1) v.assign(w.columns.size(), v[0]);
+      if (v.size() != w.columns.size()) {
+        refuse(w.name + "." + name + " takes " + std::to_string(w.columns.size()) +
+               " values, not " + std::to_string(v.size()));
+      }
+      return v;
+    };
+    w.low = values("low", 0);
+    w.high = values("high", 1);
+    w.ranged = a.named.contains("low") || a.named.contains("high");
+    for (size_t k = 0; k < w.columns.size(); ++k) {
+      if (!(w.low[k] < w.high[k])) refuse(w.name + ".low must be below high");
+    }
+    w.first = static_cast<int64_t>(kernel_.parameters_.size());
+    for (const char* name : {"a", "b"}) {
+      const std::vector<double> v = values(name, 1);
+      for (size_t k = 0; k < w.columns.size(); ++k) {
+        parameter(w.name + "." + name + "[" + std::to_string(w.columns[k]) + "]",
+                  ParameterRole::kWarp, v[k], a.named.contains(name), a.fixed, w.columns[k]);
+      }
+    }
+    const int64_t node = w.node;
+    kernel_.warps_.push_back(std::move(w));
+    return node;
   }
 
   // Q times const*base(ard)*cosine(ard); each begins at another frequency.
@@ -503,6 +565,7 @@ class KernelParser {
   std::string_view text_;
   size_t at_ = 0;
   int depth_ = 0;
+  bool warping_ = false;
   std::map<std::string, int> counts_;
   Kernel kernel_;
 };

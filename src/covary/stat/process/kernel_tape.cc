@@ -52,9 +52,18 @@ KernelTape::KernelTape(const Kernel& kernel, const double* x, int64_t n, const d
       slopes_(slopes) {
   const int64_t d = kernel.dims();
   const double* first = n_ > 0 ? x : y;
-  origin_.assign(static_cast<size_t>(d), 0.0);
-  if (n_ > 0 || (!same && m_ > 0)) std::copy_n(first, d, origin_.begin());
   for (const KernelParameter& p : kernel.parameters_) parameters_.push_back(p.value);
+  coordinates_.resize(kernel.warps_.size() + 1);
+  for (size_t i = 0; i < coordinates_.size(); ++i) {
+    std::vector<double>& origin = coordinates_[i].origin;
+    origin.assign(static_cast<size_t>(d), 0.0);
+    if (n_ == 0 && (same || m_ == 0)) continue;
+    if (i == 0) {
+      std::copy_n(first, d, origin.begin());
+    } else {
+      kernel.warp_point(kernel.warps_[i - 1], first, origin.data());
+    }
+  }
   features_.resize(kernel.leaves_.size());
   rebind(x, same_ ? nullptr : y);
   for (size_t i = 0; i < features_.size(); ++i) {
@@ -67,27 +76,55 @@ KernelTape::KernelTape(const Kernel& kernel, const double* x, int64_t n, const d
 }
 
 void KernelTape::rebind(const double* x, const double* y) {
-  if (x) relate(x, n_, &x_);
-  if (y) relate(y, m_, &y_);
+  for (size_t i = 0; i < coordinates_.size(); ++i) {
+    if (x) relate(i, x, n_, &coordinates_[i].x);
+    if (y) relate(i, y, m_, &coordinates_[i].y);
+  }
   for (size_t i = 0; i < features_.size(); ++i) {
     const Leaf& leaf = kernel_.leaves_[i];
+    const Coordinates& c = coordinates_of(leaf);
     Features& f = features_[i];
     if (leaf.kind == Kernel::Kind::kPair) {
-      if (x) f.x = pair_features(leaf, x, n_);
-      if (y) f.y = pair_features(leaf, y, m_);
+      // As they came, to the bit, unless they are warped.
+      if (x) f.x = pair_features(leaf, leaf.warp < 0 ? x : nullptr, n_, c.x);
+      if (y) f.y = pair_features(leaf, leaf.warp < 0 ? y : nullptr, m_, c.y);
     } else {
-      if (x) features(leaf, x_.data(), n_, &f.x);
-      if (y) features(leaf, y_.data(), m_, &f.y);
+      if (x) features(leaf, c.x.at.data(), n_, &f.x);
+      if (y) features(leaf, c.y.at.data(), m_, &f.y);
     }
   }
 }
 
-void KernelTape::relate(const double* p, int64_t n, std::vector<double>* out) const {
+void KernelTape::relate(size_t index, const double* p, int64_t n, Places* out) const {
   const int64_t d = kernel_.dims();
-  out->resize(static_cast<size_t>(d * n));
+  const std::vector<double>& origin = coordinates_[index].origin;
+  out->at.resize(static_cast<size_t>(d * n));
   for (int64_t i = 0; i < n; ++i) {
     for (int64_t k = 0; k < d; ++k) {
-      (*out)[static_cast<size_t>(k * n + i)] = p[i * d + k] - origin_[static_cast<size_t>(k)];
+      out->at[static_cast<size_t>(k * n + i)] = p[i * d + k] - origin[static_cast<size_t>(k)];
+    }
+  }
+  if (index == 0) return;
+  const KernelWarp& warp = kernel_.warps_[index - 1];
+  const int64_t count = warp.count();
+  const auto size = static_cast<size_t>(slopes_ ? count * n : 0);
+  out->by_x.resize(size);
+  out->by_log_a.resize(size);
+  out->by_log_b.resize(size);
+  for (int64_t c = 0; c < count; ++c) {
+    const auto k = static_cast<size_t>(c);
+    const int64_t column = warp.columns[k];
+    const double a = parameters_[static_cast<size_t>(warp.first + c)],
+                 b = parameters_[static_cast<size_t>(warp.first + count + c)];
+    for (int64_t i = 0; i < n; ++i) {
+      const WarpedCoordinate w =
+          warped_coordinate(p[i * d + column], warp.low[k], warp.high[k], a, b);
+      out->at[static_cast<size_t>(column * n + i)] = w.value - origin[static_cast<size_t>(column)];
+      if (!slopes_) continue;
+      const auto at = static_cast<size_t>(c * n + i);
+      out->by_x[at] = w.by_x;
+      out->by_log_a[at] = w.by_log_a;
+      out->by_log_b[at] = w.by_log_b;
     }
   }
 }
@@ -127,7 +164,7 @@ void KernelTape::features(const Leaf& leaf, const double* x, int64_t n,
       case Kind::kLinear:
       case Kind::kPolynomial: {
         const double root = std::sqrt(value(leaf.scale, leaf.scales, k));
-        const double origin = origin_[static_cast<size_t>(leaf.dims[k])];
+        const double origin = coordinates_of(leaf).origin[static_cast<size_t>(leaf.dims[k])];
         for (size_t i = 0; i < length; ++i) to[i] = (from[i] + origin) * root;
         break;
       }
@@ -143,13 +180,17 @@ void KernelTape::features(const Leaf& leaf, const double* x, int64_t n,
   }
 }
 
-std::vector<double> KernelTape::pair_features(const Leaf& leaf, const double* x, int64_t n) const {
+std::vector<double> KernelTape::pair_features(const Leaf& leaf, const double* x, int64_t n,
+                                              const Places& places) const {
   const auto count = static_cast<int64_t>(leaf.dims.size());
   std::vector<double> out(static_cast<size_t>(n * count));
   for (int64_t i = 0; i < n; ++i) {
     double* point = out.data() + i * count;
     for (int64_t k = 0; k < count; ++k) {
-      point[k] = x[i * kernel_.dims() + leaf.dims[static_cast<size_t>(k)]];
+      const int64_t column = leaf.dims[static_cast<size_t>(k)];
+      point[k] = x ? x[i * kernel_.dims() + column]
+                   : places.at[static_cast<size_t>(column * n + i)] +
+                         coordinates_of(leaf).origin[static_cast<size_t>(column)];
     }
     leaf.function->check(point, parameters_.data() + leaf.first);
   }
@@ -157,8 +198,10 @@ std::vector<double> KernelTape::pair_features(const Leaf& leaf, const double* x,
 }
 
 KernelTape::Scratch KernelTape::scratch() const {
+  const bool warped = kernel_.warped();
   return {std::vector<double>(kernel_.nodes_.size() * kBuffers * tile_size_),
-          std::vector<char>(kernel_.nodes_.size())};
+          std::vector<char>(kernel_.nodes_.size()), std::vector<double>(warped ? tile_size_ : 0),
+          std::vector<double>(static_cast<size_t>(warped ? kColumns * kernel_.dims() : 0))};
 }
 
 void KernelTape::forward_leaf(size_t node, const PairBlock& t, Scratch& s) const {
@@ -392,9 +435,8 @@ void KernelTape::leaf_gradient(size_t node, const Leaf& leaf, const PairBlock& t
         const double* cos_a = a.values + static_cast<int64_t>(2 * k) * a.stride + t.row;
         const double* cos_b = b.values + static_cast<int64_t>(2 * k) * b.stride + t.column;
         const double *sin_a = cos_a + a.stride, *sin_b = cos_b + b.stride;
-        const double* xa = x_.data() + leaf.dims[k] * n_ + t.row;
-        const double* xb =
-            (same_ ? x_.data() + leaf.dims[k] * n_ : y_.data() + leaf.dims[k] * m_) + t.column;
+        const double* xa = coordinates_of(leaf).x.at.data() + leaf.dims[k] * n_ + t.row;
+        const double* xb = places_of_columns(leaf).at.data() + leaf.dims[k] * m_ + t.column;
         double sum = 0;
         for (int64_t i = 0; i < t.rows; ++i) {
           for (int64_t j = 0; j < t.columns; ++j) {
@@ -414,9 +456,8 @@ void KernelTape::leaf_gradient(size_t node, const Leaf& leaf, const PairBlock& t
       const double *cos_b = b.values + t.column, *sin_b = cos_b + b.stride;
       for (size_t k = 0; k < leaf.dims.size(); ++k) {
         const double p = value(leaf.period + (leaf.periods > 1 ? static_cast<int64_t>(k) : 0));
-        const double* xa = x_.data() + leaf.dims[k] * n_ + t.row;
-        const double* xb =
-            (same_ ? x_.data() + leaf.dims[k] * n_ : y_.data() + leaf.dims[k] * m_) + t.column;
+        const double* xa = coordinates_of(leaf).x.at.data() + leaf.dims[k] * n_ + t.row;
+        const double* xb = places_of_columns(leaf).at.data() + leaf.dims[k] * m_ + t.column;
         double sum = 0;
         for (int64_t i = 0; i < t.rows; ++i) {
           for (int64_t j = 0; j < t.columns; ++j) {
@@ -467,38 +508,45 @@ void KernelTape::pair_gradient(const Leaf& leaf, const Features& f, const PairBl
   }
 }
 
-void KernelTape::leaf_input_gradient(size_t node, const Leaf& leaf, const PairBlock& t,
-                                     const double* w, Scratch& s, double* gradient,
-                                     bool after_backward) const {
+const double* KernelTape::sloped_weights(size_t node, const Leaf& leaf, const PairBlock& t,
+                                         const double* w, Scratch& s, bool after_backward) const {
   using Kind = Kernel::Kind;
-  if (leaf.dims.empty()) return;
-  const Features& f = features_[static_cast<size_t>(kernel_.nodes_[node].leaf)];
+  if (leaf.kind == Kind::kCosine || leaf.kind == Kind::kLinear || leaf.kind == Kind::kPair)
+    return w;
+  double* slope = buffer(s, node, kSlope);
+  if (!after_backward) compute::pair_product(w, slope, t.size(), slope);
+  return slope;
+}
+
+void KernelTape::coordinate_gradient(const Leaf& leaf, const Features& f, bool swapped,
+                                     const PairBlock& t, const double* weights,
+                                     double* gradient) const {
+  using Kind = Kernel::Kind;
+  const int64_t d = kernel_.dims();
   if (leaf.kind == Kind::kPair) {
     std::vector<double> slopes(leaf.dims.size());
     for (int64_t i = 0; i < t.rows; ++i) {
       for (int64_t j = 0; j < t.columns; ++j) {
-        leaf.function->input_slopes(pair_point(f, t.row + i), pair_column(f, t.column + j),
-                                    parameters_.data() + leaf.first, slopes.data());
+        const double* row = swapped ? pair_column(f, t.row + i) : pair_point(f, t.row + i);
+        const double* column = swapped ? pair_point(f, t.column + j) : pair_column(f, t.column + j);
+        leaf.function->input_slopes(row, column, parameters_.data() + leaf.first, slopes.data());
         for (size_t k = 0; k < slopes.size(); ++k) {
-          gradient[i * kernel_.dims() + leaf.dims[k]] += w[i * t.columns + j] * slopes[k];
+          gradient[i * d + leaf.dims[k]] += weights[i * t.columns + j] * slopes[k];
         }
       }
     }
     return;
   }
-  const Points a = rows_of(f), b = columns_of(f);
+  const Points a = swapped ? columns_of(f) : rows_of(f), b = swapped ? rows_of(f) : columns_of(f);
   const auto value = [&](int64_t first, int64_t count, size_t k) {
     return kernel_
         .parameters_[static_cast<size_t>(first + (count > 1 ? static_cast<int64_t>(k) : 0))]
         .value;
   };
-  double* slope = buffer(s, node, kSlope);
-  const bool sloped = leaf.kind != Kind::kCosine && leaf.kind != Kind::kLinear;
-  if (sloped && !after_backward) compute::pair_product(w, slope, t.size(), slope);
-  const double* weights = sloped ? slope : w;
-  if (sloped && leaf.kind != Kind::kPeriodic && leaf.kind != Kind::kPolynomial) {
+  const bool turning = leaf.kind == Kind::kPeriodic || leaf.kind == Kind::kCosine;
+  if (!turning && leaf.kind != Kind::kPolynomial && leaf.kind != Kind::kLinear) {
     constexpr int64_t kSome = 16;
-    double sums[kRows * kSome];
+    double sums[kColumns * kSome];
     for (int64_t first = 0; first < a.dims; first += kSome) {
       const int64_t some = std::min(kSome, a.dims - first);
       std::fill_n(sums, t.rows * some, 0.0);
@@ -509,7 +557,7 @@ void KernelTape::leaf_input_gradient(size_t node, const Leaf& leaf, const PairBl
         const auto of = static_cast<size_t>(first + k);
         const double factor = 2 / value(leaf.scale, leaf.scales, of);
         for (int64_t i = 0; i < t.rows; ++i)
-          gradient[i * kernel_.dims() + leaf.dims[of]] += factor * sums[i * some + k];
+          gradient[i * d + leaf.dims[of]] += factor * sums[i * some + k];
       }
     }
     return;
@@ -523,32 +571,80 @@ void KernelTape::leaf_input_gradient(size_t node, const Leaf& leaf, const PairBl
     for (int64_t i = 0; i < t.rows; ++i) {
       const double* row = weights + i * t.columns;
       double sum = 0, factor = 1;
-      switch (leaf.kind) {
-        case Kind::kPeriodic:
-        case Kind::kCosine:
-          for (int64_t j = 0; j < t.columns; ++j) {
-            sum += row[j] * (xa[a.stride + i] * xb[j] - xa[i] * xb[b.stride + j]);
-          }
-          factor = leaf.kind == Kind::kPeriodic ? 2 * kTwoPi : -kTwoPi;
-          factor /= value(leaf.period, leaf.periods, k);
-          break;
-        case Kind::kLinear:
-        case Kind::kPolynomial:
-          for (int64_t j = 0; j < t.columns; ++j) sum += row[j] * xb[j];
-          factor = std::sqrt(value(leaf.scale, leaf.scales, k));
-          break;
-        default:
-          break;
+      if (turning) {
+        for (int64_t j = 0; j < t.columns; ++j) {
+          sum += row[j] * (xa[a.stride + i] * xb[j] - xa[i] * xb[b.stride + j]);
+        }
+        factor = leaf.kind == Kind::kPeriodic ? 2 * kTwoPi : -kTwoPi;
+        factor /= value(leaf.period, leaf.periods, k);
+      } else {
+        for (int64_t j = 0; j < t.columns; ++j) sum += row[j] * xb[j];
+        factor = std::sqrt(value(leaf.scale, leaf.scales, k));
       }
-      gradient[i * kernel_.dims() + leaf.dims[k]] += factor * sum;
+      gradient[i * d + leaf.dims[k]] += factor * sum;
     }
   }
+}
+
+void KernelTape::leaf_input_gradient(size_t node, const Leaf& leaf, const PairBlock& t,
+                                     const double* w, Scratch& s, double* gradient,
+                                     bool after_backward) const {
+  if (leaf.dims.empty()) return;
+  const Features& f = features_[static_cast<size_t>(kernel_.nodes_[node].leaf)];
+  const double* weights = sloped_weights(node, leaf, t, w, s, after_backward);
+  if (leaf.warp < 0) {
+    coordinate_gradient(leaf, f, false, t, weights, gradient);
+    return;
+  }
+  const int64_t d = kernel_.dims();
+  std::fill_n(s.moved.data(), t.rows * d, 0.0);
+  coordinate_gradient(leaf, f, false, t, weights, s.moved.data());
+  const KernelWarp& warp = kernel_.warps_[static_cast<size_t>(leaf.warp)];
+  const std::vector<double>& by_x = coordinates_of(leaf).x.by_x;
+  for (int64_t c = 0; c < warp.count(); ++c) {
+    double* column = s.moved.data() + warp.columns[static_cast<size_t>(c)];
+    for (int64_t i = 0; i < t.rows; ++i)
+      column[i * d] *= by_x[static_cast<size_t>(c * n_ + t.row + i)];
+  }
+  for (int64_t i = 0; i < t.rows * d; ++i) gradient[i] += s.moved[static_cast<size_t>(i)];
+}
+
+void KernelTape::warp_gradient(size_t node, const Leaf& leaf, const PairBlock& t, const double* w,
+                               Scratch& s, double* gradient) const {
+  const Features& f = features_[static_cast<size_t>(kernel_.nodes_[node].leaf)];
+  const KernelWarp& warp = kernel_.warps_[static_cast<size_t>(leaf.warp)];
+  const int64_t d = kernel_.dims();
+  const double* weights = sloped_weights(node, leaf, t, w, s, true);
+  // A side of the pairs moves with the exponents as its places say; the kernel is symmetric, so the
+  // columns are rows of the transposed tile.
+  const auto add = [&](bool swapped, const PairBlock& block, const double* of, const Places& places,
+                       int64_t stride) {
+    std::fill_n(s.moved.data(), block.rows * d, 0.0);
+    coordinate_gradient(leaf, f, swapped, block, of, s.moved.data());
+    for (int64_t c = 0; c < warp.count(); ++c) {
+      const double* slope = s.moved.data() + warp.columns[static_cast<size_t>(c)];
+      const double* by_a = places.by_log_a.data() + c * stride + block.row;
+      const double* by_b = places.by_log_b.data() + c * stride + block.row;
+      for (int64_t i = 0; i < block.rows; ++i) {
+        gradient[warp.first + c] += slope[i * d] * by_a[i];
+        gradient[warp.first + warp.count() + c] += slope[i * d] * by_b[i];
+      }
+    }
+  };
+  add(false, t, weights, coordinates_of(leaf).x, n_);
+  for (int64_t i = 0; i < t.rows; ++i) {
+    for (int64_t j = 0; j < t.columns; ++j) {
+      s.transposed[static_cast<size_t>(j * t.rows + i)] = weights[i * t.columns + j];
+    }
+  }
+  add(true, {t.column, t.columns, t.row, t.rows}, s.transposed.data(), places_of_columns(leaf), m_);
 }
 
 void KernelTape::backward(const PairBlock& t, const double* weights, Scratch& s,
                           double* gradient) const {
   walk_back(t, weights, s, [&](size_t node, const Leaf& leaf, const double* w) {
     leaf_gradient(node, leaf, t, w, s, gradient);
+    if (leaf.warp >= 0) warp_gradient(node, leaf, t, w, s, gradient);
   });
 }
 

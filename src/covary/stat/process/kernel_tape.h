@@ -26,7 +26,9 @@ class KernelTape {
 
   struct Scratch {
     std::vector<double> buffers;
-    std::vector<char> zero;  // a node, of this tile
+    std::vector<char> zero;          // a node, of this tile
+    std::vector<double> transposed;  // weights of a warped leaf, columns by rows
+    std::vector<double> moved;       // gradient by its warped coordinates
   };
   Scratch scratch() const;
 
@@ -65,8 +67,23 @@ class KernelTape {
   compute::Points columns_of(const Features& f) const {
     return same_ ? points(f.x, n_, f.count) : points(f.y, m_, f.count);
   }
-  // p [n, dims] as coordinates relative to the origin, and the features of every leaf.
-  void relate(const double* p, int64_t n, std::vector<double>* out) const;
+  // Where points are: relative to the first point of x, [dims, n], as they came or through a warp,
+  // then with derivatives [columns of the warp, n].
+  struct Places {
+    std::vector<double> at, by_x, by_log_a, by_log_b;
+  };
+  struct Coordinates {
+    std::vector<double> origin;  // the first point
+    Places x, y;
+  };
+  const Coordinates& coordinates_of(const Leaf& leaf) const {
+    return coordinates_[static_cast<size_t>(leaf.warp + 1)];
+  }
+  const Places& places_of_columns(const Leaf& leaf) const {
+    return same_ ? coordinates_of(leaf).x : coordinates_of(leaf).y;
+  }
+  // p [n, dims] as coordinates, and the features of every leaf.
+  void relate(size_t index, const double* p, int64_t n, Places* out) const;
   void features(const Leaf& leaf, const double* x, int64_t n, std::vector<double>* out) const;
   const double* pair_point(const Features& f, int64_t row) const {
     return f.x.data() + row * f.count;
@@ -74,7 +91,9 @@ class KernelTape {
   const double* pair_column(const Features& f, int64_t column) const {
     return (same_ ? f.x.data() : f.y.data()) + column * f.count;
   }
-  std::vector<double> pair_features(const Leaf& leaf, const double* x, int64_t n) const;
+  // x: the points as they came; null: as `places` has them.
+  std::vector<double> pair_features(const Leaf& leaf, const double* x, int64_t n,
+                                    const Places& places) const;
   void pair_gradient(const Leaf& leaf, const Features& f, const compute::PairBlock& tile,
                      const double* weights, double* gradient) const;
   bool is_const(size_t node) const {
@@ -89,18 +108,28 @@ class KernelTape {
                  F&& visit) const;
   void leaf_gradient(size_t node, const Leaf& leaf, const compute::PairBlock& tile,
                      const double* weights, Scratch& s, double* gradient) const;
+  // By the coordinates that the leaf sees; weights: of dk or, for leaves with a slope, of what it is
+  // the slope by.
+  void coordinate_gradient(const Leaf& leaf, const Features& f, bool swapped,
+                           const compute::PairBlock& tile, const double* weights,
+                           double* gradient) const;
+  // The weights that coordinate_gradient takes.
+  const double* sloped_weights(size_t node, const Leaf& leaf, const compute::PairBlock& tile,
+                               const double* weights, Scratch& s, bool after_backward) const;
   void leaf_input_gradient(size_t node, const Leaf& leaf, const compute::PairBlock& tile,
                            const double* weights, Scratch& s, double* gradient,
                            bool after_backward) const;
+  // By the exponents of the leaf's warp, after leaf_gradient.
+  void warp_gradient(size_t node, const Leaf& leaf, const compute::PairBlock& tile,
+                     const double* weights, Scratch& s, double* gradient) const;
 
   const Kernel& kernel_;
   int64_t n_, m_;
   size_t tile_size_;  // of the largest tile of these sets
   bool same_, slopes_;
-  std::vector<double> origin_;      // the first point of x
-  std::vector<double> x_, y_;       // coordinates relative to it, [dims, n] and [dims, m]
-  std::vector<Features> features_;  // a leaf
-  std::vector<double> parameters_;  // values of all of the kernel's
+  std::vector<Coordinates> coordinates_;  // as they came, then a warp
+  std::vector<Features> features_;        // a leaf
+  std::vector<double> parameters_;        // values of all of the kernel's
 };
 
 }  // namespace covary::stat

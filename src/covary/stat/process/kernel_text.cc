@@ -26,6 +26,37 @@ const std::vector<std::string>& Kernel::profile_leaves() {
 std::string Kernel::text() const { return text_of(static_cast<int64_t>(nodes_.size()) - 1, false); }
 
 std::string Kernel::text_of(int64_t node, bool inside_product) const {
+  for (const KernelWarp& w : warps_) {
+    if (w.node == node) return warp_text(w);
+  }
+  return tree_text(node, inside_product);
+}
+
+std::string Kernel::warp_text(const KernelWarp& w) const {
+  std::string s = "warp(" + tree_text(w.node, false);
+  const auto list = [&s](const char* name, const auto& value, int64_t count) {
+    s += std::string(",") + name + "=";
+    if (count > 1) s += "[";
+    for (int64_t k = 0; k < count; ++k) s += (k > 0 ? "," : "") + number(value(k));
+    if (count > 1) s += "]";
+  };
+  const int64_t count = w.count();
+  list("a", [&](int64_t k) { return value_of(w.first + k); }, count);
+  list("b", [&](int64_t k) { return value_of(w.first + count + k); }, count);
+  if (w.ranged) {
+    list("low", [&](int64_t k) { return w.low[static_cast<size_t>(k)]; }, count);
+    list("high", [&](int64_t k) { return w.high[static_cast<size_t>(k)]; }, count);
+  }
+  if (w.columns != columns_in(w)) {
+    std::string columns;
+    for (const int64_t c : w.columns) columns += (columns.empty() ? "" : ",") + std::to_string(c);
+    s += ",dims=[" + columns + "]";
+  }
+  if (parameters_[static_cast<size_t>(w.first)].fixed) s += ",fixed";
+  return s + ")";
+}
+
+std::string Kernel::tree_text(int64_t node, bool inside_product) const {
   const Node& n = nodes_[static_cast<size_t>(node)];
   if (n.op == Node::Op::kSum) {
     const std::string s = text_of(n.left, false) + " + " + text_of(n.right, false);

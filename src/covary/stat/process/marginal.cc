@@ -31,14 +31,18 @@ double dot(const double* a, const double* b, int64_t n) {
   return s;
 }
 
-// The weights 1/2 (sum over outputs of a a' - outputs K^-1), tile by tile.
+// The weights 1/2 (sum of a a' - outputs K^-1), tile by tile; a: those of the outputs, and others
+// that stand beside them.
 class GradientWeights {
  public:
   GradientWeights(const linalg::Matrix& inverse, const std::vector<double>& alpha, int64_t outputs)
-      : inverse_(inverse), alpha_(alpha), outputs_(outputs) {}
+      : inverse_(inverse),
+        alpha_(alpha),
+        outputs_(outputs),
+        vectors_(static_cast<int64_t>(alpha.size()) / inverse.n) {}
   double own(int64_t i) const {
     double w = -0.5 * static_cast<double>(outputs_) * inverse_.row(i)[i];
-    for (int64_t o = 0; o < outputs_; ++o) {
+    for (int64_t o = 0; o < vectors_; ++o) {
       const double a = alpha_[static_cast<size_t>(o * inverse_.n + i)];
       w += 0.5 * a * a;
     }
@@ -52,7 +56,7 @@ class GradientWeights {
       const int64_t below = std::clamp<int64_t>(row + 1 - t.column, 0, t.columns);
       for (int64_t j = 0; j < below; ++j) out[j] = -half * inverse_.row(row)[t.column + j];
       for (int64_t j = below; j < t.columns; ++j) out[j] = -half * inverse_.row(t.column + j)[row];
-      for (int64_t o = 0; o < outputs_; ++o) {
+      for (int64_t o = 0; o < vectors_; ++o) {
         const double* a = alpha_.data() + o * inverse_.n;
         const double scaled = 0.5 * a[row];
         for (int64_t j = 0; j < t.columns; ++j) out[j] += scaled * a[t.column + j];
@@ -63,8 +67,30 @@ class GradientWeights {
  private:
   const linalg::Matrix& inverse_;
   const std::vector<double>& alpha_;
-  int64_t outputs_;
+  int64_t outputs_, vectors_;
 };
+
+// K^-1 H G^-1/2 for G = H' K^-1 H: what the determinant of G adds to the gradient's vectors, times
+// the root of the outputs, each of which has that determinant.
+std::vector<double> mean_vectors(const PosteriorFactor& f, int64_t p, int64_t outputs) {
+  const int64_t n = f.factor.n;
+  std::vector<double> solved = f.basis, along(static_cast<size_t>(n * p));
+  linalg::backward(f.factor, solved.data(), p);
+  for (int64_t i = 0; i < n; ++i) {
+    for (int64_t a = 0; a < p; ++a) {
+      along[static_cast<size_t>(i * p + a)] = solved[static_cast<size_t>(a * n + i)];
+    }
+  }
+  const linalg::Matrix gram{const_cast<double*>(f.gram.data()), p, p};
+  linalg::forward(gram, along.data(), n);
+  const double root = std::sqrt(static_cast<double>(outputs));
+  for (int64_t i = 0; i < n; ++i) {
+    for (int64_t a = 0; a < p; ++a) {
+      solved[static_cast<size_t>(a * n + i)] = root * along[static_cast<size_t>(i * p + a)];
+    }
+  }
+  return solved;
+}
 
 }  // namespace
 
@@ -130,7 +156,8 @@ MarginalLikelihood::MarginalLikelihood(const GpData& data, int64_t memory_limit)
   buffer_ = at::empty({largest, padded_stride(largest)}, at::kDouble);
 }
 
-MarginalValue MarginalLikelihood::evaluate(const Kernel& kernel, std::span<double> gradient) {
+MarginalValue MarginalLikelihood::evaluate(const Kernel& kernel, std::span<double> gradient,
+                                           MeanCoefficients mean) {
   MarginalValue result;
   std::fill(gradient.begin(), gradient.end(), 0.0);
   std::vector<double> part(gradient.size());
@@ -146,9 +173,21 @@ MarginalValue MarginalLikelihood::evaluate(const Kernel& kernel, std::span<doubl
     }
     solve_group(group, data_.coefficients(), &f);
     result.log_likelihood += f.log_likelihood;
+    std::vector<double> vectors = f.alpha;
+    const int64_t p = data_.coefficients();
+    if (mean == MeanCoefficients::kIntegrated && p > 0) {
+      const linalg::Matrix gram{f.gram.data(), p, p};
+      result.log_likelihood +=
+          0.5 * static_cast<double>(group.width()) *
+          (static_cast<double>(p) * std::log(2 * std::numbers::pi) - linalg::log_determinant(gram));
+      if (!gradient.empty()) {
+        const std::vector<double> more = mean_vectors(f, p, group.width());
+        vectors.insert(vectors.end(), more.begin(), more.end());
+      }
+    }
     if (gradient.empty()) continue;
     linalg::inverse(f.factor);
-    const GradientWeights weights(f.factor, f.alpha, group.width());
+    const GradientWeights weights(f.factor, vectors, group.width());
     kernel.contract(group.x.data(), group.count(), weights, part);
     for (size_t p = 0; p < part.size(); ++p) gradient[p] += part[p];
     if (group.weights.empty()) continue;

@@ -8,7 +8,10 @@
 // With residual r = y - H b, b by generalised least squares, and K the kernel's matrix with noise:
 //   log p = -1/2 r' K^-1 r - 1/2 log |K| - n/2 log 2 pi,        summed over outputs;
 //   d log p / dt = 1/2 tr((a a' - K^-1) dK / dt),  a = K^-1 r.
-// (b is at its optimum, so it adds nothing to the derivative.) One n x n buffer: the factor, then
+// (b is at its optimum, so it adds nothing to the derivative.) Integrated over b with a flat density
+// instead, as the posterior of the parameters asks for, an output's log p grows by
+//   p/2 log 2 pi - 1/2 log |H' K^-1 H|.
+// One n x n buffer: the factor, then
 // the inverse over it, then one pass of tiles. n^3 flops and 8 n^2 bytes a group of outputs.
 // Source: Rasmussen and Williams 2006, eq. 2.30, 2.37 to 2.45 (mean with coefficients), 5.9.
 #pragma once
@@ -47,6 +50,8 @@ PosteriorFactor factorise(const Kernel& kernel, const GpData& data, const GpGrou
 // What follows from factor and y: alpha, coefficients, basis, gram, log_likelihood.
 void solve_group(const GpGroup& group, int64_t coefficients, PosteriorFactor* f);
 
+enum class MeanCoefficients { kBest, kIntegrated };
+
 struct MarginalValue {
   double log_likelihood = 0;      // -infinity when the factorisation failed
   linalg::CholeskyReport report;  // of the group that failed, or with the most jitter
@@ -59,7 +64,8 @@ class MarginalLikelihood {
   MarginalLikelihood(const GpData& data, int64_t memory_limit);
   // gradient [parameters of the kernel] by their logarithms, or empty. Not from two threads at
   // once: the buffer is one.
-  MarginalValue evaluate(const Kernel& kernel, std::span<double> gradient);
+  MarginalValue evaluate(const Kernel& kernel, std::span<double> gradient,
+                         MeanCoefficients mean = MeanCoefficients::kBest);
 
  private:
   const GpData& data_;

@@ -92,7 +92,7 @@ void define_kernel(const std::string& name, std::vector<KernelParameter> paramet
   static const std::vector<std::string> kTaken{
       "const",       "white",  "rbf",    "matern12",   "matern32", "matern52", "matern",
       "rq",          "linear", "cosine", "polynomial", "periodic", "wendland", "spectral_mixture",
-      "changepoint", "ard",    "fixed",  "dims"};
+      "changepoint", "warp",   "ard",    "fixed",      "dims"};
   if (!word(name)) refuse("is no name: letters and _ alone");
   if (std::find(kTaken.begin(), kTaken.end(), name) != kTaken.end()) refuse("is taken");
   if (!value) refuse("has no function");

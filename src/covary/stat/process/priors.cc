@@ -92,7 +92,52 @@ void set_priors(Kernel* kernel, const std::string& preset, const DataScales& sca
       case ParameterRole::kShape:
         if (weak) p.prior = Prior::log_box(0.01, 100, 1);
         break;
+      case ParameterRole::kWarp:
+        p.prior = Prior::log_normal(0.25, 0.5);
+        break;
       default:
+        break;
+    }
+  }
+}
+
+void set_proper_priors(Kernel* kernel, const DataScales& scales) {
+  const double v = scales.variance;
+  for (KernelParameter& p : kernel->parameters()) {
+    if (p.fixed || p.tied_to >= 0 || !p.prior.flat()) continue;
+    const double r = range_of(p, scales);
+    switch (p.role) {
+      case ParameterRole::kVariance:
+        p.prior = Prior::gamma(2, 0.15 / v);
+        break;
+      case ParameterRole::kNoise:
+        p.prior = Prior::log_normal(std::log(v) - 4, 2);
+        break;
+      case ParameterRole::kLengthscale:
+      case ParameterRole::kPeriod:
+        p.prior = Prior::log_normal(std::log(r / 2), 1.5);
+        break;
+      case ParameterRole::kLinear:
+        p.prior = Prior::log_normal(std::log(v / std::pow(r, p.power)), 2);
+        break;
+      case ParameterRole::kShape:
+        p.prior = Prior::log_normal(0, 1.5);
+        break;
+      case ParameterRole::kWarp:
+        p.prior = Prior::log_normal(0.25, 0.5);
+        break;
+      case ParameterRole::kOffset:
+        p.prior = Prior::log_normal(0, 2);
+        break;
+      case ParameterRole::kSmoothness:
+        p.prior = Prior::log_normal(std::log(1.5), 0.5);
+        break;
+      case ParameterRole::kLocation:
+        if (p.lower < p.upper && std::isfinite(p.lower) && std::isfinite(p.upper))
+          p.prior = Prior::smoothed_box(p.lower, p.upper, 0.05 * (p.upper - p.lower));
+        break;
+      case ParameterRole::kLoading:
+        p.prior = Prior::normal(0, 1);
         break;
     }
   }

@@ -12,11 +12,13 @@
 //   gamma       length scales Gamma(3, 6 / R), variances Gamma(2, 0.15 / v), noise Gamma(1.1, 0.05 / v)
 //   dim-scaled  length scales log normal(sqrt 2 + log(d) / 2, sqrt 3) times R, noise log normal(-4, 1)
 //               times v
+// and, but for none, exponents of a warp log normal(0.25, 0.5), whose mode is 1: nothing warped.
 // Weak leaves an optimum inside its walls where it is, to the bit; it exists because a likelihood
 // alone sends the length scale of a column that says nothing to infinity, the noise of repeated
 // rounded values to nothing, and both with few rows anywhere. Priors that a parameter has stay; so do
 // fixed and tied parameters.
-// Source: gamma and dim-scaled: defaults of BoTorch (Balandat et al. 2020; Hvarfner et al. 2024);
+// Source: gamma and dim-scaled: defaults of BoTorch (Balandat et al. 2020; Hvarfner et al. 2024); warps:
+// Snoek et al. 2014;
 // h^2 / 12: the variance of a uniform error (Sheppard 1898).
 #pragma once
 
@@ -42,5 +44,12 @@ double rounding_variance(std::vector<double> y);
 
 // After start_by_data. Throws Error(kUsage) for another name.
 void set_priors(Kernel* kernel, const std::string& preset, const DataScales& scales);
+
+// What a preset leaves flat gets a prior that can be sampled from: variances Gamma(2, 0.15 / v);
+// length scales log normal(log(R / 2), 1.5), periods likewise; noise log normal(log v - 4, 2); slopes'
+// variances log normal(log(v / R^power), 2); shapes log normal(0, 1.5), offsets log normal(0, 2), orders
+// of a Matern log normal(log 1.5, 0.5); locations flat in their bounds, with normal edges a twentieth
+// as wide; loadings normal(0, 1).
+void set_proper_priors(Kernel* kernel, const DataScales& scales);
 
 }  // namespace covary::stat

@@ -111,6 +111,10 @@ std::vector<SpectralMeasure::Term> SpectralMeasure::terms_of(const Kernel& kerne
     term.mass = kernel.value_of(leaf.scale);
     return {term};
   }
+  if (leaf.warp >= 0) {
+    throw Error(ExitCode::kUsage, "is warped: it has no spectral measure", leaf.name,
+                "take the kernel without warp, or --method exact");
+  }
   Factor f;
   f.columns = leaf.dims;
   for (size_t k = 0; k < leaf.dims.size(); ++k) {

@@ -64,6 +64,8 @@ Guess guess(const KernelParameter& p, const GpData& data, double variance, uint6
       return {1.5, 1.0 / 15, 20};
     case ParameterRole::kOffset:
       return {1, 1e-6, 1e6};
+    case ParameterRole::kWarp:
+      return {1, 0.05, 20};
     case ParameterRole::kLocation:
     case ParameterRole::kLoading:
       break;  // of any sign, see below
@@ -109,6 +111,14 @@ double mean_square(const GpData& data) {
 }
 
 void start_by_data(Kernel* kernel, const GpData& data, uint64_t seed) {
+  if (kernel->warped()) {
+    std::vector<double> low, high;
+    for (size_t k = 0; k < data.centre.size(); ++k) {
+      low.push_back(data.centre[k] - 0.5 * data.scale[k]);
+      high.push_back(data.centre[k] + 0.5 * data.scale[k]);
+    }
+    kernel->set_warp_ranges(low, high);
+  }
   const double variance = mean_square(data);
   for (KernelParameter& p : kernel->parameters()) {
     if (p.fixed) continue;

@@ -14,7 +14,7 @@ namespace covary::stat {
 double mean_square(const GpData& data);
 
 // Length scales and periods: the median distance between rows (of up to 2,000 pairs by the seed);
-// variances: that of y; white: a tenth of it. Values that the kernel's text states stay, and so do
+// variances: that of y; white: a tenth of it; exponents of a warp: 1, and its range that of the rows. Values that the kernel's text states stay, and so do
 // bounds that are set; others are set wide around the start.
 void start_by_data(Kernel* kernel, const GpData& data, uint64_t seed);
 
