@@ -1,6 +1,7 @@
 // covary mixture fit|select TABLE, predict|score MODEL|TABLE TABLE, sample MODEL|TABLE, inspect MODEL
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <limits>
 #include <optional>
 #include <variant>
@@ -169,10 +170,23 @@ double each_batch(const MixtureFitOptions& o, const std::string& input, Fitted& 
   if (input == "-")
     throw Error(ExitCode::kUsage, "--method " + o.method + " reads a file, a piece at a time", "-",
                 "name a file");
+  const int64_t batch = o.batch > 0 ? o.batch : 65536;
   double rows = 0;
-  for (int64_t pass = 0; pass < o.passes; ++pass) {
+  for (int64_t pass = 0; pass < o.passes && !std::filesystem::exists(input); ++pass) {
+    // A sample, or a name below the data folder: small, so read whole.
+    const Samples all = read_samples(input, o.table);
+    rows = static_cast<double>(all.x.size(0));
+    for (int64_t begin = 0; begin < all.x.size(0); begin += batch) {
+      Samples part = all;
+      part.x = all.x.slice(0, begin, begin + batch);
+      if (all.weights.defined()) part.weights = all.weights.slice(0, begin, begin + batch);
+      in_file(input, [&] { step(part); });
+      if (!f.samples.x.defined()) f.samples = part;
+    }
+  }
+  for (int64_t pass = 0; pass < o.passes && std::filesystem::exists(input); ++pass) {
     data::TableReader reader(input, {});
-    for (data::Table chunk; reader.next(o.batch > 0 ? o.batch : 65536, chunk);) {
+    for (data::Table chunk; reader.next(batch, chunk);) {
       const Samples part = samples_of(chunk, o.table, input);
       in_file(input, [&] { step(part); });
       if (!f.samples.x.defined()) f.samples = part;

@@ -21,7 +21,7 @@ std::vector<float> normals(int64_t n, uint64_t stream) {
 TEST(TileProductSimd, AgreesWithTheReferenceAtRaggedSizes) {
   on_every_target([&](const char* target) {
     SCOPED_TRACE(target);
-    for (const auto [rows, columns] : {std::pair{1, 1}, {3, 5}, {12, 7}, {13, 64}, {50, 31}}) {
+    for (const auto& [rows, columns] : {std::pair{1, 1}, {3, 5}, {12, 7}, {13, 64}, {50, 31}}) {
       for (const int64_t width : {8, 16, 24, 40}) {
         const std::vector<float> k = normals(rows * columns, 1), b = normals(columns * width, 2),
                                  c = normals(rows * width, 3);

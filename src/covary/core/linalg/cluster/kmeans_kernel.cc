@@ -20,6 +20,14 @@ namespace hn = hwy::HWY_NAMESPACE;
 constexpr int64_t kGroup = HWY_MAX_BYTES >= 64 ? 4 : 2;
 static_assert(kClusterTile % (kGroup * HWY_MAX_BYTES / sizeof(float)) == 0);
 
+#undef COVARY_TURNS_ROWS
+#if HWY_MAX_BYTES >= 32 && !HWY_HAVE_SCALABLE
+#define COVARY_TURNS_ROWS 1
+#else
+#define COVARY_TURNS_ROWS 0
+#endif
+
+#if COVARY_TURNS_ROWS
 // Four (float) or two (double) coordinates j.. of as many rows as out has lanes become columns. A
 // 128-bit block is turned at a time; `rows` are pointers to the rows' first coordinates.
 template <class D, class V = hn::Vec<D>>
@@ -49,6 +57,7 @@ HWY_INLINE void turn(D t, const double* const* rows, int64_t j, V* out) {
   out[0] = hn::InterleaveLower(t, r[0], r[1]);
   out[1] = hn::InterleaveUpper(t, r[0], r[1]);
 }
+#endif
 
 template <class T>
 void load(const T* x, int64_t d, const T* origin, const int64_t* ids, int64_t from, int64_t count,
@@ -62,7 +71,7 @@ void load(const T* x, int64_t d, const T* origin, const int64_t* ids, int64_t fr
       rows[i] = x + (ids ? ids[at] : from + at) * d;
     }
     int64_t j = 0;
-#if HWY_MAX_BYTES >= 32 && !HWY_HAVE_SCALABLE
+#if COVARY_TURNS_ROWS
     const hn::CappedTag<T, kLanes> t;
     auto norm = hn::Zero(t);
     for (; j + kTurned <= d; j += kTurned) {
