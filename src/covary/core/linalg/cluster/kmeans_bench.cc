@@ -26,9 +26,9 @@ void lloyd(benchmark::State& state, bool bounds) {
   const std::clock_t begin = std::clock();
   for (auto _ : state) {
     // The start of bench/peers/mixture.py: the first rows, with a spread one of each clump.
-    const auto r = kmeans<float>(x.data(), nullptr, n, d,
-                                 {.clusters = k, .sweeps = 10, .tolerance = 0, .bounds = bounds},
-                                 x.data());
+    const auto r =
+        kmeans<float>(x.data(), nullptr, n, d,
+                      {.clusters = k, .sweeps = 10, .tolerance = 0, .bounds = bounds}, x.data());
     benchmark::DoNotOptimize(r.cost);
   }
   state.counters["cpu_s"] = static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC /
