@@ -6,7 +6,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
-#include <numbers>
 #include <string>
 #include <vector>
 
@@ -18,6 +17,7 @@
 #include "covary/core/base/random.h"
 #include "covary/stat/process/gp.h"
 #include "covary/stat/process/iterative.h"
+#include "covary/stat/process/scores.h"
 #include "covary/stat/process/sparse.h"
 #include "studies/core-gp/bars.h"
 
@@ -75,16 +75,6 @@ Split split_of(const at::Tensor& table, int64_t train, int64_t test, uint64_t se
           b.select(1, 8).contiguous()};
 }
 
-struct Scores {
-  double rmse = 0, density = 0;  // negative log density a row
-};
-Scores scores_of(const at::Tensor& mean, const at::Tensor& variance, const at::Tensor& y) {
-  const at::Tensor square = (y - mean).square();
-  return {
-      std::sqrt(square.mean().item<double>()),
-      0.5 * ((2 * std::numbers::pi * variance).log() + square / variance).mean().item<double>()};
-}
-
 struct Clock {
   double cpu = cpu_seconds(), wall = wall_seconds();
   Clock since() const { return {cpu_seconds() - cpu, wall_seconds() - wall}; }
@@ -107,12 +97,12 @@ BarResult measure(StudyContext& c) {
       .columns = {"method", "RMSE", "negative log density a row", "CPU s", "wall s", "products",
                   "relative residual"},
       .rows = {}};
-  const auto add = [&](const std::string& name, const Scores& score, const Clock& used,
-                       const nlohmann::json& products, const nlohmann::json& residual) {
-    table.rows.push_back(
-        {name, score.rmse, score.density, used.cpu, used.wall, products, residual});
+  const auto add = [&](const std::string& name, const stat::PredictiveScores& score,
+                       const Clock& used, const nlohmann::json& products,
+                       const nlohmann::json& residual) {
+    table.rows.push_back({name, score.rmse, score.nlpd, used.cpu, used.wall, products, residual});
     c.log(name + ": RMSE " + std::to_string(score.rmse) + ", negative log density " +
-          std::to_string(score.density) + ", " + std::to_string(used.cpu) + " CPU s");
+          std::to_string(score.nlpd) + ", " + std::to_string(used.cpu) + " CPU s");
   };
 
   Clock begin;
@@ -121,7 +111,7 @@ BarResult measure(StudyContext& c) {
   sparse.inducing = inducing;
   sparse.search.iterations = 20;
   const stat::SparsePrediction q = stat::fit_sparse(s.x, s.y, sparse).predict(s.xs, true);
-  const Scores of_sparse = scores_of(q.mean, q.variance, s.ys);
+  const stat::PredictiveScores of_sparse = stat::predictive_scores(q.mean, q.variance, s.ys);
   add("SGPR, " + std::to_string(inducing) + " inducing, 20 steps", of_sparse, begin.since(), {},
       {});
 
@@ -133,7 +123,7 @@ BarResult measure(StudyContext& c) {
   const stat::GaussianProcess part(s.x.slice(0, 0, sample).contiguous(),
                                    s.y.slice(0, 0, sample).contiguous(), dense);
   const stat::Prediction p = part.predict(s.xs, {.noise = true});
-  const Scores of_part = scores_of(p.mean, p.variance, s.ys);
+  const stat::PredictiveScores of_part = stat::predictive_scores(p.mean, p.variance, s.ys);
   add("exact, " + std::to_string(sample) + " of the rows", of_part, begin.since(), {}, {});
 
   stat::IterativeOptions o;
@@ -142,7 +132,7 @@ BarResult measure(StudyContext& c) {
   if (c.smoke()) o.single = 0;
   const stat::IterativeProcess gp(s.x, s.y, part, o);
   const stat::IterativePrediction all = gp.predict(s.xs, true);
-  const Scores ours = scores_of(all.mean, all.variance, s.ys);
+  const stat::PredictiveScores ours = stat::predictive_scores(all.mean, all.variance, s.ys);
   const stat::IterativeReport& r = gp.report();
   add("exact, all rows by conjugate gradients, " + std::to_string(r.iterations) +
           " steps from there",

@@ -8,13 +8,12 @@
 
 #include <ATen/ATen.h>
 
-#include "covary/core/base/machine.h"
-#include "covary/core/base/threads.h"
 #include "covary/stat/process/gp_data.h"
 #include "covary/stat/process/kernel.h"
 #include "covary/stat/process/marginal.h"
 #include "studies/core-gp/bars.h"
 #include "studies/shared/peers.h"
+#include "studies/shared/timing.h"
 
 namespace covary::studies {
 namespace {
@@ -46,21 +45,13 @@ struct Evaluation {
 
 // Median CPU seconds of a likelihood with its gradient, one thread.
 Evaluation own_evaluation(const std::string& kernel_name, int64_t n, int runs) {
-  const int before = threads();
-  set_threads(1);
   const stat::GpData data = peer_arrays(n);
   const stat::Kernel kernel = stat::Kernel::parse("const*" + kernel_name + "(ard) + white(0.1)", 8);
   stat::MarginalLikelihood likelihood(data, int64_t{1} << 34);
-  std::vector<double> gradient(kernel.parameters().size()), seconds;
+  std::vector<double> gradient(kernel.parameters().size());
   Evaluation e;
-  for (int run = 0; run < runs; ++run) {
-    const double begin = cpu_seconds();
-    e.log_likelihood = likelihood.evaluate(kernel, gradient).log_likelihood;
-    seconds.push_back(cpu_seconds() - begin);
-  }
-  set_threads(before);
-  std::sort(seconds.begin(), seconds.end());
-  e.seconds = seconds[seconds.size() / 2];
+  e.seconds = median_seconds(
+      runs, [&] { e.log_likelihood = likelihood.evaluate(kernel, gradient).log_likelihood; });
   return e;
 }
 

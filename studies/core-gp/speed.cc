@@ -8,13 +8,13 @@
 #include <ATen/ATen.h>
 
 #include "covary/core/base/machine.h"
-#include "covary/core/base/threads.h"
 #include "covary/core/linalg/blas.h"
 #include "covary/core/linalg/cholesky.h"
 #include "covary/stat/process/gp.h"
 #include "covary/stat/process/iterative.h"
 #include "covary/stat/process/marginal.h"
 #include "studies/core-gp/bars.h"
+#include "studies/shared/timing.h"
 
 namespace covary::studies {
 namespace {
@@ -27,17 +27,6 @@ using eval::StudyContext;
 // CPU seconds on one thread, the least of several turns.
 struct Times {
   double ours = INFINITY, floor = INFINITY, factor = INFINITY, gemm = INFINITY;
-};
-
-class OneThread {
- public:
-  OneThread() : before_(threads()) { set_threads(1); }
-  ~OneThread() { set_threads(before_); }
-  OneThread(const OneThread&) = delete;
-  OneThread& operator=(const OneThread&) = delete;
-
- private:
-  int before_;
 };
 
 template <class F>

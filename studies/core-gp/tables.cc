@@ -4,7 +4,6 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
-#include <numbers>
 #include <set>
 #include <string>
 #include <utility>
@@ -15,6 +14,7 @@
 #include "covary/core/base/error.h"
 #include "covary/core/base/machine.h"
 #include "covary/stat/process/gp.h"
+#include "covary/stat/process/scores.h"
 #include "covary/stat/process/sparse.h"
 #include "studies/core-gp/bars.h"
 
@@ -99,11 +99,9 @@ struct Outcome {
 
 void add_scores(Scores* s, const at::Tensor& mean, const at::Tensor& variance, const at::Tensor& y,
                 double seconds, double share) {
-  const at::Tensor square = (y - mean).square();
-  s->rmse += share * std::sqrt(square.mean().item<double>());
-  s->log_density +=
-      share *
-      (-0.5 * ((2 * std::numbers::pi * variance).log() + square / variance)).mean().item<double>();
+  const stat::PredictiveScores of_split = stat::predictive_scores(mean, variance, y);
+  s->rmse += share * of_split.rmse;
+  s->log_density -= share * of_split.nlpd;
   s->seconds += share * seconds;
 }
 

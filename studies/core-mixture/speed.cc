@@ -2,19 +2,17 @@
 //
 // The peers run in the Python that COVARY_PEERS names (scikit-learn in it), by the scripts of bench/peers,
 // from the root of the repository; without it the bars are skipped, and say so.
-#include <algorithm>
 #include <cstdio>
-#include <ctime>
 #include <string>
 #include <vector>
 
 #include <ATen/ATen.h>
 
-#include "covary/core/base/threads.h"
 #include "covary/stat/mixture/gaussian_mixture.h"
 #include "covary/stat/mixture/kde.h"
 #include "studies/core-mixture/bars.h"
 #include "studies/shared/peers.h"
+#include "studies/shared/timing.h"
 
 namespace covary::studies {
 namespace {
@@ -34,26 +32,11 @@ double peer_seconds(StudyContext& c, const std::string& script, const std::strin
       "scikit-learn", "cpu");
 }
 
-// Median CPU seconds of f, one thread.
-template <class F>
-double own_seconds(const F& f) {
-  set_threads(1);
-  std::vector<double> all;
-  for (int i = 0; i < kRuns; ++i) {
-    const std::clock_t begin = std::clock();
-    f();
-    all.push_back(static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC);
-  }
-  set_threads(0);
-  std::sort(all.begin(), all.end());
-  return all[kRuns / 2];
-}
-
 double em_seconds(StudyContext& c, int64_t n, int64_t d, int64_t k, const std::string& covariance) {
   const at::Tensor places = normal_rows(k, d, c.seed(), 21);
   const at::Tensor x = normal_rows(n, d, c.seed(), 22) + places.repeat({n / k, 1});
   const at::Tensor one = at::eye(d, at::kDouble);
-  return own_seconds([&] {
+  return median_seconds(kRuns, [&] {
     mixture::GaussianMixture m(
         {.covariance = covariance, .init = "given", .steps = 10, .tolerance = 0});
     m.set_parameters(
@@ -66,7 +49,7 @@ double em_seconds(StudyContext& c, int64_t n, int64_t d, int64_t k, const std::s
 double density_seconds(StudyContext& c, int64_t n, int64_t d,
                        const mixture::KernelDensityOptions& options) {
   const at::Tensor x = normal_rows(n, d, c.seed(), 23), q = normal_rows(4096, d, c.seed(), 24);
-  return own_seconds([&] {
+  return median_seconds(kRuns, [&] {
     mixture::KernelDensity kde(options);
     kde.fit(x).score_samples(q);
   });

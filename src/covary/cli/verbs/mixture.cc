@@ -171,25 +171,29 @@ double each_batch(const MixtureFitOptions& o, const std::string& input, Fitted& 
     throw Error(ExitCode::kUsage, "--method " + o.method + " reads a file, a piece at a time", "-",
                 "name a file");
   const int64_t batch = o.batch > 0 ? o.batch : 65536;
+  const auto take = [&](const Samples& part) {
+    in_file(input, [&] { step(part); });
+    if (!f.samples.x.defined()) f.samples = part;
+  };
   double rows = 0;
-  for (int64_t pass = 0; pass < o.passes && !std::filesystem::exists(input); ++pass) {
+  if (!std::filesystem::exists(input)) {
     // A sample, or a name below the data folder: small, so read whole.
     const Samples all = read_samples(input, o.table);
     rows = static_cast<double>(all.x.size(0));
-    for (int64_t begin = 0; begin < all.x.size(0); begin += batch) {
-      Samples part = all;
-      part.x = all.x.slice(0, begin, begin + batch);
-      if (all.weights.defined()) part.weights = all.weights.slice(0, begin, begin + batch);
-      in_file(input, [&] { step(part); });
-      if (!f.samples.x.defined()) f.samples = part;
+    for (int64_t pass = 0; pass < o.passes; ++pass) {
+      for (int64_t begin = 0; begin < all.x.size(0); begin += batch) {
+        Samples part = all;
+        part.x = all.x.slice(0, begin, begin + batch);
+        if (all.weights.defined()) part.weights = all.weights.slice(0, begin, begin + batch);
+        take(part);
+      }
     }
+    return rows;
   }
-  for (int64_t pass = 0; pass < o.passes && std::filesystem::exists(input); ++pass) {
+  for (int64_t pass = 0; pass < o.passes; ++pass) {
     data::TableReader reader(input, {});
     for (data::Table chunk; reader.next(batch, chunk);) {
-      const Samples part = samples_of(chunk, o.table, input);
-      in_file(input, [&] { step(part); });
-      if (!f.samples.x.defined()) f.samples = part;
+      take(samples_of(chunk, o.table, input));
       if (pass == 0) rows += static_cast<double>(chunk.rows);
     }
   }

@@ -14,6 +14,7 @@
 
 #include "covary/core/base/error.h"
 #include "covary/core/base/random.h"
+#include "covary/core/base/refusal.h"
 #include "covary/core/base/temporary_folder.h"
 #include "covary/core/base/threads.h"
 #include "covary/core/data/table.h"
@@ -26,16 +27,6 @@ using testing::HasSubstr;
 namespace fs = std::filesystem;
 
 const char* const kTypes[] = {"spherical", "diagonal", "tied", "full"};
-
-template <class F>
-std::string fault(F&& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
-}
 
 at::Tensor start_covariances(const std::string& type) {
   if (type == "spherical") return at::full({3}, 0.5, at::kDouble);
@@ -312,26 +303,26 @@ TEST(GaussianMixture, StarvedComponentsAreSetAnewAndSaidSo) {
 TEST(GaussianMixture, BadInputIsNamed) {
   GaussianMixture m({.components = 3});
   at::Tensor x = test_points(0, 2);
-  EXPECT_THAT(fault([&] { m.fit(x); }), HasSubstr("2 rows cannot make 3"));
-  EXPECT_THAT(fault([&] { m.predict(x); }), HasSubstr("no parameters"));
+  EXPECT_THAT(refusal([&] { m.fit(x); }), HasSubstr("2 rows cannot make 3"));
+  EXPECT_THAT(refusal([&] { m.predict(x); }), HasSubstr("no parameters"));
   x[1][2] = std::numeric_limits<double>::infinity();
-  EXPECT_THAT(fault([&] { m.fit(x); }), HasSubstr("row 1, column 2: a value is infinite"));
-  EXPECT_THAT(fault([&] { m.fit(test_points(0, 9), at::tensor({1., -1.}, at::kDouble)); }),
+  EXPECT_THAT(refusal([&] { m.fit(x); }), HasSubstr("row 1, column 2: a value is infinite"));
+  EXPECT_THAT(refusal([&] { m.fit(test_points(0, 9), at::tensor({1., -1.}, at::kDouble)); }),
               HasSubstr("one weight a row"));
-  EXPECT_THAT(fault([&] { m.fit(test_points(0, 2), at::tensor({1., -1.}, at::kDouble)); }),
+  EXPECT_THAT(refusal([&] { m.fit(test_points(0, 2), at::tensor({1., -1.}, at::kDouble)); }),
               HasSubstr("row 1"));
-  EXPECT_THAT(fault([] { GaussianMixture({.covariance = "round"}); }), HasSubstr("covariance"));
-  EXPECT_THAT(fault([] {
+  EXPECT_THAT(refusal([] { GaussianMixture({.covariance = "round"}); }), HasSubstr("covariance"));
+  EXPECT_THAT(refusal([] {
                 GaussianMixture({.covariance = "tied"})
                     .set_parameters(at::ones({1}, at::kDouble), at::zeros({1, 2}, at::kDouble),
                                     at::tensor({1., 2., 2., 1.}, at::kDouble).view({2, 2}));
               }),
               HasSubstr("smallest eigenvalue -1"));
   m.fit(test_points(0, 50));
-  EXPECT_THAT(fault([&] { m.predict(at::zeros({4, 2}, at::kDouble)); }), HasSubstr("2 columns"));
+  EXPECT_THAT(refusal([&] { m.predict(at::zeros({4, 2}, at::kDouble)); }), HasSubstr("2 columns"));
   at::Tensor none = test_points(0, 5).clone();
   none.select(1, 1).fill_(std::nan(""));
-  EXPECT_THAT(fault([&] { m.fit(none); }), HasSubstr("column 1"));
+  EXPECT_THAT(refusal([&] { m.fit(none); }), HasSubstr("column 1"));
 }
 
 RC_GTEST_PROP(GaussianMixtureProperty, HostileDataGiveAFiniteFitWithAMonotoneLikelihood, ()) {
@@ -383,7 +374,7 @@ TEST(GaussianMixture, AModelThatIsNoMixtureIsRefusedByField) {
   const auto changed = [&](const std::function<void(data::Model&)>& change) {
     data::Model file = m.model();
     change(file);
-    return fault([&] { GaussianMixture::of_model(file); });
+    return refusal([&] { GaussianMixture::of_model(file); });
   };
   EXPECT_THAT(changed([](auto& f) { f.fields["family"] = "vmf"; }), HasSubstr("family"));
   EXPECT_THAT(changed([](auto& f) { f.fields["covariance"] = "tied"; }), HasSubstr("covariances"));

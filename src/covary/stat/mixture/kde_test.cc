@@ -12,6 +12,7 @@
 
 #include "covary/core/base/error.h"
 #include "covary/core/base/random.h"
+#include "covary/core/base/refusal.h"
 #include "covary/core/base/temporary_folder.h"
 #include "covary/core/base/threads.h"
 #include "covary/core/compute/every_target.h"
@@ -24,16 +25,6 @@ namespace {
 using testing::HasSubstr;
 const char* const kKernels[] = {"gaussian", "epanechnikov", "tophat",   "exponential",
                                 "linear",   "cosine",       "laplacian"};
-
-template <class F>
-std::string fault(F&& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
-}
 
 at::Tensor normals(int64_t n, int64_t d, uint64_t stream) {
   at::Tensor x = at::empty({n, d}, at::kDouble);
@@ -225,17 +216,17 @@ TEST(KernelDensity, SameBitsAtAnyNumberOfThreads) {
 }
 
 TEST(KernelDensity, BadInputIsNamed) {
-  EXPECT_THAT(fault([] { KernelDensity({.bandwidth = "-1"}); }), HasSubstr("bandwidth"));
-  EXPECT_THAT(fault([] { KernelDensity({.kernel = "square"}); }), HasSubstr("kernel"));
+  EXPECT_THAT(refusal([] { KernelDensity({.bandwidth = "-1"}); }), HasSubstr("bandwidth"));
+  EXPECT_THAT(refusal([] { KernelDensity({.kernel = "square"}); }), HasSubstr("kernel"));
   KernelDensity kde;
-  EXPECT_THAT(fault([&] { kde.score(at::zeros({1, 1}, at::kDouble)); }), HasSubstr("no points"));
+  EXPECT_THAT(refusal([&] { kde.score(at::zeros({1, 1}, at::kDouble)); }), HasSubstr("no points"));
   at::Tensor x = normals(5, 2, 1);
   x[3][1] = std::nan("");
-  EXPECT_THAT(fault([&] { kde.fit(x); }), HasSubstr("row 3, column 1"));
-  EXPECT_THAT(fault([&] { kde.fit(normals(5, 2, 1), at::zeros({5}, at::kDouble)); }),
+  EXPECT_THAT(refusal([&] { kde.fit(x); }), HasSubstr("row 3, column 1"));
+  EXPECT_THAT(refusal([&] { kde.fit(normals(5, 2, 1), at::zeros({5}, at::kDouble)); }),
               HasSubstr("weights are 0"));
   kde.fit(normals(5, 2, 1));
-  EXPECT_THAT(fault([&] { kde.score(normals(5, 3, 1)); }), HasSubstr("3 columns"));
+  EXPECT_THAT(refusal([&] { kde.score(normals(5, 3, 1)); }), HasSubstr("3 columns"));
 }
 
 RC_GTEST_PROP(KernelDensityProperty, HostileDataGiveNoNaN, ()) {
@@ -269,7 +260,7 @@ TEST(KernelDensity, AModelFileGivesTheSameBitsBack) {
   const auto changed = [&](const std::function<void(data::Model&)>& change) {
     data::Model file = kde.model();
     change(file);
-    return fault([&] { KernelDensity::of_model(file); });
+    return refusal([&] { KernelDensity::of_model(file); });
   };
   EXPECT_THAT(changed([](auto& f) { f.fields["method"] = "energy"; }), HasSubstr("method"));
   EXPECT_THAT(changed([](auto& f) { f.fields["kernel"] = "square"; }), HasSubstr("kernel"));
@@ -286,7 +277,7 @@ TEST(KernelDensity, TheEngineMayBeChangedAfterTheFit) {
   kde.set_accuracy(1e-9, 0, "auto");
   EXPECT_EQ(kde.engine(), "moments");
   EXPECT_LT((kde.score_samples(q) - exact).abs().max().item<double>(), 2e-9);
-  EXPECT_THAT(fault([&] { kde.set_accuracy(2, 0, "auto"); }), HasSubstr("rtol"));
+  EXPECT_THAT(refusal([&] { kde.set_accuracy(2, 0, "auto"); }), HasSubstr("rtol"));
 }
 
 }  // namespace

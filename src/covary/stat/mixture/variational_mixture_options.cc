@@ -1,6 +1,7 @@
 #include "covary/stat/mixture/variational_mixture_options.h"
 
 #include "covary/core/base/error.h"
+#include "covary/stat/mixture/weight_prior_options.h"
 
 namespace covary::mixture {
 
@@ -19,14 +20,7 @@ void VariationalMixtureOptions::describe(OptionList& o) {
 }
 
 void VariationalMixtureOptions::describe_details(OptionList& o) {
-  o.add("prior", &prior, "prior of the weights").choices({"process", "dirichlet"}).common();
-  o.add("concentration", &concentration, "concentration of the weights' prior")
-      .range(1e-12, 1e12)
-      .common();
-  o.add("mean_strength", &mean_strength, "rows that the prior mean counts as").range(1e-12, 1e12);
-  o.add("degrees", &degrees, "degrees of freedom of the Wishart prior, less d - 1").range(2, 1e12);
-  o.add("prior_share", &prior_share, "prior covariance, as a share of the data's variances")
-      .range(1e-9, 1e9);
+  describe_priors(*this, o);
   o.add("stream_power", &stream_power, "batch t of a stream counts (t + offset)^-power")
       .range(0.5, 1);
   o.add("stream_offset", &stream_offset, "larger, and early batches count less").range(0, 1e9);
@@ -37,15 +31,10 @@ void VariationalMixtureOptions::describe_details(OptionList& o) {
 }
 
 void VariationalMixtureOptions::check() const {
+  check_priors(*this);
   const auto refuse = [](const char* what, const char* field) {
     throw Error(ExitCode::kUsage, what, field);
   };
-  if (components < 1) refuse("must be at least 1", "components");
-  if (prior != "process" && prior != "dirichlet") refuse("is process or dirichlet", "prior");
-  if (!(concentration > 0)) refuse("must be above 0", "concentration");
-  if (!(mean_strength > 0)) refuse("must be above 0", "mean_strength");
-  if (!(degrees > 2)) refuse("must be above 2", "degrees");
-  if (!(prior_share > 0)) refuse("must be above 0", "prior_share");
   if (starts < 1) refuse("must be at least 1", "starts");
   if (steps < 1) refuse("must be at least 1", "steps");
   if (!(tolerance >= 0)) refuse("must not be negative", "tolerance");

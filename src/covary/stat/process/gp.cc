@@ -292,16 +292,7 @@ Prediction GaussianProcess::leave_one_out() const {
     at::Tensor copy = f.buffer.clone();
     const linalg::Matrix inverse{copy.data_ptr<double>(), n, f.factor.stride};
     linalg::inverse(inverse);
-    // gram^-1/2 H' K^-1, column by column of K^-1: rows of [n, p].
-    std::vector<double> solved = f.basis, along(static_cast<size_t>(n * p));
-    linalg::backward(f.factor, solved.data(), p);
-    for (int64_t i = 0; i < n; ++i) {
-      for (int64_t a = 0; a < p; ++a) {
-        along[static_cast<size_t>(i * p + a)] = solved[static_cast<size_t>(a * n + i)];
-      }
-    }
-    const linalg::Matrix gram{const_cast<double*>(f.gram.data()), p, p};
-    if (p > 0) linalg::forward(gram, along.data(), n);
+    const std::vector<double> along = mean_rows(f, p);
     for (int64_t i = 0; i < n; ++i) {
       const double* r = along.data() + i * p;
       const double precision = inverse.row(i)[i] - dot(r, r, p);

@@ -10,6 +10,7 @@
 
 #include "covary/core/base/error.h"
 #include "covary/core/base/random.h"
+#include "covary/core/base/refusal.h"
 #include "covary/core/base/threads.h"
 
 namespace covary::stat {
@@ -343,15 +344,6 @@ TEST(Gp, FilesReadBack) {
   EXPECT_EQ(again.kernel().text(), gp.kernel().text());
   EXPECT_EQ(again.report().log_prior, gp.report().log_prior);
   EXPECT_EQ(again.kernel().parameters()[2].tied_to, 1);
-}
-
-std::string refusal(const std::function<void()>& work) {
-  try {
-    work();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "accepted";
 }
 
 TEST(Gp, NamesWhatIsWrongWithData) {

@@ -62,16 +62,8 @@ std::vector<double> axis_gradient(const std::vector<double>& axis, const Kernel&
                                   const at::Tensor& vectors, const at::Tensor& weights) {
   const auto n = static_cast<int64_t>(axis.size());
   const at::Tensor w = vectors.matmul(weights).matmul(vectors.t()).contiguous();
-  const double* from = w.const_data_ptr<double>();
   std::vector<double> gradient(kernel.parameters().size());
-  kernel.contract(
-      axis.data(), n,
-      [from, n](const compute::PairBlock& tile, double* to) {
-        for (int64_t i = 0; i < tile.rows; ++i) {
-          std::copy_n(from + (tile.row + i) * n + tile.column, tile.columns, to + i * tile.columns);
-        }
-      },
-      gradient);
+  kernel.contract(axis.data(), n, w.const_data_ptr<double>(), n, gradient);
   return gradient;
 }
 

@@ -6,6 +6,7 @@
 #include <functional>
 #include <limits>
 #include <memory>
+#include <utility>
 
 #include <ATen/ATen.h>
 
@@ -108,6 +109,13 @@ void over_draws(const GaussianProcess& gp, const HyperSample& sample,
   }
 }
 
+// `wanted` of `count` things in a row, each in the middle of an equal share of them.
+std::vector<int64_t> evenly_of(int64_t count, int64_t wanted) {
+  std::vector<int64_t> out;
+  for (int64_t k = 0; k < wanted; ++k) out.push_back((2 * k + 1) * count / (2 * wanted));
+  return out;
+}
+
 void put_row(const at::Tensor& values, int64_t row, const at::Tensor& to) {
   const at::Tensor c = values.contiguous();
   std::copy_n(c.const_data_ptr<double>(), c.numel(), to.data_ptr<double>() + row * to.size(1));
@@ -134,11 +142,7 @@ std::vector<HyperParameterSummary> HyperSample::summaries() const {
 }
 
 std::vector<int64_t> HyperSample::mixed() const {
-  const int64_t wanted = options.mixed > 0 ? std::min(options.mixed, count()) : count();
-  std::vector<int64_t> out;
-  // In the middle of equal shares of all draws.
-  for (int64_t k = 0; k < wanted; ++k) out.push_back((2 * k + 1) * count() / (2 * wanted));
-  return out;
+  return evenly_of(count(), options.mixed > 0 ? std::min(options.mixed, count()) : count());
 }
 
 Kernel HyperSample::at(Kernel kernel, int64_t draw) const {
@@ -378,9 +382,8 @@ at::Tensor mix_samples(const GaussianProcess& gp, const HyperSample& sample,
   // Fewer functions than draws: evenly over them.
   if (count < many) {
     std::vector<int64_t> some;
-    for (int64_t k = 0; k < count; ++k)
-      some.push_back(draws[static_cast<size_t>((2 * k + 1) * many / (2 * count))]);
-    draws = some;
+    for (const int64_t k : evenly_of(many, count)) some.push_back(draws[static_cast<size_t>(k)]);
+    draws = std::move(some);
   }
   const auto used = static_cast<int64_t>(draws.size());
   over_draws(gp, sample, draws, [&](int64_t k, const GaussianProcess& one) {

@@ -324,6 +324,18 @@ void Kernel::contract(const double* x, int64_t n, const TileWeights& weights,
   }
 }
 
+void Kernel::contract(const double* x, int64_t n, const double* weights, int64_t stride,
+                      std::span<double> gradient) const {
+  contract(
+      x, n,
+      [weights, stride](const compute::PairBlock& t, double* to) {
+        for (int64_t i = 0; i < t.rows; ++i) {
+          std::copy_n(weights + (t.row + i) * stride + t.column, t.columns, to + i * t.columns);
+        }
+      },
+      gradient);
+}
+
 void Kernel::contract_cross(const double* x, int64_t n, const double* y, int64_t m,
                             const double* weights, int64_t stride,
                             std::span<double> gradient) const {

@@ -129,6 +129,9 @@ class Kernel {
   // they are.
   void contract(const double* x, int64_t n, const TileWeights& weights,
                 std::span<double> gradient) const;
+  // The same, W [n, n] in memory with rows `stride` apart.
+  void contract(const double* x, int64_t n, const double* weights, int64_t stride,
+                std::span<double> gradient) const;
   // The same over two sets, W [n, m] with rows `stride` apart, and over a diagonal, w [n]; white is 0.
   void contract_cross(const double* x, int64_t n, const double* y, int64_t m, const double* weights,
                       int64_t stride, std::span<double> gradient) const;

@@ -30,37 +30,23 @@ KernelOperator::KernelOperator(const Kernel& kernel, const double* x, int64_t n,
     : kernel_(kernel),
       x_(x),
       n_(n),
+      strips_{n, kRows, kColumns},
       tape_(kernel, x, n, nullptr, 0, true, false),
       noise_(row_terms(kernel, x, n, noise, weights)) {
-  if (8.0 * static_cast<double>(start_of(n)) > static_cast<double>(memory)) return;
-  stored_ = std::make_unique_for_overwrite<double[]>(static_cast<size_t>(start_of(n)));
-  const int64_t strips = (n_ + kRows - 1) / kRows;
+  const int64_t entries = n * (n + kRows) / 2 + kRows * kRows;  // at most
+  if (8.0 * static_cast<double>(entries) > static_cast<double>(memory)) return;
+  stored_ = std::make_unique_for_overwrite<double[]>(static_cast<size_t>(entries));
+  const int64_t strips = strips_.count();
   parallel_tasks(strips, [&](int64_t task) {
     KernelTape::Scratch scratch = tape_.scratch();
-    over_strip(strips - 1 - task, [&](const PairBlock& t) {
-      std::copy_n(tape_.forward(t, scratch), t.size(), stored_.get() + place_of(t));
+    strips_.over(strips - 1 - task, [&](const PairBlock& t) {
+      std::copy_n(tape_.forward(t, scratch), t.size(), stored_.get() + strips_.place_of(t));
     });
   });
 }
 
-// Tiles lie one after the other, strip by strip; a strip has row + height columns.
-int64_t KernelOperator::start_of(int64_t row) { return row * (row + kRows) / 2 + kRows * kRows; }
-
-int64_t KernelOperator::place_of(const PairBlock& t) {
-  return t.row * (t.row + kRows) / 2 + t.rows * t.column;
-}
-
-template <class F>
-void KernelOperator::over_strip(int64_t strip, F&& use) const {
-  const int64_t row = strip * kRows, height = std::min(kRows, n_ - row);
-  for (int64_t column = 0; column < row; column += kColumns) {
-    use(PairBlock{row, height, column, std::min(kColumns, row - column)});
-  }
-  use(PairBlock{row, height, row, height});
-}
-
 void KernelOperator::multiply(const double* rows, int64_t count, double* out) const {
-  const int64_t strips = (n_ + kRows - 1) / kRows, groups = std::min(kGroups, strips);
+  const int64_t strips = strips_.count(), groups = std::min(kGroups, strips);
   std::vector<double> sums(static_cast<size_t>(groups * count * n_));
   parallel_tasks(groups, [&](int64_t group) {
     const linalg::OneBlasThread one;
@@ -68,7 +54,7 @@ void KernelOperator::multiply(const double* rows, int64_t count, double* out) co
     double* to = sums.data() + group * count * n_;
     // to_i += K_ij rows_j and, beside the diagonal, to_j += K_ij rows_i.
     const auto use = [&](const PairBlock& t) {
-      const double* k = stored_ ? stored_.get() + place_of(t) : tape_.forward(t, scratch);
+      const double* k = stored_ ? stored_.get() + strips_.place_of(t) : tape_.forward(t, scratch);
       linalg::gemm(false, true, count, t.rows, t.columns, 1, rows + t.column, n_, k, t.columns, 1,
                    to + t.row, n_);
       if (t.column < t.row) {
@@ -78,7 +64,7 @@ void KernelOperator::multiply(const double* rows, int64_t count, double* out) co
     };
     // Longest strips first; neighbours, about equally long, go to different groups.
     for (int64_t strip = strips - 1 - group; strip >= 0; strip -= groups) {
-      over_strip(strip, use);
+      strips_.over(strip, use);
     }
   });
   parallel_for(n_, kBand, [&](int64_t begin, int64_t end) {
@@ -101,7 +87,7 @@ void KernelOperator::diagonal(double* out) const {
 }
 
 double KernelOperator::scaled_rest(const linalg::LowRankOperator& p) const {
-  const int64_t strips = (n_ + kRows - 1) / kRows, rank = p.rank();
+  const int64_t strips = strips_.count(), rank = p.rank();
   std::vector<double> sums(static_cast<size_t>(strips));
   parallel_tasks(strips, [&](int64_t task) {
     const linalg::OneBlasThread one;
@@ -109,8 +95,8 @@ double KernelOperator::scaled_rest(const linalg::LowRankOperator& p) const {
     std::vector<double> rest(static_cast<size_t>(kRows * kColumns));
     const double *factor = p.factor().data(), *own = p.own().data();
     double sum = 0;
-    over_strip(strips - 1 - task, [&](const PairBlock& t) {
-      const double* k = stored_ ? stored_.get() + place_of(t) : tape_.forward(t, scratch);
+    strips_.over(strips - 1 - task, [&](const PairBlock& t) {
+      const double* k = stored_ ? stored_.get() + strips_.place_of(t) : tape_.forward(t, scratch);
       std::copy_n(k, t.size(), rest.data());
       linalg::gemm(true, false, t.rows, t.columns, rank, -1, factor + t.row, n_, factor + t.column,
                    n_, 1, rest.data(), t.columns);

@@ -20,6 +20,7 @@
 #include "covary/core/linalg/low_rank.h"
 #include "covary/core/linalg/operator.h"
 #include "covary/stat/process/kernel.h"
+#include "covary/stat/process/kernel_strips.h"
 #include "covary/stat/process/kernel_tape.h"
 
 namespace covary::stat {
@@ -40,14 +41,10 @@ class KernelOperator : public linalg::LinearOperator {
   double scaled_rest(const linalg::LowRankOperator& p) const;
 
  private:
-  static int64_t start_of(int64_t row);
-  static int64_t place_of(const compute::PairBlock& tile);
-  template <class F>
-  void over_strip(int64_t strip, F&& use) const;  // its tiles, the diagonal one last
-
   const Kernel& kernel_;
   const double* x_;
   int64_t n_;
+  LowerStrips strips_;
   KernelTape tape_;
   std::vector<double> noise_;
   std::unique_ptr<double[]> stored_;

@@ -19,34 +19,24 @@ size_t index(int64_t i) { return static_cast<size_t>(i); }
 SingleKernelOperator::SingleKernelOperator(const Kernel& kernel, const double* x, int64_t n,
                                            std::span<const double> noise, int64_t memory,
                                            std::span<const double> weights)
-    : n_(n), tape_(kernel, x, n, nullptr, 0, true, false), diagonal_(index(n)) {
+    : n_(n),
+      strips_{n, kRows, kColumns},
+      tape_(kernel, x, n, nullptr, 0, true, false),
+      diagonal_(index(n)) {
   kernel.diagonal(x, n, true, diagonal_.data());
   const std::vector<double> terms = row_terms(kernel, x, n, noise, weights);
   for (size_t i = 0; i < terms.size(); ++i) diagonal_[i] += terms[i];
-  const int64_t last = (strips() - 1) * kRows;
-  const int64_t entries = place_of(last, last, n - last) + (n - last) * (n - last);
+  const int64_t strips = strips_.count(), last = (strips - 1) * kRows;
+  const PairBlock corner{last, n - last, last, n - last};
+  const int64_t entries = strips_.place_of(corner) + corner.size();
   if (4.0 * static_cast<double>(entries) > static_cast<double>(memory)) return;
   stored_ = std::make_unique_for_overwrite<float[]>(index(entries));
-  parallel_tasks(strips(), [&](int64_t task) {
+  parallel_tasks(strips, [&](int64_t task) {
     KernelTape::Scratch scratch = tape_.scratch();
-    over_strip(strips() - 1 - task, [&](const PairBlock& t) {
-      fill(t, scratch, stored_.get() + place_of(t.row, t.column, t.rows));
+    strips_.over(strips - 1 - task, [&](const PairBlock& t) {
+      fill(t, scratch, stored_.get() + strips_.place_of(t));
     });
   });
-}
-
-// Tiles lie one after the other, strip by strip; a strip has row + height columns.
-int64_t SingleKernelOperator::place_of(int64_t row, int64_t column, int64_t height) {
-  return row * (row + kRows) / 2 + height * column;
-}
-
-template <class F>
-void SingleKernelOperator::over_strip(int64_t strip, F&& use) const {
-  const int64_t row = strip * kRows, height = std::min(kRows, n_ - row);
-  for (int64_t column = 0; column < row; column += kColumns) {
-    use(PairBlock{row, height, column, std::min(kColumns, row - column)});
-  }
-  use(PairBlock{row, height, row, height});
 }
 
 void SingleKernelOperator::fill(const PairBlock& t, KernelTape::Scratch& scratch,
@@ -68,7 +58,7 @@ void SingleKernelOperator::fill(const PairBlock& t, KernelTape::Scratch& scratch
 }
 
 void SingleKernelOperator::multiply(const double* rows, int64_t count, double* out) const {
-  const int64_t groups = std::min(kGroups, strips());
+  const int64_t strips = strips_.count(), groups = std::min(kGroups, strips);
   const int64_t width = (count + compute::kLanes - 1) / compute::kLanes * compute::kLanes;
   // Point by point, so that an entry meets all right-hand sides at once.
   const auto packed = std::make_unique_for_overwrite<float[]>(index(n_ * width));
@@ -92,7 +82,7 @@ void SingleKernelOperator::multiply(const double* rows, int64_t count, double* o
     const auto use = [&](const PairBlock& t) {
       const float* k = own.data();
       if (stored_) {
-        k = stored_.get() + place_of(t.row, t.column, t.rows);
+        k = stored_.get() + strips_.place_of(t);
       } else {
         fill(t, scratch, own.data());
       }
@@ -104,7 +94,7 @@ void SingleKernelOperator::multiply(const double* rows, int64_t count, double* o
       }
     };
     // Longest strips first; neighbours, about equally long, go to different groups.
-    for (int64_t strip = strips() - 1 - group; strip >= 0; strip -= groups) over_strip(strip, use);
+    for (int64_t strip = strips - 1 - group; strip >= 0; strip -= groups) strips_.over(strip, use);
   });
   parallel_for((n_ + kBand - 1) / kBand, 1, [&](int64_t first, int64_t last) {
     std::vector<double> total(index(kBand * width));

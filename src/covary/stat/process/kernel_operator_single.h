@@ -21,6 +21,7 @@
 
 #include "covary/core/linalg/operator.h"
 #include "covary/stat/process/kernel.h"
+#include "covary/stat/process/kernel_strips.h"
 #include "covary/stat/process/kernel_tape.h"
 
 namespace covary::stat {
@@ -42,13 +43,10 @@ class SingleKernelOperator : public linalg::LinearOperator {
   bool kept() const { return stored_ != nullptr; }
 
  private:
-  static int64_t place_of(int64_t row, int64_t column, int64_t height);
-  int64_t strips() const { return (n_ + kRows - 1) / kRows; }
   void fill(const compute::PairBlock& tile, KernelTape::Scratch& scratch, float* out) const;
-  template <class F>
-  void over_strip(int64_t strip, F&& use) const;  // its tiles, the diagonal one last
 
   int64_t n_;
+  LowerStrips strips_;
   KernelTape tape_;
   std::vector<double> diagonal_;
   std::unique_ptr<float[]> stored_;

@@ -70,29 +70,36 @@ class GradientWeights {
   int64_t outputs_, vectors_;
 };
 
-// K^-1 H G^-1/2 for G = H' K^-1 H: what the determinant of G adds to the gradient's vectors, times
-// the root of the outputs, each of which has that determinant.
+// Those rows as vectors [p, n] beside alpha in the gradient, times the root of the outputs, each of
+// which has the determinant of G.
 std::vector<double> mean_vectors(const PosteriorFactor& f, int64_t p, int64_t outputs) {
   const int64_t n = f.factor.n;
-  std::vector<double> solved = f.basis, along(static_cast<size_t>(n * p));
-  linalg::backward(f.factor, solved.data(), p);
-  for (int64_t i = 0; i < n; ++i) {
-    for (int64_t a = 0; a < p; ++a) {
-      along[static_cast<size_t>(i * p + a)] = solved[static_cast<size_t>(a * n + i)];
-    }
-  }
-  const linalg::Matrix gram{const_cast<double*>(f.gram.data()), p, p};
-  linalg::forward(gram, along.data(), n);
+  const std::vector<double> rows = mean_rows(f, p);
+  std::vector<double> vectors(rows.size());
   const double root = std::sqrt(static_cast<double>(outputs));
   for (int64_t i = 0; i < n; ++i) {
     for (int64_t a = 0; a < p; ++a) {
-      solved[static_cast<size_t>(a * n + i)] = root * along[static_cast<size_t>(i * p + a)];
+      vectors[static_cast<size_t>(a * n + i)] = root * rows[static_cast<size_t>(i * p + a)];
     }
   }
-  return solved;
+  return vectors;
 }
 
 }  // namespace
+
+std::vector<double> mean_rows(const PosteriorFactor& f, int64_t p) {
+  const int64_t n = f.factor.n;
+  std::vector<double> solved = f.basis, rows(static_cast<size_t>(n * p));
+  linalg::backward(f.factor, solved.data(), p);
+  for (int64_t i = 0; i < n; ++i) {
+    for (int64_t a = 0; a < p; ++a) {
+      rows[static_cast<size_t>(i * p + a)] = solved[static_cast<size_t>(a * n + i)];
+    }
+  }
+  const linalg::Matrix gram{const_cast<double*>(f.gram.data()), p, p};
+  if (p > 0) linalg::forward(gram, rows.data(), n);
+  return rows;
+}
 
 int64_t padded_stride(int64_t n) {
   const int64_t lines = (n + 7) / 8 * 8;

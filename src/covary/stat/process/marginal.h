@@ -50,6 +50,10 @@ PosteriorFactor factorise(const Kernel& kernel, const GpData& data, const GpGrou
 // What follows from factor and y: alpha, coefficients, basis, gram, log_likelihood.
 void solve_group(const GpGroup& group, int64_t coefficients, PosteriorFactor* f);
 
+// K^-1 H G^-1/2 of a solved group, [rows, p], G = H' K^-1 H with p coefficients: what the mean's being
+// unknown takes off K^-1, r_i . r_j an entry.
+std::vector<double> mean_rows(const PosteriorFactor& f, int64_t p);
+
 enum class MeanCoefficients { kBest, kIntegrated };
 
 struct MarginalValue {

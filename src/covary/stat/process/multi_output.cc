@@ -37,17 +37,9 @@ at::Tensor cross_matrix(const Kernel& kernel, const at::Tensor& points, const at
 // gradient = sum_ij w_ij dk_ij / dlog(parameter).
 std::vector<double> contracted(const Kernel& kernel, const at::Tensor& x, const at::Tensor& w) {
   const at::Tensor weights = w.contiguous();
-  const double* from = weights.const_data_ptr<double>();
   const int64_t n = x.size(0);
   std::vector<double> gradient(kernel.parameters().size());
-  kernel.contract(
-      x.const_data_ptr<double>(), n,
-      [from, n](const compute::PairBlock& t, double* to) {
-        for (int64_t i = 0; i < t.rows; ++i) {
-          std::copy_n(from + (t.row + i) * n + t.column, t.columns, to + i * t.columns);
-        }
-      },
-      gradient);
+  kernel.contract(x.const_data_ptr<double>(), n, weights.const_data_ptr<double>(), n, gradient);
   return gradient;
 }
 

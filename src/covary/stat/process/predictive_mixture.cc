@@ -167,11 +167,7 @@ PredictiveScores predictive_scores(const PredictiveMixture& mixture, const at::T
     if (std::isnan(density[i])) continue;
     s.nlpd -= density[i] / rows;
     s.crps += crps[i] / rows;
-    for (size_t k = 0; k < PredictiveScores::kLevels.size(); ++k) {
-      s.coverage[k] += std::abs(2 * below[i] - 1) <= PredictiveScores::kLevels[k];
-    }
-    ++s.pit[std::min<size_t>(static_cast<size_t>(below[i] * PredictiveScores::kBins),
-                             PredictiveScores::kBins - 1)];
+    s.count_place(below[i]);
     s.standardised.push_back(numeric::normal_quantile(std::clamp(below[i], 1e-300, 1 - 1e-16)));
   }
   for (double& c : s.coverage) c /= rows;

@@ -230,13 +230,14 @@ MethodChoice choose_method(const RegressionOptions& o, int64_t n, int64_t dims, 
   MethodChoice c{.method = o.method, .why = "asked for"};
   if (o.method == "auto") {
     const bool cut = markov && MarkovForm::approximates(kernel);
+    std::vector<int64_t> shape;  // of the grid that the rows are cells of, where that is asked for
+    if (n >= kGridRows && !weights_given && is_product(o)) shape = grid_shape(x);
     if (against.empty() && (!cut || n > kExactRows)) {
       c.method = "state-space";
       c.why = cut ? std::to_string(n) + " rows in one column: linear time, with " +
                         "7 harmonics of each period"
                   : "one column and a Markov kernel: exact, in linear time";
-    } else if (n >= kGridRows && !weights_given && is_product(o) && !grid_shape(x).empty()) {
-      const std::vector<int64_t> shape = grid_shape(x);
+    } else if (!shape.empty()) {
       int64_t cells = 1;
       c.why = "the rows are cells of a grid of ";
       for (size_t k = 0; k < shape.size(); ++k) {

@@ -2,7 +2,6 @@
 
 #include <cmath>
 #include <filesystem>
-#include <functional>
 
 #include <ATen/ATen.h>
 #include <gmock/gmock.h>
@@ -10,6 +9,7 @@
 
 #include "covary/core/base/error.h"
 #include "covary/core/base/random.h"
+#include "covary/core/base/refusal.h"
 #include "covary/core/numeric/normal.h"
 #include "covary/stat/process/process_page.h"
 #include "covary/stat/process/scores.h"
@@ -33,15 +33,6 @@ at::Tensor values_at(const at::Tensor& x, uint64_t seed) {
 
 double worst(const at::Tensor& a, const at::Tensor& b) {
   return (a - b).abs().nan_to_num(0).max().item<double>();
-}
-
-std::string refusal(const std::function<void()>& work) {
-  try {
-    work();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "accepted";
 }
 
 TEST(Regression, AutoTakesWhatServesTheDataAndSaysWhy) {

@@ -11,6 +11,7 @@
 
 #include "covary/core/base/error.h"
 #include "covary/core/base/random.h"
+#include "covary/core/base/refusal.h"
 #include "covary/core/base/temporary_folder.h"
 #include "covary/stat/process/gp.h"
 #include "covary/stat/process/hilbert.h"
@@ -88,15 +89,6 @@ void expect_slopes(const Kernel& kernel, const std::vector<double>& gradient,
     EXPECT_NEAR(gradient[p], slope, tolerance * (1 + std::abs(slope)))
         << kernel.parameters()[p].name;
   }
-}
-
-std::string refusal(const std::function<void()>& work) {
-  try {
-    work();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "accepted";
 }
 
 TEST(RowNoise, AWeightIsTheRowRepeatedButForTheNoiseThatCopiesShow) {

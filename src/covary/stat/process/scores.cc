@@ -13,6 +13,14 @@
 #include "covary/core/numeric/normal.h"
 
 namespace covary::stat {
+
+void PredictiveScores::count_place(double probability) {
+  for (size_t k = 0; k < kLevels.size(); ++k) {
+    coverage[k] += std::abs(2 * probability - 1) <= kLevels[k];
+  }
+  ++pit[std::min<size_t>(static_cast<size_t>(probability * kBins), kBins - 1)];
+}
+
 PredictiveScores predictive_scores(const at::Tensor& mean, const at::Tensor& variance,
                                    const at::Tensor& y) {
   const at::Tensor m = mean.contiguous(), v = variance.contiguous(), t = y.contiguous();
@@ -35,11 +43,7 @@ PredictiveScores predictive_scores(const at::Tensor& mean, const at::Tensor& var
     s.nlpd += 0.5 * (std::log(2 * std::numbers::pi * spread) + z * z);
     s.crps +=
         sd * (z * (2 * p - 1) + 2 * numeric::normal_density(z) - 1 / std::sqrt(std::numbers::pi));
-    for (size_t k = 0; k < PredictiveScores::kLevels.size(); ++k) {
-      s.coverage[k] += std::abs(2 * p - 1) <= PredictiveScores::kLevels[k];
-    }
-    ++s.pit[std::min<size_t>(static_cast<size_t>(p * PredictiveScores::kBins),
-                             PredictiveScores::kBins - 1)];
+    s.count_place(p);
     s.standardised.push_back(z);
   }
   if (s.rows == 0) throw Error(ExitCode::kData, "holds no value to compare with", "y");

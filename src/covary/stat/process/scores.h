@@ -36,6 +36,9 @@ struct PredictiveScores {
   // probability.
   bool normal = true, labels = false;
   double accuracy = 0, brier = 0;
+  // Counts a value by the probability of a smaller one, in coverage and pit; coverage is a count until
+  // the rows are known.
+  void count_place(double probability);
   nlohmann::json to_json() const;
 };
 

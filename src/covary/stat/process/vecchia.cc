@@ -86,16 +86,7 @@ struct Block {
         }
       }
     }
-    const double* from = weights.data();
-    const int64_t stride = count;
-    kernel.contract(
-        points.data(), count,
-        [from, stride](const compute::PairBlock& t, double* to) {
-          for (int64_t r = 0; r < t.rows; ++r) {
-            std::copy_n(from + (t.row + r) * stride + t.column, t.columns, to + r * t.columns);
-          }
-        },
-        part);
+    kernel.contract(points.data(), count, weights.data(), count, part);
     for (size_t p = 0; p < part.size(); ++p) gradient[p] += part[p];
     if (own_weights.empty()) return;
     Vector diagonal(index(count));
