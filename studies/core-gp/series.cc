@@ -1,17 +1,22 @@
 // Bar 4 of core-gp: a Matern process in time on a million points.
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
+#include <string>
 #include <vector>
 
 #include "covary/core/base/machine.h"
 #include "covary/core/base/random.h"
 #include "covary/stat/process/state_space.h"
 #include "studies/core-gp/bars.h"
+#include "studies/shared/peers.h"
+#include "studies/shared/timing.h"
 
 namespace covary::studies {
 namespace {
 
 using eval::Bar;
+using eval::BarResult;
 using eval::StudyContext;
 
 struct Series {
@@ -68,6 +73,46 @@ double memory(StudyContext& c) {
   return static_cast<double>(c.peak_memory_bytes()) / 1e9;
 }
 
+// The values of bench/peers/state_space.py.
+Series peer_series() {
+  Series s;
+  for (int64_t i = 0; i < 1000000; ++i) {
+    const double at = static_cast<double>(i);
+    double whole;
+    s.t.push_back(at / 2 + std::modf((at + 1) * std::sqrt(2.0), &whole) / 4);
+    s.y.push_back(std::sin(s.t.back() / 20) + 0.2 * std::sqrt(2.0) * std::cos(37 * at));
+  }
+  return s;
+}
+
+// peer: a name of that script.
+Bar beside(const std::string& part, const std::string& peer, double times, bool gradient) {
+  return {.id = "4",
+          .part = part,
+          .title = "log likelihood of 1e6 points, Matern 3/2" +
+                   std::string(gradient ? ", with gradient" : "") + ", beside " + peer,
+          .metric = "CPU, one thread",
+          .unit = "s",
+          .bound = peer + " >= " + std::to_string(static_cast<int>(times)) + "x ours",
+          .desk = true,
+          .takes_long = true,
+          .measure = [=](StudyContext& c) {
+            const auto lines = peer_lines(c, "state_space.py", "--runs 3 --peers '" + peer + "'");
+            const Series s = peer_series();
+            double value = 0;
+            stat::MarkovGradient g;
+            const double seconds = median_seconds(3, [&] {
+              value = stat::markov_log_likelihood(kModel, s.t, s.y, {}, gradient ? &g : nullptr);
+            });
+            BarResult r = times_faster(peer, peer_value(c, lines, peer, "cpu"), seconds, times, 3);
+            char note[96];
+            std::snprintf(note, sizeof note, "log likelihood %.6f, theirs %.6f", value,
+                          peer_value(c, lines, peer, "log_likelihood"));
+            r.note = note;
+            return r;
+          }};
+}
+
 }  // namespace
 
 std::vector<Bar> process_series_bars() {
@@ -79,6 +124,9 @@ std::vector<Bar> process_series_bars() {
       limited("4", "c", "peak memory of the process, 1e6 points smoothed", "memory", "GB", {1, 1},
               memory),
       motorcycle_bar(),
+      beside("g", "celerite2", 2, false),
+      beside("h", "tinygp", 2, false),
+      beside("i", "jax gradient", 30, true),
   };
 }
 

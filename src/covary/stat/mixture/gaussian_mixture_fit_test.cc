@@ -299,10 +299,11 @@ TEST(GaussianMixtureStart, LabelsGiveTheirGroupsMoments) {
       const at::Tensor mean = own.matmul(x) / own.sum(), z = x - mean;
       EXPECT_TRUE(at::allclose(m.means()[c], mean, 1e-12, 1e-12)) << type;
       const at::Tensor full = z.t().matmul(own.unsqueeze(1) * z) / own.sum();
-      if (std::string(type) == "full")
+      if (std::string(type) == "full") {
         EXPECT_TRUE(at::allclose(m.covariances()[c], full, 1e-10, 1e-12));
-      if (std::string(type) == "diagonal")
+      } else if (std::string(type) == "diagonal") {
         EXPECT_TRUE(at::allclose(m.covariances()[c], full.diagonal(), 1e-10, 1e-12));
+      }
     }
     EXPECT_TRUE(at::allclose(m.weights(), mass / mass.sum(), 1e-12, 1e-12)) << type;
   }
