@@ -971,6 +971,76 @@ class Processes(Case):
         self.assertNotIn("standard_error", next(iter(self.document("gp", "fit", self.one, "--target", "y")["parameters"].values())))
         self.refused(2, "gp", "fit", self.one, "--target", "y", "--standard-errors", "--no-fit", says=["--standard-errors"])
 
+    def test_parameters_by_draws(self):
+        model, page, again = (self.folder / n for n in ("drawn.cov", "drawn.html", "again.cov"))
+        few = ("--inference", "nuts", "--chains", 2, "--warm-up", 60, "--draws", 40, "--mixed", 20, "--restarts", 1)
+        how = ("gp", "fit", self.one, "--target", "y", "--method", "exact", "--kernel", "rbf+white", *few)
+        fit = self.document(*how, "-o", model, "--plot", page)
+        told = fit["posterior"]
+        self.assertEqual((told["chains"], told["draws"], told["mixed"], told["priors"]), (2, 40, 20, "gamma"))
+        for p in told["parameters"].values():
+            self.assertLess(p["q05"], p["q95"])
+            self.assertGreater(p["r_hat"], 0.9)
+        self.assertIn("take longer chains", told["warning"])
+        self.assertEqual(self.document(*how, "-o", again)["posterior"], told)
+        self.assertNotEqual(self.document(*how, "--seed", 5)["posterior"], told)
+        done = self.done("gp", "inspect", model)
+        for word in ("R-hat", "bulk", "tail", "mean acceptance", "divergences", "warning", "mix 20 draws"):
+            self.assertIn(word, done.stdout)
+        self.assertEqual(self.document("gp", "inspect", model)["posterior"], told)
+        self.assertIn("Posterior of the parameters", page.read_text())
+        self.assertIn("posterior_draws", self.done("info", model).stdout)
+        p = self.document("gp", "predict", model, self.one, "--columns", "x0", "--quantiles", ".05,.95")
+        # Quantiles of the mixture lie about, but not at, those of a normal of its moments.
+        apart = [abs(q - m - 1.6448536 * s) for q, m, s in zip(p["q0.95"], p["mean"], p["sd"])]
+        self.assertGreater(max(apart), 1e-9)
+        self.assertLess(max(apart), max(p["sd"]))
+        f = self.document("gp", "predict", model, self.one, "--columns", "x0", "--no-with-noise")
+        self.assertLess(f["sd"][0], p["sd"][0])
+        for place in ((), (self.one,)):
+            self.assertGreater(self.document("gp", "score", model, *place)["scores"]["inside_95"], 0.7)
+        a, b = (self.done("gp", "sample", model, self.one, "--columns", "x0", "-n", 3, "--seed", s).stdout for s in (1, 1))
+        self.assertEqual(a, b)
+        more = self.done("gp", "update", model, self.one, "-o", again)
+        self.assertIn("draws of the parameters as they were", more.stdout)
+        self.assertEqual(self.document("gp", "inspect", again)["posterior"], told)
+        self.assertNotEqual(self.document("gp", "update", model, self.one, "--refit", "-o", again)["posterior"], told)
+        plan, point = (self.document(*part, "--dry-run") for part in (how, how[:9]))
+        self.assertGreater(plan["seconds"], point["seconds"])
+        swept = self.document("gp", "fit", self.one, "--target", "y", "--method", "exact", "--kernel", "rbf+white", *few[:-2],
+                              "--sweep", "chains=1,2", "-o", self.folder / "swept")
+        self.assertEqual([row["posterior.chains"] for row in swept["rows"]], [1, 2])
+        self.refused(2, *how[:6], "sgpr", *how[7:], says=["--inference", "sgpr"])
+        self.refused(2, *how, "--standard-errors", says=["--standard-errors"])
+        self.refused(2, *how, "--no-fit", says=["--inference"])
+        self.refused(2, *how, "--priors", "none", says=["flat prior"])
+        self.refused(2, *how, "--likelihood", "poisson", says=["gaussian likelihood"])
+        self.refused(2, *how[:3], "--target", "x0,y", *few[:2], says=["one output"])
+        self.refused(2, "gp", "fit", self.one, "--target", "y", "--chains", 2, says=["chains"])
+        self.refused(2, "gp", "inspect", model, "--inference", "nuts", says=["the model has its own"])
+        long = self.folder / "many-rows.csv"
+        long.write_text("x,y\n" + "".join(f"{i},{i % 7}\n" for i in range(15001)))
+        self.refused(2, "gp", "fit", long, "--target", "y", *few[:2], says=["15001"])
+
+    def test_draws_that_are_stopped_leave_the_likeliest_parameters(self):
+        table = wave(self.folder / "drawn.csv", 2, rows=300)
+        model = self.folder / "stopped-draws.cov"
+        child = subprocess.Popen([str(COVARY), "gp", "fit", str(table), "--target", "y", "--method", "exact", "--tty", "--restarts",
+                                  "1", "--inference", "nuts", "-o", str(model)],
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        seen = ""
+        while "draws " not in seen:
+            character = child.stderr.read(1)
+            self.assertNotEqual(character, "", "the draws ended before they said how far they are")
+            seen += character
+        child.send_signal(signal.SIGINT)
+        out, errors = child.communicate(timeout=120)
+        self.assertEqual((child.returncode, out), (130, ""))
+        self.assertIn("their draws did not come to an end", errors)
+        kept = self.document("gp", "inspect", model)
+        self.assertEqual((kept["fit"]["ending"], kept["posterior"]), ("stopped", None))
+        self.assertIn("interrupted", kept["why"])
+
     def test_a_fit_that_is_stopped_keeps_its_parameters_so_far(self):
         table = wave(self.folder / "long.csv", 4, rows=2500)
         for output in (["-o", str(self.folder / "stopped.cov")], []):

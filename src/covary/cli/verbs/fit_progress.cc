@@ -27,6 +27,22 @@ bool FitProgress::see(const numeric::SearchStep& step) {
   return !stopped_;
 }
 
+stat::SampleWatch FitProgress::sampling() {
+  return [this](const stat::SampleStep& step) { return see(step); };
+}
+
+bool FitProgress::see(const stat::SampleStep& step) {
+  if (!drew_) progress_.reset();
+  drew_ = true;
+  if (wall_seconds() - begun_ > kSilent) {
+    if (!progress_) progress_.emplace("draws", step.total);
+    progress_->update(step.done, {{"objective", step.log_density}});
+  }
+  code_ = interrupted();
+  stopped_ = code_ != 0;
+  return !stopped_;
+}
+
 void FitProgress::finish() {
   progress_.reset();
   code_ = interrupted();

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <optional>
+#include <tuple>
+#include <utility>
 
 #include <ATen/ATen.h>
 
@@ -16,7 +19,6 @@
 #include "covary/core/base/file.h"
 #include "covary/core/base/log.h"
 #include "covary/core/data/model.h"
-#include "covary/core/numeric/normal.h"
 #include "covary/stat/process/process_page.h"
 #include "covary/stat/process/regression.h"
 #include "covary/stat/process/scores.h"
@@ -92,6 +94,7 @@ Fitted fit(const GpFitOptions& o, const Job& job, const std::string& output) {
   say_weightless(noise_of(p.table), input);
   FitProgress progress;
   p.process.watch = progress.watch();
+  p.process.sampling.watch = progress.sampling();
   Fitted f = in_file(input, [&] {
     return Fitted{Regression(p.table.x, p.table.y, p.process, noise_of(p.table)), p.table.names,
                   o.target, o.noise, o.weights};
@@ -147,11 +150,22 @@ Samples rows_for(const Fitted& f, const std::string& input, const std::vector<st
       input, {.columns = columns, .target = target, .weights = weights, .noise = noise}, f.columns);
 }
 
+// What values are predicted to be: by moments, or a mixture where the parameters are draws.
+struct Predicted {
+  at::Tensor mean, variance;
+  std::optional<stat::PredictiveMixture> mixture;
+  explicit Predicted(stat::PredictiveMixture m) : mixture(std::move(m)) {
+    std::tie(mean, variance) = mixture->moments();
+  }
+  explicit Predicted(std::pair<at::Tensor, at::Tensor> moments)
+      : mean(moments.first), variance(moments.second) {}
+};
+
 // A table that a model is scored on. Where the model's rows had noise of their own, so have these if
 // the table knows; values behind a likelihood are scored one by one.
 struct Held {
   Samples rows;
-  at::Tensor mean, variance;
+  Predicted predicted;
 };
 Held held_out(const Fitted& f, const std::string& input, const GpFitOptions& o) {
   const data::Table table = read_input(input);
@@ -162,19 +176,25 @@ Held held_out(const Fitted& f, const std::string& input, const GpFitOptions& o) 
     log_info(input + " has no column '" + column + "': every row is scored with " + what);
     return std::string();
   };
-  Held h;
-  h.rows = samples_of(table,
-                      {.columns = o.columns,
-                       .target = o.target.empty() ? f.target : o.target,
-                       .weights = known(f.weights, "weight 1"),
-                       .noise = known(f.noise, "the common noise alone")},
-                      input, f.columns);
-  std::tie(h.mean, h.variance) = in_file(input, [&] {
-    const stat::RowNoise noise = noise_of(h.rows);
-    if (noise.defined()) return f.process.predict_rows(h.rows.x, noise);
-    return f.process.predict(h.rows.x, f.process.likelihood() == nullptr);
+  const Samples rows = samples_of(table,
+                                  {.columns = o.columns,
+                                   .target = o.target.empty() ? f.target : o.target,
+                                   .weights = known(f.weights, "weight 1"),
+                                   .noise = known(f.noise, "the common noise alone")},
+                                  input, f.columns);
+  return in_file(input, [&]() -> Held {
+    const stat::RowNoise noise = noise_of(rows);
+    if (f.process.posterior() && noise.defined())
+      return {rows, Predicted(f.process.mixture(rows.x, noise))};
+    if (f.process.posterior()) return {rows, Predicted(f.process.mixture(rows.x, true))};
+    if (noise.defined()) return {rows, Predicted(f.process.predict_rows(rows.x, noise))};
+    return {rows, Predicted(f.process.predict(rows.x, f.process.likelihood() == nullptr))};
   });
-  return h;
+}
+
+Predicted left_out_of(const Fitted& f) {
+  if (f.process.posterior()) return Predicted(f.process.mixture_left_out());
+  return Predicted(f.process.leave_one_out());
 }
 
 json document_of(const Fitted& f) {
@@ -184,23 +204,25 @@ json document_of(const Fitted& f) {
   return j;
 }
 
-PredictiveScores scores_of(const Fitted& f, const at::Tensor& mean, const at::Tensor& variance,
-                           const at::Tensor& y) {
+PredictiveScores scores_of(const Fitted& f, const Predicted& p, const at::Tensor& y) {
   const stat::Likelihood* l = f.process.likelihood();
-  return l ? stat::predictive_scores(*l, mean, variance, y)
-           : stat::predictive_scores(mean, variance, y);
+  return p.mixture ? stat::predictive_scores(*p.mixture, y)
+         : l       ? stat::predictive_scores(*l, p.mean, p.variance, y)
+                   : stat::predictive_scores(p.mean, p.variance, y);
 }
 
-PredictiveScores left_out(const Fitted& f) {
-  const auto [mean, variance] = f.process.leave_one_out();
-  return scores_of(f, mean, variance, f.process.y());
+at::Tensor log_densities_of(const Fitted& f, const Predicted& p, const at::Tensor& y) {
+  const stat::Likelihood* l = f.process.likelihood();
+  return p.mixture ? p.mixture->log_density(y)
+         : l       ? stat::log_densities(*l, p.mean, p.variance, y)
+                   : -0.5 * ((2 * M_PI * p.variance).log() + (y - p.mean).square() / p.variance);
 }
 
 // --report and --plot; scores of a table beside those of leaving out, where there are some.
 void write_extras(const Job& job, const Fitted& f, const json& of_table = {}) {
   if (!job.common.report.empty()) {
     json report = document_of(f);
-    report["leave_one_out"] = left_out(f).to_json();
+    report["leave_one_out"] = scores_of(f, left_out_of(f), f.process.y()).to_json();
     if (!of_table.is_null()) report["table"] = of_table;
     write_file(job.common.report, report.dump(2) + "\n");
     log_info("wrote " + job.common.report);
@@ -248,16 +270,8 @@ Result run_gp_predict(const Job& job) {
   const std::string& input = job.invocation.inputs[1];
   const Samples s = rows_for(f, input, o.columns, "");
   // Labels and counts: the probability or rate and its band; --no-with-noise: the function behind.
-  stat::ValuePrediction v;
-  if (o.with_noise) {
-    v = in_file(input, [&] { return f.process.predict_values(s.x, o.quantiles); });
-  } else {
-    const auto [mean, variance] = in_file(input, [&] { return f.process.predict(s.x, false); });
-    v.mean = mean;
-    v.sd = variance.sqrt();
-    for (const double q : o.quantiles)
-      v.quantiles.push_back(mean + numeric::normal_quantile(q) * v.sd);
-  }
+  const stat::ValuePrediction v =
+      in_file(input, [&] { return f.process.predict_values(s.x, o.quantiles, o.with_noise); });
   std::vector<std::string> names = {"mean", "sd"};
   std::vector<at::Tensor> columns = {v.mean, v.sd};
   for (size_t k = 0; k < o.quantiles.size(); ++k) {
@@ -297,16 +311,21 @@ Result run_gp_update(const Job& job) {
   const Samples s = rows_for(f, input, o.columns, target, noise, weights);
   say_weightless(noise_of(s), input);
   FitProgress progress;
-  in_file(input, [&] { f.process.update(s.x, s.y, noise_of(s), o.refit, progress.watch()); });
+  in_file(input, [&] {
+    f.process.update(s.x, s.y, noise_of(s), o.refit, progress.watch(), progress.sampling());
+  });
   progress.finish();
   leave_if_interrupted(progress, output + " stays as it was");
   data::write_model(output, file_of(f));
   Result r;
   r.document = document_of(f);
   r.document["model"] = output;
-  r.text = count_text(before) + " rows and " + count_text(s.x.size(0)) + " more" +
-           (o.refit ? ", fitted again\n" : ", parameters as they were\n") +
-           f.process.report().text() + "model           " + output + "\n";
+  r.text =
+      count_text(before) + " rows and " + count_text(s.x.size(0)) + " more" +
+      (o.refit                 ? ", fitted again\n"
+       : f.process.posterior() ? ", draws of the parameters as they were: --refit draws again\n"
+                               : ", parameters as they were\n") +
+      f.process.report().text() + "model           " + output + "\n";
   return r;
 }
 
@@ -338,19 +357,12 @@ Result run_gp_score(const Job& job) {
   probe(job, output);
   const Fitted f = load(o, job);
   const bool table = job.invocation.inputs.size() > 1;
-  at::Tensor mean, variance, y;
-  if (table) {
-    const std::string& input = job.invocation.inputs[1];
-    const Held h = held_out(f, input, o);
-    mean = h.mean;
-    variance = h.variance;
-    y = h.rows.y;
-  } else {
-    std::tie(mean, variance) = f.process.leave_one_out();
-    y = f.process.y();
-  }
+  std::optional<Held> held;
+  if (table) held = held_out(f, job.invocation.inputs[1], o);
+  const Predicted p = held ? held->predicted : left_out_of(f);
+  const at::Tensor y = held ? held->rows.y : f.process.y();
   const PredictiveScores scores =
-      in_file(job.invocation.inputs.back(), [&] { return scores_of(f, mean, variance, y); });
+      in_file(job.invocation.inputs.back(), [&] { return scores_of(f, p, y); });
   Result r;
   r.document = {{"target", f.target},
                 {"of", table ? "table" : "leave-one-out"},
@@ -358,13 +370,10 @@ Result run_gp_score(const Job& job) {
   r.text =
       scores_text(table ? "on " + job.invocation.inputs[1] : "each row left out in turn", scores);
   if (!output.empty()) {
-    const stat::Likelihood* l = f.process.likelihood();
-    const at::Tensor density =
-        l ? stat::log_densities(*l, mean, variance, y)
-          : -0.5 * ((2 * M_PI * variance).log() + (y - mean).square() / variance);
-    const std::string of = l ? "function_" : "";
-    const std::string csv = write_table(output, table_of({"log_density", of + "mean", of + "sd"},
-                                                         {density, mean, variance.sqrt()}));
+    const std::string of = f.process.likelihood() ? "function_" : "";
+    const std::string csv =
+        write_table(output, table_of({"log_density", of + "mean", of + "sd"},
+                                     {log_densities_of(f, p, y), p.mean, p.variance.sqrt()}));
     if (output == "-") r.text = csv;
   }
   write_extras(job, f, table ? scores.to_json() : json());

@@ -136,6 +136,9 @@ Plan plan(const Job& job, const GpFitOptions& o) {
     if (job.typed(name))
       throw Error(ExitCode::kUsage, "is for one output", flag_of(name),
                   "fit the outputs one by one");
+  if (o.process.inference != "point")
+    throw Error(ExitCode::kUsage, "is for one output", "--inference " + o.process.inference,
+                "fit the outputs one by one");
   if (!p.form.independent)
     for (const char* name : {"priors", "restarts", "inducing", "batch"})
       if (job.typed(name))

@@ -21,7 +21,7 @@ void refuse_fit_options(const Job& job) {
   refuse_fit_options(
       job,
       {"kernel", "mean", "likelihood", "method", "priors", "fit", "restarts", "inducing", "steps",
-       "batch", "outputs", "weights", "noise", "standard_errors"},
+       "batch", "outputs", "weights", "noise", "standard_errors", "inference"},
       "covary gp fit TABLE --target NAME");
 }
 
@@ -33,8 +33,10 @@ void leave_if_interrupted(const FitProgress& progress, const std::string& left) 
 
 std::string left_in(const FitProgress& progress, const std::string& output) {
   if (output.empty()) return "nothing was kept: -o MODEL keeps the parameters so far";
-  return output + (progress.stopped() ? " has the parameters so far; the fit did not converge"
-                                      : " has the fit, which had ended");
+  return output + (progress.stopped() && progress.drew()
+                       ? " has the likeliest parameters; their draws did not come to an end"
+                   : progress.stopped() ? " has the parameters so far; the fit did not converge"
+                                        : " has the fit, which had ended");
 }
 
 std::string scores_text(const std::string& what, const PredictiveScores& s) {

@@ -125,7 +125,7 @@ Plan plan(const Job& job, const GpFitOptions& o) {
   p.process.mean = o.process.mean;
   p.process.method = o.process.method;
   // Priors where they are asked for: walls by the scale of y say little of a log variance or class.
-  if (job.typed("priors")) p.process.priors = o.process.priors;
+  if (job.typed("priors") && o.process.priors != "auto") p.process.priors = o.process.priors;
   p.process.fit = o.process.fit;
   p.process.starts = std::min<int64_t>(o.process.restarts, p.process.starts);
   p.process.seed = job.common.seed;

@@ -72,6 +72,8 @@ Result about_model(const fs::path& path) {
     r.document["arrays"][name] = array.shape;
     r.text += fact_line(name, shape.empty() ? "scalar" : shape);
   }
+  if (model.fields.contains("posterior"))
+    r.text += fact_line("posterior", "by draws of the parameters: predictions mix them");
   const std::string verb = family == "process" ? "gp" : family;
   if (find_verb(verb + " inspect") != nullptr)
     r.text += "covary " + verb + " inspect " + path.string() + " says more\n";

@@ -6,6 +6,7 @@
 #include <functional>
 #include <limits>
 #include <memory>
+#include <mutex>
 #include <utility>
 
 #include <ATen/ATen.h>
@@ -27,16 +28,46 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr int64_t kSideBySide = 2000;  // rows up to which chains and draws run beside each other
 constexpr double kMostRHat = 1.01, kLeastEffective = 400;
 
+struct Stopped {};
+
+// Tells options.watch of all chains how far they are; throws Stopped where it wants no more.
+class Watcher {
+ public:
+  Watcher(const SampleWatch& watch, int64_t total) : watch_(watch), now_{.total = total} {}
+  void step() {
+    const std::lock_guard lock(mutex_);
+    ++now_.done;
+  }
+  void look() {
+    if (!watch_) return;
+    const std::lock_guard lock(mutex_);
+    if (!watch_(now_)) throw Stopped{};
+  }
+  void met(double log_density) {
+    const std::lock_guard lock(mutex_);
+    now_.log_density = log_density;
+  }
+
+ private:
+  const SampleWatch& watch_;
+  std::mutex mutex_;
+  SampleStep now_;
+};
+
 // The log density of the packed parameters. One object a chain: the likelihood's buffer is one.
 class Posterior {
  public:
-  Posterior(const GpData& data, const Kernel& kernel, int64_t memory_limit)
-      : kernel_(kernel), likelihood_(data, memory_limit), slopes_(kernel.parameters().size()) {
+  Posterior(const GpData& data, const Kernel& kernel, int64_t memory_limit, Watcher* watcher)
+      : kernel_(kernel),
+        likelihood_(data, memory_limit),
+        watcher_(watcher),
+        slopes_(kernel.parameters().size()) {
     kernel_.bounds(&lower_, &upper_);
     for (const KernelParameter* p : kernel_.free_parameters()) real_.push_back(p->real);
   }
 
   double operator()(std::span<const double> x, std::span<double> slope) {
+    watcher_->look();
     for (size_t i = 0; i < x.size(); ++i) {
       if (!(x[i] >= lower_[i] && x[i] <= upper_[i])) return -kInfinity;
     }
@@ -55,6 +86,7 @@ class Posterior {
       slope[i] = packed[i] + (real_[i] ? 0 : 1);
       if (!real_[i]) value += x[i];  // the Jacobian of the logarithm
     }
+    watcher_->met(value);
     return value;
   }
 
@@ -78,6 +110,7 @@ class Posterior {
  private:
   Kernel kernel_;
   MarginalLikelihood likelihood_;
+  Watcher* watcher_;
   std::vector<double> slopes_, lower_, upper_;
   std::vector<bool> real_;
 };
@@ -179,21 +212,26 @@ std::string HyperSample::warning() const {
 
 std::string HyperSample::text() const {
   char line[200];
-  std::snprintf(line, sizeof line,
-                "posterior       %lld chains of %lld draws after %lld, %lld evaluations, %lld "
-                "divergences\n",
-                static_cast<long long>(chains), static_cast<long long>(draws),
-                static_cast<long long>(options.warm_up), static_cast<long long>(evaluations),
-                static_cast<long long>(divergences));
+  std::snprintf(
+      line, sizeof line,
+      "posterior       %lld chains of %lld draws after %lld, %lld evaluations; predictions "
+      "mix %zu draws\n",
+      static_cast<long long>(chains), static_cast<long long>(draws),
+      static_cast<long long>(options.warm_up), static_cast<long long>(evaluations), mixed().size());
   std::string s = line;
-  std::snprintf(line, sizeof line, "  %-26s %10s %10s %10s %10s %10s %7s %7s\n", "", "mean", "sd",
-                "5 %", "50 %", "95 %", "R-hat", "ESS");
+  std::snprintf(line, sizeof line,
+                "chains          mean acceptance %.2f, %lld divergences, %lld steps cut at the "
+                "deepest tree\n",
+                acceptance, static_cast<long long>(divergences), static_cast<long long>(deepest));
+  s += line;
+  std::snprintf(line, sizeof line, "  %-26s %10s %10s %10s %10s %10s %7s %7s %7s\n", "", "mean",
+                "sd", "5 %", "50 %", "95 %", "R-hat", "bulk", "tail");
   s += line;
   for (const HyperParameterSummary& p : summaries()) {
     const numeric::ChainQuality& q = p.quality;
-    std::snprintf(line, sizeof line, "  %-26.60s %10.4g %10.4g %10.4g %10.4g %10.4g %7.3f %7.0f\n",
-                  p.name.c_str(), q.mean, q.sd, p.low, p.median, p.high, q.r_hat,
-                  std::min(q.bulk, q.tail));
+    std::snprintf(line, sizeof line,
+                  "  %-26.60s %10.4g %10.4g %10.4g %10.4g %10.4g %7.3f %7.0f %7.0f\n",
+                  p.name.c_str(), q.mean, q.sd, p.low, p.median, p.high, q.r_hat, q.bulk, q.tail);
     s += line;
   }
   const std::string warned = warning();
@@ -224,15 +262,21 @@ json HyperSample::to_json() const {
           {"priors", options.priors},
           {"divergences", divergences},
           {"deepest", deepest},
+          {"acceptance", acceptance},
           {"evaluations", evaluations},
           {"warning", warned.empty() ? json() : json(warned)}};
 }
 
 void HyperSample::put(data::Model* model) const {
-  model->fields["posterior"] = {{"names", names},           {"warm_up", options.warm_up},
-                                {"mixed", options.mixed},   {"acceptance", options.acceptance},
-                                {"priors", options.priors}, {"divergences", divergences},
-                                {"deepest", deepest},       {"evaluations", evaluations}};
+  model->fields["posterior"] = {{"names", names},
+                                {"warm_up", options.warm_up},
+                                {"mixed", options.mixed},
+                                {"acceptance", options.acceptance},
+                                {"priors", options.priors},
+                                {"divergences", divergences},
+                                {"deepest", deepest},
+                                {"evaluations", evaluations},
+                                {"mean_acceptance", acceptance}};
   model->put("posterior_draws", values, {chains, draws, free()});
 }
 
@@ -266,6 +310,7 @@ HyperSample HyperSample::of_model(const data::Model& model, const Kernel& kernel
     s.divergences = j.at("divergences").get<int64_t>();
     s.deepest = j.at("deepest").get<int64_t>();
     s.evaluations = j.at("evaluations").get<int64_t>();
+    s.acceptance = j.at("mean_acceptance").get<double>();
     s.options.check();
   } catch (const json::exception& e) {
     model.refuse("posterior", std::string("is none: ") + e.what());
@@ -274,6 +319,15 @@ HyperSample HyperSample::of_model(const data::Model& model, const Kernel& kernel
     model.refuse("posterior", e.what());
   }
   return s;
+}
+
+HyperSampleCost sampling_cost(const HyperSampleOptions& o, int64_t n) {
+  const auto rows = static_cast<double>(n), chains = static_cast<double>(o.chains);
+  HyperSampleCost c;
+  c.evaluations = 8 * chains * static_cast<double>(o.warm_up + o.draws);
+  c.entries = (2e-5 + 2e-8 * rows * rows) / threads();
+  c.bytes = 8 * rows * rows * (n <= kSideBySide ? chains : 1);
+  return c;
 }
 
 HyperSample sample_hyperparameters(const GaussianProcess& gp, const HyperSampleOptions& o) {
@@ -304,27 +358,38 @@ HyperSample sample_hyperparameters(const GaussianProcess& gp, const HyperSampleO
   const auto bytes = 8.0 * static_cast<double>(data.n) * static_cast<double>(data.n);
   const bool beside = data.n <= kSideBySide &&
                       bytes * static_cast<double>(o.chains) < static_cast<double>(o.memory_limit);
-  std::vector<std::vector<double>> starts;
-  Posterior first(data, kernel, o.memory_limit);
-  for (int64_t c = 0; c < o.chains; ++c) {
-    starts.push_back(first.start(mode, static_cast<uint64_t>(o.seed), c));
-  }
-  const numeric::NutsOptions how{
-      .warm_up = o.warm_up, .draws = o.draws, .acceptance = o.acceptance, .seed = o.seed};
-  numeric::NutsSample sampled;
-  if (beside) {
-    sampled = numeric::sample_nuts(
-        [&](int64_t) -> numeric::LogDensity {
-          return [posterior = std::make_shared<Posterior>(data, kernel, o.memory_limit)](
-                     std::span<const double> x, std::span<double> slope) {
-            return (*posterior)(x, slope);
-          };
-        },
-        starts, how);
-  } else {
-    sampled = numeric::sample_nuts(numeric::LogDensity(std::ref(first)), starts, how);
-  }
   out.options = o;
+  out.options.watch = {};
+  std::vector<std::vector<double>> starts;
+  Watcher watcher(o.watch, o.chains * (o.warm_up + o.draws));
+  Posterior first(data, kernel, o.memory_limit, &watcher);
+  const numeric::NutsOptions how{.warm_up = o.warm_up,
+                                 .draws = o.draws,
+                                 .acceptance = o.acceptance,
+                                 .seed = o.seed,
+                                 .stepped = [&](int64_t) { watcher.step(); }};
+  numeric::NutsSample sampled;
+  try {
+    for (int64_t c = 0; c < o.chains; ++c) {
+      starts.push_back(first.start(mode, static_cast<uint64_t>(o.seed), c));
+    }
+    if (beside) {
+      sampled = numeric::sample_nuts(
+          [&](int64_t) -> numeric::LogDensity {
+            return
+                [posterior = std::make_shared<Posterior>(data, kernel, o.memory_limit, &watcher)](
+                    std::span<const double> x, std::span<double> slope) {
+                  return (*posterior)(x, slope);
+                };
+          },
+          starts, how);
+    } else {
+      sampled = numeric::sample_nuts(numeric::LogDensity(std::ref(first)), starts, how);
+    }
+  } catch (const Stopped&) {
+    out.stopped = true;
+    return out;
+  }
   out.chains = o.chains;
   out.draws = o.draws;
   out.divergences = sampled.divergences();
@@ -332,6 +397,7 @@ HyperSample sample_hyperparameters(const GaussianProcess& gp, const HyperSampleO
   out.evaluations = sampled.evaluations();
   const std::vector<const KernelParameter*> all = kernel.free_parameters();
   for (const numeric::NutsChain& c : sampled.chains) {
+    out.acceptance += c.acceptance / static_cast<double>(o.chains);
     for (size_t i = 0; i < c.draws.size(); ++i) {
       out.values.push_back(all[i % all.size()]->real ? c.draws[i] : std::exp(c.draws[i]));
     }
@@ -351,6 +417,27 @@ PredictiveMixture mix_predictions(const GaussianProcess& gp, const HyperSample& 
     put_row(p.mean, k, m.mean);
     put_row(p.variance, k, m.variance);
   });
+  return m;
+}
+
+PredictiveMixture mix_predictions(const GaussianProcess& gp, const HyperSample& sample,
+                                  const at::Tensor& points, const RowNoise& rows) {
+  const at::Tensor xs = checked_points(points, gp.data().dims, "points");
+  rows.check(xs.size(0));
+  PredictiveMixture m = mix_predictions(gp, sample, xs, false);
+  at::Tensor white = at::empty_like(m.variance);
+  const std::vector<int64_t> draws = sample.mixed();
+  for (size_t k = 0; k < draws.size(); ++k) {
+    const std::vector<double> own =
+        white_diagonal(sample.at(gp.kernel(), draws[k]), xs.const_data_ptr<double>(), xs.size(0));
+    std::copy(own.begin(), own.end(),
+              white.data_ptr<double>() + static_cast<int64_t>(k) * white.size(1));
+  }
+  if (rows.weights.defined()) white = white / rows.weights;
+  m.variance = m.variance + white;
+  if (rows.variances.defined()) m.variance = m.variance + rows.variances;
+  m.variance =
+      at::where(at::isinf(m.variance), std::numeric_limits<double>::quiet_NaN(), m.variance);
   return m;
 }
 

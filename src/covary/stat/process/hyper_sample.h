@@ -47,6 +47,8 @@ class HyperSample {
   std::vector<std::string> names;  // of the free parameters
   std::vector<double> values;      // [chains * draws, names]: the parameters themselves
   int64_t divergences = 0, deepest = 0, evaluations = 0;
+  double acceptance = 0;  // mean after the warm-up
+  bool stopped = false;   // options.watch ended it: there are no draws
 
   int64_t count() const { return chains * draws; }
   int64_t free() const { return static_cast<int64_t>(names.size()); }
@@ -74,10 +76,21 @@ class HyperSample {
 HyperSample sample_hyperparameters(const GaussianProcess& gp,
                                    const HyperSampleOptions& options = {});
 
+// What drawing from n rows is likely to take, known beforehand.
+struct HyperSampleCost {
+  double evaluations = 0;  // of likelihood and gradient, at a usual eight a step
+  double entries = 0;      // s an evaluation beside its n^3 multiply-adds: kernels and their slopes
+  double bytes = 0;        // of kernel matrices beside that of the process
+};
+HyperSampleCost sampling_cost(const HyperSampleOptions& options, int64_t n);
+
 // A normal distribution a mixed draw and point; of the function, or of new values. gp must be the
 // process that was sampled, and have one output. n^3/3 flops a draw.
 PredictiveMixture mix_predictions(const GaussianProcess& gp, const HyperSample& sample,
                                   const at::Tensor& points, bool noise);
+// The same of new values whose rows have noise or weights of their own; weight 0: NaN.
+PredictiveMixture mix_predictions(const GaussianProcess& gp, const HyperSample& sample,
+                                  const at::Tensor& points, const RowNoise& rows);
 // Of each value by all others. A draw of the posterior of all rows counts by the inverse of the
 // density that it gives the value left out (importance weights, Gelfand 1996).
 PredictiveMixture mix_left_out(const GaussianProcess& gp, const HyperSample& sample);

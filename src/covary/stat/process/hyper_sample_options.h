@@ -2,12 +2,21 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "covary/core/base/error.h"
 #include "covary/core/base/options.h"
 
 namespace covary::stat {
+
+// Where the sampling is, before each evaluation of the density.
+struct SampleStep {
+  int64_t done = 0, total = 0;  // steps of all chains, warm-up included
+  double log_density = 0;       // that was met last
+};
+// Sees each of them, one at a time but from any thread, to report on long chains or to end them: false.
+using SampleWatch = std::function<bool(const SampleStep&)>;
 
 struct HyperSampleOptions {
   int64_t chains = 4;       // started apart, 1
@@ -18,6 +27,7 @@ struct HyperSampleOptions {
   // gamma, dim-scaled, weak: of parameters that have no prior, see priors.h; what it leaves flat gets
   // that of set_proper_priors. none: refused while any is flat.
   std::string priors = "gamma";
+  SampleWatch watch = {};                 // none: nothing is seen; not described
   int64_t seed = 0;                       // not described: verbs have their own
   int64_t memory_limit = 32'000'000'000;  // bytes for kernel matrices; likewise
 

@@ -12,6 +12,7 @@
 #include "covary/core/base/machine.h"
 #include "covary/core/data/page.h"
 #include "covary/core/numeric/normal.h"
+#include "covary/stat/process/posterior_pictures.h"
 #include "covary/stat/process/scores.h"
 
 namespace covary::stat {
@@ -71,6 +72,11 @@ struct Held {
 };
 std::vector<Held> held_out(const Regression& process) {
   try {
+    if (process.posterior()) {
+      const PredictiveMixture m = process.mixture_left_out();
+      const auto [mean, variance] = m.moments();
+      return {{mean, variance, predictive_scores(m, process.y())}};
+    }
     const auto [mean, variance] = process.leave_one_out();
     const Likelihood* l = process.likelihood();
     if (!l) return {{mean, variance, predictive_scores(mean, variance, process.y())}};
@@ -189,13 +195,30 @@ std::string scales_table(const RegressionPage& page) {
                           rows);
 }
 
+std::string label_of(const RegressionPage& page, const FittedParameter& p) {
+  return p.column < 0 ? p.name : p.name + " (" + name_of(page, static_cast<size_t>(p.column)) + ")";
+}
+
+std::string posterior_of(const RegressionPage& page) {
+  const HyperSample* draws = page.process.posterior();
+  if (!draws) return "";
+  std::vector<std::string> labels = draws->names;
+  for (std::string& label : labels) {
+    for (const FittedParameter& p : page.process.report().parameters) {
+      if (p.name == label) {
+        label = label_of(page, p);
+        break;
+      }
+    }
+  }
+  return posterior_section(*draws, labels);
+}
+
 std::string parameters_table(const RegressionPage& page) {
   const RegressionReport& r = page.process.report();
   std::vector<std::vector<std::string>> rows;
   for (const FittedParameter& p : r.parameters) {
-    std::string name = p.name;
-    if (p.column >= 0) name += " (" + name_of(page, static_cast<size_t>(p.column)) + ")";
-    rows.push_back({escaped(name), number(p.value),
+    rows.push_back({escaped(label_of(page, p)), number(p.value),
                     p.fixed      ? "fixed"
                     : p.at_bound ? "at its bound"
                                  : "free"});
@@ -204,7 +227,8 @@ std::string parameters_table(const RegressionPage& page) {
                                    std::to_string(r.evaluations) + " evaluations, gradient " +
                                    number(r.gradient_norm)
                              : "parameters as stated, or by the data";
-  return "<h2>Parameters</h2>" + data::html_table({"Parameter", "Value", "State"}, rows) +
+  return "<h2>Parameters</h2>" +
+         data::html_table({"Parameter", r.posterior ? "Likeliest value" : "Value", "State"}, rows) +
          "<p class=\"sub\" style=\"margin-top:12px\">Fit: " + escaped(fit) + ". Jitter " +
          number(r.jitter) + ". Method " + escaped(r.choice.method) + ": " + escaped(r.choice.why) +
          ".</p>";
@@ -240,7 +264,7 @@ std::string regression_page(const RegressionPage& page) {
     body += "<h2>Calibration</h2><div class=\"curves\">" + pit_picture(held[0].scores) +
             quantile_picture(held[0].scores) + "</div>";
   }
-  body += parameters_table(page);
+  body += posterior_of(page) + parameters_table(page);
   return data::page(
       page.title,
       "Covary " + escaped(std::string(version())) + " · " + escaped(shortened(r.kernel)), body);

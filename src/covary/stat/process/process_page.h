@@ -5,7 +5,8 @@
 //
 // One column: data, mean, band of 95 % for a new value, draws of the function. Several: values
 // against what they are predicted to be from all others, and length scales. Always: figures of the
-// leave-one-out predictions, their probability integral transform, parameters.
+// leave-one-out predictions, their probability integral transform, parameters. Where these are draws,
+// bands and figures are those of the mixture, and each has its chains and histogram.
 #pragma once
 
 #include <cstdint>

@@ -91,6 +91,11 @@ void estimate(const RegressionOptions& o, int64_t n, int64_t dims, MethodChoice*
   } else if (c->method == "exact") {
     c->seconds = (o.fit ? kFits / 2 : 1) * rows * rows * rows / multiply_rate();
     c->bytes = 2 * 8 * rows * rows;
+    if (o.inference == "nuts") {
+      const HyperSampleCost cost = sampling_cost(o.sampling, n);
+      c->seconds += cost.evaluations * (rows * rows * rows / multiply_rate() + cost.entries);
+      c->bytes += cost.bytes;
+    }
   } else if (c->method == "cg") {
     const IterativeSize size = iterative_size(o, n);
     const Kernel kernel = Kernel::parse(o.kernel, dims);
@@ -210,6 +215,16 @@ bool is_product(const RegressionOptions& o) {
 
 MethodChoice choose_method(const RegressionOptions& o, int64_t n, int64_t dims, bool noise_given,
                            bool weights_given, const at::Tensor& x) {
+  if (o.inference == "nuts") {
+    if (n > kExactRows)
+      throw Error(ExitCode::kUsage,
+                  "draws parameters of up to " + std::to_string(kExactRows) + " rows, there are " +
+                      std::to_string(n),
+                  "--inference nuts", "fit a sample of the rows, or leave --inference out");
+    MethodChoice c{.method = "exact", .why = "draws of the parameters, by the exact likelihood"};
+    estimate(o, n, dims, &c);
+    return c;
+  }
   if (asks_for_latent(o)) {
     MethodChoice c = choose_latent_method(o, n, noise_given, weights_given);
     estimate(o, n, dims, &c);
@@ -337,7 +352,7 @@ void Regression::infer(const RegressionOptions& o) {
     g.kernel = o.kernel;
     g.mean = o.mean;
     g.fit = o.fit;
-    g.priors = o.priors;
+    g.priors = o.prior_preset();
     g.starts = o.restarts;
     g.seed = o.seed;
     g.memory_limit = o.memory_limit;
@@ -380,7 +395,7 @@ void Regression::infer(const RegressionOptions& o) {
     m.kernel = o.kernel;
     m.mean = o.mean;
     m.fit = o.fit;
-    m.priors = o.priors;
+    m.priors = o.prior_preset();
     m.search.iterations = o.steps;
     m.search.watch = o.watch;
     process_.emplace<MarkovProcess>(checked_points(x_, 1, "X").select(1, 0).contiguous(), y_, m,
@@ -388,6 +403,7 @@ void Regression::infer(const RegressionOptions& o) {
   }
   complete_report();
   if (o.standard_errors) find_errors(o.memory_limit);
+  if (o.inference == "nuts") sample_parameters(o);
 }
 
 void Regression::complete_report() {
@@ -456,6 +472,7 @@ void Regression::complete_report() {
 }
 
 std::pair<at::Tensor, at::Tensor> Regression::predict(const at::Tensor& points, bool noise) const {
+  if (report_.posterior) return mixture(points, noise).moments();
   if (is_latent()) {
     const LatentPrediction f = predict_function(points);
     if (!noise) return {f.mean, f.variance};
@@ -493,6 +510,7 @@ std::pair<at::Tensor, at::Tensor> Regression::predict(const at::Tensor& points, 
 std::pair<at::Tensor, at::Tensor> Regression::predict_rows(const at::Tensor& points,
                                                            const RowNoise& rows) const {
   rows.check(points.size(0));
+  if (report_.posterior) return mixture(points, rows).moments();
   auto [mean, variance] = predict(points, false);
   at::Tensor white = at::empty_like(variance);
   if (is_latent()) {
@@ -510,6 +528,7 @@ std::pair<at::Tensor, at::Tensor> Regression::predict_rows(const at::Tensor& poi
 }
 
 std::pair<at::Tensor, at::Tensor> Regression::leave_one_out() const {
+  if (report_.posterior) return mixture_left_out().moments();
   if (is_latent()) {
     const LatentPrediction f = leave_out_function();
     if (likelihood()) return {f.mean, f.variance};
@@ -539,8 +558,10 @@ std::pair<at::Tensor, at::Tensor> Regression::leave_one_out() const {
 
 at::Tensor Regression::sample(const at::Tensor& points, int64_t count, uint64_t seed) const {
   if (count < 0) throw Error(ExitCode::kUsage, "must not be negative", "samples");
-  if (const auto* gp = std::get_if<GaussianProcess>(&process_))
-    return gp->sample(points, count, seed);
+  if (const auto* gp = std::get_if<GaussianProcess>(&process_)) {
+    return report_.posterior ? mix_samples(*gp, *report_.posterior, points, count, seed)
+                             : gp->sample(points, count, seed);
+  }
   if (const auto* sparse = std::get_if<SparseProcess>(&process_)) {
     return gaussian_draws(sparse->predict(points).mean, sparse->covariance(points), count, seed, 0);
   }
@@ -564,7 +585,7 @@ at::Tensor Regression::sample(const at::Tensor& points, int64_t count, uint64_t 
 }
 
 void Regression::update(const at::Tensor& x, const at::Tensor& y, const RowNoise& noise, bool refit,
-                        const numeric::SearchWatch& watch) {
+                        const numeric::SearchWatch& watch, const SampleWatch& sampling) {
   const at::Tensor rows = checked_points(x, x_.size(1), "X");
   if (y.dim() != 1 || y.size(0) != rows.size(0) ||
       noise.variances.defined() != noise_.variances.defined() ||
@@ -601,6 +622,12 @@ void Regression::update(const at::Tensor& x, const at::Tensor& y, const RowNoise
     if (const auto* cg = std::get_if<IterativeProcess>(&process_))
       o.variances = cg->options().variances;
     if (o.method == "sgpr" || o.method == "svgp") o.inducing = report_.inducing;
+    if (const HyperSample* draws = posterior()) {
+      o.inference = "nuts";
+      o.sampling = draws->options;
+      o.priors = draws->options.priors;
+      o.sampling.watch = sampling;
+    }
     infer(o);
     report_.choice.why = "as the model was";
     return;
@@ -787,6 +814,7 @@ data::Model Regression::model() const {
   data::Model m{.schema = "covary.process", .version = 1};
   if (const auto* gp = std::get_if<GaussianProcess>(&process_)) {
     m = gp->model();
+    if (report_.posterior) report_.posterior->put(&m);
   } else {
     m.fields = {{"method", report_.choice.method}, {"mean", mean_}};
     if (is_latent()) {
@@ -847,6 +875,10 @@ Regression Regression::of_model(const data::Model& model) {
   if (method == "exact") {
     r.process_ = GaussianProcess::of_model(model);
     r.complete_report();
+    if (HyperSample::is_in(model)) {
+      const Kernel& kernel = std::get<GaussianProcess>(r.process_).kernel();
+      r.report_.posterior = HyperSample::of_model(model, kernel);
+    }
     r.read_errors(model);
     return r;
   }
@@ -954,6 +986,7 @@ std::string RegressionReport::text() const {
   }
   if (!solves) s += "jitter          " + number(jitter) + "\n";
   if (condition) s += "condition       " + number(*condition) + "\n";
+  if (posterior) s += posterior->text();
   return s;
 }
 
@@ -991,6 +1024,7 @@ json RegressionReport::to_json() const {
             {"evaluations", evaluations}}},
           {"jitter", jitter},
           {"condition", numbers_or_null(condition)},
+          {"posterior", posterior ? posterior->to_json() : json()},
           {"solves", solves ? json{{"products", solves->value.iterations},
                                    {"residual", solves->value.residual},
                                    {"rank", solves->rank},

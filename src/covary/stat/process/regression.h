@@ -24,6 +24,8 @@
 // and for values that are not normal given the function (likelihood.h):
 //   laplace       up to 5,000 rows; its evidence is approximate
 //   svgp          beyond: a bound, by batches
+// With inference nuts the parameters are known by draws of their posterior (hyper_sample.h), by the
+// exact method up to 15,000 rows, and every prediction mixes the processes of some of them.
 // Nothing is approximated unless the report says so. Errors are those of the three.
 #pragma once
 
@@ -39,6 +41,7 @@
 
 #include "covary/core/data/model.h"
 #include "covary/stat/process/gp.h"
+#include "covary/stat/process/hyper_sample.h"
 #include "covary/stat/process/iterative.h"
 #include "covary/stat/process/latent.h"
 #include "covary/stat/process/regression_options.h"
@@ -101,7 +104,10 @@ struct RegressionReport {
   int64_t iterations = 0, evaluations = 0;
   double jitter = 0;                // added to the diagonal, units of y^2
   std::optional<double> condition;  // of the kernel matrix, exact only
-  std::string text() const;         // several lines for a person
+  std::optional<HyperSample>
+      posterior;             // inference nuts: draws of the parameters; the values above
+                             // are the likeliest, where chains began
+  std::string text() const;  // several lines for a person
   nlohmann::json to_json() const;
 };
 
@@ -129,17 +135,25 @@ class Regression {
   // Of new values whose rows have noise of their own; without likelihood().
   std::pair<at::Tensor, at::Tensor> predict_rows(const at::Tensor& points,
                                                  const RowNoise& rows) const;
-  ValuePrediction predict_values(const at::Tensor& points,
-                                 const std::vector<double>& quantiles) const;
+  // noise: of a new value; without, of the function.
+  ValuePrediction predict_values(const at::Tensor& points, const std::vector<double>& quantiles,
+                                 bool noise = true) const;
   // Of each value by all others, noise included; with a likelihood() of the function there. cg: of
   // 256 rows by chance, NaN for the others.
   std::pair<at::Tensor, at::Tensor> leave_one_out() const;
   // Joint draws of the function: [count,s]. Those of state-space and cg come from the dense process
   // of the same parameters, up to kExactRows rows and points.
   at::Tensor sample(const at::Tensor& points, int64_t count, uint64_t seed) const;
-  // More rows; parameters stay, or are fitted again from where they are.
+  // More rows; parameters, and their draws, stay, or are fitted and drawn again from where they are.
   void update(const at::Tensor& x, const at::Tensor& y, const RowNoise& noise, bool refit,
-              const numeric::SearchWatch& watch = {});
+              const numeric::SearchWatch& watch = {}, const SampleWatch& sampling = {});
+
+  // Draws of the parameters with inference nuts, else null. With them moments above are those of
+  // these mixtures, whose quantiles and densities are no normal's.
+  const HyperSample* posterior() const;
+  PredictiveMixture mixture(const at::Tensor& points, bool noise) const;
+  PredictiveMixture mixture(const at::Tensor& points, const RowNoise& rows) const;
+  PredictiveMixture mixture_left_out() const;
 
   // A length scale a column, where every column has one; else empty.
   std::vector<double> length_scales() const;
@@ -165,6 +179,11 @@ class Regression {
   void put_errors(data::Model* model) const;
   void read_errors(const data::Model& model);
   std::vector<ParameterError> latent_errors() const;
+  // regression_sampled.cc: parameters by draws.
+  void sample_parameters(const RegressionOptions& options);
+  const HyperSample& draws() const;
+  ValuePrediction mixed_values(const at::Tensor& points, const std::vector<double>& quantiles,
+                               bool noise) const;
   // regression_latent.cc: behind a likelihood.
   bool is_latent() const {
     return std::holds_alternative<LatentProcess>(process_) ||

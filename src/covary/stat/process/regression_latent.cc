@@ -201,11 +201,12 @@ LatentPrediction Regression::leave_out_function() const {
 }
 
 ValuePrediction Regression::predict_values(const at::Tensor& points,
-                                           const std::vector<double>& quantiles) const {
+                                           const std::vector<double>& quantiles, bool noise) const {
+  if (report_.posterior) return mixed_values(points, quantiles, noise);
   ValuePrediction out;
   const Likelihood* l = likelihood();
-  if (!l) {
-    const auto [mean, variance] = predict(points, true);
+  if (!l || !noise) {
+    const auto [mean, variance] = predict(points, noise);
     out.mean = mean;
     out.sd = variance.sqrt();
     for (const double q : quantiles)

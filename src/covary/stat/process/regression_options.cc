@@ -47,11 +47,16 @@ void RegressionOptions::describe(OptionList& o) {
       .suggestions({"auto", "exact", "cg", "sgpr", "state-space", "kron", "toeplitz", "hsgp",
                     "vecchia", "svgp", "laplace", "ep", "vi"})
       .common();
-  o.add(
-       "priors", &priors,
-       "of the parameters: weak is felt where the data say nothing; of softmax and heteroscedastic "
-       "none unless written")
-      .choices({"none", "weak", "gamma", "dim-scaled"});
+  o.add("priors", &priors,
+        "of the parameters: weak is felt where the data say nothing; auto is gamma with nuts, none "
+        "of "
+        "softmax and heteroscedastic, else weak")
+      .choices({"auto", "none", "weak", "gamma", "dim-scaled"});
+  o.add("inference", &inference,
+        "of the parameters: the likeliest, or draws of their posterior by the No-U-Turn sampler, "
+        "which predictions mix")
+      .choices({"point", "nuts"})
+      .common();
   o.add("fit", &fit, "fit the parameters; --no-fit takes them as the kernel's text states them");
   o.add("restarts", &restarts, "first guesses that compete").range(1, 1000).common();
   o.add("inducing", &inducing,
@@ -67,6 +72,13 @@ void RegressionOptions::describe(OptionList& o) {
   o.add("batch", &batch, "rows a step of svgp").range(1, 1e6).unit("rows");
   o.add("standard_errors", &standard_errors,
         "of the parameters, with intervals, by the curvature at the optimum");
+  // The last: help has a heading for it.
+  o.group("sampling", sampling).only_when("inference", "nuts");
+}
+
+std::string RegressionOptions::prior_preset() const {
+  if (priors != "auto") return priors;
+  return inference == "nuts" ? "gamma" : "weak";
 }
 
 void RegressionOptions::check() const {
@@ -88,11 +100,32 @@ void RegressionOptions::check() const {
   if (standard_errors && !fit)
     throw Error(ExitCode::kUsage, "needs a fit: they are the curvature at its optimum",
                 "--standard-errors", "leave --no-fit out");
+  check_word("--inference", inference, {"point", "nuts"}, {});
+  if (inference == "nuts") check_sampling();
   for (const char* other : {"cg", "kron", "toeplitz", "svgp"}) {
     if (standard_errors && method == other)
       throw Error(ExitCode::kUsage, "is not told by --method " + method, "--standard-errors",
                   "write --method exact, state-space, sgpr, hsgp, vecchia, laplace, ep or vi");
   }
+}
+
+void RegressionOptions::check_sampling() const {
+  sampling.check();
+  const auto refuse = [](const std::string& what, const std::string& where, const char* hint) {
+    throw Error(ExitCode::kUsage, what, where, hint);
+  };
+  if (!likelihood.starts_with("gaussian"))
+    refuse("draws the parameters of a gaussian likelihood only, this one is " + likelihood,
+           "--inference nuts", "leave --inference out, or --likelihood");
+  if (method != "auto" && method != "exact")
+    refuse("draws parameters by the exact likelihood only, the method is " + method,
+           "--inference nuts", "leave --method out, or write --method exact");
+  if (!fit)
+    refuse("needs parameters that are free", "--inference nuts",
+           "leave --no-fit out; fixed in the kernel holds a single one");
+  if (standard_errors)
+    refuse("is for the likeliest parameters: draws bring deviations and quantiles of their own",
+           "--standard-errors", "leave it out");
 }
 
 }  // namespace covary::stat

@@ -6,6 +6,7 @@
 
 #include "covary/core/base/options.h"
 #include "covary/core/numeric/optimise/lbfgs_options.h"
+#include "covary/stat/process/hyper_sample_options.h"
 
 namespace covary::stat {
 
@@ -16,11 +17,18 @@ struct RegressionOptions {
   // auto, exact, cg, sgpr, state-space, kron, toeplitz, hsgp, vecchia, svgp; with another
   // likelihood laplace, ep, vi, svgp; auto says what it took and why
   std::string method = "auto";
-  std::string priors = "weak";  // none, weak, gamma, dim-scaled: see priors.h; not of sgpr
-  bool fit = true;              // false: parameters as the kernel's text states them, others by
-                                // the data
-  int64_t restarts = 4;         // first guesses that compete, 1
-  int64_t inducing = 0;         // of sgpr; 0: 1,000, of svgp 500, or every row where they are fewer
+  // auto, none, weak, gamma, dim-scaled: see priors.h; not of sgpr. auto: gamma where inference is
+  // nuts, else weak.
+  std::string priors = "auto";
+  // Of the parameters. point: the likeliest; nuts: draws of their posterior, which predictions mix
+  // (hyper_sample.h), by the exact method and a gaussian likelihood.
+  std::string inference = "point";
+  HyperSampleOptions sampling =
+      {};                // with inference nuts; its priors, seed and limit are those of here
+  bool fit = true;       // false: parameters as the kernel's text states them, others by
+                         // the data
+  int64_t restarts = 4;  // first guesses that compete, 1
+  int64_t inducing = 0;  // of sgpr; 0: 1,000, of svgp 500, or every row where they are fewer
   // Of cg: solve, to its tolerance; near: from above by the nearest rows, for many points.
   std::string variances = "solve";
   int64_t steps = 200;              // of the search, at most; svgp: tens of batches
@@ -30,10 +38,15 @@ struct RegressionOptions {
   int64_t seed = 0;                 // not described: verbs have their own
   int64_t memory_limit = 32'000'000'000;  // bytes for the kernel matrix; likewise
 
+  std::string prior_preset() const;  // what auto means
+
   void describe(OptionList& o);
   // Throws Error(kUsage) naming the field; a method or likelihood that is known but not written is
   // said to be so.
   void check() const;
+
+ private:
+  void check_sampling() const;
 };
 
 }  // namespace covary::stat

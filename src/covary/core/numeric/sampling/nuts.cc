@@ -225,6 +225,7 @@ class Chain {
   Chain(const LogDensity& density, std::vector<double> start, int64_t chain, const NutsOptions& o)
       : density_(density),
         options_(o),
+        chain_(chain),
         dims_(start.size()),
         random_(static_cast<uint64_t>(o.seed), stream_of("nuts", static_cast<uint64_t>(chain))),
         metric_(dims_, o.dense),
@@ -432,10 +433,12 @@ class Chain {
       if (over) break;
     }
     acceptance_ = leaps_ > 0 ? accepted_ / static_cast<double>(leaps_) : 0;
+    if (options_.stepped) options_.stepped(chain_);
   }
 
   const LogDensity& density_;
   const NutsOptions& options_;
+  int64_t chain_;
   size_t dims_;
   Random random_;
   uint64_t element_ = 0;  // of the random numbers, the next

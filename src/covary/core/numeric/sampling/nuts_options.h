@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 
 #include "covary/core/base/error.h"
 #include "covary/core/base/options.h"
@@ -16,6 +17,9 @@ struct NutsOptions {
   bool dense = false;        // a full covariance as metric; else its diagonal
   double divergence = 1000;  // error of the energy that counts as a divergence, nats
   int64_t seed = 0;          // of all chains
+  // Called after each step of a chain, warm-up included, by the thread that walks it; what it throws
+  // ends the sampling. Not described.
+  std::function<void(int64_t chain)> stepped = {};
 
   void describe(OptionList& o) {
     o.add("warm_up", &warm_up, "steps a chain that adapt and are thrown away").range(0, 1e7);
