@@ -998,7 +998,7 @@ class Processes(Case):
         f = self.document("gp", "predict", model, self.one, "--columns", "x0", "--no-with-noise")
         self.assertLess(f["sd"][0], p["sd"][0])
         for place in ((), (self.one,)):
-            self.assertGreater(self.document("gp", "score", model, *place)["scores"]["inside_95"], 0.7)
+            self.assertGreater(self.document("gp", "score", model, *place)["scores"]["coverage"]["95"], 0.7)
         a, b = (self.done("gp", "sample", model, self.one, "--columns", "x0", "-n", 3, "--seed", s).stdout for s in (1, 1))
         self.assertEqual(a, b)
         more = self.done("gp", "update", model, self.one, "-o", again)
@@ -1029,7 +1029,7 @@ class Processes(Case):
                                   "1", "--inference", "nuts", "-o", str(model)],
                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         seen = ""
-        while "draws " not in seen:
+        while "/4000" not in seen:
             character = child.stderr.read(1)
             self.assertNotEqual(character, "", "the draws ended before they said how far they are")
             seen += character
