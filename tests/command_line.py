@@ -971,6 +971,37 @@ class Processes(Case):
         self.assertNotIn("standard_error", next(iter(self.document("gp", "fit", self.one, "--target", "y")["parameters"].values())))
         self.refused(2, "gp", "fit", self.one, "--target", "y", "--standard-errors", "--no-fit", says=["--standard-errors"])
 
+    def test_networks_eigenvectors_and_grids_of_differences(self):
+        model = self.folder / "kernels.json"
+        done = self.done("gp", "fit", self.one, "--target", "y", "--kernel", "deep(rbf,layers=[3,1])", "--restarts", 1, "-o", model)
+        self.assertIn("network         9 weights", done.stdout)
+        self.assertIn("weights=[", model.read_text())
+        p = self.document("gp", "predict", model, self.one, "--columns", "x0")
+        self.assertEqual(len(p["mean"]), 60)
+        self.refused(2, "gp", "fit", self.one, "--target", "y", "--kernel", "deep(rbf,layers=[0])", says=["layers"])
+        ring = self.folder / "ring.csv"  # nodes of a ring by the first eigenvectors of its Laplacian
+        turns = [2 * math.pi * i / 30 for i in range(30)]
+        ring.write_text("e0,e1,e2,f\n" + "".join(
+            f"1,{math.sqrt(2) * math.cos(t)},{math.sqrt(2) * math.sin(t)},{1 + math.sin(t) + 0.01 * math.cos(9 * t)}\n" for t in turns))
+        fit = ("gp", "fit", ring, "--target", "f", "--kernel", "eigenvectors(values=[0,1,1],density=matern32)", "-o", model)
+        self.assertIn("eigenvectors.lengthscale", self.document(*fit)["parameters"])
+        p = self.document("gp", "predict", model, ring)
+        self.assertLess(max(abs(m - 1 - math.sin(t)) for m, t in zip(p["mean"], turns)), 0.05)
+        _, hint = self.refused(2, *fit[:-4], "--kernel", "eigenvectors(values=[0,1,1],density=box)", says=["box"])
+        self.assertIn("matern32", hint)
+        grid = self.folder / "grid.csv"
+        cells = [(0.3 * i, 0.2 * j) for i in range(9) for j in range(11)]
+        draw = random.Random(4)
+        grid.write_text("a,b,y\n" + "".join(f"{a},{b},{math.sin(a + 2 * b) + 0.1 * draw.gauss(0, 1)}\n" for a, b in cells))
+        fit = ("gp", "fit", grid, "--target", "y", "--method")
+        f = self.document(*fit, "toeplitz", "--kernel", "matern52(ard)", "--restarts", 1, "-o", model)
+        self.assertIn("9 x 11 with equal steps", f["structure"])
+        score = self.document("gp", "score", model)["scores"]
+        self.assertLess(score["rmse"], 0.3)
+        self.assertLess(self.document("gp", "score", model, grid)["scores"]["rmse"], score["rmse"])
+        errors = self.document(*fit, "kron", "--kernel", "rbf", "--standard-errors")["parameters"]
+        self.assertTrue(all(p["standard_error"] > 0 for p in errors.values()))
+
     def test_parameters_by_draws(self):
         model, page, again = (self.folder / n for n in ("drawn.cov", "drawn.html", "again.cov"))
         few = ("--inference", "nuts", "--chains", 2, "--warm-up", 60, "--draws", 40, "--mixed", 20, "--restarts", 1)
@@ -998,7 +1029,7 @@ class Processes(Case):
         f = self.document("gp", "predict", model, self.one, "--columns", "x0", "--no-with-noise")
         self.assertLess(f["sd"][0], p["sd"][0])
         for place in ((), (self.one,)):
-            self.assertGreater(self.document("gp", "score", model, *place)["scores"]["inside_95"], 0.7)
+            self.assertGreater(self.document("gp", "score", model, *place)["scores"]["coverage"]["95"], 0.7)
         a, b = (self.done("gp", "sample", model, self.one, "--columns", "x0", "-n", 3, "--seed", s).stdout for s in (1, 1))
         self.assertEqual(a, b)
         more = self.done("gp", "update", model, self.one, "-o", again)
@@ -1029,7 +1060,7 @@ class Processes(Case):
                                   "1", "--inference", "nuts", "-o", str(model)],
                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         seen = ""
-        while "draws " not in seen:
+        while "/4000" not in seen:
             character = child.stderr.read(1)
             self.assertNotEqual(character, "", "the draws ended before they said how far they are")
             seen += character

@@ -83,7 +83,11 @@ Projection project(const Kernel& kernel, const GpData& data, const GpGroup& grou
 GaussianProcess::GaussianProcess(const at::Tensor& x, const at::Tensor& y, const GpOptions& options,
                                  const RowNoise& noise) {
   options.check();
-  data_ = GpData::from(x, y, noise, mean_of(options.mean), options.constant_columns);
+  const bool constant =
+      options.constant_columns ||
+      (x.defined() && x.dim() == 2 &&
+       Kernel::parse(options.kernel, std::max<int64_t>(x.size(1), 1)).takes_constant_columns());
+  data_ = GpData::from(x, y, noise, mean_of(options.mean), constant);
   kernel_ =
       Kernel::parse(completed_kernel(options.kernel, noise.stands_alone(), data_.dims), data_.dims);
   start_by_data(&kernel_, data_, static_cast<uint64_t>(options.seed));
@@ -97,7 +101,8 @@ GaussianProcess::GaussianProcess(const at::Tensor& x, const at::Tensor& y, const
 GaussianProcess::GaussianProcess(const at::Tensor& x, const at::Tensor& y, Kernel kernel,
                                  const GpOptions& options, const RowNoise& noise) {
   options.check();
-  data_ = GpData::from(x, y, noise, mean_of(options.mean), options.constant_columns);
+  data_ = GpData::from(x, y, noise, mean_of(options.mean),
+                       options.constant_columns || kernel.takes_constant_columns());
   if (kernel.dims() != data_.dims) {
     throw Error(ExitCode::kUsage,
                 "was made for " + std::to_string(kernel.dims()) + " columns, X has " +

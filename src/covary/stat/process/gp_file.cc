@@ -123,7 +123,8 @@ GaussianProcess GaussianProcess::of_model(const data::Model& model) {
     const json& j = model.fields;
     const bool vector_y = j.at("vector_y").get<bool>() && y.size(1) == 1;
     gp.data_ =
-        GpData::from(x, vector_y ? y.squeeze(1) : y, noise_of(model, x.size(0)), mean_of(mean));
+        GpData::from(x, vector_y ? y.squeeze(1) : y, noise_of(model, x.size(0)), mean_of(mean),
+                     /*constant_columns=*/true);
     gp.data_.centre = model.doubles("centre", {x.size(1)});
     gp.data_.scale = model.doubles("scale", {x.size(1)});
     for (size_t k = 0; k < gp.data_.scale.size(); ++k) {

@@ -53,6 +53,10 @@ void GaussianProcess::fit(const GpOptions& options) {
       std::vector<double> trial = first;
       for (size_t i = 0; i < free.size(); ++i) {
         const ParameterRole role = free[i]->role;
+        if (role == ParameterRole::kWeight && s > 0) {  // another network
+          trial[i] = random.normal(static_cast<uint64_t>(s) * 10007 + i);
+          continue;
+        }
         const bool scale = role == ParameterRole::kLengthscale || role == ParameterRole::kPeriod;
         const double shift = s == 0   ? 0
                              : s == 1 ? (scale ? -1.5 : 0)

@@ -189,8 +189,8 @@ GridProcess::GridProcess(GridAxes axes, const at::Tensor& y, const GridOptions& 
     const std::string& text = options.kernels[options.kernels.size() == 1 ? 0 : k];
     Kernel kernel = Kernel::parse(text, 1);
     if (kernel.warped())
-      throw Error(ExitCode::kUsage, "is warped: that is not in this version on grids", "kernels",
-                  "write --method exact");
+      throw Error(ExitCode::kUsage, "has a warp or a network: that is not in this version on grids",
+                  "kernels", "write --method exact");
     if (kernel.has(ParameterRole::kNoise))
       throw Error(ExitCode::kUsage, "has white: the noise is a parameter of its own here",
                   "kernels", "leave white out");
@@ -208,7 +208,9 @@ GridProcess::GridProcess(GridAxes axes, const at::Tensor& y, const GridOptions& 
   own_noise_ = options.noise > 0 || cells_.noise.empty();
   report_.noise = options.noise > 0 ? options.noise : own_noise_ ? 0.1 * variance : 0;
   start_by_data(variance);
-  if (options.fit) fit(options, variance);
+  least_noise_ = std::min(1e-8 * variance, report_.noise);
+  most_noise_ = std::max(1e2 * variance, report_.noise);
+  if (options.fit) fit(options);
   report_.toeplitz = full() && is_toeplitz(axes_, kernels_);
   report_.holes = static_cast<int64_t>(cells_.holes.size());
   report_.log_likelihood =
@@ -274,53 +276,73 @@ void GridProcess::start_by_data(double variance) {
   }
 }
 
-void GridProcess::fit(const GridOptions& options, double variance) {
-  std::vector<double> start, lower, upper;
+std::vector<double> GridProcess::packed() const {
+  std::vector<double> logs;
+  for (const Kernel& kernel : kernels_) {
+    const std::vector<double> own = kernel.pack();
+    logs.insert(logs.end(), own.begin(), own.end());
+  }
+  if (own_noise_) logs.push_back(std::log(report_.noise));
+  return logs;
+}
+
+void GridProcess::bounds(std::vector<double>* lower, std::vector<double>* upper) const {
+  lower->clear();
+  upper->clear();
   for (const Kernel& kernel : kernels_) {
     std::vector<double> low, high;
     kernel.bounds(&low, &high);
-    const std::vector<double> logs = kernel.pack();
-    start.insert(start.end(), logs.begin(), logs.end());
-    lower.insert(lower.end(), low.begin(), low.end());
-    upper.insert(upper.end(), high.begin(), high.end());
+    lower->insert(lower->end(), low.begin(), low.end());
+    upper->insert(upper->end(), high.begin(), high.end());
   }
-  if (own_noise_) {
-    start.push_back(std::log(report_.noise));
-    lower.push_back(std::log(std::min(1e-8 * variance, report_.noise)));
-    upper.push_back(std::log(std::max(1e2 * variance, report_.noise)));
+  if (!own_noise_) return;
+  lower->push_back(std::log(least_noise_));
+  upper->push_back(std::log(most_noise_));
+}
+
+double GridProcess::objective(std::span<const double> at, std::vector<Kernel>* kernels,
+                              std::span<double> gradient) {
+  for (Kernel& kernel : *kernels) {
+    const size_t own = kernel.pack().size();
+    kernel.unpack(at.first(own));
+    at = at.subspan(own);
   }
+  const double noise = own_noise_ ? std::exp(at[0]) : 0;
+  GridGradient g;
+  double coefficient = 0, value = -kInfinity;
+  try {
+    value = log_likelihood(*kernels, noise, constant_ ? &coefficient : nullptr, &g);
+  } catch (const Error&) {  // a solution that does not come to its tolerance
+  }
+  if (value == -kInfinity) return value;
+  size_t next = 0;
+  for (size_t k = 0; k < kernels->size(); ++k) {
+    value += (*kernels)[k].log_prior(g.kernels[k]);
+    for (const double slope : (*kernels)[k].pack_gradient(g.kernels[k])) gradient[next++] = slope;
+  }
+  if (own_noise_) gradient[next] = g.noise;
+  return value;
+}
+
+void GridProcess::fit(const GridOptions& options) {
+  std::vector<double> lower, upper;
+  bounds(&lower, &upper);
   std::vector<Kernel> kernels = kernels_;
-  const auto take = [&](std::span<const double> logs) {
-    for (Kernel& kernel : kernels) {
-      const size_t own = kernel.pack().size();
-      kernel.unpack(logs.first(own));
-      logs = logs.subspan(own);
-    }
-    return own_noise_ ? std::exp(logs[0]) : 0;
-  };
   const numeric::Optimum o = numeric::minimise(
       [&](std::span<const double> logs, std::span<double> gradient) {
-        const double noise = take(logs);
-        GridGradient g;
-        double coefficient = 0;
-        double value = -kInfinity;
-        try {
-          value = log_likelihood(kernels, noise, constant_ ? &coefficient : nullptr, &g);
-        } catch (const Error&) {  // a solution that does not come to its tolerance
-        }
+        const double value = objective(logs, &kernels, gradient);
         if (value == -kInfinity) return kInfinity;
-        double prior = 0;
-        size_t at = 0;
-        for (size_t k = 0; k < kernels.size(); ++k) {
-          prior += kernels[k].log_prior(g.kernels[k]);
-          for (const double slope : kernels[k].pack_gradient(g.kernels[k])) gradient[at++] = -slope;
-        }
-        if (own_noise_) gradient[at] = -g.noise;
-        return -(value + prior);
+        for (double& g : gradient) g = -g;
+        return -value;
       },
-      start, lower, upper, options.search);
-  report_.noise = take(o.x);
-  kernels_ = kernels;
+      packed(), lower, upper, options.search);
+  std::span<const double> at = o.x;
+  for (Kernel& kernel : kernels_) {
+    const size_t own = kernel.pack().size();
+    kernel.unpack(at.first(own));
+    at = at.subspan(own);
+  }
+  report_.noise = own_noise_ ? std::exp(at[0]) : 0;
   report_.fitted = true;
   report_.ending = o.ending;
   report_.gradient_norm = o.gradient_norm;

@@ -79,6 +79,15 @@ class GridProcess {
   const GridReport& report() const { return report_; }
   const GridAxes& axes() const { return axes_; }
   const std::vector<Kernel>& kernels() const { return kernels_; }
+  bool fits_noise() const { return own_noise_; }
+  // What a fit moves, at its present values: logarithms of each kernel's free parameters (real ones as
+  // they are), then of the noise where it is one.
+  std::vector<double> packed() const;
+  void bounds(std::vector<double>* lower, std::vector<double>* upper) const;
+  // Log likelihood plus log prior there, -infinity where there is none; gradient [packed]. `kernels` are
+  // those of the axes, and are changed.
+  double objective(std::span<const double> at, std::vector<Kernel>* kernels,
+                   std::span<double> gradient);
 
  private:
   void take_cells(const at::Tensor& y, const at::Tensor& noise);
@@ -87,13 +96,14 @@ class GridProcess {
                         GridGradient* gradient);
   GridPrediction leave_out_known(const GridSpectrum& q) const;
   void start_by_data(double variance);
-  void fit(const GridOptions& options, double variance);
+  void fit(const GridOptions& options);
 
   GridAxes axes_;
   at::Tensor y_;  // 0 where there is no value
   GridCells cells_;
   GapOptions gaps_;
   bool own_noise_ = true;  // a common noise is a parameter
+  double least_noise_ = 0, most_noise_ = 0;
   bool constant_ = false;
   std::vector<Kernel> kernels_;
   GridReport report_;

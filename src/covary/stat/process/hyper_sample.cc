@@ -324,7 +324,7 @@ HyperSample HyperSample::of_model(const data::Model& model, const Kernel& kernel
 HyperSampleCost sampling_cost(const HyperSampleOptions& o, int64_t n) {
   const auto rows = static_cast<double>(n), chains = static_cast<double>(o.chains);
   HyperSampleCost c;
-  c.evaluations = 8 * chains * static_cast<double>(o.warm_up + o.draws);
+  c.evaluations = 10 * chains * static_cast<double>(o.warm_up + o.draws);
   c.entries = (2e-5 + 2e-8 * rows * rows) / threads();
   c.bytes = 8 * rows * rows * (n <= kSideBySide ? chains : 1);
   return c;

@@ -78,7 +78,7 @@ HyperSample sample_hyperparameters(const GaussianProcess& gp,
 
 // What drawing from n rows is likely to take, known beforehand.
 struct HyperSampleCost {
-  double evaluations = 0;  // of likelihood and gradient, at a usual eight a step
+  double evaluations = 0;  // of likelihood and gradient, at a usual ten a step
   double entries = 0;      // s an evaluation beside its n^3 multiply-adds: kernels and their slopes
   double bytes = 0;        // of kernel matrices beside that of the process
 };

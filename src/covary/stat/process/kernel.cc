@@ -83,7 +83,7 @@ std::string Kernel::single_matern() const {
       return self(self, node.left, product) && self(self, node.right, product);
     }
     const Leaf& leaf = leaves_[static_cast<size_t>(node.leaf)];
-    if (leaf.warp >= 0) return false;
+    if (space_of(leaf) > 0) return false;
     switch (leaf.kind) {
       case Kind::kConst:
         return inside_product && !leaf.literal && ++constants == 1;
@@ -104,15 +104,48 @@ std::string Kernel::single_matern() const {
   return walk(walk, static_cast<int64_t>(nodes_.size()) - 1, false) ? found : "";
 }
 
-void Kernel::set_warp_ranges(std::span<const double> low, std::span<const double> high) {
-  for (KernelWarp& w : warps_) {
-    if (w.ranged) continue;
+void Kernel::set_ranges(std::span<const double> low, std::span<const double> high) {
+  const auto set = [&](auto& w) {
+    if (w.ranged) return;
     for (size_t k = 0; k < w.columns.size(); ++k) {
       const auto column = static_cast<size_t>(w.columns[k]);
       w.low[k] = low[column];
       w.high[k] = high[column] > low[column] ? high[column] : low[column] + 1;
     }
     w.ranged = true;
+  };
+  for (KernelWarp& w : warps_) set(w);
+  for (KernelNet& n : nets_) set(n);
+}
+
+EigenSpectrum Kernel::spectrum_of(const Leaf& leaf) const {
+  return eigen_spectrum(leaf.density, leaf.eigenvalues, value_of(leaf.scale),
+                        leaf.shape < 0 ? 1.5 : value_of(leaf.shape));
+}
+
+int64_t Kernel::most_dims() const {
+  int64_t most = dims_;
+  for (const KernelNet& n : nets_) most = std::max(most, n.outputs());
+  return most;
+}
+
+int64_t Kernel::most_units() const {
+  int64_t most = 0;
+  for (const KernelNet& n : nets_) most = std::max(most, n.units());
+  return most;
+}
+
+void Kernel::show_point(size_t space, const double* x, double* out, double* units) const {
+  if (space == 0) {
+    std::copy_n(x, dims_, out);
+  } else if (space <= warps_.size()) {
+    warp_point(warps_[space - 1], x, out);
+  } else {
+    const KernelNet& net = nets_[space - warps_.size() - 1];
+    std::vector<double> weights;
+    for (int64_t i = 0; i < net.weights(); ++i) weights.push_back(value_of(net.first + i));
+    net.forward(x, weights.data(), units);
+    std::copy_n(units + net.units() - net.outputs(), net.outputs(), out);
   }
 }
 
@@ -237,8 +270,14 @@ void Kernel::cross(const double* x, int64_t n, const double* y, int64_t m, doubl
 }
 
 void Kernel::diagonal(const double* x, int64_t n, bool with_white, double* out) const {
+  std::vector<EigenSpectrum> spectra;
+  for (const Leaf& leaf : leaves_) {
+    spectra.push_back(leaf.kind == Kind::kEigenvectors ? spectrum_of(leaf) : EigenSpectrum());
+  }
   parallel_for(n, 256, [&](int64_t begin, int64_t end) {
-    std::vector<double> stack(nodes_.size()), point, parameters, moved(static_cast<size_t>(dims_));
+    std::vector<double> stack(nodes_.size()), point, parameters;
+    std::vector<double> moved(static_cast<size_t>(most_dims())),
+        units(static_cast<size_t>(most_units()));
     for (int64_t i = begin; i < end; ++i) {
       for (size_t node = 0; node < nodes_.size(); ++node) {
         const Node& now = nodes_[node];
@@ -254,8 +293,8 @@ void Kernel::diagonal(const double* x, int64_t n, bool with_white, double* out) 
         }
         const Leaf& leaf = leaves_[static_cast<size_t>(now.leaf)];
         const double* row = x + i * dims_;
-        if (leaf.warp >= 0) {
-          warp_point(warps_[static_cast<size_t>(leaf.warp)], row, moved.data());
+        if (const size_t space = space_of(leaf); space > 0) {
+          show_point(space, row, moved.data(), units.data());
           row = moved.data();
         }
         double k = 1;
@@ -270,6 +309,12 @@ void Kernel::diagonal(const double* x, int64_t n, bool with_white, double* out) 
           double power = k;
           for (int64_t e = 1; leaf.kind == Kind::kPolynomial && e < leaf.degree; ++e) power *= k;
           k = power;
+        }
+        if (leaf.kind == Kind::kEigenvectors) {
+          const std::vector<double>& weight = spectra[static_cast<size_t>(now.leaf)].weight;
+          k = 0;
+          for (size_t c = 0; c < weight.size(); ++c)
+            k += weight[c] * row[leaf.dims[c]] * row[leaf.dims[c]];
         }
         if (leaf.kind == Kind::kPair) {
           point.clear();
@@ -288,9 +333,15 @@ void Kernel::diagonal(const double* x, int64_t n, bool with_white, double* out) 
   });
 }
 
+bool Kernel::takes_constant_columns() const {
+  return std::any_of(leaves_.begin(), leaves_.end(),
+                     [](const Leaf& leaf) { return leaf.kind == Kind::kEigenvectors; });
+}
+
 bool Kernel::stationary() const {
   return !warped() && std::none_of(leaves_.begin(), leaves_.end(), [](const Leaf& leaf) {
-    return leaf.kind == Kind::kLinear || leaf.kind == Kind::kPolynomial || leaf.kind == Kind::kPair;
+    return leaf.kind == Kind::kLinear || leaf.kind == Kind::kPolynomial ||
+           leaf.kind == Kind::kEigenvectors || leaf.kind == Kind::kPair;
   });
 }
 

@@ -31,6 +31,10 @@
 //                              layers; relu and step are the arc-cosine kernels of order 1 and 0
 //   hamming(lengthscale)       exp(-sum_k [x_k != x'_k] / l_k), for categories
 //   index(levels=3,rank=1,loading,variance)  (W W' + diag v) between levels 0, 1, .. of one column
+//   eigenvectors(lengthscale,values=[0,1,4],density=matern32,dimension=0)   sum_i w_i x_i x'_i: columns
+//                              are eigenvectors of a Laplacian, values their eigenvalues, w a spectral
+//                              density of them: rbf, matern12, matern32, matern52, or matern with
+//                              nu fitted too; see eigen_spectrum.h
 //   sho(period,quality)        a damped oscillator driven by white noise, one column
 //   rising falling (location,width)  s(x) s(x') with a logistic step s, one column
 //   and those of a user, see define_kernel in pair_function.h
@@ -38,6 +42,8 @@
 //   warp(A,a=1,b=1,dims=..,low=0,high=1)   A with its columns seen through 1 - (1 - u^a)^b, u their place
 //                              in the range; a and b a column, or one for all; the range is that
 //                              of the data unless it is stated: see kernel_warp.h
+//   deep(A,layers=[8,2],dims=..)   A sees the outputs of a network of the columns, as many as the last
+//                              layer is wide; its weights are fitted with the rest: see kernel_net.h
 // Written for short:
 //   changepoint(A,B,location=1,width=0.1,dims=0)   falling*A + rising*B, one location and width
 //   spectral_mixture(components=3,base=rbf)        sum of const*base(ard)*cosine(ard); with matern32
@@ -64,6 +70,8 @@
 #include <vector>
 
 #include "covary/core/compute/pairwise/pairwise.h"
+#include "covary/stat/process/eigen_spectrum.h"
+#include "covary/stat/process/kernel_net.h"
 #include "covary/stat/process/kernel_parameter.h"
 #include "covary/stat/process/kernel_warp.h"
 #include "covary/stat/process/pair_function.h"
@@ -105,9 +113,14 @@ class Kernel {
   // one const, with or without a white beside it, and every parameter is free: what state_space.h
   // knows. Else empty.
   std::string single_matern() const;
-  bool warped() const { return !warps_.empty(); }
-  // The range of every column, for warps whose text does not state one.
-  void set_warp_ranges(std::span<const double> low, std::span<const double> high);
+  // Whether a leaf sees columns by something else than their differences in place: a warp, a network.
+  bool warped() const { return !warps_.empty() || !nets_.empty(); }
+  bool deep() const { return !nets_.empty(); }
+  bool stationary() const;  // every leaf sees differences of inputs alone
+  // Whether a column may hold one value alone, as the first eigenvector of a Laplacian does.
+  bool takes_constant_columns() const;
+  // The range of every column, for warps and networks whose text does not state one.
+  void set_ranges(std::span<const double> low, std::span<const double> high);
 
   // The parameters that a fit moves: neither fixed nor tied.
   std::vector<const KernelParameter*> free_parameters() const;
@@ -163,6 +176,7 @@ class Kernel {
     kPolynomial,
     kMatern,
     kWendland,
+    kEigenvectors,
     kPair
   };
   struct Leaf {
@@ -179,6 +193,9 @@ class Kernel {
     int64_t first = -1;
     std::map<std::string, int64_t> whole;
     int64_t warp = -1;  // through which it sees its columns
+    int64_t net = -1;   // whose outputs are its columns
+    EigenDensity density;
+    std::vector<double> eigenvalues;  // a column
     std::string kind_name, name;
   };
   // Post-order: children before parents.
@@ -192,6 +209,20 @@ class Kernel {
   std::string text_of(int64_t node, bool inside_product) const;
   std::string tree_text(int64_t node, bool inside_product) const;  // without warps of the node
   std::string warp_text(const KernelWarp& warp) const;
+  std::string net_text(const KernelNet& net) const;
+  EigenSpectrum spectrum_of(const Leaf& leaf) const;
+  // Of points as a leaf sees them: 0 as they came, then the warps, then the networks.
+  size_t space_of(const Leaf& leaf) const {
+    if (leaf.net >= 0) return warps_.size() + static_cast<size_t>(leaf.net) + 1;
+    return static_cast<size_t>(leaf.warp + 1);
+  }
+  int64_t dims_of(size_t space) const {
+    return space > warps_.size() ? nets_[space - warps_.size() - 1].outputs() : dims_;
+  }
+  int64_t most_dims() const;   // of any space
+  int64_t most_units() const;  // of a network's
+  // x [dims] as a space shows it, [dims_of(space)]; units [most_units()] is scratch.
+  void show_point(size_t space, const double* x, double* out, double* units) const;
   // The columns that leaves in a warp see, ascending.
   std::vector<int64_t> columns_in(const KernelWarp& warp) const;
   // x [dims] as a warp shows it.
@@ -200,13 +231,13 @@ class Kernel {
   double value_of(int64_t parameter) const {
     return parameters_[static_cast<size_t>(parameter)].value;
   }
-  bool stationary() const;  // every leaf sees differences of inputs alone
 
   int64_t dims_ = 0;
   std::vector<KernelParameter> parameters_;
   std::vector<Leaf> leaves_;
   std::vector<Node> nodes_;
   std::vector<KernelWarp> warps_;
+  std::vector<KernelNet> nets_;
 };
 
 }  // namespace covary::stat

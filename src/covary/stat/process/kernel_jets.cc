@@ -17,7 +17,9 @@ constexpr double kTwoPi = 2 * std::numbers::pi;
 std::string KernelJets::obstacle(const Kernel& kernel) {
   using Kind = Kernel::Kind;
   for (const Kernel::Leaf& leaf : kernel.leaves_) {
+    if (leaf.net >= 0) return leaf.name + " is behind a network, whose derivatives are not told";
     const bool rough = leaf.kind == Kind::kMatern12 || leaf.kind == Kind::kPair ||
+                       leaf.kind == Kind::kEigenvectors ||
                        (leaf.kind == Kind::kWendland && leaf.degree < 1) ||
                        (leaf.kind == Kind::kMatern && kernel.value_of(leaf.shape) <= 1);
     if (rough) return leaf.name + " has no derivative, or none that is known";
@@ -107,6 +109,8 @@ KernelJets::Jet KernelJets::leaf_jet(const Kernel::Leaf& leaf, const double* x, 
       const double cosine = std::cos(kTwoPi * turns), sine = std::sin(kTwoPi * turns);
       return {cosine, -sine * along_a, sine * along_b, cosine * along_a * along_b};
     }
+    case Kind::kEigenvectors:  // an obstacle
+      return {};
     case Kind::kLinear:
     case Kind::kPolynomial: {
       Jet s;

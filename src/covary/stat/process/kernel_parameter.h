@@ -20,7 +20,8 @@ enum class ParameterRole {
   kSmoothness,   // 1: the order of a Matern kernel
   kLocation,     // units of x, of any sign
   kLoading,      // 1, of any sign
-  kWarp          // 1: an exponent of an input warp; 1 where nothing is warped
+  kWarp,         // 1: an exponent of an input warp; 1 where nothing is warped
+  kWeight        // 1, of any sign: a weight or bias of a network before a kernel
 };
 
 struct KernelParameter {

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 #include <map>
+#include <utility>
 
 #include "covary/core/base/error.h"
 #include "covary/core/base/options.h"
@@ -132,6 +133,7 @@ class KernelParser {
     bool ard = false, fixed = false;
     std::vector<double> positional;
     std::map<std::string, std::vector<double>> named;
+    std::map<std::string, std::string> words;
   };
 
   // The first `positions` of the known may stand without their name. open: the parenthesis is
@@ -164,7 +166,11 @@ class KernelParser {
                  near.empty() ? "" : "did you mean \"" + near + "\"?");
         }
         expect('=');
-        a.named[word] = read_numbers();
+        if (word == "density") {
+          a.words[word] = read_word();
+        } else {
+          a.named[word] = read_numbers();
+        }
       }
     } while (take(','));
     expect(')');
@@ -239,13 +245,14 @@ class KernelParser {
     if (word == "changepoint") return changepoint();
     if (word == "spectral_mixture") return spectral_mixture();
     if (word == "warp") return warp();
+    if (word == "deep") return deep();
     const std::vector<std::string>& names = Kernel::profile_leaves();
     const auto found = std::find(names.begin(), names.end(), word);
     if (found != names.end()) return profile_leaf(word, static_cast<Kind>(found - names.begin()));
     if (const auto definition = leaf_definition(word)) return pair_leaf(word, *definition);
     std::vector<std::string> all = defined_leaves();
     all.insert(all.end(), names.begin(), names.end());
-    all.insert(all.end(), {"changepoint", "spectral_mixture", "warp"});
+    all.insert(all.end(), {"changepoint", "spectral_mixture", "warp", "deep"});
     const std::string near = nearest_word(word, all);
     refuse("unknown kernel \"" + word + "\"", near.empty() ? "" : "did you mean \"" + near + "\"?");
   }
@@ -275,7 +282,7 @@ class KernelParser {
 
   // Everything in its parentheses sees some columns through a warp.
   int64_t warp() {
-    if (warping_) refuse("a warp inside a warp");
+    if (warping_) refuse("a warp inside a warp, or behind a network");
     warping_ = true;
     KernelWarp w;
     w.first_leaf = static_cast<int64_t>(kernel_.leaves_.size());
@@ -332,6 +339,127 @@ class KernelParser {
     const int64_t node = w.node;
     kernel_.warps_.push_back(std::move(w));
     return node;
+  }
+
+  // Layers of the network whose parenthesis is open here, which stand after what sees its outputs.
+  std::vector<int64_t> layers_ahead() {
+    std::vector<double> layers{8, 2};
+    const size_t here = at_;
+    int depth = 0;
+    for (size_t i = at_; i < text_.size() && depth >= 0; ++i) {
+      const char c = text_[i];
+      depth += (c == '(' || c == '[') - (c == ')' || c == ']');
+      if (c != ',' || depth != 0) continue;
+      at_ = i + 1;
+      if (read_word() == "layers" && take('=')) {
+        layers = read_numbers();
+        break;
+      }
+    }
+    at_ = here;
+    std::vector<int64_t> widths;
+    for (const double w : layers) {
+      if (w != std::floor(w) || w < 1 || w > 256 || layers.size() > 8)
+        refuse("layers are up to 8, of 1 to 256 units each");
+      widths.push_back(static_cast<int64_t>(w));
+    }
+    return widths;
+  }
+
+  // Everything in its parentheses sees the outputs of a network.
+  int64_t deep() {
+    if (warping_) refuse("a network inside a warp, or behind another network");
+    warping_ = true;
+    expect('(');
+    KernelNet n;
+    n.widths = layers_ahead();
+    n.first_leaf = static_cast<int64_t>(kernel_.leaves_.size());
+    const size_t inner = kernel_.parameters_.size();
+    const int64_t dims = std::exchange(kernel_.dims_, n.outputs());
+    n.node = sum();
+    kernel_.dims_ = dims;
+    n.end_leaf = static_cast<int64_t>(kernel_.leaves_.size());
+    warping_ = false;
+    Arguments a;
+    if (take(',')) {
+      a = arguments({"layers", "weights", "low", "high"}, 0, true);
+    } else {
+      expect(')');
+    }
+    if (a.ard) refuse("a network takes no ard: what sees its outputs may");
+    n.name = name_of("deep");
+    n.columns = a.dims;
+    if (n.columns.empty()) {
+      for (int64_t d = 0; d < dims; ++d) n.columns.push_back(d);
+    }
+    for (int64_t i = n.first_leaf; i < n.end_leaf; ++i) {
+      Kernel::Leaf& leaf = kernel_.leaves_[static_cast<size_t>(i)];
+      if (leaf.kind == Kind::kWhite) refuse("white behind a network: put it beside deep()");
+      if (leaf.kind_name == "index" || leaf.kind_name == "hamming")
+        refuse("the outputs of a network are no categories for " + leaf.name);
+      if (!leaf.dims.empty()) leaf.net = static_cast<int64_t>(kernel_.nets_.size());
+    }
+    // Outputs have no unit, and belong to no column.
+    for (size_t i = inner; i < kernel_.parameters_.size(); ++i) {
+      KernelParameter& p = kernel_.parameters_[i];
+      p.dimension = -1;
+      if (p.role == ParameterRole::kLengthscale || p.role == ParameterRole::kPeriod ||
+          p.role == ParameterRole::kLinear)
+        p.role = ParameterRole::kShape;
+      if (p.role == ParameterRole::kLocation) p.role = ParameterRole::kLoading;
+    }
+    const auto range = [&](const char* name, double otherwise) {
+      const auto given = a.named.find(name);
+      std::vector<double> v =
+          given == a.named.end() ? std::vector<double>{otherwise} : given->second;
+      if (v.size() == 1) v.assign(n.columns.size(), v[0]);
+      if (v.size() != n.columns.size())
+        refuse(n.name + "." + name + " takes " + std::to_string(n.columns.size()) +
+               " values, not " + std::to_string(v.size()));
+      return v;
+    };
+    n.low = range("low", -1);
+    n.high = range("high", 1);
+    n.ranged = a.named.contains("low") || a.named.contains("high");
+    for (size_t k = 0; k < n.columns.size(); ++k) {
+      if (!(n.low[k] < n.high[k])) refuse(n.name + ".low must be below high");
+    }
+    net_weights(&n, a);
+    const int64_t node = n.node;
+    kernel_.nets_.push_back(std::move(n));
+    return node;
+  }
+
+  void net_weights(KernelNet* n, const Arguments& a) {
+    const auto given = a.named.find("weights");
+    const bool stated = given != a.named.end();
+    if (stated && static_cast<int64_t>(given->second.size()) != n->weights())
+      refuse(n->name + ".weights takes " + std::to_string(n->weights()) + " values, not " +
+             std::to_string(given->second.size()));
+    n->first = static_cast<int64_t>(kernel_.parameters_.size());
+    int64_t index = 0, before = n->inputs();
+    const auto add_weight = [&](const std::string& name) {
+      KernelParameter p;
+      p.name = n->name + "." + name;
+      p.role = ParameterRole::kWeight;
+      p.value = stated ? given->second[static_cast<size_t>(index)] : first_weight(n->name, index);
+      p.real = true;
+      p.lower = -std::numeric_limits<double>::infinity();
+      p.given = stated;
+      p.fixed = a.fixed;
+      kernel_.parameters_.push_back(std::move(p));
+      ++index;
+    };
+    for (size_t l = 0; l < n->widths.size(); ++l) {
+      const std::string layer = std::to_string(l + 1);
+      for (int64_t i = 0; i < n->widths[l]; ++i) {
+        for (int64_t j = 0; j < before; ++j)
+          add_weight("weight" + layer + "[" + std::to_string(i) + "," + std::to_string(j) + "]");
+      }
+      for (int64_t i = 0; l + 1 < n->widths.size() && i < n->widths[l]; ++i)
+        add_weight("bias" + layer + "[" + std::to_string(i) + "]");
+      before = n->widths[l];
+    }
   }
 
   // Q times const*base(ard)*cosine(ard); each begins at another frequency.
@@ -474,11 +602,13 @@ class KernelParser {
         {Kind::kLinear, {"variance"}},
         {Kind::kPolynomial, {"variance", "offset", "degree"}},
         {Kind::kMatern, {"lengthscale", "nu"}},
-        {Kind::kWendland, {"lengthscale", "smoothness"}}};
+        {Kind::kWendland, {"lengthscale", "smoothness"}},
+        {Kind::kEigenvectors, {"lengthscale", "nu", "values", "density", "dimension"}}};
     const auto listed = kArguments.find(leaf.kind);
     const std::vector<std::string> known =
         listed == kArguments.end() ? std::vector<std::string>{"lengthscale"} : listed->second;
-    Arguments a = arguments(known, known.size());
+    const bool eigen = leaf.kind == Kind::kEigenvectors;
+    Arguments a = arguments(known, eigen ? 1 : known.size());
     for (size_t i = 0; i < a.positional.size(); ++i) {
       a.named.emplace(known[i], std::vector<double>{a.positional[i]});
     }
@@ -500,6 +630,16 @@ class KernelParser {
       return v[0];
     };
     bool given = false;
+    if (eigen) {
+      if (a.ard) refuse("eigenvectors take no ard: their eigenvalues tell them apart");
+      leaf.eigenvalues = values("values", &given);
+      if (!given) refuse("eigenvectors need values=[..], the eigenvalue of each column");
+      take_density(&leaf, a);
+      const double dimension = value("dimension", &given);
+      if (given) leaf.density.dimension = static_cast<int64_t>(dimension);
+      if (given && (dimension != std::floor(dimension) || dimension < 0 || dimension > 100))
+        refuse("dimension must be a whole number from 0 to 100");
+    }
     if (leaf.kind == Kind::kPeriodic || leaf.kind == Kind::kCosine) {
       const auto period = values("period", &given);
       leaf.period =
@@ -518,9 +658,18 @@ class KernelParser {
       }
     } else if (leaf.kind != Kind::kCosine) {
       const auto lengthscale = values("lengthscale", &given);
-      const ParameterRole role =  // of a periodic kernel it has no unit: a share of the period
-          leaf.kind == Kind::kPeriodic ? ParameterRole::kShape : ParameterRole::kLengthscale;
+      const ParameterRole role =  // of these it has not the unit of a column
+          leaf.kind == Kind::kPeriodic || eigen ? ParameterRole::kShape
+                                                : ParameterRole::kLengthscale;
       leaf.scale = several(leaf, "lengthscale", role, lengthscale, given, a.fixed, &leaf.scales);
+      if (eigen) start_by_eigenvalues(leaf, given);
+    }
+    if (eigen && leaf.density.free_order()) {
+      double nu = value("nu", &given);
+      if (!given) nu = 1.5;
+      leaf.shape = parameter(leaf.name + ".nu", ParameterRole::kSmoothness, nu, given, a.fixed);
+    } else if (eigen && a.named.contains("nu")) {
+      refuse("nu is for density=matern");
     }
     if (leaf.kind == Kind::kRationalQuadratic) {
       const double alpha = value("alpha", &given);
@@ -555,6 +704,36 @@ class KernelParser {
       }
     }
     return add_leaf(std::move(leaf));
+  }
+
+  // What is said of the eigenvalues of eigenvectors, and of their density.
+  void take_density(Kernel::Leaf* leaf, const Arguments& a) {
+    std::vector<double>& values = leaf->eigenvalues;
+    if (values.size() != leaf->dims.size())
+      refuse(leaf->name + ".values takes " + std::to_string(leaf->dims.size()) + " values, not " +
+             std::to_string(values.size()));
+    const double most = *std::max_element(values.begin(), values.end());
+    for (double& v : values) {
+      if (v < -1e-9 * most || !(most >= 0)) refuse("eigenvalues must not be negative");
+      v = std::max(v, 0.0);  // an eigensolver's 0
+    }
+    if (const auto word = a.words.find("density"); word != a.words.end()) {
+      if (!EigenDensity::knows(word->second))
+        refuse("\"" + word->second + "\" is no density of eigenvectors",
+               "rbf, matern12, matern32, matern52 and matern are");
+      leaf->density.density = word->second;
+    }
+  }
+  // The length scale is told by the eigenvalues, not by the columns.
+  void start_by_eigenvalues(const Kernel::Leaf& leaf, bool given) {
+    std::vector<double> positive = leaf.eigenvalues;
+    std::erase_if(positive, [](double v) { return !(v > 0); });
+    if (positive.empty()) return;
+    std::sort(positive.begin(), positive.end());
+    KernelParameter& p = kernel_.parameters_[static_cast<size_t>(leaf.scale)];
+    p.dimension = -1;
+    p.start = 1 / std::sqrt(positive[positive.size() / 2]);
+    if (!given) p.value = p.start;
   }
 
   int64_t add_leaf(Kernel::Leaf leaf) {

@@ -50,19 +50,19 @@ KernelTape::KernelTape(const Kernel& kernel, const double* x, int64_t n, const d
       tile_size_(static_cast<size_t>(std::min(kRows, n_) * std::min(kColumns, m_))),
       same_(same),
       slopes_(slopes) {
-  const int64_t d = kernel.dims();
   const double* first = n_ > 0 ? x : y;
   for (const KernelParameter& p : kernel.parameters_) parameters_.push_back(p.value);
-  coordinates_.resize(kernel.warps_.size() + 1);
+  coordinates_.resize(kernel.warps_.size() + kernel.nets_.size() + 1);
+  std::vector<double> units(static_cast<size_t>(kernel.most_units()));
   for (size_t i = 0; i < coordinates_.size(); ++i) {
     std::vector<double>& origin = coordinates_[i].origin;
-    origin.assign(static_cast<size_t>(d), 0.0);
+    origin.assign(static_cast<size_t>(kernel.dims_of(i)), 0.0);
     if (n_ == 0 && (same || m_ == 0)) continue;
-    if (i == 0) {
-      std::copy_n(first, d, origin.begin());
-    } else {
-      kernel.warp_point(kernel.warps_[i - 1], first, origin.data());
-    }
+    kernel.show_point(i, first, origin.data(), units.data());
+  }
+  for (const Leaf& leaf : kernel.leaves_) {
+    spectra_.push_back(leaf.kind == Kernel::Kind::kEigenvectors ? kernel.spectrum_of(leaf)
+                                                                : EigenSpectrum());
   }
   features_.resize(kernel.leaves_.size());
   rebind(x, same_ ? nullptr : y);
@@ -86,8 +86,9 @@ void KernelTape::rebind(const double* x, const double* y) {
     Features& f = features_[i];
     if (leaf.kind == Kernel::Kind::kPair) {
       // As they came, to the bit, unless they are warped.
-      if (x) f.x = pair_features(leaf, leaf.warp < 0 ? x : nullptr, n_, c.x);
-      if (y) f.y = pair_features(leaf, leaf.warp < 0 ? y : nullptr, m_, c.y);
+      const bool as_they_came = kernel_.space_of(leaf) == 0;
+      if (x) f.x = pair_features(leaf, as_they_came ? x : nullptr, n_, c.x);
+      if (y) f.y = pair_features(leaf, as_they_came ? y : nullptr, m_, c.y);
     } else {
       if (x) features(leaf, c.x.at.data(), n_, &f.x);
       if (y) features(leaf, c.y.at.data(), m_, &f.y);
@@ -98,6 +99,21 @@ void KernelTape::rebind(const double* x, const double* y) {
 void KernelTape::relate(size_t index, const double* p, int64_t n, Places* out) const {
   const int64_t d = kernel_.dims();
   const std::vector<double>& origin = coordinates_[index].origin;
+  if (index > kernel_.warps_.size()) {
+    const KernelNet& net = kernel_.nets_[index - kernel_.warps_.size() - 1];
+    const int64_t units = net.units(), outputs = net.outputs();
+    out->units.resize(static_cast<size_t>(units * n));
+    out->at.resize(static_cast<size_t>(outputs * n));
+    for (int64_t i = 0; i < n; ++i) {
+      double* own = out->units.data() + i * units;
+      net.forward(p + i * d, parameters_.data() + net.first, own);
+      for (int64_t k = 0; k < outputs; ++k) {
+        out->at[static_cast<size_t>(k * n + i)] =
+            own[units - outputs + k] - origin[static_cast<size_t>(k)];
+      }
+    }
+    return;
+  }
   out->at.resize(static_cast<size_t>(d * n));
   for (int64_t i = 0; i < n; ++i) {
     for (int64_t k = 0; k < d; ++k) {
@@ -162,8 +178,11 @@ void KernelTape::features(const Leaf& leaf, const double* x, int64_t n,
         break;
       }
       case Kind::kLinear:
+      case Kind::kEigenvectors:
       case Kind::kPolynomial: {
-        const double root = std::sqrt(value(leaf.scale, leaf.scales, k));
+        const double root =
+            std::sqrt(leaf.kind == Kind::kEigenvectors ? spectrum_of(leaf).weight[k]
+                                                       : value(leaf.scale, leaf.scales, k));
         const double origin = coordinates_of(leaf).origin[static_cast<size_t>(leaf.dims[k])];
         for (size_t i = 0; i < length; ++i) to[i] = (from[i] + origin) * root;
         break;
@@ -201,7 +220,8 @@ KernelTape::Scratch KernelTape::scratch() const {
   const bool warped = kernel_.warped();
   return {std::vector<double>(kernel_.nodes_.size() * kBuffers * tile_size_),
           std::vector<char>(kernel_.nodes_.size()), std::vector<double>(warped ? tile_size_ : 0),
-          std::vector<double>(static_cast<size_t>(warped ? kColumns * kernel_.dims() : 0))};
+          std::vector<double>(static_cast<size_t>(warped ? kColumns * kernel_.most_dims() : 0)),
+          std::vector<double>(static_cast<size_t>(kernel_.most_units()))};
 }
 
 void KernelTape::forward_leaf(size_t node, const PairBlock& t, Scratch& s) const {
@@ -274,6 +294,7 @@ void KernelTape::forward_leaf(size_t node, const PairBlock& t, Scratch& s) const
     }
     case Kind::kCosine:
     case Kind::kLinear:
+    case Kind::kEigenvectors:
       dot_tile(rows_of(f), columns_of(f), t, out);
       return;
     case Kind::kPolynomial: {
@@ -470,6 +491,7 @@ void KernelTape::leaf_gradient(size_t node, const Leaf& leaf, const PairBlock& t
       return;
     }
     case Kind::kLinear:
+    case Kind::kEigenvectors:
     case Kind::kPolynomial: {
       if (leaf.kind == Kind::kPolynomial) {
         compute::pair_product(w, slope, t.size(), slope);
@@ -482,6 +504,12 @@ void KernelTape::leaf_gradient(size_t node, const Leaf& leaf, const PairBlock& t
         for (int64_t i = 0; i < t.rows; ++i) {
           sum += a.values[k * a.stride + t.row + i] *
                  compute::pair_dot(w + i * t.columns, y, t.columns);
+        }
+        if (leaf.kind == Kind::kEigenvectors) {
+          const EigenSpectrum& own = spectrum_of(leaf);
+          gradient[leaf.scale] += sum * own.by_log_lengthscale[static_cast<size_t>(k)];
+          if (leaf.shape >= 0) gradient[leaf.shape] += sum * own.by_log_nu[static_cast<size_t>(k)];
+          continue;
         }
         add(leaf.scale, leaf.scales, k, sum);
       }
@@ -511,7 +539,8 @@ void KernelTape::pair_gradient(const Leaf& leaf, const Features& f, const PairBl
 const double* KernelTape::sloped_weights(size_t node, const Leaf& leaf, const PairBlock& t,
                                          const double* w, Scratch& s, bool after_backward) const {
   using Kind = Kernel::Kind;
-  if (leaf.kind == Kind::kCosine || leaf.kind == Kind::kLinear || leaf.kind == Kind::kPair)
+  if (leaf.kind == Kind::kCosine || leaf.kind == Kind::kLinear ||
+      leaf.kind == Kind::kEigenvectors || leaf.kind == Kind::kPair)
     return w;
   double* slope = buffer(s, node, kSlope);
   if (!after_backward) compute::pair_product(w, slope, t.size(), slope);
@@ -522,7 +551,7 @@ void KernelTape::coordinate_gradient(const Leaf& leaf, const Features& f, bool s
                                      const PairBlock& t, const double* weights,
                                      double* gradient) const {
   using Kind = Kernel::Kind;
-  const int64_t d = kernel_.dims();
+  const int64_t d = kernel_.dims_of(kernel_.space_of(leaf));
   if (leaf.kind == Kind::kPair) {
     std::vector<double> slopes(leaf.dims.size());
     for (int64_t i = 0; i < t.rows; ++i) {
@@ -544,7 +573,9 @@ void KernelTape::coordinate_gradient(const Leaf& leaf, const Features& f, bool s
         .value;
   };
   const bool turning = leaf.kind == Kind::kPeriodic || leaf.kind == Kind::kCosine;
-  if (!turning && leaf.kind != Kind::kPolynomial && leaf.kind != Kind::kLinear) {
+  const bool product = leaf.kind == Kind::kPolynomial || leaf.kind == Kind::kLinear ||
+                       leaf.kind == Kind::kEigenvectors;
+  if (!turning && !product) {
     constexpr int64_t kSome = 16;
     double sums[kColumns * kSome];
     for (int64_t first = 0; first < a.dims; first += kSome) {
@@ -579,7 +610,8 @@ void KernelTape::coordinate_gradient(const Leaf& leaf, const Features& f, bool s
         factor /= value(leaf.period, leaf.periods, k);
       } else {
         for (int64_t j = 0; j < t.columns; ++j) sum += row[j] * xb[j];
-        factor = std::sqrt(value(leaf.scale, leaf.scales, k));
+        factor = std::sqrt(leaf.kind == Kind::kEigenvectors ? spectrum_of(leaf).weight[k]
+                                                            : value(leaf.scale, leaf.scales, k));
       }
       gradient[i * d + leaf.dims[k]] += factor * sum;
     }
@@ -592,11 +624,23 @@ void KernelTape::leaf_input_gradient(size_t node, const Leaf& leaf, const PairBl
   if (leaf.dims.empty()) return;
   const Features& f = features_[static_cast<size_t>(kernel_.nodes_[node].leaf)];
   const double* weights = sloped_weights(node, leaf, t, w, s, after_backward);
-  if (leaf.warp < 0) {
+  if (kernel_.space_of(leaf) == 0) {
     coordinate_gradient(leaf, f, false, t, weights, gradient);
     return;
   }
   const int64_t d = kernel_.dims();
+  if (leaf.net >= 0) {
+    const KernelNet& net = net_of(leaf);
+    const int64_t outputs = net.outputs();
+    std::fill_n(s.moved.data(), t.rows * outputs, 0.0);
+    coordinate_gradient(leaf, f, false, t, weights, s.moved.data());
+    for (int64_t i = 0; i < t.rows; ++i) {
+      net.backward(coordinates_of(leaf).x.units.data() + (t.row + i) * net.units(),
+                   parameters_.data() + net.first, s.moved.data() + i * outputs, nullptr,
+                   gradient + i * d, s.units.data());
+    }
+    return;
+  }
   std::fill_n(s.moved.data(), t.rows * d, 0.0);
   coordinate_gradient(leaf, f, false, t, weights, s.moved.data());
   const KernelWarp& warp = kernel_.warps_[static_cast<size_t>(leaf.warp)];
@@ -609,18 +653,27 @@ void KernelTape::leaf_input_gradient(size_t node, const Leaf& leaf, const PairBl
   for (int64_t i = 0; i < t.rows * d; ++i) gradient[i] += s.moved[static_cast<size_t>(i)];
 }
 
-void KernelTape::warp_gradient(size_t node, const Leaf& leaf, const PairBlock& t, const double* w,
-                               Scratch& s, double* gradient) const {
+void KernelTape::space_gradient(size_t node, const Leaf& leaf, const PairBlock& t, const double* w,
+                                Scratch& s, double* gradient) const {
   const Features& f = features_[static_cast<size_t>(kernel_.nodes_[node].leaf)];
-  const KernelWarp& warp = kernel_.warps_[static_cast<size_t>(leaf.warp)];
-  const int64_t d = kernel_.dims();
+  const int64_t d = kernel_.dims_of(kernel_.space_of(leaf));
   const double* weights = sloped_weights(node, leaf, t, w, s, true);
-  // A side of the pairs moves with the exponents as its places say; the kernel is symmetric, so the
-  // columns are rows of the transposed tile.
+  // A side of the pairs moves with the exponents or weights as its places say; the kernel is symmetric,
+  // so the columns are rows of the transposed tile.
   const auto add = [&](bool swapped, const PairBlock& block, const double* of, const Places& places,
                        int64_t stride) {
     std::fill_n(s.moved.data(), block.rows * d, 0.0);
     coordinate_gradient(leaf, f, swapped, block, of, s.moved.data());
+    if (leaf.net >= 0) {
+      const KernelNet& net = net_of(leaf);
+      for (int64_t i = 0; i < block.rows; ++i) {
+        net.backward(places.units.data() + (block.row + i) * net.units(),
+                     parameters_.data() + net.first, s.moved.data() + i * d, gradient + net.first,
+                     nullptr, s.units.data());
+      }
+      return;
+    }
+    const KernelWarp& warp = kernel_.warps_[static_cast<size_t>(leaf.warp)];
     for (int64_t c = 0; c < warp.count(); ++c) {
       const double* slope = s.moved.data() + warp.columns[static_cast<size_t>(c)];
       const double* by_a = places.by_log_a.data() + c * stride + block.row;
@@ -644,7 +697,8 @@ void KernelTape::backward(const PairBlock& t, const double* weights, Scratch& s,
                           double* gradient) const {
   walk_back(t, weights, s, [&](size_t node, const Leaf& leaf, const double* w) {
     leaf_gradient(node, leaf, t, w, s, gradient);
-    if (leaf.warp >= 0) warp_gradient(node, leaf, t, w, s, gradient);
+    if (!leaf.dims.empty() && kernel_.space_of(leaf) > 0)
+      space_gradient(node, leaf, t, w, s, gradient);
   });
 }
 

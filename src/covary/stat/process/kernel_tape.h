@@ -28,7 +28,8 @@ class KernelTape {
     std::vector<double> buffers;
     std::vector<char> zero;          // a node, of this tile
     std::vector<double> transposed;  // weights of a warped leaf, columns by rows
-    std::vector<double> moved;       // gradient by its warped coordinates
+    std::vector<double> moved;       // gradient by its warped coordinates, or a network's outputs
+    std::vector<double> units;       // of a network
   };
   Scratch scratch() const;
 
@@ -67,17 +68,17 @@ class KernelTape {
   compute::Points columns_of(const Features& f) const {
     return same_ ? points(f.x, n_, f.count) : points(f.y, m_, f.count);
   }
-  // Where points are: relative to the first point of x, [dims, n], as they came or through a warp,
-  // then with derivatives [columns of the warp, n].
+  // Where points are: relative to the first point of x, [dims, n], as they came, through a warp, then
+  // with derivatives [columns of the warp, n], or through a network, then with its units [n, units].
   struct Places {
-    std::vector<double> at, by_x, by_log_a, by_log_b;
+    std::vector<double> at, by_x, by_log_a, by_log_b, units;
   };
   struct Coordinates {
     std::vector<double> origin;  // the first point
     Places x, y;
   };
   const Coordinates& coordinates_of(const Leaf& leaf) const {
-    return coordinates_[static_cast<size_t>(leaf.warp + 1)];
+    return coordinates_[kernel_.space_of(leaf)];
   }
   const Places& places_of_columns(const Leaf& leaf) const {
     return same_ ? coordinates_of(leaf).x : coordinates_of(leaf).y;
@@ -108,8 +109,11 @@ class KernelTape {
                  F&& visit) const;
   void leaf_gradient(size_t node, const Leaf& leaf, const compute::PairBlock& tile,
                      const double* weights, Scratch& s, double* gradient) const;
-  // By the coordinates that the leaf sees; weights: of dk or, for leaves with a slope, of what it is
-  // the slope by.
+  const EigenSpectrum& spectrum_of(const Leaf& leaf) const {
+    return spectra_[static_cast<size_t>(&leaf - kernel_.leaves_.data())];
+  }
+  // By the coordinates that the leaf sees, rows of the gradient dims_of() its space apart; weights: of
+  // dk or, for leaves with a slope, of what it is the slope by.
   void coordinate_gradient(const Leaf& leaf, const Features& f, bool swapped,
                            const compute::PairBlock& tile, const double* weights,
                            double* gradient) const;
@@ -119,17 +123,22 @@ class KernelTape {
   void leaf_input_gradient(size_t node, const Leaf& leaf, const compute::PairBlock& tile,
                            const double* weights, Scratch& s, double* gradient,
                            bool after_backward) const;
-  // By the exponents of the leaf's warp, after leaf_gradient.
-  void warp_gradient(size_t node, const Leaf& leaf, const compute::PairBlock& tile,
-                     const double* weights, Scratch& s, double* gradient) const;
+  // By the exponents of the leaf's warp or the weights of its network, after leaf_gradient.
+  void space_gradient(size_t node, const Leaf& leaf, const compute::PairBlock& tile,
+                      const double* weights, Scratch& s, double* gradient) const;
+  // The network that a leaf sees through, and its units of a point.
+  const KernelNet& net_of(const Leaf& leaf) const {
+    return kernel_.nets_[static_cast<size_t>(leaf.net)];
+  }
 
   const Kernel& kernel_;
   int64_t n_, m_;
   size_t tile_size_;  // of the largest tile of these sets
   bool same_, slopes_;
-  std::vector<Coordinates> coordinates_;  // as they came, then a warp
+  std::vector<Coordinates> coordinates_;  // as they came, then a warp, then a network
   std::vector<Features> features_;        // a leaf
   std::vector<double> parameters_;        // values of all of the kernel's
+  std::vector<EigenSpectrum> spectra_;    // a leaf
 };
 
 }  // namespace covary::stat

@@ -19,7 +19,7 @@ std::string number(double x) {
 const std::vector<std::string>& Kernel::profile_leaves() {
   static const std::vector<std::string> names{
       "const",    "white",  "rbf",    "matern12",   "matern32", "matern52", "rq",
-      "periodic", "cosine", "linear", "polynomial", "matern",   "wendland"};
+      "periodic", "cosine", "linear", "polynomial", "matern",   "wendland", "eigenvectors"};
   return names;
 }
 
@@ -28,6 +28,9 @@ std::string Kernel::text() const { return text_of(static_cast<int64_t>(nodes_.si
 std::string Kernel::text_of(int64_t node, bool inside_product) const {
   for (const KernelWarp& w : warps_) {
     if (w.node == node) return warp_text(w);
+  }
+  for (const KernelNet& n : nets_) {
+    if (n.node == node) return net_text(n);
   }
   return tree_text(node, inside_product);
 }
@@ -53,6 +56,27 @@ std::string Kernel::warp_text(const KernelWarp& w) const {
     s += ",dims=[" + columns + "]";
   }
   if (parameters_[static_cast<size_t>(w.first)].fixed) s += ",fixed";
+  return s + ")";
+}
+
+std::string Kernel::net_text(const KernelNet& n) const {
+  std::string s = "deep(" + tree_text(n.node, false);
+  const auto list = [&s](const char* name, const auto& values) {
+    s += std::string(",") + name + "=[";
+    for (size_t k = 0; k < values.size(); ++k)
+      s += (k > 0 ? "," : "") + number(static_cast<double>(values[k]));
+    s += "]";
+  };
+  list("layers", n.widths);
+  std::vector<double> weights;
+  for (int64_t i = 0; i < n.weights(); ++i) weights.push_back(value_of(n.first + i));
+  list("weights", weights);
+  if (n.ranged) {
+    list("low", n.low);
+    list("high", n.high);
+  }
+  if (n.inputs() != dims_) list("dims", n.columns);
+  if (parameters_[static_cast<size_t>(n.first)].fixed) s += ",fixed";
   return s + ")";
 }
 
@@ -93,19 +117,28 @@ std::string Kernel::leaf_text(const Leaf& leaf) const {
       list(group.c_str(), leaf.first + static_cast<int64_t>(i), static_cast<int64_t>(end - i));
     }
   }
+  if (leaf.kind == Kind::kEigenvectors) {
+    std::string values;
+    for (const double v : leaf.eigenvalues) values += (values.empty() ? "" : ",") + number(v);
+    item("values=[" + values + "]");
+  }
   list("period", leaf.period, leaf.periods);
   const bool lengths = leaf.kind != Kind::kConst && leaf.kind != Kind::kWhite &&
                        leaf.kind != Kind::kLinear && leaf.kind != Kind::kPolynomial;
   list(lengths ? "lengthscale" : "variance", leaf.scale, std::max<int64_t>(leaf.scales, 1));
   if (leaf.kind == Kind::kRationalQuadratic) list("alpha", leaf.shape, 1);
-  if (leaf.kind == Kind::kMatern) list("nu", leaf.shape, 1);
+  if (leaf.kind == Kind::kMatern || leaf.kind == Kind::kEigenvectors) list("nu", leaf.shape, 1);
+  if (leaf.kind == Kind::kEigenvectors) {
+    item("density=" + leaf.density.density);
+    item("dimension=" + std::to_string(leaf.density.dimension));
+  }
   if (leaf.kind == Kind::kWendland) item("smoothness=" + std::to_string(leaf.degree));
   if (leaf.kind == Kind::kPolynomial) {
     list("offset", leaf.shape, 1);
     item("degree=" + std::to_string(leaf.degree));
   }
   if (leaf.ard) item("ard");
-  if (!leaf.dims.empty() && static_cast<int64_t>(leaf.dims.size()) != dims_) {
+  if (!leaf.dims.empty() && static_cast<int64_t>(leaf.dims.size()) != dims_of(space_of(leaf))) {
     std::string columns;
     for (const int64_t d : leaf.dims) columns += (columns.empty() ? "" : ",") + std::to_string(d);
     item("dims=[" + columns + "]");

@@ -188,6 +188,10 @@ std::vector<MarkovForm::Part> MarkovForm::parts_of(const Kernel& kernel, int64_t
     p.factors.push_back({kind, length, quality, 1});
     return std::vector<Part>{p};
   };
+  if (leaf.net >= 0) {
+    *obstacle = "has " + leaf.name + " behind a network";
+    return {};
+  }
   if (leaf.warp >= 0) {
     *obstacle = "has " + leaf.name + " in a warp of time";
     return {};

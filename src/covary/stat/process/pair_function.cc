@@ -90,9 +90,9 @@ void define_kernel(const std::string& name, std::vector<KernelParameter> paramet
                                      [](unsigned char c) { return std::isalpha(c) || c == '_'; });
   };
   static const std::vector<std::string> kTaken{
-      "const",       "white",  "rbf",    "matern12",   "matern32", "matern52", "matern",
-      "rq",          "linear", "cosine", "polynomial", "periodic", "wendland", "spectral_mixture",
-      "changepoint", "warp",   "ard",    "fixed",      "dims"};
+      "const",       "white",  "rbf",    "matern12",     "matern32", "matern52", "matern",
+      "rq",          "linear", "cosine", "polynomial",   "periodic", "wendland", "spectral_mixture",
+      "changepoint", "warp",   "deep",   "eigenvectors", "ard",      "fixed",    "dims"};
   if (!word(name)) refuse("is no name: letters and _ alone");
   if (std::find(kTaken.begin(), kTaken.end(), name) != kTaken.end()) refuse("is taken");
   if (!value) refuse("has no function");

@@ -62,7 +62,9 @@ void set_priors(Kernel* kernel, const std::string& preset, const DataScales& sca
   const double v = scales.variance;
   const double d = static_cast<double>(scales.range.size());
   for (KernelParameter& p : kernel->parameters()) {
-    if (p.fixed || p.tied_to >= 0 || p.real) continue;
+    if (p.fixed || p.tied_to >= 0) continue;
+    if (p.role == ParameterRole::kWeight && p.prior.flat()) p.prior = Prior::normal(0, 1);
+    if (p.real) continue;
     if (p.role == ParameterRole::kNoise && weak && scales.least_noise > p.lower && !p.given &&
         scales.least_noise < p.upper) {
       p.lower = scales.least_noise;
@@ -90,7 +92,7 @@ void set_priors(Kernel* kernel, const std::string& preset, const DataScales& sca
                           : Prior::log_normal(-4 + std::log(v), 1);
         break;
       case ParameterRole::kShape:
-        if (weak) p.prior = Prior::log_box(0.01, 100, 1);
+        if (weak) p.prior = Prior::log_box(0.01 * p.start, 100 * p.start, 1);
         break;
       case ParameterRole::kWarp:
         p.prior = Prior::log_normal(0.25, 0.5);
@@ -121,7 +123,7 @@ void set_proper_priors(Kernel* kernel, const DataScales& scales) {
         p.prior = Prior::log_normal(std::log(v / std::pow(r, p.power)), 2);
         break;
       case ParameterRole::kShape:
-        p.prior = Prior::log_normal(0, 1.5);
+        p.prior = Prior::log_normal(std::log(p.start), 1.5);
         break;
       case ParameterRole::kWarp:
         p.prior = Prior::log_normal(0.25, 0.5);
@@ -137,6 +139,7 @@ void set_proper_priors(Kernel* kernel, const DataScales& scales) {
           p.prior = Prior::smoothed_box(p.lower, p.upper, 0.05 * (p.upper - p.lower));
         break;
       case ParameterRole::kLoading:
+      case ParameterRole::kWeight:
         p.prior = Prior::normal(0, 1);
         break;
     }

@@ -12,7 +12,8 @@
 //   gamma       length scales Gamma(3, 6 / R), variances Gamma(2, 0.15 / v), noise Gamma(1.1, 0.05 / v)
 //   dim-scaled  length scales log normal(sqrt 2 + log(d) / 2, sqrt 3) times R, noise log normal(-4, 1)
 //               times v
-// and, but for none, exponents of a warp log normal(0.25, 0.5), whose mode is 1: nothing warped.
+// and, but for none, exponents of a warp log normal(0.25, 0.5), whose mode is 1: nothing warped; weights
+// of a network before a kernel normal(0, 1).
 // Weak leaves an optimum inside its walls where it is, to the bit; it exists because a likelihood
 // alone sends the length scale of a column that says nothing to infinity, the noise of repeated
 // rounded values to nothing, and both with few rows anywhere. Priors that a parameter has stay; so do

@@ -218,6 +218,7 @@ std::string parameters_table(const RegressionPage& page) {
   const RegressionReport& r = page.process.report();
   std::vector<std::vector<std::string>> rows;
   for (const FittedParameter& p : r.parameters) {
+    if (p.weight) continue;
     rows.push_back({escaped(label_of(page, p)), number(p.value),
                     p.fixed      ? "fixed"
                     : p.at_bound ? "at its bound"

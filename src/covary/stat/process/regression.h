@@ -79,6 +79,7 @@ struct FittedParameter {
   double value = 0;
   bool at_bound = false, fixed = false;
   int64_t column = -1;  // of X, for a parameter of one column
+  bool weight = false;  // of a network before the kernel
   // Where the options of the fit asked for it; see standard_errors.h.
   std::optional<ParameterError> error = {};
 };

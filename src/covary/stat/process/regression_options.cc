@@ -102,10 +102,11 @@ void RegressionOptions::check() const {
                 "--standard-errors", "leave --no-fit out");
   check_word("--inference", inference, {"point", "nuts"}, {});
   if (inference == "nuts") check_sampling();
-  for (const char* other : {"cg", "kron", "toeplitz", "svgp"}) {
+  for (const char* other : {"cg", "svgp"}) {
     if (standard_errors && method == other)
-      throw Error(ExitCode::kUsage, "is not told by --method " + method, "--standard-errors",
-                  "write --method exact, state-space, sgpr, hsgp, vecchia, laplace, ep or vi");
+      throw Error(
+          ExitCode::kUsage, "is not told by --method " + method, "--standard-errors",
+          "write --method exact, state-space, sgpr, kron, hsgp, vecchia, laplace, ep or vi");
   }
 }
 

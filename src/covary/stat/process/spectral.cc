@@ -111,9 +111,9 @@ std::vector<SpectralMeasure::Term> SpectralMeasure::terms_of(const Kernel& kerne
     term.mass = kernel.value_of(leaf.scale);
     return {term};
   }
-  if (leaf.warp >= 0) {
-    throw Error(ExitCode::kUsage, "is warped: it has no spectral measure", leaf.name,
-                "take the kernel without warp, or --method exact");
+  if (leaf.warp >= 0 || leaf.net >= 0) {
+    throw Error(ExitCode::kUsage, "is behind a warp or a network: it has no spectral measure",
+                leaf.name, "take the kernel without it, or --method exact");
   }
   Factor f;
   f.columns = leaf.dims;

@@ -117,6 +117,38 @@ std::vector<ParameterError> all_errors(const Kernel& kernel,
   return errors;
 }
 
+std::vector<ParameterError> standard_errors(const GridProcess& grid) {
+  if (!grid.report().gaps.direct) return {};
+  constexpr double kAtBound = 1e-9;
+  GridProcess moved = grid;  // its report of solutions is written
+  std::vector<Kernel> kernels = grid.kernels();
+  SearchEnd end;
+  end.at = grid.packed();
+  for (const Kernel& kernel : kernels) {
+    for (const KernelParameter* p : kernel.free_parameters()) end.real.push_back(p->real);
+  }
+  end.real.resize(end.at.size(), false);
+  std::vector<double> lower, upper;
+  grid.bounds(&lower, &upper);
+  for (size_t i = 0; i < end.at.size(); ++i)
+    end.held.push_back(end.at[i] - lower[i] < kAtBound || upper[i] - end.at[i] < kAtBound);
+  end.gradient = [&](std::span<const double> at, std::vector<double>* gradient) {
+    gradient->assign(at.size(), 0.0);
+    return moved.objective(at, &kernels, *gradient) != -kInfinity;
+  };
+  const std::vector<ParameterError> packed = search_errors(end);
+  std::vector<ParameterError> errors;
+  auto from = packed.begin();
+  for (const Kernel& kernel : grid.kernels()) {
+    const auto own = static_cast<std::ptrdiff_t>(kernel.free_parameters().size());
+    const std::vector<ParameterError> all = all_errors(kernel, {from, from + own});
+    errors.insert(errors.end(), all.begin(), all.end());
+    from += own;
+  }
+  errors.insert(errors.end(), from, packed.end());
+  return errors;
+}
+
 std::vector<ParameterError> standard_errors(const GaussianProcess& gp, int64_t memory_limit) {
   MarginalLikelihood likelihood(gp.data(), memory_limit);
   return kernel_errors(gp.kernel(), gp.report().at_bound,

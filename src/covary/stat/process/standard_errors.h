@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "covary/stat/process/gp.h"
+#include "covary/stat/process/grid.h"
 #include "covary/stat/process/kernel_search.h"
 
 namespace covary::stat {
@@ -58,5 +59,8 @@ std::vector<ParameterError> kernel_errors(const Kernel& kernel,
 
 std::vector<ParameterError> standard_errors(const GaussianProcess& gp,
                                             int64_t memory_limit = 32'000'000'000);
+// Of the kernels of a grid's axes, one after the other, then of the noise where it is fitted. Empty
+// where the likelihood is known by probes alone.
+std::vector<ParameterError> standard_errors(const GridProcess& grid);
 
 }  // namespace covary::stat

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "covary/core/base/random.h"
+#include "covary/stat/process/regression.h"
 
 namespace covary::stat {
 namespace {
@@ -87,6 +88,37 @@ TEST(QuadraticMean, LeavesNothingOfAParabola) {
   const at::Tensor a = xs.select(1, 0), b = xs.select(1, 1);
   const at::Tensor slopes = at::stack({1 + a - b, -2 - a + 4 * b}, 1);
   EXPECT_LT((gp.mean_gradient(xs) - slopes).abs().max().item<double>(), 1e-8);
+}
+
+// On a grid they are those of the dense process of the same kernel, whatever solves it.
+TEST(StandardErrors, OfAGridAreThoseOfTheDenseProcess) {
+  for (const char* method : {"kron", "toeplitz", "holes"}) {
+    SCOPED_TRACE(method);
+    const bool line = method == std::string("toeplitz"), holes = method == std::string("holes");
+    const int64_t a = line ? 1 : 8, b = line ? 60 : 9;
+    at::Tensor x = at::empty({a * b, line ? 1 : 2}, at::kDouble);
+    for (int64_t i = 0; i < a * b; ++i) {
+      x[i][0] = 0.2 * static_cast<double>(i % b);
+      if (!line) x[i][1] = 0.3 * static_cast<double>(i / b);
+    }
+    at::Tensor y = (2 * x.sum(1)).sin() + 0.2 * normals(a * b, 1, 8).squeeze(1);
+    if (holes) y[5] = y[40] = NAN;
+    RegressionOptions o;
+    o.kernel = "rbf";
+    o.method = holes ? "kron" : method;
+    o.standard_errors = true;
+    const Regression r(x, y, o);
+    const GaussianProcess dense(x, y, {.kernel = r.report().kernel, .fit = false});
+    const std::vector<ParameterError> e = standard_errors(dense);
+    ASSERT_EQ(r.report().parameters.size(), e.size());
+    for (size_t i = 0; i < e.size(); ++i) {
+      const FittedParameter& p = r.report().parameters[i];
+      ASSERT_TRUE(p.error.has_value()) << p.name;
+      EXPECT_EQ(p.error->none, "") << p.name;
+      EXPECT_EQ(e[i].none, "") << p.name;
+      EXPECT_NEAR(p.error->size, e[i].size, 1e-3 * e[i].size) << p.name;
+    }
+  }
 }
 
 }  // namespace

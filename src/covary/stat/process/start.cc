@@ -68,6 +68,7 @@ Guess guess(const KernelParameter& p, const GpData& data, double variance, uint6
       return {1, 0.05, 20};
     case ParameterRole::kLocation:
     case ParameterRole::kLoading:
+    case ParameterRole::kWeight:
       break;  // of any sign, see below
   }
   return {1, 1e-6, 1e6};
@@ -117,7 +118,7 @@ void start_by_data(Kernel* kernel, const GpData& data, uint64_t seed) {
       low.push_back(data.centre[k] - 0.5 * data.scale[k]);
       high.push_back(data.centre[k] + 0.5 * data.scale[k]);
     }
-    kernel->set_warp_ranges(low, high);
+    kernel->set_ranges(low, high);
   }
   const double variance = mean_square(data);
   for (KernelParameter& p : kernel->parameters()) {

@@ -61,10 +61,9 @@ GridOptions grid_options(const RegressionOptions& o) {
 void check_equal_steps(const GridAxes& axes, int64_t holes) {
   if (holes > 0)
     throw Error(ExitCode::kData, "has no value at " + std::to_string(holes) + " steps", "y",
-                "write --method exact, or state-space");
-  if (axes.size() != 1)
-    throw Error(ExitCode::kUsage, "cannot serve: it knows one column", "--method toeplitz",
-                "write --method kron");
+                axes.size() > 1 ? "write --method kron, cg or exact"
+                                : "write --method exact, or state-space");
+  if (axes.size() != 1) return;  // each is looked at by the process itself
   const std::vector<Kernel> plain{Kernel::parse("rbf", 1)};
   if (!is_toeplitz(axes, plain))
     throw Error(ExitCode::kData, "has steps that are not equal", "X",
@@ -163,7 +162,20 @@ StructuredProcess::StructuredProcess(const std::string& method, const at::Tensor
     GridTable t = grid_table(x, y, rows.variances);
     if (method == "toeplitz") check_equal_steps(t.axes, t.holes);
     cells_ = std::move(t.cells);
-    process_.emplace<GridProcess>(std::move(t.axes), t.y, grid_options(o), t.noise);
+    if (method == "toeplitz" && dims_ > 1) {
+      RegularGridOptions g;
+      g.kernel = o.kernel;
+      g.mean = o.mean;
+      g.fit = o.fit;
+      g.starts = o.restarts;
+      g.seed = o.seed;
+      g.search.iterations = std::min(g.search.iterations, o.steps);
+      g.search.watch = o.watch;
+      process_.emplace<RegularGridProcess>(std::move(t.axes), t.y, g);
+      state_["seed"] = o.seed;
+    } else {
+      process_.emplace<GridProcess>(std::move(t.axes), t.y, grid_options(o), t.noise);
+    }
   } else if (method == "hsgp") {
     HilbertOptions h;
     h.kernel = o.kernel;
@@ -197,12 +209,22 @@ StructuredProcess::StructuredProcess(const std::string& method, const at::Tensor
       GridTable t = grid_table(x, y, rows.variances);
       if (method == "toeplitz") check_equal_steps(t.axes, t.holes);
       cells_ = std::move(t.cells);
-      GridOptions g;
-      g.mean = mean;
-      g.fit = false;
-      g.kernels = state.at("kernels").get<std::vector<std::string>>();
-      g.noise = state.at("noise").get<double>();
-      process_.emplace<GridProcess>(std::move(t.axes), t.y, g, t.noise);
+      if (method == "toeplitz" && dims_ > 1) {
+        RegularGridOptions g;
+        g.kernel = state.at("kernel").get<std::string>();
+        g.mean = mean;
+        g.fit = false;
+        g.seed = state.at("seed").get<int64_t>();
+        process_.emplace<RegularGridProcess>(std::move(t.axes), t.y, g);
+        state_["seed"] = g.seed;
+      } else {
+        GridOptions g;
+        g.mean = mean;
+        g.fit = false;
+        g.kernels = state.at("kernels").get<std::vector<std::string>>();
+        g.noise = state.at("noise").get<double>();
+        process_.emplace<GridProcess>(std::move(t.axes), t.y, g, t.noise);
+      }
     } else if (method == "hsgp") {
       HilbertOptions h;
       h.kernel = state.at("kernel").get<std::string>();
@@ -256,6 +278,20 @@ void StructuredProcess::complete() {
     }
     state_["kernels"] = g.kernels;
     state_["noise"] = g.noise;
+  } else if (const auto* regular = std::get_if<RegularGridProcess>(&process_)) {
+    const RegularGridReport& g = regular->report();
+    search(g);
+    report_.kernel = g.kernel;
+    report_.at_bound = g.at_bound;
+    report_.note = "grid of";
+    for (size_t k = 0; k < regular->axes().size(); ++k)
+      report_.note += (k ? " x " : " ") + std::to_string(regular->axes()[k].size());
+    std::snprintf(line, sizeof line,
+                  " with equal steps; %lld products, relative residual %.2g; likelihood's standard "
+                  "error %.2g",
+                  static_cast<long long>(g.products), g.residual, g.error);
+    report_.note += line;
+    state_["kernel"] = g.kernel;
   } else if (const auto* hilbert = std::get_if<HilbertProcess>(&process_)) {
     const HilbertReport& h = hilbert->report();
     search(h);
@@ -291,13 +327,23 @@ KernelObjective StructuredProcess::objective() const {
 
 const Kernel& StructuredProcess::kernel() const {
   if (const auto* vecchia = std::get_if<VecchiaProcess>(&process_)) return vecchia->kernel();
+  if (const auto* regular = std::get_if<RegularGridProcess>(&process_)) return regular->kernel();
   return std::get<HilbertProcess>(process_).kernel();
+}
+
+std::vector<ParameterError> StructuredProcess::grid_errors() const {
+  const auto* grid = std::get_if<GridProcess>(&process_);
+  return grid ? standard_errors(*grid) : std::vector<ParameterError>();
 }
 
 std::pair<at::Tensor, at::Tensor> StructuredProcess::predict(const at::Tensor& points,
                                                              bool noise) const {
   if (const auto* grid = std::get_if<GridProcess>(&process_)) {
     const GridPrediction p = grid->predict(points, noise);
+    return {p.mean, p.variance};
+  }
+  if (const auto* regular = std::get_if<RegularGridProcess>(&process_)) {
+    const RegularGridPrediction p = regular->predict(points, noise);
     return {p.mean, p.variance};
   }
   if (const auto* hilbert = std::get_if<HilbertProcess>(&process_)) {
@@ -309,9 +355,13 @@ std::pair<at::Tensor, at::Tensor> StructuredProcess::predict(const at::Tensor& p
 }
 
 std::pair<at::Tensor, at::Tensor> StructuredProcess::leave_one_out() const {
+  const at::Tensor cells = at::tensor(cells_, at::kLong);
   if (const auto* grid = std::get_if<GridProcess>(&process_)) {
     const GridPrediction p = grid->leave_one_out();
-    const at::Tensor cells = at::tensor(cells_, at::kLong);
+    return {p.mean.index_select(0, cells), p.variance.index_select(0, cells)};
+  }
+  if (const auto* regular = std::get_if<RegularGridProcess>(&process_)) {
+    const RegularGridPrediction p = regular->leave_one_out();
     return {p.mean.index_select(0, cells), p.variance.index_select(0, cells)};
   }
   if (const auto* hilbert = std::get_if<HilbertProcess>(&process_)) {

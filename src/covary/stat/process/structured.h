@@ -9,7 +9,10 @@
 //           and their product the process': "matern52" is a Matern along every axis. Cells without a
 //           row or a value, up to three of four, and rows with variances of their own are served by
 //           grid_gaps.h
-// toeplitz  one column with equal steps and no holes: memory grows with the rows alone
+// toeplitz  one column with equal steps and no holes: memory grows with the rows alone; several such
+//           columns that are a full grid, for a kernel of their differences that is no product over
+//           them (regular_grid.h): solutions by conjugate gradients, the likelihood with a stated
+//           error
 // hsgp      a fixed basis, up to three columns
 // vecchia   the nearest 30 values before each
 // Errors: kUsage where method, kernel and columns do not fit, kData where the rows are no grid.
@@ -29,6 +32,8 @@
 #include "covary/stat/process/hilbert.h"
 #include "covary/stat/process/kernel.h"
 #include "covary/stat/process/regression_options.h"
+#include "covary/stat/process/regular_grid.h"
+#include "covary/stat/process/standard_errors.h"
 #include "covary/stat/process/vecchia.h"
 
 namespace covary::stat {
@@ -73,7 +78,10 @@ class StructuredProcess {
   std::pair<at::Tensor, at::Tensor> leave_one_out() const;
   // The log likelihood of these values by a kernel, while this lives; none (empty) for a grid.
   KernelObjective objective() const;
-  const Kernel& kernel() const;  // not of a grid
+  // Standard errors of a grid's parameters, in the order of its report's kernel; empty for others,
+  // and where the likelihood is known by probes alone.
+  std::vector<ParameterError> grid_errors() const;
+  const Kernel& kernel() const;  // not of a grid whose axes have their own
   const StructuredReport& report() const { return report_; }
   nlohmann::json state() const;
 
@@ -82,7 +90,8 @@ class StructuredProcess {
 
   int64_t dims_ = 0;
   std::vector<int64_t> cells_;  // of a grid
-  std::variant<std::monostate, GridProcess, HilbertProcess, VecchiaProcess> process_;
+  std::variant<std::monostate, GridProcess, RegularGridProcess, HilbertProcess, VecchiaProcess>
+      process_;
   StructuredReport report_;
   nlohmann::json state_;
 };
