@@ -97,10 +97,10 @@ void load(const T* x, int64_t d, const T* origin, const int64_t* ids, int64_t fr
   }
 }
 
-// kSecond: the second smallest too.
-template <bool kSecond, class T>
+// kSecond: the second smallest too; kValues: all.
+template <bool kSecond, bool kValues, class T>
 void nearest(const PackedCentres<T>& centres, const T* HWY_RESTRICT columns, int64_t count,
-             T* best_out, T* second_out, T* label_out) {
+             T* best_out, T* second_out, T* label_out, T* values_out) {
   const hn::ScalableTag<T> t;
   using V = hn::Vec<decltype(t)>;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(t)), d = centres.d;
@@ -131,6 +131,11 @@ void nearest(const PackedCentres<T>& centres, const T* HWY_RESTRICT columns, int
         const V index = hn::Set(t, centres.numbers[static_cast<size_t>(kCentreRun * run + r)]);
         for (int64_t g = 0; g < kGroup; ++g) {
           const auto nearer = hn::Lt(acc[r][g], best[g]);
+          if constexpr (kValues) {
+            if (kCentreRun * run + r < centres.k)
+              hn::StoreU(acc[r][g], t,
+                         values_out + (kCentreRun * run + r) * kClusterTile + i + g * lanes);
+          }
           if (kSecond) second[g] = hn::Min(second[g], hn::Max(best[g], acc[r][g]));
           label[g] = hn::IfThenElse(nearer, index, label[g]);
           best[g] = hn::Min(best[g], acc[r][g]);
@@ -142,6 +147,55 @@ void nearest(const PackedCentres<T>& centres, const T* HWY_RESTRICT columns, int
       if (kSecond) hn::StoreU(second[g], t, second_out + i + g * lanes);
       hn::StoreU(label[g], t, label_out + i + g * lanes);
     }
+  }
+}
+
+template <class T>
+void own_values(const T* HWY_RESTRICT columns, const T* HWY_RESTRICT centres, int64_t d,
+                int64_t count, T* HWY_RESTRICT values) {
+  const hn::ScalableTag<T> t;
+  using V = hn::Vec<decltype(t)>;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(t));
+  for (int64_t i = 0; i < count; i += kGroup * lanes) {
+    V acc[kGroup];
+    for (int64_t g = 0; g < kGroup; ++g) acc[g] = hn::LoadU(t, values + i + g * lanes);
+    for (int64_t j = 0; j < d; ++j) {
+      for (int64_t g = 0; g < kGroup; ++g) {
+        const int64_t at = j * kClusterTile + i + g * lanes;
+        acc[g] = hn::NegMulAdd(hn::LoadU(t, centres + at), hn::LoadU(t, columns + at), acc[g]);
+      }
+    }
+    for (int64_t g = 0; g < kGroup; ++g) hn::StoreU(acc[g], t, values + i + g * lanes);
+  }
+}
+
+template <class T>
+void least(const T* HWY_RESTRICT bounds, const T* HWY_RESTRICT drift, const T* HWY_RESTRICT gaps,
+           T upper, const int32_t* firsts, int64_t groups, T* HWY_RESTRICT out) {
+  const hn::ScalableTag<T> t;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(t));
+  const T down = 1 - 4 * std::numeric_limits<T>::epsilon();
+  const auto shrink = hn::Set(t, down), up = hn::Set(t, upper);
+  const auto bound = [&](int64_t p) HWY_ATTR {
+    return hn::Mul(shrink, hn::Max(hn::Sub(hn::LoadU(t, bounds + p), hn::LoadU(t, drift + p)),
+                                   hn::Sub(hn::LoadU(t, gaps + p), up)));
+  };
+  const auto one = [&](int64_t p) {
+    return down * std::max(bounds[p] - drift[p], gaps[p] - upper);
+  };
+  if (firsts[groups] == groups) {  // a place a group
+    int64_t p = 0;
+    for (; p + lanes <= groups; p += lanes) hn::StoreU(bound(p), t, out + p);
+    for (; p < groups; ++p) out[p] = one(p);
+    return;
+  }
+  for (int64_t g = 0; g < groups; ++g) {
+    int64_t p = firsts[g];
+    auto smallest = hn::Set(t, std::numeric_limits<T>::infinity());
+    for (; p + lanes <= firsts[g + 1]; p += lanes) smallest = hn::Min(smallest, bound(p));
+    T value = hn::GetLane(hn::MinOfLanes(t, smallest));
+    for (; p < firsts[g + 1]; ++p) value = std::min(value, one(p));
+    out[g] = value;
   }
 }
 
@@ -210,12 +264,28 @@ void potential(const T* columns, int64_t d, const T* weights, const T* candidate
 
 // Dispatch knows functions, not templates.
 void nearest_f32(const PackedCentres<float>& c, const float* x, int64_t n, float* b, float* s,
-                 float* l) {
-  s ? nearest<true>(c, x, n, b, s, l) : nearest<false>(c, x, n, b, s, l);
+                 float* l, float* v) {
+  if (v) return nearest<true, true>(c, x, n, b, s, l, v);
+  s ? nearest<true, false>(c, x, n, b, s, l, v) : nearest<false, false>(c, x, n, b, s, l, v);
+}
+void values_f32(const float* x, const float* c, int64_t d, int64_t n, float* v) {
+  own_values(x, c, d, n, v);
+}
+void least_f32(const float* b, const float* drift, const float* gaps, float upper, const int32_t* f,
+               int64_t groups, float* out) {
+  least(b, drift, gaps, upper, f, groups, out);
 }
 void nearest_f64(const PackedCentres<double>& c, const double* x, int64_t n, double* b, double* s,
-                 double* l) {
-  s ? nearest<true>(c, x, n, b, s, l) : nearest<false>(c, x, n, b, s, l);
+                 double* l, double* v) {
+  if (v) return nearest<true, true>(c, x, n, b, s, l, v);
+  s ? nearest<true, false>(c, x, n, b, s, l, v) : nearest<false, false>(c, x, n, b, s, l, v);
+}
+void values_f64(const double* x, const double* c, int64_t d, int64_t n, double* v) {
+  own_values(x, c, d, n, v);
+}
+void least_f64(const double* b, const double* drift, const double* gaps, double upper,
+               const int32_t* f, int64_t groups, double* out) {
+  least(b, drift, gaps, upper, f, groups, out);
 }
 void load_f32(const float* x, int64_t d, const float* o, const int64_t* ids, int64_t from,
               int64_t count, float* columns, float* norms) {
@@ -251,7 +321,11 @@ HWY_AFTER_NAMESPACE();
 namespace covary::linalg {
 
 HWY_EXPORT(nearest_f32);
+HWY_EXPORT(values_f32);
+HWY_EXPORT(least_f32);
 HWY_EXPORT(nearest_f64);
+HWY_EXPORT(values_f64);
+HWY_EXPORT(least_f64);
 HWY_EXPORT(load_f32);
 HWY_EXPORT(load_f64);
 HWY_EXPORT(add_f32);
@@ -290,13 +364,33 @@ void load_tile(const double* x, int64_t d, const double* origin, const int64_t* 
 }
 template <>
 void nearest_in_tile(const PackedCentres<float>& centres, const float* columns, int64_t count,
-                     float* best, float* second, float* label) {
-  HWY_DYNAMIC_DISPATCH(nearest_f32)(centres, columns, count, best, second, label);
+                     float* best, float* second, float* label, float* values) {
+  HWY_DYNAMIC_DISPATCH(nearest_f32)(centres, columns, count, best, second, label, values);
+}
+template <>
+void values_in_tile(const float* columns, const float* centres, int64_t d, int64_t count,
+                    float* values) {
+  HWY_DYNAMIC_DISPATCH(values_f32)(columns, centres, d, count, values);
+}
+template <>
+void least_bounds(const float* bounds, const float* drift, const float* gaps, float upper,
+                  const int32_t* firsts, int64_t groups, float* out) {
+  HWY_DYNAMIC_DISPATCH(least_f32)(bounds, drift, gaps, upper, firsts, groups, out);
 }
 template <>
 void nearest_in_tile(const PackedCentres<double>& centres, const double* columns, int64_t count,
-                     double* best, double* second, double* label) {
-  HWY_DYNAMIC_DISPATCH(nearest_f64)(centres, columns, count, best, second, label);
+                     double* best, double* second, double* label, double* values) {
+  HWY_DYNAMIC_DISPATCH(nearest_f64)(centres, columns, count, best, second, label, values);
+}
+template <>
+void values_in_tile(const double* columns, const double* centres, int64_t d, int64_t count,
+                    double* values) {
+  HWY_DYNAMIC_DISPATCH(values_f64)(columns, centres, d, count, values);
+}
+template <>
+void least_bounds(const double* bounds, const double* drift, const double* gaps, double upper,
+                  const int32_t* firsts, int64_t groups, double* out) {
+  HWY_DYNAMIC_DISPATCH(least_f64)(bounds, drift, gaps, upper, firsts, groups, out);
 }
 template <>
 void add_to_centres(const float* x, const float* weights, const float* origin,

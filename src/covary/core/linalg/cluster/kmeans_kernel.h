@@ -28,10 +28,22 @@ void load_tile(const T* x, int64_t d, const T* origin, const int64_t* ids, int64
                int64_t count, T* columns, T* norms);
 
 // Of each of the first `count` points of a tile the smallest |c|^2 / 2 - x c, the second smallest (unless null), and the
-// index of the smallest as a number.
+// index of the smallest as a number; values [k,kClusterTile], a column each of which vectors may run
+// past count, unless null, receives them all, with second.
 template <class T>
 void nearest_in_tile(const PackedCentres<T>& centres, const T* columns, int64_t count, T* best,
-                     T* second, T* label);
+                     T* second, T* label, T* values = nullptr);
+
+// values [count] -= x c, of each point with a centre of its own, in columns as well: by the same
+// arithmetic as in nearest_in_tile when values hold |c|^2 / 2 before.
+template <class T>
+void values_in_tile(const T* columns, const T* centres, int64_t d, int64_t count, T* values);
+
+// least [groups]: the smallest max(bounds - drift, gaps - upper) of the places
+// [firsts[g], firsts[g + 1]) of each group; rounded down where it is positive.
+template <class T>
+void least_bounds(const T* bounds, const T* drift, const T* gaps, T upper, const int32_t* firsts,
+                  int64_t groups, T* least);
 
 // sums[j][label] += weight (x - origin), mass[label] += weight, over rows [begin, end).
 template <class T>
