@@ -144,7 +144,7 @@ CentreBounds bounds_of(const KMeansOptions& o, int64_t n) {
   if (o.bounds == "hamerly") return CentreBounds::kHamerly;
   if (o.bounds == "yinyang") return CentreBounds::kYinyang;
   if (o.bounds == "auto")
-    return o.clusters < 2 * kCentreGroup ? CentreBounds::kHamerly : CentreBounds::kYinyang;
+    return o.clusters < 20 * kCentreGroup ? CentreBounds::kHamerly : CentreBounds::kYinyang;
   const double bytes = static_cast<double>(n) * static_cast<double>(o.clusters) * sizeof(T);
   if (bytes > 0.5 * static_cast<double>(total_memory_bytes()))
     throw Error(ExitCode::kFailed,
@@ -173,7 +173,7 @@ class Lloyd {
         labels_(static_cast<size_t>(n), 0),
         sums_(zeros<double>(k_ * d)),
         mass_(zeros<double>(k_)),
-        search_(x, n, d, origin_.data(), k_, bounds_of<T>(options, n)) {
+        search_(x, n, d, origin_.data(), k_, bounds_of<T>(options, n), options.bounds == "auto") {
     for (int64_t j = 0; j < d_; ++j) {
       origin_[static_cast<size_t>(j)] = static_cast<T>(spread.mean[static_cast<size_t>(j)]);
     }

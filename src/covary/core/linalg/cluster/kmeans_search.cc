@@ -19,6 +19,9 @@ constexpr T kDown = 1 - 4 * std::numeric_limits<T>::epsilon();
 template <class T>
 constexpr T kFar = std::numeric_limits<T>::infinity();
 
+// A search that meets more than this share of all pairs costs more than a plain one.
+constexpr double kMostPairs = 0.5;
+
 // Centres that lie together: halves along the widest column, until they are few enough.
 template <class T>
 void split(const std::vector<T>& centres, int64_t d, std::vector<int32_t> members,
@@ -63,28 +66,32 @@ struct CentreSearch<T>::Scratch {
         wanted(static_cast<size_t>(groups * kClusterTile)),
         queues(wanted.size()),
         wanting(static_cast<size_t>(groups)),
-        waiting(wanting),
-        least(wanting.size()) {}
-  ClusterTile<T> tile, queued, own;   // points; points of a queue; their own centres
-  std::vector<T> values;              // [kCentreGroup,kClusterTile]
-  std::vector<Candidate> candidates;  // [kReductionBlock]
-  int64_t ids[kClusterTile], own_ids[kClusterTile];
+        waiting(wanting) {}
+  ClusterTile<T> tile, queued, own;       // points; points of a queue; their own centres
+  std::vector<T> values;                  // [kCentreGroup,kClusterTile]
+  std::vector<Candidate> candidates;      // [kReductionBlock]
   std::vector<int64_t> open;              // rows that meet a group
   std::vector<int32_t> wanted;            // [groups,kClusterTile] points of the tile
   std::vector<int64_t> queues;            // [groups,kClusterTile] rows
   std::vector<int64_t> wanting, waiting;  // [groups]
-  std::vector<T> least;                   // [groups] bounds
+  int64_t met = 0;                        // pairs of point and centre
+  int64_t ids[kClusterTile], centre_ids[kClusterTile];
+  int32_t centres[kClusterTile];
+  T near[kClusterTile], next[kClusterTile];  // bounds from below
+  T upper[kClusterTile], limits[kClusterTile], lower[kClusterTile];
+  T norms[kClusterTile], of_best[kClusterTile], centre_norms[kClusterTile];
 };
 
 template <class T>
 CentreSearch<T>::CentreSearch(const T* x, int64_t n, int64_t d, const T* origin, int64_t k,
-                              CentreBounds kind)
+                              CentreBounds kind, bool may_rest)
     : x_(x),
       n_(n),
       d_(d),
       k_(k),
       origin_(origin),
       kind_(kind),
+      may_rest_(may_rest),
       // d + 3 roundings of terms that are at most |x|^2 + |c|^2.
       error_(static_cast<T>(2 * (d + 3)) * std::numeric_limits<T>::epsilon()),
       zero_(static_cast<size_t>(d), T(0)) {}
@@ -113,32 +120,29 @@ void CentreSearch<T>::make_groups(const std::vector<T>& centres) {
     }
     firsts_.push_back(firsts_[g] + (each ? static_cast<int32_t>(groups_[g].size()) : 1));
   }
-  width_ = firsts_.back();
+  width_ = (firsts_.back() + kPlaces - 1) / kPlaces * kPlaces;
   if (kind_ == CentreBounds::kNone) return;
   drift_.assign(static_cast<size_t>(width_), 0.0);
   drift_stored_.assign(drift_.size(), T(0));
   drift_read_ = drift_stored_;
-  gaps_.assign(static_cast<size_t>(k_ * width_), T(0));
+  gaps_.assign(static_cast<size_t>(k_ * width_), T(0));  // none yet
   nearest_gap_.assign(static_cast<size_t>(k_), T(0));
   moves_.assign(static_cast<size_t>(k_), T(0));
   upper_.assign(static_cast<size_t>(n_), T(0));
   lower_ = upper_;
-  bounds_.assign(static_cast<size_t>(n_ * width_), T(0));
+  bounds_.assign(static_cast<size_t>(n_ * width_), kFar<T>);
 }
 
 template <class T>
-void CentreSearch<T>::prepare(const std::vector<T>& centres) {
-  if (groups_.empty()) make_groups(centres);
-  packed_.clear();
+void CentreSearch<T>::prepare() {
   std::vector<T> members;
   for (const auto& group : groups_) {
     members.clear();
     for (const int32_t c : group) {
-      members.insert(members.end(), centres.begin() + c * d_, centres.begin() + (c + 1) * d_);
+      members.insert(members.end(), centres_ + c * d_, centres_ + (c + 1) * d_);
     }
     packed_.emplace_back(members.data(), static_cast<int64_t>(group.size()), d_);
   }
-  if (kind_ == CentreBounds::kNone) return;
   half_norms_.resize(static_cast<size_t>(k_));
   norms_.resize(half_norms_.size());
   for (int64_t c = 0; c < k_; ++c) {
@@ -149,29 +153,56 @@ void CentreSearch<T>::prepare(const std::vector<T>& centres) {
     norms_[at] = std::sqrt(2 * half_norms_[at]) * kUp<T>;
   }
   // Worth their k^2 d only where there are many more points.
-  if (fresh_ || 4 * k_ > n_) return;
-  parallel_for(k_, 16, [&](int64_t begin, int64_t end) {
-    for (int64_t a = begin; a < end; ++a) {
-      T* row = gaps_.data() + a * width_;
-      std::fill_n(row, width_, kFar<T>);
-      for (int64_t b = 0; b < k_; ++b) {
-        if (b == a) continue;
-        double square = 0;
-        for (int64_t j = 0; j < d_; ++j) {
-          const double v = static_cast<double>(centres[size_t(a * d_ + j)]) -
-                           double(centres[size_t(b * d_ + j)]);
-          square += v * v;
-        }
-        T& gap = row[place_of_[static_cast<size_t>(b)]];
-        gap = std::min(gap, static_cast<T>(std::sqrt(square)) * kDown<T>);
-      }
-      nearest_gap_[static_cast<size_t>(a)] = *std::min_element(row, row + width_);
-    }
+  if (4 * k_ > n_) return;
+  parallel_tasks((k_ + kClusterTile - 1) / kClusterTile, [&](int64_t tile, int worker) {
+    measure_gaps(tile * kClusterTile, scratch(worker));
   });
 }
 
-// The square that a lower bound must exceed before the centre behind it is passed over: then the own
-// centre's computed value is the smaller one too, as |x| is at most upper + |c|.
+// Distances from a tile of centres to the nearest others of all places, rounded down.
+template <class T>
+void CentreSearch<T>::measure_gaps(int64_t from, Scratch& s) {
+  const int64_t count = std::min(kClusterTile, k_ - from);
+  const bool each = kind_ == CentreBounds::kElkan;
+  load_tile<T>(centres_, d_, zero_.data(), nullptr, from, count, s.tile.columns.data(),
+               s.tile.norms.data());
+  const T* norms = s.tile.norms.data();
+  for (size_t g = 0; g < groups_.size(); ++g) {
+    nearest_in_tile<T>(packed_[g], s.tile.columns.data(), count, s.own.best.data(),
+                       s.own.second.data(), s.own.label.data(), each ? s.values.data() : nullptr);
+    if (each) {
+      for (int64_t place = firsts_[g]; place < firsts_[g + 1]; ++place) {
+        bounds_below<T>(norms, s.values.data() + (place - firsts_[g]) * kClusterTile, count, error_,
+                        T(0), s.near);
+        for (int64_t t = 0; t < count; ++t) {
+          gaps_[static_cast<size_t>((from + t) * width_ + place)] = s.near[t];
+        }
+      }
+      continue;
+    }
+    // Of its own group the nearest is the centre itself, or one that stands on it.
+    bounds_below<T>(norms, s.own.best.data(), count, error_, T(0), s.near);
+    bounds_below<T>(norms, s.own.second.data(), count, error_, T(0), s.next);
+    for (int64_t t = 0; t < count; ++t) {
+      const bool own = group_of_[static_cast<size_t>(from + t)] == static_cast<int32_t>(g);
+      gaps_[static_cast<size_t>((from + t) * width_ + firsts_[g])] = own ? s.next[t] : s.near[t];
+    }
+  }
+  for (int64_t a = from; a < from + count; ++a) {
+    T* row = gaps_.data() + a * width_;
+    std::fill(row + firsts_.back(), row + width_, kFar<T>);
+    if (each) row[place_of_[static_cast<size_t>(a)]] = kFar<T>;
+    nearest_gap_[static_cast<size_t>(a)] = *std::min_element(row, row + width_);
+  }
+}
+
+template <class T>
+typename CentreSearch<T>::Scratch& CentreSearch<T>::scratch(int worker) {
+  return workers_.of(worker, d_, static_cast<int64_t>(groups_.size()),
+                     kind_ == CentreBounds::kElkan);
+}
+
+// As bounds_above has it.
 template <class T>
 T CentreSearch<T>::squared_limit(T upper, int32_t own) const {
   const T reach = upper + norms_[static_cast<size_t>(own)];
@@ -179,38 +210,67 @@ T CentreSearch<T>::squared_limit(T upper, int32_t own) const {
 }
 
 template <class T>
-T CentreSearch<T>::upper_of(T norm, T value) const {
-  const T square = norm + 2 * value;
-  return std::sqrt(std::max(T(0), square + error_ * (2 * norm + std::abs(square))));
-}
-
-template <class T>
-T CentreSearch<T>::lower_of(T norm, T value) const {
-  if (value == kFar<T>) return value;
-  const T square = norm + 2 * value;
-  return std::sqrt(std::max(T(0), square - error_ * (2 * norm + std::abs(square))));
-}
-
-template <class T>
-T CentreSearch<T>::stored(T bound, int64_t place) const {
-  return (bound + drift_stored_[static_cast<size_t>(place)]) * kDown<T>;
+GroupBounds<T> CentreSearch<T>::view() const {
+  return {bounds_.data(),
+          drift_read_.data(),
+          gaps_.data(),
+          width_,
+          static_cast<int64_t>(groups_.size()),
+          firsts_.data(),
+          error_};
 }
 
 template <class T>
 int64_t CentreSearch<T>::assign(const std::vector<T>& centres, std::vector<int32_t>& labels) {
-  prepare(centres);
-  const int64_t blocks = (n_ + kReductionBlock - 1) / kReductionBlock;
-  std::vector<int64_t> changed(static_cast<size_t>(blocks), 0);
+  const bool plain = kind_ == CentreBounds::kNone || rest_ > 0;
   centres_ = centres.data();
+  if (groups_.empty()) make_groups(centres);
+  packed_.clear();
+  if (plain) {
+    packed_.emplace_back(centres_, k_, d_);
+  } else {
+    prepare();
+  }
+  const int64_t blocks = (n_ + kReductionBlock - 1) / kReductionBlock;
+  std::vector<int64_t> changed(static_cast<size_t>(blocks), 0), met(changed);
   parallel_tasks(blocks, [&](int64_t b, int worker) {
-    Scratch& s = workers_.of(worker, d_, static_cast<int64_t>(groups_.size()),
-                             kind_ == CentreBounds::kElkan);
+    Scratch& s = scratch(worker);
+    s.met = 0;
     const int64_t begin = b * kReductionBlock, end = std::min(n_, begin + kReductionBlock);
-    changed[static_cast<size_t>(b)] =
-        fresh_ ? search_all(begin, end, s, labels) : search_open(begin, end, s, labels);
+    changed[static_cast<size_t>(b)] = plain    ? search_plain(begin, end, s, labels)
+                                      : fresh_ ? search_all(begin, end, s, labels)
+                                               : search_open(begin, end, s, labels);
+    met[static_cast<size_t>(b)] = s.met;
   });
-  if (kind_ != CentreBounds::kNone) fresh_ = false;
+  if (plain) {
+    rest_ = std::max<int64_t>(0, rest_ - 1);
+  } else if (!std::exchange(fresh_, false) && may_rest_) {
+    const auto pairs = static_cast<double>(std::accumulate(met.begin(), met.end(), int64_t{0}));
+    if (pairs > kMostPairs * static_cast<double>(n_) * static_cast<double>(k_)) {
+      rest_ = std::exchange(next_rest_, 2 * next_rest_);
+      fresh_ = true;
+    } else {
+      next_rest_ = kFirstRest;
+    }
+  }
   return std::accumulate(changed.begin(), changed.end(), int64_t{0});
+}
+
+template <class T>
+int64_t CentreSearch<T>::search_plain(int64_t begin, int64_t end, Scratch& s,
+                                      std::vector<int32_t>& labels) const {
+  int64_t changed = 0;
+  for (int64_t from = begin; from < end; from += kClusterTile) {
+    const int64_t count = std::min(kClusterTile, end - from);
+    load_tile<T>(x_, d_, origin_, nullptr, from, count, s.tile.columns.data(), s.tile.norms.data());
+    nearest_in_tile<T>(packed_[0], s.tile.columns.data(), count, s.tile.best.data(), nullptr,
+                       s.tile.label.data());
+    for (int64_t t = 0; t < count; ++t) {
+      const auto label = static_cast<int32_t>(s.tile.label[static_cast<size_t>(t)]);
+      changed += std::exchange(labels[static_cast<size_t>(from + t)], label) != label;
+    }
+  }
+  return changed;
 }
 
 // Every point meets every group.
@@ -223,15 +283,6 @@ int64_t CentreSearch<T>::search_all(int64_t begin, int64_t end, Scratch& s,
   for (int64_t from = begin; from < end; from += kClusterTile) {
     const int64_t count = std::min(kClusterTile, end - from);
     load_tile<T>(x_, d_, origin_, nullptr, from, count, s.tile.columns.data(), s.tile.norms.data());
-    if (kind_ == CentreBounds::kNone) {
-      nearest_in_tile<T>(packed_[0], s.tile.columns.data(), count, s.tile.best.data(), nullptr,
-                         s.tile.label.data());
-      for (int64_t t = 0; t < count; ++t) {
-        const auto label = static_cast<int32_t>(s.tile.label[static_cast<size_t>(t)]);
-        changed += std::exchange(labels[static_cast<size_t>(from + t)], label) != label;
-      }
-      continue;
-    }
     for (int64_t t = 0; t < count; ++t) {
       s.ids[t] = from + t;
       s.candidates[static_cast<size_t>(from + t - begin)] = {
@@ -240,11 +291,7 @@ int64_t CentreSearch<T>::search_all(int64_t begin, int64_t end, Scratch& s,
     for (size_t g = 0; g < groups_.size(); ++g) {
       meet(g, s.tile, count, s.ids, everyone, count, begin, s);
     }
-    for (int64_t i = from; i < from + count; ++i) {
-      Candidate& c = s.candidates[static_cast<size_t>(i - begin)];
-      finish(i, c, s);
-      changed += std::exchange(labels[static_cast<size_t>(i)], c.label) != c.label;
-    }
+    changed += finish(s.ids, count, begin, s, labels);
   }
   return changed;
 }
@@ -277,10 +324,9 @@ int64_t CentreSearch<T>::search_open(int64_t begin, int64_t end, Scratch& s,
   if (count) open_tile(begin, count, s, labels);
   for (size_t g = 0; g < groups_.size(); ++g) meet_queue(g, begin, s);
   int64_t changed = 0;
-  for (const int64_t i : s.open) {
-    Candidate& c = s.candidates[static_cast<size_t>(i - begin)];
-    finish(i, c, s);
-    changed += std::exchange(labels[static_cast<size_t>(i)], c.label) != c.label;
+  const auto opened = static_cast<int64_t>(s.open.size());
+  for (int64_t i = 0; i < opened; i += kClusterTile) {
+    changed += finish(s.open.data() + i, std::min(kClusterTile, opened - i), begin, s, labels);
   }
   return changed;
 }
@@ -290,42 +336,40 @@ template <class T>
 void CentreSearch<T>::open_tile(int64_t begin, int64_t count, Scratch& s,
                                 const std::vector<int32_t>& labels) {
   load_tile<T>(x_, d_, origin_, s.ids, 0, count, s.tile.columns.data(), s.tile.norms.data());
+  T* values = s.own.best.data();
   for (int64_t t = 0; t < count; ++t) {
     const int32_t own = labels[static_cast<size_t>(s.ids[t])];
-    s.own_ids[t] = own;
-    s.own.best[static_cast<size_t>(t)] = half_norms_[static_cast<size_t>(own)];
+    s.centre_ids[t] = s.centres[t] = own;
+    values[t] = half_norms_[static_cast<size_t>(own)];
+    s.centre_norms[t] = norms_[static_cast<size_t>(own)];
   }
-  load_tile<T>(centres_, d_, zero_.data(), s.own_ids, 0, count, s.own.columns.data(),
+  load_tile<T>(centres_, d_, zero_.data(), s.centre_ids, 0, count, s.own.columns.data(),
                s.own.norms.data());
-  values_in_tile<T>(s.tile.columns.data(), s.own.columns.data(), d_, count, s.own.best.data());
+  values_in_tile<T>(s.tile.columns.data(), s.own.columns.data(), d_, count, values);
+  bounds_above<T>(s.tile.norms.data(), values, s.centre_norms, count, error_, s.upper, s.limits);
+  bounds_below<T>(s.tile.norms.data(), values, count, error_, T(0), s.near);
   std::fill(s.wanting.begin(), s.wanting.end(), 0);
-  const size_t groups = groups_.size();
+  choose_groups<T>(view(), s.ids, s.centres, count, s.upper, s.limits, s.lower, s.wanted.data(),
+                   s.wanting.data());
   for (int64_t t = 0; t < count; ++t) {
     const int64_t row = s.ids[t];
-    const auto own = static_cast<int32_t>(s.own_ids[t]);
-    const T norm = s.tile.norms[static_cast<size_t>(t)], value = s.own.best[static_cast<size_t>(t)];
-    const T upper = upper_of(norm, value), limit = squared_limit(upper, own);
-    least_bounds<T>(bounds_.data() + row * width_, drift_read_.data(), gaps_.data() + own * width_,
-                    upper, firsts_.data(), static_cast<int64_t>(groups), s.least.data());
-    bool open = false;
-    T lower = kFar<T>;
-    for (size_t g = 0; g < groups; ++g) {
-      const T bound = std::max(T(0), s.least[g]);
-      lower = std::min(lower, bound);
-      if (bound * bound > limit) continue;
-      open = true;
-      s.wanted[g * kClusterTile + static_cast<size_t>(s.wanting[g]++)] = static_cast<int32_t>(t);
+    if (s.lower[t] * s.lower[t] > s.limits[t]) {
+      upper_[static_cast<size_t>(row)] = s.upper[t];
+      lower_[static_cast<size_t>(row)] = s.lower[t];
+      continue;
     }
-    if (open) {
-      s.candidates[static_cast<size_t>(row - begin)] = {norm, value, lower_of(norm, value), 0, own,
-                                                        own,  false};
-      s.open.push_back(row);
-    } else {
-      upper_[static_cast<size_t>(row)] = upper;
-      lower_[static_cast<size_t>(row)] = lower;
-    }
+    const int32_t own = s.centres[t];
+    const T drift = drift_stored_[static_cast<size_t>(place_of_[static_cast<size_t>(own)])];
+    s.candidates[static_cast<size_t>(row - begin)] = {s.tile.norms[static_cast<size_t>(t)],
+                                                      values[t],
+                                                      (s.near[t] + drift) * kDown<T>,
+                                                      0,
+                                                      own,
+                                                      own,
+                                                      false};
+    s.open.push_back(row);
   }
-  for (size_t g = 0; g < groups; ++g) {
+  for (size_t g = 0; g < groups_.size(); ++g) {
     const int32_t* wanted = s.wanted.data() + g * kClusterTile;
     if (2 * s.wanting[g] >= count) {
       meet(g, s.tile, count, s.ids, wanted, s.wanting[g], begin, s);
@@ -357,52 +401,66 @@ void CentreSearch<T>::meet(size_t g, const ClusterTile<T>& tile, int64_t count, 
   nearest_in_tile<T>(packed_[g], tile.columns.data(), count, s.own.best.data(), s.own.second.data(),
                      s.own.label.data(), each ? s.values.data() : nullptr);
   const auto& members = groups_[g];
+  s.met += wanting * static_cast<int64_t>(members.size());
   const int64_t first = firsts_[g];
+  if (each) {
+    for (size_t m = 0; m < members.size(); ++m) {
+      const int64_t place = first + static_cast<int64_t>(m);
+      bounds_below<T>(tile.norms.data(), s.values.data() + m * kClusterTile, count, error_,
+                      drift_stored_[static_cast<size_t>(place)], s.near);
+      for (int64_t i = 0; i < wanting; ++i) {
+        bounds_[static_cast<size_t>(ids[wanted[i]] * width_ + place)] = s.near[wanted[i]];
+      }
+    }
+  } else {
+    const T drift = drift_stored_[static_cast<size_t>(first)];
+    bounds_below<T>(tile.norms.data(), s.own.best.data(), count, error_, drift, s.near);
+    bounds_below<T>(tile.norms.data(), s.own.second.data(), count, error_, drift, s.next);
+  }
   for (int64_t i = 0; i < wanting; ++i) {
-    const auto t = static_cast<size_t>(wanted[i]);
+    const int32_t t = wanted[i];
     const int64_t row = ids[t];
     Candidate& c = s.candidates[static_cast<size_t>(row - begin)];
-    const T value = s.own.best[t];
-    const int32_t label = members[static_cast<size_t>(s.own.label[t])];
-    T* bounds = bounds_.data() + row * width_ + first;
-    if (each) {
-      for (size_t m = 0; m < members.size(); ++m) {
-        bounds[m] = stored(lower_of(c.norm, s.values[m * kClusterTile + t]),
-                           first + static_cast<int64_t>(m));
-      }
-    } else {
-      *bounds = stored(lower_of(c.norm, value), first);
-    }
-    if (c.own >= 0 && group_of_[static_cast<size_t>(c.own)] == static_cast<int32_t>(g))
-      c.own_group_met = true;
+    const T value = s.own.best[static_cast<size_t>(t)];
+    const int32_t label = members[static_cast<size_t>(s.own.label[static_cast<size_t>(t)])];
+    if (!each) bounds_[static_cast<size_t>(row * width_ + first)] = s.near[t];
+    c.own_group_met |=
+        c.own >= 0 && group_of_[static_cast<size_t>(c.own)] == static_cast<int32_t>(g);
     if (label != c.label && !(value < c.value || (value == c.value && label < c.label))) continue;
     c.value = value;
     c.label = label;
-    c.next = each ? T(0) : lower_of(c.norm, s.own.second[t]);
+    c.next = s.next[t];
   }
 }
 
-// The point's bounds once all groups are met that it wants.
+// Labels and bounds of rows that have met all groups they want.
 template <class T>
-void CentreSearch<T>::finish(int64_t row, Candidate& c, Scratch& s) {
-  T* bounds = bounds_.data() + row * width_;
-  if (kind_ != CentreBounds::kElkan) {
+int64_t CentreSearch<T>::finish(const int64_t* rows, int64_t count, int64_t begin, Scratch& s,
+                                std::vector<int32_t>& labels) {
+  int64_t changed = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    const Candidate& c = s.candidates[static_cast<size_t>(rows[i] - begin)];
+    s.centres[i] = c.label;
+    s.norms[i] = c.norm;
+    s.of_best[i] = c.value;
+    changed += std::exchange(labels[static_cast<size_t>(rows[i])], c.label) != c.label;
     // A group's bound leaves out the point's own centre.
+    T* bounds = bounds_.data() + rows[i] * width_;
     if (c.label != c.own && !c.own_group_met) {
-      const int64_t place = place_of_[static_cast<size_t>(c.own)];
-      bounds[place] = std::min(bounds[place], stored(c.own_bound, place));
+      T& bound = bounds[place_of_[static_cast<size_t>(c.own)]];
+      bound = std::min(bound, c.own_bound);
     }
-    if (c.label != c.own || c.own_group_met) {
-      const int64_t place = place_of_[static_cast<size_t>(c.label)];
-      bounds[place] = stored(c.next, place);
-    }
+    if (c.label == c.own && !c.own_group_met) continue;
+    bounds[place_of_[static_cast<size_t>(c.label)]] =
+        kind_ == CentreBounds::kElkan ? kFar<T> : c.next;
   }
-  const T upper = upper_of(c.norm, c.value);
-  least_bounds<T>(bounds, drift_read_.data(), gaps_.data() + c.label * width_, upper,
-                  firsts_.data(), static_cast<int64_t>(groups_.size()), s.least.data());
-  upper_[static_cast<size_t>(row)] = upper;
-  lower_[static_cast<size_t>(row)] =
-      std::max(T(0), *std::min_element(s.least.begin(), s.least.end()));
+  bounds_above<T>(s.norms, s.of_best, nullptr, count, error_, s.upper, nullptr);
+  choose_groups<T>(view(), rows, s.centres, count, s.upper, nullptr, s.lower, nullptr, nullptr);
+  for (int64_t i = 0; i < count; ++i) {
+    upper_[static_cast<size_t>(rows[i])] = s.upper[i];
+    lower_[static_cast<size_t>(rows[i])] = s.lower[i];
+  }
+  return changed;
 }
 
 template <class T>
@@ -436,7 +494,7 @@ void CentreSearch<T>::forget(int64_t row) {
   if (kind_ == CentreBounds::kNone) return;
   upper_[static_cast<size_t>(row)] = std::numeric_limits<T>::max();
   lower_[static_cast<size_t>(row)] = 0;
-  std::fill_n(bounds_.begin() + row * width_, width_, -kFar<T>);
+  std::fill_n(bounds_.begin() + row * width_, firsts_.back(), -kFar<T>);
 }
 
 template class CentreSearch<float>;

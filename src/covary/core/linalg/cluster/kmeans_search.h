@@ -35,8 +35,10 @@ constexpr int64_t kCentreGroup = 4 * kCentreRun;
 template <class T>
 class CentreSearch {
  public:
-  // x [n,d]; origin [d] is taken from every point. Both outlive the object.
-  CentreSearch(const T* x, int64_t n, int64_t d, const T* origin, int64_t k, CentreBounds kind);
+  // x [n,d]; origin [d] is taken from every point. Both outlive the object. may_rest: where bounds
+  // leave most pairs to be met, the next searches are plain ones, two at first, then twice as many.
+  CentreSearch(const T* x, int64_t n, int64_t d, const T* origin, int64_t k, CentreBounds kind,
+               bool may_rest = false);
   ~CentreSearch();
 
   // labels [n] become the nearest of centres [k,d], which are less the origin; how many changed.
@@ -47,18 +49,22 @@ class CentreSearch {
   void forget(int64_t row);
 
  private:
+  static constexpr int64_t kFirstRest = 2;
   // Where a point of the block stands while groups are met.
   struct Candidate {
     T norm, value;       // |x|^2, and |c|^2 / 2 - x c of the best so far
-    T own_bound;         // from below, on the distance to the centre it had
-    T next;              // likewise on that to the second best of the best's group
+    T own_bound;         // to store in place of its group's once another centre is the best
+    T next;              // likewise once the best is left out of its group
     int32_t own, label;  // -1: none yet
     bool own_group_met;
   };
   struct Scratch;  // of one thread
 
   void make_groups(const std::vector<T>& centres);
-  void prepare(const std::vector<T>& centres);
+  void prepare();
+  void measure_gaps(int64_t from, Scratch& s);
+  Scratch& scratch(int worker);
+  int64_t search_plain(int64_t begin, int64_t end, Scratch& s, std::vector<int32_t>& labels) const;
   int64_t search_all(int64_t begin, int64_t end, Scratch& s, std::vector<int32_t>& labels);
   int64_t search_open(int64_t begin, int64_t end, Scratch& s, std::vector<int32_t>& labels);
   bool settled(int64_t row, int32_t own);
@@ -66,19 +72,20 @@ class CentreSearch {
   void meet_queue(size_t group, int64_t begin, Scratch& s);
   void meet(size_t group, const ClusterTile<T>& tile, int64_t count, const int64_t* ids,
             const int32_t* wanted, int64_t wanting, int64_t begin, Scratch& s);
-  void finish(int64_t row, Candidate& c, Scratch& s);
+  // How many of the rows have another label than before.
+  int64_t finish(const int64_t* rows, int64_t count, int64_t begin, Scratch& s,
+                 std::vector<int32_t>& labels);
 
   T squared_limit(T upper, int32_t own) const;
-  T upper_of(T norm, T value) const;
-  T lower_of(T norm, T value) const;
-  T stored(T bound, int64_t place) const;
+  GroupBounds<T> view() const;
 
   const T* x_;
   int64_t n_, d_, k_;
   const T* origin_;
   CentreBounds kind_;
+  bool may_rest_;
   T error_;            // of a squared distance, as a share of what it is made of
-  int64_t width_ = 0;  // bounds a point: one a place; a place is a group or a centre
+  int64_t width_ = 0;  // bounds a point: one a place, which is a group or a centre, and padding
   std::vector<std::vector<int32_t>> groups_;   // ascending: equal distances go to the lower index
   std::vector<int32_t> firsts_;                // [groups + 1] places
   std::vector<int32_t> group_of_, place_of_;   // [k]
@@ -93,9 +100,10 @@ class CentreSearch {
                            // touch while they hold
   T largest_move_ = 0, second_move_ = 0;
   int32_t farthest_ = -1;
-  bool fresh_ = true;           // no bounds yet
-  const T* centres_ = nullptr;  // of the call of assign
-  std::vector<T> zero_;         // [d]
+  bool fresh_ = true;                          // no bounds yet
+  int64_t rest_ = 0, next_rest_ = kFirstRest;  // plain searches to come
+  const T* centres_ = nullptr;                 // of the call of assign
+  std::vector<T> zero_;                        // [d]
   EachWorker<Scratch> workers_;
 };
 
