@@ -452,6 +452,12 @@ class Mixtures(Case):
         self.assertEqual((len(drawn), drawn[0]), (6, "a,b,component"))
         self.assertEqual(self.document("mixture", "inspect", model)["components"], fit["components"])
         self.assertIn("*", self.done("mixture", "select", self.table, "--target", "kind", "-k", "1,2").stdout)
+        shapes = self.document("mixture", "fit", self.table, "--target", "kind", "-k", 2, "--covariance", "mclust")
+        self.assertEqual(sorted(f["covariance"] for f in shapes["fits"])[:3], ["EEE", "EEI", "EEV"])
+        self.assertEqual(len(shapes["fits"]), 14)
+        clusters = [self.document("mixture", "fit", self.table, "--target", "kind", "-k", 4, "--method", "kmeans", "--bounds", b)
+                    for b in ("none", "hamerly", "elkan", "yinyang")]
+        self.assertEqual([c["components"] for c in clusters], [clusters[0]["components"]] * 4)
 
     def test_both_kinds_of_model_file_say_the_same(self):
         scores = []

@@ -22,7 +22,11 @@ void MixtureFitOptions::describe(OptionList& o) {
         "memory does not hold; k-means")
       .choices({"em", "vb", "online", "online-vb", "kmeans"})
       .common();
-  o.add("covariance", &covariance, "shapes to try").choices(mixture::kCovariances).common();
+  std::vector<std::string> shapes(mixture::kCovariances);
+  shapes.push_back("mclust");
+  o.add("covariance", &covariance, "shapes to try; mclust: its fourteen names, EII to VVV")
+      .choices(shapes)
+      .common();
   o.add("components", &components,
         "numbers of components to try (-k): 3, 2,4 or 1:8; for vb the most")
       .range(1, 1e6)
@@ -61,6 +65,18 @@ void MixtureFitOptions::describe(OptionList& o) {
   o.group("vmf", vmf).only_when("family", "vmf");
 }
 
+std::vector<std::string> MixtureFitOptions::shapes() const {
+  std::vector<std::string> out;
+  for (const std::string& name : covariance) {
+    if (name == "mclust") {
+      out.insert(out.end(), mixture::kMclustCovariances.begin(), mixture::kMclustCovariances.end());
+    } else {
+      out.push_back(name);
+    }
+  }
+  return out;
+}
+
 std::vector<int64_t> MixtureFitOptions::numbers() const {
   if (components.empty())
     return variational() ? std::vector<int64_t>{20} : std::vector<int64_t>{1, 2, 3, 4, 5, 6, 7, 8};
@@ -86,12 +102,12 @@ void MixtureFitOptions::check() const {
   if (variational() && numbers().size() > 1)
     refuse("--method " + method + " takes the most components there can be", "--components",
            "write -k 20");
-  if (variational() && (covariance.size() > 1 || covariance[0] != "full"))
+  if (variational() && (shapes().size() > 1 || covariance[0] != "full"))
     refuse("--method " + method + " has full covariances", "--covariance", "leave it out");
   if (variational() && init != "k-means")
     refuse("--method " + method + " begins from k-means", "--init", "leave it out");
   if (from_file()) {
-    if (method != "em" || covariance.size() > 1)
+    if (method != "em" || shapes().size() > 1)
       refuse("only one fit by em begins from " + init, "--init",
              "leave --method out, and name one --covariance");
     if (!components.empty())
@@ -102,9 +118,9 @@ void MixtureFitOptions::check() const {
     refuse("--init " + init + " reads no file", "--init-from",
            "write --init labels, responsibilities, means or model");
   }
-  if (method == "kmeans" && (covariance.size() > 1 || covariance[0] != "full"))
+  if (method == "kmeans" && (shapes().size() > 1 || covariance[0] != "full"))
     refuse("--method kmeans has one variance", "--covariance", "leave it out");
-  if (method == "online" && covariance.size() > 1)
+  if (method == "online" && shapes().size() > 1)
     refuse("--method online fits one shape", "--covariance", "write --covariance full");
   if (!plot_columns.empty() && plot_columns.size() != 2)
     refuse("expects two columns", "--plot-columns", "write --plot-columns length,width");
@@ -113,7 +129,7 @@ void MixtureFitOptions::check() const {
       refuse("directions are fitted by em or kmeans", "--method", "leave it out");
     if (init != "k-means")
       refuse("directions begin from their own seeds", "--init", "leave it out");
-    if (covariance.size() > 1 || covariance[0] != "full")
+    if (shapes().size() > 1 || covariance[0] != "full")
       refuse("directions have no covariance", "--covariance", "leave it out");
     if (!plot_columns.empty())
       refuse("directions are shown as they are", "--plot-columns", "leave it out");

@@ -21,7 +21,9 @@ struct MixtureFitOptions {
       "em";  // em | vb (variational Bayes) | online, online-vb (the same, one batch
              // after another) | kmeans (equal weights, one variance: predict =
              // nearest centre; of directions: spherical k-means)
-  std::vector<std::string> covariance = {"full"};  // spherical, diagonal, tied, full; one unless em
+  std::vector<std::string> covariance =
+      {"full"};                           // names of kCovariances, or mclust: its fourteen;
+                                          // one unless em
   std::vector<double> components;         // numbers to try; empty = 1:8 by em, at most 20 by vb
   std::string criterion = "bic";          // bic | aic | icl: chooses when several are fitted
   int64_t starts = 0;                     // 0 = as the method has it: 4 by em, 1 by vb and kmeans
@@ -58,7 +60,8 @@ struct MixtureFitOptions {
 
   void describe(OptionList& o);
   void check() const;
-  std::vector<int64_t> numbers() const;  // components, resolved
+  std::vector<int64_t> numbers() const;     // components, resolved
+  std::vector<std::string> shapes() const;  // covariance, resolved
   bool online() const { return method == "online" || method == "online-vb"; }
   bool variational() const { return method == "vb" || method == "online-vb"; }
   bool from_file() const;  // init is one of labels, responsibilities, means, model

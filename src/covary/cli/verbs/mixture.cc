@@ -45,7 +45,7 @@ constexpr const char* kLikelihoodTrace = "Mean log-likelihood, nats a row";
 
 mixture::GaussianMixtureOptions em_options(const MixtureFitOptions& o, int64_t seed) {
   mixture::GaussianMixtureOptions em = o.em;
-  em.covariance = o.covariance[0];
+  em.covariance = o.shapes()[0];
   em.components = o.numbers()[0];
   if (o.starts > 0) em.starts = o.starts;
   if (o.steps > 0) em.steps = o.steps;
@@ -108,7 +108,7 @@ Selection fit_from_file(const MixtureFitOptions& o, int64_t seed, const Samples&
   }
   in_file(input, [&] { m.fit(s.x, s.weights); });
   Selection out;
-  out.rows.push_back({m.components(), o.covariance[0], m.report()});
+  out.rows.push_back({m.components(), o.shapes()[0], m.report()});
   out.model = std::move(m);
   return out;
 }
@@ -144,7 +144,7 @@ Fitted fit_em(const MixtureFitOptions& o, int64_t seed, const std::string& input
   Fitted f;
   f.samples = read_samples(input, o.table);
   Selection s = o.from_file() ? fit_from_file(o, seed, f.samples, input) : in_file(input, [&] {
-    return mixture::select_mixture(f.samples.x, o.numbers(), o.covariance, o.criterion,
+    return mixture::select_mixture(f.samples.x, o.numbers(), o.shapes(), o.criterion,
                                    em_options(o, seed), f.samples.weights);
   });
   f.model = std::move(s.model);

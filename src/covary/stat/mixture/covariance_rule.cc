@@ -7,6 +7,8 @@
 #include <Eigen/Dense>
 #include <Eigen/Eigenvalues>
 
+#include "covary/stat/mixture/common_axes.h"
+
 namespace covary::mixture {
 namespace {
 
@@ -14,6 +16,10 @@ using compute::CovarianceType;
 using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 using MatrixMap = Eigen::Map<Matrix>;
 using Vector = Eigen::VectorXd;
+
+// Steps of volumes and the shape that they share, and the change of a volume's log that ends them.
+constexpr int kVolumeSteps = 500;
+constexpr double kVolumeSettled = 1e-13;
 
 constexpr int kFactorSteps = 5;  // of the analysers' own EM, a step
 
@@ -58,7 +64,7 @@ void one_shape(bool own_volume, int64_t k, int64_t d, const std::vector<double>&
   if (own_volume) {
     // Directions without any spread keep a shape above 0; the floor lifts them later.
     const double least = 1e-14 * std::max(shape.maxCoeff(), 1e-300);
-    for (int step = 0; step < 500; ++step) {
+    for (int step = 0; step < kVolumeSteps; ++step) {
       shape = shape.cwiseMax(least);
       shape /= std::exp(shape.array().log().mean());
       double change = 0;
@@ -69,7 +75,7 @@ void one_shape(bool own_volume, int64_t k, int64_t d, const std::vector<double>&
         change = std::max(change, std::abs(std::log(v / volume[i])));
         volume[i] = v;
       }
-      if (step > 0 && change < 1e-13) break;
+      if (step > 0 && change < kVolumeSettled) break;
       shape.setZero();
       for (size_t i = 0; i < parts.size(); ++i) shape += parts[i].values / volume[i];
     }
@@ -82,7 +88,7 @@ void one_shape(bool own_volume, int64_t k, int64_t d, const std::vector<double>&
 }
 
 void factor_analysis(int64_t k, int64_t d, int64_t q, const std::vector<double>& masses,
-                     const std::vector<double>& least, std::vector<double>& c, FactorState& f) {
+                     const std::vector<double>& least, std::vector<double>& c, RuleState& f) {
   const bool first = f.loadings.empty();
   if (first) {
     f.loadings.assign(static_cast<size_t>(k * d * q), 0.0);
@@ -127,6 +133,105 @@ void factor_analysis(int64_t k, int64_t d, int64_t q, const std::vector<double>&
   }
 }
 
+double geometric_mean(const Vector& v) { return std::exp(v.array().log().mean()); }
+// Directions without any spread keep a value above 0; the floor lifts them later.
+Vector above_nothing(const Vector& v) { return v.cwiseMax(1e-14 * std::max(v.maxCoeff(), 1e-300)); }
+
+// VEI: one diagonal, its size each component's own.
+void diagonals_of_one_shape(int64_t k, int64_t d, const std::vector<double>& masses,
+                            std::vector<double>& c) {
+  std::vector<int64_t> parts;
+  for (int64_t i = 0; i < k; ++i) {
+    if (masses[static_cast<size_t>(i)] > 0) parts.push_back(i);
+  }
+  if (parts.empty()) return;
+  const auto own = [&](int64_t i) { return Eigen::Map<Vector>(c.data() + i * d, d); };
+  std::vector<double> volume(parts.size(), 1.0);
+  Vector shape(d);
+  for (int step = 0; step < kVolumeSteps; ++step) {
+    shape.setZero();
+    for (size_t i = 0; i < parts.size(); ++i)
+      shape += masses[static_cast<size_t>(parts[i])] / volume[i] * own(parts[i]);
+    shape = above_nothing(shape);
+    shape /= geometric_mean(shape);
+    double change = 0;
+    for (size_t i = 0; i < parts.size(); ++i) {
+      const double v = std::max((own(parts[i]).array() / shape.array()).mean(), 1e-300);
+      change = std::max(change, std::abs(std::log(v / volume[i])));
+      volume[i] = v;
+    }
+    if (change < kVolumeSettled) break;
+  }
+  for (size_t i = 0; i < parts.size(); ++i) own(parts[i]) = volume[i] * shape;
+}
+
+// VEE: one matrix, its size each component's own.
+void matrices_of_one_shape(int64_t k, int64_t d, const std::vector<double>& masses,
+                           std::vector<double>& c) {
+  std::vector<int64_t> parts;
+  for (int64_t i = 0; i < k; ++i) {
+    if (masses[static_cast<size_t>(i)] > 0) parts.push_back(i);
+  }
+  if (parts.empty()) return;
+  const auto own = [&](int64_t i) { return MatrixMap(c.data() + i * d * d, d, d); };
+  std::vector<double> volume(parts.size(), 1.0);
+  Matrix shape(d, d);
+  for (int step = 0; step < kVolumeSteps; ++step) {
+    shape.setZero();
+    for (size_t i = 0; i < parts.size(); ++i)
+      shape += masses[static_cast<size_t>(parts[i])] / volume[i] * own(parts[i]);
+    const Eigen::SelfAdjointEigenSolver<Matrix> eigen(shape);
+    const Vector values = above_nothing(eigen.eigenvalues());
+    const double size = geometric_mean(values);
+    const Matrix axes = eigen.eigenvectors();
+    shape = axes * (values / size).asDiagonal() * axes.transpose();
+    const Matrix inverse = axes * (size * values.cwiseInverse()).asDiagonal() * axes.transpose();
+    double change = 0;
+    for (size_t i = 0; i < parts.size(); ++i) {
+      const double v =
+          std::max(own(parts[i]).cwiseProduct(inverse).sum() / static_cast<double>(d), 1e-300);
+      change = std::max(change, std::abs(std::log(v / volume[i])));
+      volume[i] = v;
+    }
+    if (change < kVolumeSettled) break;
+  }
+  for (size_t i = 0; i < parts.size(); ++i) {
+    own(parts[i]) = 0.5 * volume[i] * (shape + shape.transpose());
+  }
+}
+
+// EVI and EVV: their own shapes, of one size. width: d for diagonals, d d for matrices.
+void one_volume(bool matrices, int64_t k, int64_t d, const std::vector<double>& masses,
+                std::vector<double>& c) {
+  std::vector<double> size(static_cast<size_t>(k), 0.0);
+  double total = 0, volume = 0;
+  for (int64_t i = 0; i < k; ++i) {
+    const double mass = masses[static_cast<size_t>(i)];
+    if (!(mass > 0)) continue;
+    double& own = size[static_cast<size_t>(i)];
+    if (matrices) {
+      MatrixMap m(c.data() + i * d * d, d, d);
+      const Eigen::SelfAdjointEigenSolver<Matrix> eigen(m);
+      const Vector values = above_nothing(eigen.eigenvalues());
+      own = geometric_mean(values);
+      m = eigen.eigenvectors() * values.asDiagonal() * eigen.eigenvectors().transpose();
+      m = (0.5 * (m + m.transpose())).eval();
+    } else {
+      Eigen::Map<Vector> v(c.data() + i * d, d);
+      v = above_nothing(v);
+      own = geometric_mean(v);
+    }
+    total += mass;
+    volume += mass * own;
+  }
+  const int64_t width = matrices ? d * d : d;
+  for (int64_t i = 0; i < k; ++i) {
+    if (!(masses[static_cast<size_t>(i)] > 0)) continue;
+    Eigen::Map<Vector>(c.data() + i * width, width) *=
+        volume / total / size[static_cast<size_t>(i)];
+  }
+}
+
 struct Name {
   const char* name;
   CovarianceType type;
@@ -141,10 +246,16 @@ constexpr Name kNames[] = {
     {"EII", CovarianceType::kSpherical, CovarianceRule::kOneVariance},
     {"VII", CovarianceType::kSpherical, CovarianceRule::kFree},
     {"EEI", CovarianceType::kDiagonal, CovarianceRule::kOneDiagonal},
+    {"VEI", CovarianceType::kDiagonal, CovarianceRule::kDiagonalOwnVolume},
+    {"EVI", CovarianceType::kDiagonal, CovarianceRule::kDiagonalOwnShape},
     {"VVI", CovarianceType::kDiagonal, CovarianceRule::kFree},
     {"EEE", CovarianceType::kTied, CovarianceRule::kFree},
+    {"VEE", CovarianceType::kFull, CovarianceRule::kMatrixOwnVolume},
+    {"EVE", CovarianceType::kFull, CovarianceRule::kAxesOwnShape},
+    {"VVE", CovarianceType::kFull, CovarianceRule::kAxes},
     {"EEV", CovarianceType::kFull, CovarianceRule::kEqualShape},
     {"VEV", CovarianceType::kFull, CovarianceRule::kOwnVolume},
+    {"EVV", CovarianceType::kFull, CovarianceRule::kMatrixOwnShape},
     {"VVV", CovarianceType::kFull, CovarianceRule::kFree},
     {"factors", CovarianceType::kFull, CovarianceRule::kFactors},
 };
@@ -170,6 +281,18 @@ double covariance_parameters(CovarianceRule rule, CovarianceType type, int64_t k
       return 1;
     case CovarianceRule::kOneDiagonal:
       return dd;
+    case CovarianceRule::kDiagonalOwnVolume:
+      return kk + dd - 1;
+    case CovarianceRule::kDiagonalOwnShape:
+      return 1 + kk * (dd - 1);
+    case CovarianceRule::kMatrixOwnVolume:
+      return kk + dd - 1 + rotations;
+    case CovarianceRule::kMatrixOwnShape:
+      return 1 + kk * (dd - 1 + rotations);
+    case CovarianceRule::kAxesOwnShape:
+      return 1 + kk * (dd - 1) + rotations;
+    case CovarianceRule::kAxes:
+      return kk * dd + rotations;
     case CovarianceRule::kEqualShape:
       return dd + kk * rotations;
     case CovarianceRule::kOwnVolume:
@@ -194,7 +317,7 @@ double covariance_parameters(CovarianceRule rule, CovarianceType type, int64_t k
 
 void constrain(CovarianceRule rule, int64_t k, int64_t d, int64_t factors,
                const std::vector<double>& masses, const std::vector<double>& least,
-               std::vector<double>& covariances, FactorState& factor_state) {
+               std::vector<double>& covariances, RuleState& rule_state) {
   switch (rule) {
     case CovarianceRule::kFree:
       return;
@@ -202,11 +325,21 @@ void constrain(CovarianceRule rule, int64_t k, int64_t d, int64_t factors,
       return pool(k, 1, masses, covariances);
     case CovarianceRule::kOneDiagonal:
       return pool(k, d, masses, covariances);
+    case CovarianceRule::kDiagonalOwnVolume:
+      return diagonals_of_one_shape(k, d, masses, covariances);
+    case CovarianceRule::kMatrixOwnVolume:
+      return matrices_of_one_shape(k, d, masses, covariances);
+    case CovarianceRule::kDiagonalOwnShape:
+    case CovarianceRule::kMatrixOwnShape:
+      return one_volume(rule == CovarianceRule::kMatrixOwnShape, k, d, masses, covariances);
+    case CovarianceRule::kAxesOwnShape:
+    case CovarianceRule::kAxes:
+      return common_axes(k, d, rule == CovarianceRule::kAxes, masses, covariances, rule_state.axes);
     case CovarianceRule::kEqualShape:
     case CovarianceRule::kOwnVolume:
       return one_shape(rule == CovarianceRule::kOwnVolume, k, d, masses, covariances);
     case CovarianceRule::kFactors:
-      return factor_analysis(k, d, factors, masses, least, covariances, factor_state);
+      return factor_analysis(k, d, factors, masses, least, covariances, rule_state);
   }
 }
 

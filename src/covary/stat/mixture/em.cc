@@ -194,13 +194,14 @@ MixtureState empty_state(const GaussianMixtureOptions& o, const ColumnMoments& m
   return s;
 }
 
-void expect(const MixtureState& state, const Rows& rows, bool missing, MixtureSums& sums) {
+void expect(const MixtureState& state, const Rows& rows, bool missing, MixtureSums& sums,
+            bool moments) {
   const int64_t d = state.d;
   sums.clear();
   std::vector<double> complete, weight;
   rows.visit([&](const double* x, const double* weights, int64_t n) {
     if (!missing) {
-      compute::accumulate_mixture(state.view(), x, weights, n, sums);
+      compute::accumulate_mixture(state.view(), x, weights, n, sums, moments);
       return;
     }
     complete.clear();
@@ -211,7 +212,7 @@ void expect(const MixtureState& state, const Rows& rows, bool missing, MixtureSu
       weight.push_back(weights ? weights[i] : 1.0);
     }
     compute::accumulate_mixture(state.view(), complete.data(), weight.data(),
-                                static_cast<int64_t>(weight.size()), sums);
+                                static_cast<int64_t>(weight.size()), sums, moments);
     for (const MissingPattern& pattern : missing_patterns(x, n, d)) {
       accumulate_missing(state, pattern, x, weights, sums);
     }
@@ -250,18 +251,26 @@ EmTrace run_em(const Rows& rows, const ColumnMoments& moments, const VarianceFlo
   EmTrace trace;
   if (o.anneal > 0) cool_down(rows, moments.missing, floor, o, state, sums, trace);
   bool disturbed = true;  // the last step was no plain EM step: its change says nothing
-  const bool squarem = o.accelerate == "squarem";
+  const bool squarem = o.accelerate == "squarem", anderson = o.accelerate == "anderson";
+  AndersonMixing mixing(o.anderson_depth);
   std::vector<MixtureState> before;  // of the last plain steps, at most two
   MixtureState plain;                // where EM was before a jump that is not judged yet
   bool jumped = false;
   for (;;) {
-    expect(state, rows, moments.missing, sums);
+    // The last E-step is for the likelihood alone.
+    expect(state, rows, moments.missing, sums, trace.steps < o.steps);
     double objective = (sums.log_likelihood + state.log_prior()) / sums.weight;
     if (jumped) {
       jumped = false;
       if (objective >= trace.mean_log_likelihood.back()) {
         ++trace.jumps;
+        // A stride that gains little has gone astray as often as it has arrived: EM itself decides.
+        if (anderson && objective - trace.mean_log_likelihood.back() < o.tolerance) {
+          mixing.restart();
+          disturbed = true;
+        }
       } else {
+        mixing.restart();
         state = std::move(plain);
         expect(state, rows, moments.missing, sums);
         objective = (sums.log_likelihood + state.log_prior()) / sums.weight;
@@ -278,6 +287,7 @@ EmTrace run_em(const Rows& rows, const ColumnMoments& moments, const VarianceFlo
     }
     if (trace.converged || trace.steps >= o.steps) return trace;
     if (squarem) before.push_back(state);
+    if (anderson) before.assign(1, state);
     const MStep step = maximise(sums, floor, o.least_weight, state);
     ++trace.steps;
     trace.floored = step.floored;
@@ -299,6 +309,12 @@ EmTrace run_em(const Rows& rows, const ColumnMoments& moments, const VarianceFlo
       trace.reseeds.push_back(trace.steps);
       disturbed = true;
       before.clear();
+      mixing.restart();
+    } else if (anderson) {
+      if (auto far = mixing.next(before[0], state, floor)) {
+        plain = std::exchange(state, std::move(*far));
+        jumped = true;
+      }
     } else if (before.size() == 2) {
       if (auto far = extrapolate(before[0], before[1], state, floor)) {
         plain = std::exchange(state, std::move(*far));

@@ -11,8 +11,10 @@
 
 namespace covary::mixture {
 
-// One E-step: sums about the state's means over all rows, missing entries integrated out.
-void expect(const MixtureState& state, const Rows& rows, bool missing, compute::MixtureSums& sums);
+// One E-step: sums about the state's means over all rows, missing entries integrated out. Without
+// moments the likelihood and its like alone are sure to be there.
+void expect(const MixtureState& state, const Rows& rows, bool missing, compute::MixtureSums& sums,
+            bool moments = true);
 
 struct EmTrace {
   // Before each step, and of the final parameters; with a prior, the log-posterior (but for a
@@ -39,7 +41,8 @@ void set_wide_covariances(const VarianceFloor& floor, MixtureState& state);
 void begin_from(const compute::MixtureSums& sums, const VarianceFloor& floor, double rows,
                 MixtureState& state);
 
-// Steps until the gain is below the tolerance; sums are those of the final parameters.
+// Steps until the gain is below the tolerance; sums are those of the final parameters, but for moments
+// that no step asked for.
 EmTrace run_em(const Rows& rows, const ColumnMoments& moments, const VarianceFloor& floor,
                const GaussianMixtureOptions& options, MixtureState& state,
                compute::MixtureSums& sums);

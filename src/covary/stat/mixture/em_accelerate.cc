@@ -101,6 +101,47 @@ std::optional<MixtureState> extrapolate(const MixtureState& s0, const MixtureSta
   return out;
 }
 
+void AndersonMixing::restart() {
+  residual_.clear();
+  residuals_.clear();
+  points_.clear();
+}
+
+std::optional<MixtureState> AndersonMixing::next(const MixtureState& before,
+                                                 const MixtureState& after,
+                                                 const VarianceFloor& floor) {
+  const Vector scale = Eigen::Map<const Vector>(floor.variance.data(), before.d).cwiseSqrt();
+  const Vector g = free_of(after, scale), f = g - free_of(before, scale);
+  if (!f.allFinite()) {
+    restart();
+    return std::nullopt;
+  }
+  const auto kept = [](const Vector& v) { return std::vector<double>(v.begin(), v.end()); };
+  const auto view = [](const std::vector<double>& v) {
+    return Eigen::Map<const Vector>(v.data(), static_cast<int64_t>(v.size()));
+  };
+  if (!residual_.empty()) {
+    residuals_.push_back(kept(f - view(residual_)));
+    points_.push_back(kept(g - view(point_)));
+    if (static_cast<int64_t>(points_.size()) > depth_) {
+      residuals_.erase(residuals_.begin());
+      points_.erase(points_.begin());
+    }
+  }
+  residual_ = kept(f);
+  point_ = kept(g);
+  if (points_.empty()) return std::nullopt;
+  Eigen::MatrixXd differences(f.size(), static_cast<int64_t>(points_.size()));
+  for (size_t i = 0; i < points_.size(); ++i)
+    differences.col(static_cast<int64_t>(i)) = view(residuals_[i]);
+  const Vector c = Eigen::ColPivHouseholderQR<Eigen::MatrixXd>(differences).solve(f);
+  Vector to = g;
+  for (size_t i = 0; i < points_.size(); ++i) to -= c(static_cast<int64_t>(i)) * view(points_[i]);
+  MixtureState out = after;
+  if (!set_free(to, scale, floor, out)) return std::nullopt;
+  return out;
+}
+
 MixtureState tempered(const MixtureState& s, double power) {
   MixtureState t = s;
   const double base = -0.5 * static_cast<double>(s.d) * std::log(2 * std::numbers::pi);

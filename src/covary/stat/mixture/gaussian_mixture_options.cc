@@ -6,9 +6,13 @@
 
 namespace covary::mixture {
 
-const std::vector<std::string> kCovariances = {"spherical", "diagonal", "tied",    "full", "EII",
-                                               "VII",       "EEI",      "VVI",     "EEE",  "EEV",
-                                               "VEV",       "VVV",      "factors", "diag"};
+const std::vector<std::string> kCovariances = {
+    "spherical", "diagonal", "tied", "full", "EII", "VII", "EEI", "VEI", "EVI",     "VVI",
+    "EEE",       "VEE",      "EVE",  "VVE",  "EEV", "VEV", "EVV", "VVV", "factors", "diag"};
+
+const std::vector<std::string> kMclustCovariances = {"EII", "VII", "EEI", "VEI", "EVI",
+                                                     "VVI", "EEE", "VEE", "EVE", "VVE",
+                                                     "EEV", "VEV", "EVV", "VVV"};
 
 void GaussianMixtureOptions::describe(OptionList& o) {
   o.add("components", &components, "number of Gaussians").range(1, 1e6).common();
@@ -37,7 +41,9 @@ void GaussianMixtureOptions::describe_details(OptionList& o) {
   o.add("online_delay", &online_delay, "batches summed before the first step").range(0, 1e9);
   o.add("factors", &factors, "columns of the low-rank part, by --covariance factors").range(1, 1e4);
   o.add("accelerate", &accelerate, "longer strides, kept when they do not fall")
-      .choices({"none", "squarem"});
+      .choices({"none", "squarem", "anderson"});
+  o.add("anderson_depth", &anderson_depth, "steps that --accelerate anderson looks back")
+      .range(1, 100);
   o.add("anneal", &anneal, "first inverse temperature; 0 = no annealing").range(0, 1);
   o.add("split_merge", &split_merge, "exchanges tried a round after convergence").range(0, 1e6);
   o.add("prior_rows", &prior_rows, "rows that the prior's mean counts as; 0 = no prior")
@@ -70,12 +76,14 @@ void GaussianMixtureOptions::check() const {
   if (!(online_gain >= 0 && online_gain <= 1)) refuse("must be in [0, 1]", "online_gain");
   if (online_delay < 0) refuse("must not be negative", "online_delay");
   if (factors < 1) refuse("must be at least 1", "factors");
-  if (accelerate != "none" && accelerate != "squarem") refuse("is none or squarem", "accelerate");
+  if (accelerate != "none" && accelerate != "squarem" && accelerate != "anderson")
+    refuse("is none, squarem or anderson", "accelerate");
+  if (anderson_depth < 1) refuse("must be at least 1", "anderson_depth");
   const bool plain = covariance == "spherical" || covariance == "diagonal" ||
                      covariance == "diag" || covariance == "tied" || covariance == "full" ||
                      covariance == "VII" || covariance == "VVI" || covariance == "EEE" ||
                      covariance == "VVV";
-  if (accelerate == "squarem" && !plain)
+  if (accelerate != "none" && !plain)
     refuse("serves spherical, diagonal, tied and full covariances", "accelerate");
   if (!(anneal >= 0 && anneal < 1)) refuse("must be in [0, 1)", "anneal");
   if (split_merge < 0) refuse("must not be negative", "split_merge");

@@ -11,12 +11,14 @@ namespace covary::mixture {
 
 // Names of covariances that are understood.
 extern const std::vector<std::string> kCovariances;
+// mclust's fourteen, from the fewest parameters to the most.
+extern const std::vector<std::string> kMclustCovariances;
 
 struct GaussianMixtureOptions {
   int64_t components = 1;
   std::string covariance = "full";  // spherical | diagonal | tied | full, or by mclust's names EII,
-                                    // VII, EEI, VVI, EEE, EEV, VEV, VVV, or factors: low rank and
-                                    // a diagonal (covariance_rule.h)
+                                    // VII, EEI, VEI, EVI, VVI, EEE, VEE, EVE, VVE, EEV, VEV, EVV,
+                                    // VVV, or factors: low rank and a diagonal (covariance_rule.h)
   int64_t factors = 1;              // columns of the low-rank part; for covariance = factors
   std::string init = "k-means";     // in columns scaled to unit variance: k-means (from greedy
                                     // k-means++) | k-means++ | k-means|| (the seeds alone, each
@@ -32,8 +34,9 @@ struct GaussianMixtureOptions {
   double online_gain = 0;     // partial_fit: every batch counts so much, older ones are forgotten:
                               // for laws that drift; 0 = online_power
   int64_t online_delay = 0;   // partial_fit: batches summed before the first step
-  std::string accelerate = "none";  // none | squarem: extrapolation, kept when the likelihood has
-                                    // not fallen; the four plain shapes
+  std::string accelerate = "none";  // none | squarem | anderson: extrapolation, kept when the
+                                    // likelihood has not fallen; the four plain shapes
+  int64_t anderson_depth = 5;       // steps that anderson combines, at least 1
   double anneal = 0;                // first inverse temperature, in (0, 1); 0 = no annealing
   int64_t split_merge = 0;  // exchanges of components tried a round after convergence; 0 = none
   double prior_rows = 0;    // normal-inverse-Wishart prior (full, diagonal): the data's mean counts

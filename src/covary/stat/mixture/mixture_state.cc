@@ -240,6 +240,14 @@ MStep maximise(const compute::MixtureSums& sums, const VarianceFloor& floor, dou
     step.starved.push_back(c);
     mass = 0;  // its mean and covariance stay as they were
   }
+  // A rule with common axes goes on from those that the covariances have, which are about to be lost.
+  if ((s.rule == CovarianceRule::kAxes || s.rule == CovarianceRule::kAxesOwnShape) &&
+      s.rule_state.axes.empty()) {
+    Matrix sum = Matrix::Zero(d, d);
+    for (int64_t c = 0; c < k; ++c) sum += ConstMatrixMap(s.covariances.data() + c * d * d, d, d);
+    const Matrix axes = Eigen::SelfAdjointEigenSolver<Matrix>(sum).eigenvectors();
+    s.rule_state.axes.assign(axes.data(), axes.data() + d * d);
+  }
   if (s.type == CovarianceType::kTied) {
     double pooled_mass = 0;
     s.covariances = sums.scatter;
@@ -264,7 +272,7 @@ MStep maximise(const compute::MixtureSums& sums, const VarianceFloor& floor, dou
   if (s.rule != CovarianceRule::kFree) {
     std::vector<double> least(floor.variance);
     for (double& v : least) v *= floor.share;
-    constrain(s.rule, k, d, s.factors, masses, least, s.covariances, s.factor_state);
+    constrain(s.rule, k, d, s.factors, masses, least, s.covariances, s.rule_state);
   }
   if (s.type == CovarianceType::kTied) {
     step.floored += raise_to_floor(floor, MatrixMap(s.covariances.data(), d, d));

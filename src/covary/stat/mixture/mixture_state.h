@@ -20,8 +20,8 @@ struct MixturePrior {
 struct MixtureState {
   compute::CovarianceType type = compute::CovarianceType::kFull;
   CovarianceRule rule = CovarianceRule::kFree;
-  int64_t factors = 0;       // of CovarianceRule::kFactors
-  FactorState factor_state;  // of the same
+  int64_t factors = 0;   // of CovarianceRule::kFactors
+  RuleState rule_state;  // of rules that go on from the step before
   MixturePrior prior;
   int64_t k = 0, d = 0;
   std::vector<double> log_weights;  // [k]

@@ -86,7 +86,7 @@ MixtureState exchanged(const MixtureState& s, int64_t a, int64_t b, int64_t c) {
   const double weight = std::max(std::exp(s.log_weights[static_cast<size_t>(c)]), 1e-300);
   set_component(out, c, weight / 2, mean_of(s, c) - axis, half);
   set_component(out, b, weight / 2, mean_of(s, c) + axis, half);
-  out.factor_state = {};
+  out.rule_state = {};
   out.factorise();
   return out;
 }

@@ -17,7 +17,7 @@
 // has density 0 has log-density -inf and responsibilities 0. x is finite.
 //
 // Cost a point and component, full: d (d + 1) / 2 multiply-adds for the whitening, as many for the
-// scatter where the responsibility is above kNegligible, one exponential. Points are worked on in
+// scatter where the responsibility counts (kNegligible), one exponential. Points are worked on in
 // tiles of kGaussianTile, lanes across points; working memory is O(k d) tiles a thread. Sums are
 // taken in double, about the component's current mean, in blocks of kReductionBlock rows that are
 // added in order: the same bits at any number of threads, and in any chunks of whole blocks.
@@ -42,9 +42,10 @@ struct GaussianMixtureView {
 
 constexpr int64_t kGaussianTile = 256;  // points
 
-// Responsibilities below 2^-80 add nothing that double could show, unless a component holds less
-// than 1e-8 of the data, where fits reseed it.
-constexpr double kNegligible = 0x1p-80;
+// A pair of point and component is left out of mass, shift and scatter where its responsibility times
+// 1 + |W (x - m)|^2 is below this share of the component's weight. All that is left out is then less
+// than this share of what the component holds, which double does not show.
+constexpr double kNegligible = 0x1p-56;
 
 // Doubles of `whiten`, and of the scatter in MixtureSums.
 int64_t covariance_size(CovarianceType type, int64_t k, int64_t d);
@@ -84,10 +85,11 @@ struct MixtureSums {
   int64_t lowest_row = -1;      // counted from the first row after clear()
 };
 
-// Adds n points to the sums. weights [n] >= 0, or null = 1.
+// Adds n points to the sums. weights [n] >= 0, or null = 1. Without moments mass, shift and scatter stay
+// as they are: half the time.
 void accumulate_mixture_reference(const GaussianMixtureView& m, const double* x,
                                   const double* weights, int64_t n, MixtureSums& sums);
 void accumulate_mixture(const GaussianMixtureView& m, const double* x, const double* weights,
-                        int64_t n, MixtureSums& sums);
+                        int64_t n, MixtureSums& sums, bool moments = true);
 
 }  // namespace covary::compute

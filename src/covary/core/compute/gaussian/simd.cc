@@ -20,7 +20,7 @@ namespace {
 
 // A block of at most kReductionBlock rows into sums that are clear.
 void accumulate_block(const PackedMixture& p, const double* x, const double* weights, int64_t n,
-                      TileWork& w, MixtureSums& sums) {
+                      bool moments, TileWork& w, MixtureSums& sums) {
   for (int64_t from = 0; from < n; from += kGaussianTile) {
     const int64_t count = std::min(kGaussianTile, n - from);
     transpose(x + from * p.m.d, count, p.m.d, w.x);
@@ -29,8 +29,9 @@ void accumulate_block(const PackedMixture& p, const double* x, const double* wei
     }
     joint_of_tile(p, w, x + (from + count) * p.m.d,
                   std::min(kGaussianTile, n - from - count) * p.m.d);
-    soften_tile<Soften::kStatistics>(p.m.k, w);
+    soften_tile<Soften::kStatistics>(p, w);
     add_points(w, from, sums);
+    if (!moments) continue;
     if (!p.matrices()) {
       add_moments_tile<true>(p, w);
     } else if (p.near_centre) {
@@ -40,7 +41,7 @@ void accumulate_block(const PackedMixture& p, const double* x, const double* wei
     }
   }
   sums.rows = static_cast<double>(n);
-  collect(p, w, sums);
+  if (moments) collect(p, w, sums);
 }
 
 // Scores of at most kGaussianTile rows; `out` is of the first of them.
@@ -60,9 +61,9 @@ void score_tile(const PackedMixture& p, const double* x, int64_t n, TileWork& w,
   }
   if (!out.log_density && !out.responsibilities) return;
   if (out.responsibilities) {
-    soften_tile<Soften::kResponsibilities>(k, w);
+    soften_tile<Soften::kResponsibilities>(p, w);
   } else {
-    soften_tile<Soften::kDensity>(k, w);
+    soften_tile<Soften::kDensity>(p, w);
   }
   if (out.log_density) std::copy_n(w.log_density, n, out.log_density);
   if (!out.responsibilities) return;
@@ -123,7 +124,7 @@ void mixture_scores(const GaussianMixtureView& m, const double* x, int64_t n,
 }
 
 void accumulate_mixture(const GaussianMixtureView& m, const double* x, const double* weights,
-                        int64_t n, MixtureSums& sums) {
+                        int64_t n, MixtureSums& sums, bool moments) {
   const PackedMixture p(m);
   Workers workers(p, true);
   const int64_t blocks = (n + kReductionBlock - 1) / kReductionBlock;
@@ -137,7 +138,7 @@ void accumulate_mixture(const GaussianMixtureView& m, const double* x, const dou
       part.clear();
       HWY_DYNAMIC_DISPATCH(accumulate_block)
       (p, x + from * m.d, weights ? weights + from : nullptr, std::min(kReductionBlock, n - from),
-       workers.of(worker), part);
+       moments, workers.of(worker), part);
     });
     for (int64_t i = 0; i < count; ++i) sums.add(wave[static_cast<size_t>(i)]);
   }

@@ -3,7 +3,7 @@
 //
 //   transpose(x, count, d, w.x);
 //   joint_of_tile(p, w);                          // log w_c + log N
-//   soften_tile<Soften::kStatistics>(k, w);       // responsibilities times weights
+//   soften_tile<Soften::kStatistics>(p, w);       // responsibilities times weights
 //   add_full_tile(p, w);                          // to the lanes of the sums
 //   collect(p, w, sums);                          // at the end of a block
 //
@@ -42,6 +42,8 @@ constexpr D kD;
 // point: as many as registers allow.
 constexpr int64_t kGroup = HWY_MAX_BYTES >= 64 ? 4 : 2;
 constexpr int64_t kRows = HWY_MAX_BYTES >= 64 ? 4 : 2;
+// Components whose distances are summed at once.
+constexpr int64_t kTogether = 4;
 
 constexpr double kNone = -std::numeric_limits<double>::infinity();
 
@@ -119,18 +121,29 @@ HWY_INLINE void whiten_group(const double* HWY_RESTRICT triangle, int64_t d4,
   }
 }
 
-// sum_j (s_j (a_j - m_j))^2 of kGroup vectors; without scales s = 1.
-template <bool kScaled>
+// sum_j (s_j (a_j - m_j))^2 of kGroup vectors for kCount components, whose means and scales lie d4
+// apart; without scales s = 1. One component alone has too few sums to keep additions in flight.
+template <bool kScaled, int64_t kCount>
 HWY_INLINE void square_group(const double* HWY_RESTRICT a, const double* HWY_RESTRICT mean,
-                             const double* HWY_RESTRICT scale, int64_t d, V* squares) {
-  for (int64_t g = 0; g < kGroup; ++g) squares[g] = hn::Zero(kD);
+                             const double* HWY_RESTRICT scale, int64_t d, int64_t d4, V* squares) {
+  V sums[kCount][kGroup];
+  for (int64_t c = 0; c < kCount; ++c) {
+    for (int64_t g = 0; g < kGroup; ++g) sums[c][g] = hn::Zero(kD);
+  }
   for (int64_t j = 0; j < d; ++j) {
-    const V m = hn::Set(kD, mean[j]);
-    for (int64_t g = 0; g < kGroup; ++g) {
-      V z = hn::Sub(hn::Load(kD, a + j * kTileColumn + g * lanes()), m);
-      if constexpr (kScaled) z = hn::Mul(z, hn::Set(kD, scale[j]));
-      squares[g] = hn::MulAdd(z, z, squares[g]);
+    V x[kGroup];
+    for (int64_t g = 0; g < kGroup; ++g) x[g] = hn::Load(kD, a + j * kTileColumn + g * lanes());
+    for (int64_t c = 0; c < kCount; ++c) {
+      const V m = hn::Set(kD, mean[c * d4 + j]);
+      for (int64_t g = 0; g < kGroup; ++g) {
+        V z = hn::Sub(x[g], m);
+        if constexpr (kScaled) z = hn::Mul(z, hn::Set(kD, scale[c * d4 + j]));
+        sums[c][g] = hn::MulAdd(z, z, sums[c][g]);
+      }
     }
+  }
+  for (int64_t c = 0; c < kCount; ++c) {
+    for (int64_t g = 0; g < kGroup; ++g) squares[c * kGroup + g] = sums[c][g];
   }
 }
 
@@ -139,7 +152,7 @@ HWY_INLINE void square_group(const double* HWY_RESTRICT a, const double* HWY_RES
 void joint_of_tile(const PackedMixture& p, TileWork& w, const double* ahead, int64_t count) {
   const int64_t k = p.m.k, d4 = p.d4, d = p.m.d, stride = kGroup * lanes();
   const V minus_half = hn::Set(kD, -0.5);
-  V squares[kGroup];
+  V squares[kTogether * kGroup];
   if (p.m.type == CovarianceType::kTied) {
     for (int64_t i = 0; i < kGaussianTile; i += stride) {
       whiten_group(p.triangles.data(), d4, w.x + i, p.centre.data(), squares, w.whitened + i);
@@ -150,27 +163,33 @@ void joint_of_tile(const PackedMixture& p, TileWork& w, const double* ahead, int
     for (int64_t a = i * count / kGaussianTile; a < (i + stride) * count / kGaussianTile; a += 8) {
       __builtin_prefetch(ahead + a, 0, 2);
     }
-    for (int64_t c = 0; c < k; ++c) {
-      const double* mean = p.means.data() + c * d4;
-      const double* scale = p.scales.data() + (p.scales.empty() ? 0 : c * d4);
-      switch (p.m.type) {
-        case CovarianceType::kFull:
-          whiten_group(p.triangles.data() + c * p.triangle, d4, w.x + i, mean, squares, nullptr);
-          break;
-        case CovarianceType::kTied:
-          square_group<false>(w.whitened + i, scale, nullptr, d, squares);
-          break;
-        case CovarianceType::kDiagonal:
-        case CovarianceType::kSpherical:
-          square_group<true>(w.x + i, mean, scale, d, squares);
-          break;
-      }
+    const auto keep = [&](int64_t c, const V* of) HWY_ATTR {
       const V constant = hn::Set(kD, p.constants[static_cast<size_t>(c)]);
       for (int64_t g = 0; g < kGroup; ++g) {
-        hn::Store(hn::MulAdd(minus_half, squares[g], constant), kD,
+        hn::Store(hn::MulAdd(minus_half, of[g], constant), kD,
                   w.joint + c * kTileColumn + i + g * lanes());
       }
+    };
+    if (p.m.type == CovarianceType::kFull) {
+      for (int64_t c = 0; c < k; ++c) {
+        whiten_group(p.triangles.data() + c * p.triangle, d4, w.x + i, p.means.data() + c * d4,
+                     squares, nullptr);
+        keep(c, squares);
+      }
+      continue;
     }
+    const auto some = [&]<int64_t kCount>(int64_t c) HWY_ATTR {
+      const double* scale = p.scales.data() + c * d4;
+      if (p.m.type == CovarianceType::kTied) {
+        square_group<false, kCount>(w.whitened + i, scale, nullptr, d, d4, squares);
+      } else {
+        square_group<true, kCount>(w.x + i, p.means.data() + c * d4, scale, d, d4, squares);
+      }
+      for (int64_t r = 0; r < kCount; ++r) keep(c + r, squares + r * kGroup);
+    };
+    int64_t c = 0;
+    for (; c + kTogether <= k; c += kTogether) some.template operator()<kTogether>(c);
+    for (; c < k; ++c) some.template operator()<1>(c);
   }
 }
 
@@ -179,12 +198,13 @@ void joint_of_tile(const PackedMixture& p, TileWork& w, const double* ahead, int
 enum class Soften { kDensity, kResponsibilities, kStatistics };
 
 template <Soften kWhat>
-void soften_tile(int64_t k, TileWork& w) {
+void soften_tile(const PackedMixture& p, TileWork& w) {
+  const int64_t k = p.m.k;
   const V none = hn::Set(kD, kNone), zero = hn::Zero(kD), one = hn::Set(kD, 1.0);
   // exp(t) t is 0 in double long before t is here; without the bound it would be 0 x infinity.
   const V floor = hn::Set(kD, -1000.0);
   const V log2e = hn::Set(kD, std::numbers::log2e);
-  const V negligible = hn::Set(kD, kNegligible), log_negligible = hn::Set(kD, -55.5);
+  const V share = hn::Set(kD, 1.0 / 32);  // log(1 + q) <= q / 64 + kLogBound
   for (int64_t i = 0; i < kGaussianTile; i += lanes()) {
     double* joint = w.joint + i;
     V top = none;
@@ -193,38 +213,42 @@ void soften_tile(int64_t k, TileWork& w) {
     const V shift = hn::IfThenElse(dead, zero, top);
     V sum = zero, weighted = zero;
     for (int64_t c = 0; c < k; ++c) {
-      V t = hn::Sub(hn::Load(kD, joint + c * kTileColumn), shift);
+      const V log_joint = hn::Load(kD, joint + c * kTileColumn);
+      V t = hn::Sub(log_joint, shift), kept = zero;
       if constexpr (kWhat == Soften::kStatistics) {
-        // Negligible in every lane: nor would their sum show.
-        if (hn::AllTrue(kD, hn::Lt(t, log_negligible))) {
+        const V far = hn::Sub(hn::Set(kD, p.constants[static_cast<size_t>(c)]), log_joint);
+        const auto negligible =
+            hn::Lt(hn::MulAdd(far, share, t), hn::Set(kD, p.negligible[static_cast<size_t>(c)]));
+        if (hn::AllTrue(kD, negligible)) {
           hn::Store(zero, kD, joint + c * kTileColumn);
           continue;
         }
+        t = hn::Max(t, floor);
+        const V e = exp2_negative<false>(kD, hn::Mul(t, log2e));
+        sum = hn::Add(sum, e);
+        weighted = hn::MulAdd(e, t, weighted);
+        kept = hn::IfThenZeroElse(negligible, e);
+      } else {
+        t = hn::Max(t, floor);
+        kept = exp2_negative<false>(kD, hn::Mul(t, log2e));
+        sum = hn::Add(sum, kept);
       }
-      t = hn::Max(t, floor);
-      const V e = exp2_negative<false>(kD, hn::Mul(t, log2e));
-      sum = hn::Add(sum, e);
-      if constexpr (kWhat != Soften::kDensity) hn::Store(e, kD, joint + c * kTileColumn);
-      if constexpr (kWhat == Soften::kStatistics) weighted = hn::MulAdd(e, t, weighted);
+      if constexpr (kWhat != Soften::kDensity) hn::Store(kept, kD, joint + c * kTileColumn);
     }
     const V safe = hn::IfThenElse(dead, one, sum);
     const V log_sum = hn::Log(kD, safe);
     hn::Store(hn::IfThenElse(dead, none, hn::Add(shift, log_sum)), kD, w.log_density + i);
     if constexpr (kWhat == Soften::kDensity) continue;
     V inverse = hn::IfThenZeroElse(dead, hn::Div(one, safe));
-    V least = zero;
     if constexpr (kWhat == Soften::kStatistics) {
       hn::Store(hn::NegMulAdd(weighted, inverse, log_sum), kD, w.entropy + i);
       const V u = hn::Load(kD, w.weight + i);
       hn::Store(hn::IfThenZeroElse(dead, u), kD, w.live + i);
       inverse = hn::Mul(inverse, u);
-      least = hn::Mul(negligible, safe);
     }
     for (int64_t c = 0; c < k; ++c) {
       const V e = hn::Load(kD, joint + c * kTileColumn);
-      const V r = hn::Mul(e, inverse);
-      hn::Store(kWhat == Soften::kStatistics ? hn::IfThenElseZero(hn::Ge(e, least), r) : r, kD,
-                joint + c * kTileColumn);
+      hn::Store(hn::Mul(e, inverse), kD, joint + c * kTileColumn);
     }
   }
 }
@@ -363,15 +387,21 @@ void flush_queue(const PackedMixture& p, TileWork& w, int64_t c) {
 // Adds the tile's responsibilities of a component to its mass; how many are not 0.
 HWY_INLINE int64_t add_mass(TileWork& w, int64_t c) {
   const double* r = w.joint + c * kTileColumn;
-  V mass = hn::Load(kD, w.mass + c * lanes());
-  int64_t count = 0;
-  for (int64_t i = 0; i < kGaussianTile; i += lanes()) {
-    const V v = hn::Load(kD, r + i);
-    mass = hn::Add(mass, v);
-    count += static_cast<int64_t>(hn::CountTrue(kD, hn::Gt(v, hn::Zero(kD))));
+  constexpr int64_t kSums = 4;  // additions in flight
+  const V zero = hn::Zero(kD), one = hn::Set(kD, 1.0);
+  V mass[kSums], count[kSums];
+  for (int64_t s = 0; s < kSums; ++s) mass[s] = count[s] = zero;
+  for (int64_t i = 0; i < kGaussianTile; i += kSums * lanes()) {
+    for (int64_t s = 0; s < kSums; ++s) {
+      const V v = hn::Load(kD, r + i + s * lanes());
+      mass[s] = hn::Add(mass[s], v);
+      count[s] = hn::Add(count[s], hn::IfThenElseZero(hn::Gt(v, zero), one));
+    }
   }
-  hn::Store(mass, kD, w.mass + c * lanes());
-  return count;
+  const V sum = hn::Add(hn::Add(mass[0], mass[1]), hn::Add(mass[2], mass[3]));
+  hn::Store(hn::Add(hn::Load(kD, w.mass + c * lanes()), sum), kD, w.mass + c * lanes());
+  return static_cast<int64_t>(hn::GetLane(
+      hn::SumOfLanes(kD, hn::Add(hn::Add(count[0], count[1]), hn::Add(count[2], count[3])))));
 }
 
 // Sums of a tile, a scatter for each pair of point and component. Where a component has part in most
@@ -384,8 +414,13 @@ void add_full_tile(const PackedMixture& p, TileWork& w) {
     if (taken == 0) continue;
     if (2 * taken >= kGaussianTile) {
       const int64_t slot = p.m.type == CovarianceType::kFull ? c : 0;
-      add_scatter(w.x, kTileColumn, r, p.means.data() + c * d4, kGaussianTile, d4, w,
-                  w.shift + c * d4 * lanes(), w.scatter + slot * scatter_blocks(d4) * 16 * lanes());
+      // As many points at once as leave their centred columns in the nearest cache.
+      const int64_t run = d4 > 16 ? kGaussianTile / 4 : kGaussianTile;
+      for (int64_t i = 0; i < kGaussianTile; i += run) {
+        add_scatter(w.x + i, kTileColumn, r + i, p.means.data() + c * d4, run, d4, w,
+                    w.shift + c * d4 * lanes(),
+                    w.scatter + slot * scatter_blocks(d4) * 16 * lanes());
+      }
       continue;
     }
     int64_t& waiting = w.waiting[static_cast<size_t>(c)];
@@ -407,15 +442,17 @@ void add_full_tile(const PackedMixture& p, TileWork& w) {
   }
 }
 
-// Adds r (x - m), and with kSquares r (x - m)^2, of a tile to the lanes of each component.
+// Adds r (x - m), and with kSquares r (x - m)^2, of a tile to the lanes of each component. Four columns
+// stay in the nearest cache while the components pass.
 template <bool kSquares>
 void add_moments_tile(const PackedMixture& p, TileWork& w) {
-  const int64_t d4 = p.d4;
-  for (int64_t c = 0; c < p.m.k; ++c) {
-    if (add_mass(w, c) == 0) continue;
-    const double* HWY_RESTRICT r = w.joint + c * kTileColumn;
-    for (int64_t row = 0; row < d4; row += 4) {
-      const double* HWY_RESTRICT x = w.x + row * kTileColumn;
+  const int64_t d4 = p.d4, k = p.m.k;
+  for (int64_t c = 0; c < k; ++c) w.waiting[static_cast<size_t>(c)] = add_mass(w, c);
+  for (int64_t row = 0; row < d4; row += 4) {
+    const double* HWY_RESTRICT x = w.x + row * kTileColumn;
+    for (int64_t c = 0; c < k; ++c) {
+      if (w.waiting[static_cast<size_t>(c)] == 0) continue;
+      const double* HWY_RESTRICT r = w.joint + c * kTileColumn;
       double* HWY_RESTRICT shift_out = w.shift + (c * d4 + row) * lanes();
       double* HWY_RESTRICT square_out = w.square + (kSquares ? (c * d4 + row) * lanes() : 0);
       V mean[4], shift[4], square[4];
@@ -443,6 +480,7 @@ void add_moments_tile(const PackedMixture& p, TileWork& w) {
       }
     }
   }
+  std::fill(w.waiting.begin(), w.waiting.end(), 0);
 }
 
 // Sums of a tile under one covariance, all means near the centre: the scatter of all components

@@ -30,6 +30,13 @@ PackedMixture::PackedMixture(const GaussianMixtureView& view)
     }
     constants[static_cast<size_t>(c)] = base + log_determinant + m.log_weights[c];
   }
+  double total = 0;
+  for (int64_t c = 0; c < k; ++c) total += std::exp(m.log_weights[c]);
+  negligible.resize(static_cast<size_t>(k));
+  for (int64_t c = 0; c < k; ++c) {
+    negligible[static_cast<size_t>(c)] =
+        std::log(kNegligible) + m.log_weights[c] - std::log(total) - kLogBound;
+  }
   if (m.type == CovarianceType::kSpherical || m.type == CovarianceType::kDiagonal) {
     scales.assign(static_cast<size_t>(k * d4), 0.0);
     for (int64_t c = 0; c < k; ++c) {

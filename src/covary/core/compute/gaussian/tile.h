@@ -32,12 +32,13 @@ struct PackedMixture {
   bool matrices() const { return !triangles.empty(); }
 
   GaussianMixtureView m;
-  int64_t d4, triangle;           // triangle: doubles of one packed W
-  std::vector<double> means;      // [k,d4]
-  std::vector<double> constants;  // [k] log w - d/2 log 2 pi + log det W
-  std::vector<double> scales;     // [k,d4] spherical and diagonal: W; tied: the whitened means
-  std::vector<double> triangles;  // rows in fours: for each column the four values
-  std::vector<double> centre;     // [d4], tied: the middle of the means
+  int64_t d4, triangle;            // triangle: doubles of one packed W
+  std::vector<double> means;       // [k,d4]
+  std::vector<double> constants;   // [k] log w - d/2 log 2 pi + log det W
+  std::vector<double> negligible;  // [k] log(kNegligible w) - kLogBound
+  std::vector<double> scales;      // [k,d4] spherical and diagonal: W; tied: the whitened means
+  std::vector<double> triangles;   // rows in fours: for each column the four values
+  std::vector<double> centre;      // [d4], tied: the middle of the means
   // Tied: every mean lies within kNearCentre deviations of the centre. Then the scatter is summed
   // once, about the centre, and moved to the means: what that subtracts is at most kNearCentre^2
   // times what is left, ten bits of 53.
@@ -45,6 +46,9 @@ struct PackedMixture {
 };
 
 constexpr double kNearCentre = 32;
+
+// log(1 + q) <= q / 64 + kLogBound for q >= 0: the tangent at 63.
+constexpr double kLogBound = 3.18;
 
 struct TileWork {
   TileWork(const PackedMixture& p, bool statistics);
@@ -59,7 +63,7 @@ struct TileWork {
   double *mass, *shift, *square,
       *scatter;                  // lanes of the sums: [k], [k,d4], [k,d4], [slots,blocks,16]
   int64_t lanes_of_sums = 0;     // doubles from mass on
-  std::vector<int64_t> waiting;  // [k] points in the queue
+  std::vector<int64_t> waiting;  // [k] points in the queue; without queues, of the tile that count
 };
 
 }  // namespace covary::compute

@@ -9,9 +9,12 @@
 #include <type_traits>
 
 #include "covary/core/base/error.h"
+#include "covary/core/base/machine.h"
 #include "covary/core/base/random.h"
 #include "covary/core/base/threads.h"
 #include "covary/core/linalg/cluster/kmeans_kernel.h"
+#include "covary/core/linalg/cluster/kmeans_search.h"
+#include "covary/core/linalg/cluster/kmeans_tiles.h"
 
 namespace covary::linalg {
 namespace {
@@ -24,33 +27,6 @@ std::vector<T> zeros(int64_t n) {
 }
 
 int64_t blocks_of(int64_t n, int64_t block) { return (n + block - 1) / block; }
-
-// Scratch of one thread.
-template <class T>
-struct Tile {
-  explicit Tile(int64_t d)
-      : columns(zeros<T>(d * kClusterTile)),
-        norms(zeros<T>(kClusterTile)),
-        best(norms),
-        second(norms),
-        label(norms) {}
-  std::vector<T> columns, norms, best, second, label;
-};
-
-template <class T>
-class Tiles {
- public:
-  explicit Tiles(int64_t d) : d_(d), tiles_(static_cast<size_t>(threads())) {}
-  Tile<T>& of(int worker) {
-    auto& tile = tiles_[static_cast<size_t>(worker)];
-    if (!tile) tile = std::make_unique<Tile<T>>(d_);
-    return *tile;
-  }
-
- private:
-  int64_t d_;
-  std::vector<std::unique_ptr<Tile<T>>> tiles_;
-};
 
 template <class T>
 void check_points(const T* x, const T* weights, int64_t n, int64_t d) {
@@ -162,6 +138,23 @@ void cluster_sums(const T* x, const T* weights, const T* origin, const int32_t* 
   }
 }
 
+template <class T>
+CentreBounds bounds_of(const KMeansOptions& o, int64_t n) {
+  if (o.bounds == "none") return CentreBounds::kNone;
+  if (o.bounds == "hamerly") return CentreBounds::kHamerly;
+  if (o.bounds == "yinyang") return CentreBounds::kYinyang;
+  if (o.bounds == "auto")
+    return o.clusters < 20 * kCentreGroup ? CentreBounds::kHamerly : CentreBounds::kYinyang;
+  const double bytes = static_cast<double>(n) * static_cast<double>(o.clusters) * sizeof(T);
+  if (bytes > 0.5 * static_cast<double>(total_memory_bytes()))
+    throw Error(ExitCode::kFailed,
+                "a bound for each pair of row and centre takes " +
+                    std::to_string(static_cast<int64_t>(bytes / 1e9)) + " GB",
+                "bounds",
+                "take yinyang, which keeps one for " + std::to_string(kCentreGroup) + " centres");
+  return CentreBounds::kElkan;
+}
+
 // One run of Lloyd's sweeps. Centres are kept less the origin.
 template <class T>
 class Lloyd {
@@ -177,10 +170,10 @@ class Lloyd {
         spread_(spread),
         origin_(zeros<T>(d)),
         centres_(std::move(centres)),
-        tiles_(d),
         labels_(static_cast<size_t>(n), 0),
         sums_(zeros<double>(k_ * d)),
-        mass_(zeros<double>(k_)) {
+        mass_(zeros<double>(k_)),
+        search_(x, n, d, origin_.data(), k_, bounds_of<T>(options, n), options.bounds == "auto") {
     for (int64_t j = 0; j < d_; ++j) {
       origin_[static_cast<size_t>(j)] = static_cast<T>(spread.mean[static_cast<size_t>(j)]);
     }
@@ -199,10 +192,8 @@ class Lloyd {
 
   KMeansResult<T> run() {
     KMeansResult<T> r;
-    bool fresh = true;  // no bounds yet
     for (; r.sweeps < options_.sweeps && !r.converged; ++r.sweeps) {
-      const int64_t changed = assign(fresh);
-      fresh = false;
+      const int64_t changed = search_.assign(centres_, labels_);
       r.reseeded += update();
       r.trace.push_back(partition_cost());
       const double limit = options_.tolerance * spread_.variance / static_cast<double>(d_);
@@ -213,7 +204,7 @@ class Lloyd {
       r.centres[static_cast<size_t>(i)] += origin_[static_cast<size_t>(i % d_)];
     }
     // Labels and cost of the centres that are returned.
-    assign(fresh);
+    if (r.sweeps == 0 || moved_ > 0) search_.assign(centres_, labels_);
     r.labels = std::move(labels_);
     r.cost = ordered_sum(n_, [&](int64_t i) {
       const int64_t c = r.labels[static_cast<size_t>(i)];
@@ -227,102 +218,11 @@ class Lloyd {
   }
 
  private:
-  // Nearest centres of all points, or of those whose bounds leave a choice; how many changed.
-  int64_t assign(bool all) {
-    const bool bounds = options_.bounds;
-    if (bounds && upper_.empty()) {
-      upper_ = zeros<T>(n_);
-      lower_ = zeros<T>(n_);
-    }
-    const PackedCentres<T> packed(centres_.data(), k_, d_);
-    std::vector<T> half_gap;
-    if (bounds && !all) half_gap = half_gaps();
-    const int64_t blocks = blocks_of(n_, kReductionBlock);
-    std::vector<int64_t> changed(static_cast<size_t>(blocks), 0);
-    parallel_tasks(blocks, [&](int64_t b, int worker) {
-      Tile<T>& tile = tiles_.of(worker);
-      const int64_t begin = b * kReductionBlock, end = std::min(n_, begin + kReductionBlock);
-      if (all || !bounds) {
-        for (int64_t i = begin; i < end; i += kClusterTile) {
-          changed[static_cast<size_t>(b)] +=
-              search(packed, tile, nullptr, i, std::min(kClusterTile, end - i));
-        }
-        return;
-      }
-      int64_t ids[kClusterTile];
-      int64_t waiting = 0;
-      for (int64_t i = begin; i < end; ++i) {
-        if (settled(i, half_gap)) continue;
-        ids[waiting++] = i;
-        if (waiting < kClusterTile) continue;
-        changed[static_cast<size_t>(b)] += search(packed, tile, ids, 0, waiting);
-        waiting = 0;
-      }
-      if (waiting) changed[static_cast<size_t>(b)] += search(packed, tile, ids, 0, waiting);
-    });
-    return std::accumulate(changed.begin(), changed.end(), int64_t{0});
-  }
-
-  // Moves the point's bounds with the centres; true when no other centre can be nearer.
-  bool settled(int64_t i, const std::vector<T>& half_gap) {
-    const size_t at = static_cast<size_t>(i);
-    const int32_t c = labels_[at];
-    // Rounding of the sums goes against the bounds.
-    constexpr T kUp = 1 + 4 * std::numeric_limits<T>::epsilon();
-    constexpr T kDown = 1 - 4 * std::numeric_limits<T>::epsilon();
-    upper_[at] = (upper_[at] + moves_[static_cast<size_t>(c)]) * kUp;
-    lower_[at] = (lower_[at] - (c == farthest_ ? second_move_ : largest_move_)) * kDown;
-    if (lower_[at] < 0) lower_[at] = 0;
-    return upper_[at] < std::max(lower_[at], half_gap[static_cast<size_t>(c)]);
-  }
-
-  int64_t search(const PackedCentres<T>& packed, Tile<T>& tile, const int64_t* ids, int64_t from,
-                 int64_t count) {
-    load_tile(x_, d_, origin_.data(), ids, from, count, tile.columns.data(), tile.norms.data());
-    nearest_in_tile(packed, tile.columns.data(), count, tile.best.data(),
-                    options_.bounds ? tile.second.data() : nullptr, tile.label.data());
-    // Error of |x|^2 + 2 (|c|^2 / 2 - x c): d + 3 roundings of terms that are at most |x|^2 + |c|^2.
-    const T error = static_cast<T>(2 * (d_ + 3)) * std::numeric_limits<T>::epsilon();
-    int64_t changed = 0;
-    for (int64_t i = 0; i < count; ++i) {
-      const size_t at = static_cast<size_t>(ids ? ids[i] : from + i), t = static_cast<size_t>(i);
-      const int32_t label = static_cast<int32_t>(tile.label[t]);
-      changed += label != labels_[at];
-      labels_[at] = label;
-      if (!options_.bounds) continue;
-      const T best = tile.norms[t] + 2 * tile.best[t];
-      const T second = tile.norms[t] + 2 * tile.second[t];
-      const T near = error * (2 * tile.norms[t] + std::abs(best));
-      const T far = error * (2 * tile.norms[t] + std::abs(second));
-      upper_[at] = std::sqrt(std::max(T(0), best + near));
-      lower_[at] = k_ > 1 ? std::sqrt(std::max(T(0), second - far)) : second;
-    }
-    return changed;
-  }
-
-  // Half the distance of each centre to the nearest other: points closer than that are settled.
-  std::vector<T> half_gaps() const {
-    std::vector<T> gap(static_cast<size_t>(k_), std::numeric_limits<T>::max());
-    parallel_for(k_, 16, [&](int64_t begin, int64_t end) {
-      for (int64_t a = begin; a < end; ++a) {
-        double least = std::numeric_limits<double>::infinity();
-        for (int64_t b = 0; b < k_; ++b) {
-          if (a == b) continue;
-          least = std::min(
-              least, squared_distance(centres_.data() + a * d_, centres_.data() + b * d_, d_));
-        }
-        const double half = std::sqrt(least) / 2 * (1 - 4 * std::numeric_limits<T>::epsilon());
-        if (k_ > 1) gap[static_cast<size_t>(a)] = static_cast<T>(half);
-      }
-    });
-    return gap;
-  }
-
   // Centres to the means of their points; how many empty clusters were given one.
   int64_t update() {
     cluster_sums(x_, weights_, origin_.data(), labels_.data(), n_, d_, k_, sums_, mass_);
     const int64_t reseeded = fill_empty();
-    moves_.assign(static_cast<size_t>(k_), T(0));
+    std::vector<T> moves(static_cast<size_t>(k_), T(0));
     moved_ = 0;
     for (int64_t c = 0; c < k_; ++c) {
       const double mass = mass_[static_cast<size_t>(c)];
@@ -336,21 +236,10 @@ class Lloyd {
         centres_[at] = to;
       }
       moved_ += move;
-      moves_[static_cast<size_t>(c)] =
+      moves[static_cast<size_t>(c)] =
           static_cast<T>(std::sqrt(move) * (1 + 2 * std::numeric_limits<T>::epsilon()));
     }
-    largest_move_ = second_move_ = 0;
-    farthest_ = -1;
-    for (int64_t c = 0; c < k_; ++c) {
-      const T move = moves_[static_cast<size_t>(c)];
-      if (move > largest_move_) {
-        second_move_ = largest_move_;
-        largest_move_ = move;
-        farthest_ = static_cast<int32_t>(c);
-      } else {
-        second_move_ = std::max(second_move_, move);
-      }
-    }
+    search_.moved(moves);
     return reseeded;
   }
 
@@ -387,11 +276,7 @@ class Lloyd {
       mass_[static_cast<size_t>(own)] -= w;
       mass_[static_cast<size_t>(c)] = w;
       labels_[static_cast<size_t>(farthest)] = static_cast<int32_t>(c);
-      if (options_.bounds) {
-        // Its centre is where it stands now; the bound must hold before the centre moves there.
-        upper_[static_cast<size_t>(farthest)] = std::numeric_limits<T>::max();
-        lower_[static_cast<size_t>(farthest)] = 0;
-      }
+      search_.forget(farthest);  // before its centre moves there
       ++filled;
     }
     return filled;
@@ -418,12 +303,9 @@ class Lloyd {
   const KMeansOptions& options_;
   const Spread& spread_;
   std::vector<T> origin_, centres_;
-  Tiles<T> tiles_;
   std::vector<int32_t> labels_;
   std::vector<double> sums_, mass_;
-  std::vector<T> upper_, lower_, moves_;
-  T largest_move_ = 0, second_move_ = 0;
-  int32_t farthest_ = -1;
+  CentreSearch<T> search_;
   double total_ = 0, moved_ = 0;
 };
 
@@ -712,9 +594,9 @@ void nearest_centres(const T* x, int64_t n, int64_t d, const T* centres, int64_t
   std::vector<T> moved(centres, centres + k * d);
   for (int64_t i = 0; i < k * d; ++i) moved[static_cast<size_t>(i)] -= origin[size_t(i % d)];
   const PackedCentres<T> packed(moved.data(), k, d);
-  Tiles<T> tiles(d);
+  EachWorker<ClusterTile<T>> tiles;
   parallel_tasks(blocks_of(n, kClusterTile), [&](int64_t b, int worker) {
-    Tile<T>& tile = tiles.of(worker);
+    ClusterTile<T>& tile = tiles.of(worker, d);
     const int64_t from = b * kClusterTile, count = std::min(kClusterTile, n - from);
     load_tile<T>(x, d, origin.data(), nullptr, from, count, tile.columns.data(), tile.norms.data());
     nearest_in_tile<T>(packed, tile.columns.data(), count, tile.best.data(), nullptr,

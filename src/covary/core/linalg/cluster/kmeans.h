@@ -9,17 +9,18 @@
 //
 // Lloyd's sweeps (Lloyd 1982) search |c|^2 / 2 - x c over all centres in register tiles, points in
 // lanes, coordinates taken from the mean of the data; sums for the centres are in double, in blocks
-// of fixed size. With bounds (Hamerly 2010) a point whose upper bound to its own centre is below
-// its lower bound to all others is not searched; bounds carry the rounding error of the tile's
-// arithmetic. Start: greedy k-means++ (Arthur and Vassilvitskii 2007; trials: their section 7),
+// of fixed size. Bounds on distances say which pairs need no look, and change no label: `hamerly`, `elkan`,
+// `yinyang` (kmeans_search.h), or `auto`: Hamerly's, of many centres Yinyang's, laid aside for some
+// sweeps where they leave more than half of the pairs, as where clumps overlap in many columns.
+// Start: greedy k-means++ (Arthur and Vassilvitskii 2007; trials: their section 7),
 // k-means|| (Bahmani, Moseley, Vattani, Kumar, Vassilvitskii 2012: five passes that each take about 2 k
 // rows, by squared distance to those taken before; then k-means++ on these, by the mass each
 // stands for), or random rows. Mini-batch steps: Sculley 2010. A cluster that loses all its points takes the point
 // that is farthest from its own centre; where all distances are 0 (fewer than k distinct points) it
 // stays empty. The cost never rises from sweep to sweep beyond rounding.
 //
-// Cost a sweep: n k d multiply-adds, less what the bounds save; memory 12 (float) bytes a point
-// beside x.
+// Cost a sweep: n k d multiply-adds, less what the bounds save; memory beside x 4 bytes a point, with
+// bounds 2 values more, and 8 (hamerly), about k / 24 (yinyang) or k (elkan).
 #pragma once
 
 #include <cstdint>

@@ -12,7 +12,7 @@
 namespace covary::linalg {
 namespace {
 
-void lloyd(benchmark::State& state, bool bounds) {
+void lloyd(benchmark::State& state, const char* bounds) {
   const int64_t n = state.range(0), d = 16, k = 256;
   const int thread_count = static_cast<int>(state.range(1));
   std::vector<float> x(static_cast<size_t>(n * d));
@@ -38,8 +38,10 @@ void lloyd(benchmark::State& state, bool bounds) {
   const double fma = static_cast<double>(state.iterations() * n * k * d * 11);
   state.counters["fma"] = benchmark::Counter(fma, benchmark::Counter::kIsRate);
 }
-void lloyd_plain(benchmark::State& state) { lloyd(state, false); }
-void lloyd_bounds(benchmark::State& state) { lloyd(state, true); }
+void lloyd_plain(benchmark::State& state) { lloyd(state, "none"); }
+void lloyd_bounds(benchmark::State& state) { lloyd(state, "auto"); }
+void lloyd_hamerly(benchmark::State& state) { lloyd(state, "hamerly"); }
+void lloyd_elkan(benchmark::State& state) { lloyd(state, "elkan"); }
 
 void shapes(benchmark::internal::Benchmark* b) {
   b->ArgNames({"n", "threads", "spread"})
@@ -52,6 +54,8 @@ void shapes(benchmark::internal::Benchmark* b) {
 }
 BENCHMARK(lloyd_plain)->Apply(shapes);
 BENCHMARK(lloyd_bounds)->Apply(shapes);
+BENCHMARK(lloyd_hamerly)->Apply(shapes);
+BENCHMARK(lloyd_elkan)->Apply(shapes);
 
 }  // namespace
 }  // namespace covary::linalg

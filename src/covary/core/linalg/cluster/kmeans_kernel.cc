@@ -97,10 +97,10 @@ void load(const T* x, int64_t d, const T* origin, const int64_t* ids, int64_t fr
   }
 }
 
-// kSecond: the second smallest too.
-template <bool kSecond, class T>
+// kSecond: the second smallest too; kValues: all.
+template <bool kSecond, bool kValues, class T>
 void nearest(const PackedCentres<T>& centres, const T* HWY_RESTRICT columns, int64_t count,
-             T* best_out, T* second_out, T* label_out) {
+             T* best_out, T* second_out, T* label_out, T* values_out) {
   const hn::ScalableTag<T> t;
   using V = hn::Vec<decltype(t)>;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(t)), d = centres.d;
@@ -131,6 +131,11 @@ void nearest(const PackedCentres<T>& centres, const T* HWY_RESTRICT columns, int
         const V index = hn::Set(t, centres.numbers[static_cast<size_t>(kCentreRun * run + r)]);
         for (int64_t g = 0; g < kGroup; ++g) {
           const auto nearer = hn::Lt(acc[r][g], best[g]);
+          if constexpr (kValues) {
+            if (kCentreRun * run + r < centres.k)
+              hn::StoreU(acc[r][g], t,
+                         values_out + (kCentreRun * run + r) * kClusterTile + i + g * lanes);
+          }
           if (kSecond) second[g] = hn::Min(second[g], hn::Max(best[g], acc[r][g]));
           label[g] = hn::IfThenElse(nearer, index, label[g]);
           best[g] = hn::Min(best[g], acc[r][g]);
@@ -142,6 +147,117 @@ void nearest(const PackedCentres<T>& centres, const T* HWY_RESTRICT columns, int
       if (kSecond) hn::StoreU(second[g], t, second_out + i + g * lanes);
       hn::StoreU(label[g], t, label_out + i + g * lanes);
     }
+  }
+}
+
+template <class T>
+void own_values(const T* HWY_RESTRICT columns, const T* HWY_RESTRICT centres, int64_t d,
+                int64_t count, T* HWY_RESTRICT values) {
+  const hn::ScalableTag<T> t;
+  using V = hn::Vec<decltype(t)>;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(t));
+  for (int64_t i = 0; i < count; i += kGroup * lanes) {
+    V acc[kGroup];
+    for (int64_t g = 0; g < kGroup; ++g) acc[g] = hn::LoadU(t, values + i + g * lanes);
+    for (int64_t j = 0; j < d; ++j) {
+      for (int64_t g = 0; g < kGroup; ++g) {
+        const int64_t at = j * kClusterTile + i + g * lanes;
+        acc[g] = hn::NegMulAdd(hn::LoadU(t, centres + at), hn::LoadU(t, columns + at), acc[g]);
+      }
+    }
+    for (int64_t g = 0; g < kGroup; ++g) hn::StoreU(acc[g], t, values + i + g * lanes);
+  }
+}
+
+template <class T>
+void above(const T* HWY_RESTRICT norms, const T* HWY_RESTRICT values,
+           const T* HWY_RESTRICT centre_norms, int64_t count, T error, T* HWY_RESTRICT upper,
+           T* HWY_RESTRICT limits) {
+  const hn::ScalableTag<T> t;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(t));
+  const auto two = hn::Set(t, T(2)), e = hn::Set(t, error), zero = hn::Zero(t);
+  const auto more = hn::Set(t, 1 + error), four = hn::Set(t, 4 * error),
+             last = hn::Set(t, 1 + 2 * error);
+  for (int64_t i = 0; i < count; i += lanes) {
+    const auto norm = hn::LoadU(t, norms + i);
+    const auto square = hn::Add(norm, hn::Mul(two, hn::LoadU(t, values + i)));
+    const auto slack = hn::Mul(e, hn::Add(hn::Mul(two, norm), hn::Abs(square)));
+    const auto up = hn::Sqrt(hn::Max(zero, hn::Add(square, slack)));
+    hn::StoreU(up, t, upper + i);
+    if (!limits) continue;
+    const auto reach = hn::Add(up, hn::LoadU(t, centre_norms + i));
+    hn::StoreU(hn::Mul(last, hn::Add(hn::Mul(more, hn::Mul(up, up)),
+                                     hn::Mul(four, hn::Mul(reach, reach)))),
+               t, limits + i);
+  }
+}
+
+template <class T>
+void below(const T* HWY_RESTRICT norms, const T* HWY_RESTRICT values, int64_t count, T error,
+           T drift, T* HWY_RESTRICT lower) {
+  const hn::ScalableTag<T> t;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(t));
+  const auto two = hn::Set(t, T(2)), e = hn::Set(t, error), zero = hn::Zero(t);
+  const auto far = hn::Set(t, std::numeric_limits<T>::infinity()), moved = hn::Set(t, drift);
+  const auto down = hn::Set(t, 1 - 4 * std::numeric_limits<T>::epsilon());
+  for (int64_t i = 0; i < count; i += lanes) {
+    const auto norm = hn::LoadU(t, norms + i), value = hn::LoadU(t, values + i);
+    const auto square = hn::Add(norm, hn::Mul(two, value));
+    const auto slack = hn::Mul(e, hn::Add(hn::Mul(two, norm), hn::Abs(square)));
+    const auto low = hn::Sqrt(hn::Max(zero, hn::Sub(square, slack)));
+    hn::StoreU(hn::IfThenElse(hn::Eq(value, far), far, hn::Mul(down, hn::Add(low, moved))), t,
+               lower + i);
+  }
+}
+
+template <class T>
+void choose(const GroupBounds<T>& b, const int64_t* ids, const int32_t* own, int64_t count,
+            const T* upper, const T* limits, T* lower, int32_t* wanted, int64_t* wanting) {
+  const hn::CappedTag<T, kPlaces> t;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(t));
+  const T shrink = 1 - 4 * std::numeric_limits<T>::epsilon();
+  const auto down = hn::Set(t, shrink), zero = hn::Zero(t);
+  const bool each = b.firsts[b.groups] != b.groups;
+  for (int64_t i = 0; i < count; ++i) {
+    const T* HWY_RESTRICT bounds = b.bounds + ids[i] * b.width;
+    const T* HWY_RESTRICT gaps = b.gaps + own[i] * b.width;
+    const auto up = hn::Set(t, upper[i]);
+    const auto bound = [&](int64_t p) HWY_ATTR {
+      return hn::Max(
+          zero, hn::Mul(down, hn::Max(hn::Sub(hn::LoadU(t, bounds + p), hn::LoadU(t, b.drift + p)),
+                                      hn::Sub(hn::LoadU(t, gaps + p), up))));
+    };
+    auto least = hn::Set(t, std::numeric_limits<T>::infinity());
+    if (!limits) {
+      for (int64_t p = 0; p < b.width; p += lanes) least = hn::Min(least, bound(p));
+    } else if (!each) {
+      const auto limit = hn::Set(t, limits[i]);
+      for (int64_t p = 0; p < b.width; p += lanes) {
+        const auto v = bound(p);
+        least = hn::Min(least, v);
+        uint8_t bits[8] = {};
+        hn::StoreMaskBits(t, hn::Le(hn::Mul(v, v), limit), bits);
+        for (unsigned left = bits[0]; left; left &= left - 1) {
+          const int64_t g = p + __builtin_ctz(left);
+          wanted[g * kClusterTile + wanting[g]++] = static_cast<int32_t>(i);
+        }
+      }
+    } else {
+      for (int64_t g = 0; g < b.groups; ++g) {
+        auto smallest = hn::Set(t, std::numeric_limits<T>::infinity());
+        int64_t p = b.firsts[g];
+        for (; p + lanes <= b.firsts[g + 1]; p += lanes) smallest = hn::Min(smallest, bound(p));
+        T value = hn::GetLane(hn::MinOfLanes(t, smallest));
+        for (; p < b.firsts[g + 1]; ++p) {
+          value = std::min(
+              value, std::max(T(0), shrink * std::max(bounds[p] - b.drift[p], gaps[p] - upper[i])));
+        }
+        least = hn::Min(least, hn::Set(t, value));
+        if (value * value > limits[i]) continue;
+        wanted[g * kClusterTile + wanting[g]++] = static_cast<int32_t>(i);
+      }
+    }
+    lower[i] = hn::GetLane(hn::MinOfLanes(t, least));
   }
 }
 
@@ -210,12 +326,43 @@ void potential(const T* columns, int64_t d, const T* weights, const T* candidate
 
 // Dispatch knows functions, not templates.
 void nearest_f32(const PackedCentres<float>& c, const float* x, int64_t n, float* b, float* s,
-                 float* l) {
-  s ? nearest<true>(c, x, n, b, s, l) : nearest<false>(c, x, n, b, s, l);
+                 float* l, float* v) {
+  if (v) return nearest<true, true>(c, x, n, b, s, l, v);
+  s ? nearest<true, false>(c, x, n, b, s, l, v) : nearest<false, false>(c, x, n, b, s, l, v);
+}
+void values_f32(const float* x, const float* c, int64_t d, int64_t n, float* v) {
+  own_values(x, c, d, n, v);
+}
+void above_f32(const float* n, const float* v, const float* c, int64_t count, float e, float* u,
+               float* l) {
+  above(n, v, c, count, e, u, l);
+}
+void below_f32(const float* n, const float* v, int64_t count, float e, float drift, float* l) {
+  below(n, v, count, e, drift, l);
+}
+void choose_f32(const GroupBounds<float>& b, const int64_t* ids, const int32_t* own, int64_t count,
+                const float* u, const float* limits, float* l, int32_t* wanted, int64_t* wanting) {
+  choose(b, ids, own, count, u, limits, l, wanted, wanting);
 }
 void nearest_f64(const PackedCentres<double>& c, const double* x, int64_t n, double* b, double* s,
-                 double* l) {
-  s ? nearest<true>(c, x, n, b, s, l) : nearest<false>(c, x, n, b, s, l);
+                 double* l, double* v) {
+  if (v) return nearest<true, true>(c, x, n, b, s, l, v);
+  s ? nearest<true, false>(c, x, n, b, s, l, v) : nearest<false, false>(c, x, n, b, s, l, v);
+}
+void values_f64(const double* x, const double* c, int64_t d, int64_t n, double* v) {
+  own_values(x, c, d, n, v);
+}
+void above_f64(const double* n, const double* v, const double* c, int64_t count, double e,
+               double* u, double* l) {
+  above(n, v, c, count, e, u, l);
+}
+void below_f64(const double* n, const double* v, int64_t count, double e, double drift, double* l) {
+  below(n, v, count, e, drift, l);
+}
+void choose_f64(const GroupBounds<double>& b, const int64_t* ids, const int32_t* own, int64_t count,
+                const double* u, const double* limits, double* l, int32_t* wanted,
+                int64_t* wanting) {
+  choose(b, ids, own, count, u, limits, l, wanted, wanting);
 }
 void load_f32(const float* x, int64_t d, const float* o, const int64_t* ids, int64_t from,
               int64_t count, float* columns, float* norms) {
@@ -251,7 +398,15 @@ HWY_AFTER_NAMESPACE();
 namespace covary::linalg {
 
 HWY_EXPORT(nearest_f32);
+HWY_EXPORT(values_f32);
+HWY_EXPORT(above_f32);
+HWY_EXPORT(below_f32);
+HWY_EXPORT(choose_f32);
 HWY_EXPORT(nearest_f64);
+HWY_EXPORT(values_f64);
+HWY_EXPORT(above_f64);
+HWY_EXPORT(below_f64);
+HWY_EXPORT(choose_f64);
 HWY_EXPORT(load_f32);
 HWY_EXPORT(load_f64);
 HWY_EXPORT(add_f32);
@@ -290,13 +445,57 @@ void load_tile(const double* x, int64_t d, const double* origin, const int64_t* 
 }
 template <>
 void nearest_in_tile(const PackedCentres<float>& centres, const float* columns, int64_t count,
-                     float* best, float* second, float* label) {
-  HWY_DYNAMIC_DISPATCH(nearest_f32)(centres, columns, count, best, second, label);
+                     float* best, float* second, float* label, float* values) {
+  HWY_DYNAMIC_DISPATCH(nearest_f32)(centres, columns, count, best, second, label, values);
+}
+template <>
+void values_in_tile(const float* columns, const float* centres, int64_t d, int64_t count,
+                    float* values) {
+  HWY_DYNAMIC_DISPATCH(values_f32)(columns, centres, d, count, values);
+}
+template <>
+void bounds_above(const float* norms, const float* values, const float* centre_norms, int64_t count,
+                  float error, float* upper, float* limits) {
+  HWY_DYNAMIC_DISPATCH(above_f32)(norms, values, centre_norms, count, error, upper, limits);
+}
+template <>
+void bounds_below(const float* norms, const float* values, int64_t count, float error, float drift,
+                  float* lower) {
+  HWY_DYNAMIC_DISPATCH(below_f32)(norms, values, count, error, drift, lower);
+}
+template <>
+void choose_groups(const GroupBounds<float>& b, const int64_t* ids, const int32_t* own,
+                   int64_t count, const float* upper, const float* limits, float* lower,
+                   int32_t* wanted, int64_t* wanting) {
+  HWY_DYNAMIC_DISPATCH(choose_f32)
+  (b, ids, own, count, upper, limits, lower, wanted, wanting);
 }
 template <>
 void nearest_in_tile(const PackedCentres<double>& centres, const double* columns, int64_t count,
-                     double* best, double* second, double* label) {
-  HWY_DYNAMIC_DISPATCH(nearest_f64)(centres, columns, count, best, second, label);
+                     double* best, double* second, double* label, double* values) {
+  HWY_DYNAMIC_DISPATCH(nearest_f64)(centres, columns, count, best, second, label, values);
+}
+template <>
+void values_in_tile(const double* columns, const double* centres, int64_t d, int64_t count,
+                    double* values) {
+  HWY_DYNAMIC_DISPATCH(values_f64)(columns, centres, d, count, values);
+}
+template <>
+void bounds_above(const double* norms, const double* values, const double* centre_norms,
+                  int64_t count, double error, double* upper, double* limits) {
+  HWY_DYNAMIC_DISPATCH(above_f64)(norms, values, centre_norms, count, error, upper, limits);
+}
+template <>
+void bounds_below(const double* norms, const double* values, int64_t count, double error,
+                  double drift, double* lower) {
+  HWY_DYNAMIC_DISPATCH(below_f64)(norms, values, count, error, drift, lower);
+}
+template <>
+void choose_groups(const GroupBounds<double>& b, const int64_t* ids, const int32_t* own,
+                   int64_t count, const double* upper, const double* limits, double* lower,
+                   int32_t* wanted, int64_t* wanting) {
+  HWY_DYNAMIC_DISPATCH(choose_f64)
+  (b, ids, own, count, upper, limits, lower, wanted, wanting);
 }
 template <>
 void add_to_centres(const float* x, const float* weights, const float* origin,

@@ -21,7 +21,8 @@ void KMeansOptions::describe_details(OptionList& o) {
   o.add("init_rows_per_cluster", &init_rows_per_cluster,
         "rows a cluster that k-means++ looks at; 0 = all")
       .range(0, 1e9);
-  o.add("bounds", &bounds, "skip points that cannot change cluster");
+  o.add("bounds", &bounds, "distances bounded to skip rows that keep their cluster")
+      .choices({"auto", "none", "hamerly", "elkan", "yinyang"});
 }
 
 void KMeansOptions::check() const {
@@ -36,6 +37,9 @@ void KMeansOptions::check() const {
   if (starts < 1) refuse("must be at least 1", "starts");
   if (sweeps < 0) refuse("must not be negative", "sweeps");
   if (!(tolerance >= 0)) refuse("must not be negative", "tolerance");
+  if (bounds != "auto" && bounds != "none" && bounds != "hamerly" && bounds != "elkan" &&
+      bounds != "yinyang")
+    refuse("is auto, none, hamerly, elkan or yinyang", "bounds");
   if (batch < 0) refuse("must not be negative", "batch");
 }
 

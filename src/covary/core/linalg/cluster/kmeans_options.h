@@ -17,10 +17,11 @@ struct KMeansOptions {
                                         // without regard to order; 0 = all
   int64_t starts = 1;                   // independent starts; the cheapest is kept
   int64_t sweeps = 300;                 // Lloyd sweeps at most
-  double tolerance = 1e-4;  // stop when the centres' squared moves sum to less, as a share
-                            // of the mean variance of a column; 0 = until labels stay
-  bool bounds = true;       // Hamerly's bounds skip points that cannot change cluster
-  int64_t batch = 0;        // rows a mini-batch step; 0 = whole sweeps
+  double tolerance = 1e-4;      // stop when the centres' squared moves sum to less, as a share
+                                // of the mean variance of a column; 0 = until labels stay
+  std::string bounds = "auto";  // none | hamerly | elkan | yinyang | auto (by k): what proves that
+                                // a row keeps its cluster; the result is the same
+  int64_t batch = 0;            // rows a mini-batch step; 0 = whole sweeps
   int64_t seed = 42;
 
   void describe(OptionList& o);

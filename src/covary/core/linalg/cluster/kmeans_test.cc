@@ -59,16 +59,41 @@ TYPED_TEST(KMeansOf, NearestCentresAreThoseOfTheReference) {
   }
 }
 
+// Of every kind, with few centres and with several groups of them, near ties among them.
 TYPED_TEST(KMeansOf, BoundsChangeNothing) {
-  const auto x = clumps<TypeParam>(9000, 5, 30, 4);
-  for (const double tolerance : {0.0, 1e-4}) {
-    KMeansOptions o{.clusters = 30, .sweeps = 60, .tolerance = tolerance, .bounds = false};
-    const auto plain = kmeans<TypeParam>(x.data(), nullptr, 9000, 5, o);
-    o.bounds = true;
-    const auto bounded = kmeans<TypeParam>(x.data(), nullptr, 9000, 5, o);
-    EXPECT_NEAR(bounded.cost, plain.cost, 1e-6 * plain.cost);
-    EXPECT_EQ(bounded.sweeps, plain.sweeps);
-    EXPECT_EQ(bounded.labels, plain.labels);
+  for (const int64_t k : {1, 2, 30, 110}) {
+    for (const double spread : {0.3, 4.0}) {
+      auto x = clumps<TypeParam>(3000, 5, 30, spread, 3);
+      if (spread > 1) {
+        for (auto& v : x) v = std::round(v);
+      }
+      KMeansOptions o{
+          .clusters = k, .init = "random", .sweeps = 25, .tolerance = 0, .bounds = "none"};
+      const auto plain = kmeans<TypeParam>(x.data(), nullptr, 3000, 5, o);
+      for (const char* bounds : {"hamerly", "elkan", "yinyang", "auto"}) {
+        o.bounds = bounds;
+        const auto bounded = kmeans<TypeParam>(x.data(), nullptr, 3000, 5, o);
+        EXPECT_EQ(bounded.trace, plain.trace) << bounds << " " << k;
+        EXPECT_EQ(bounded.labels, plain.labels) << bounds << " " << k;
+        EXPECT_EQ(bounded.centres, plain.centres) << bounds << " " << k;
+      }
+    }
+  }
+}
+
+// Centres that stand on one another tie at every point.
+TEST(KMeans, BoundsKeepTheOrderOfEqualCentres) {
+  const auto x = clumps<float>(2000, 3, 7, 2);
+  std::vector<float> start;
+  for (int64_t c = 0; c < 60; ++c) {
+    for (int64_t j = 0; j < 3; ++j) start.push_back(x[size_t(3 * (c % 50) + j)]);
+  }
+  KMeansOptions o{.clusters = 60, .sweeps = 12, .tolerance = 0, .bounds = "none"};
+  const auto plain = kmeans<float>(x.data(), nullptr, 2000, 3, o, start.data());
+  for (const char* bounds : {"hamerly", "elkan", "yinyang"}) {
+    o.bounds = bounds;
+    EXPECT_EQ(kmeans<float>(x.data(), nullptr, 2000, 3, o, start.data()).labels, plain.labels)
+        << bounds;
   }
 }
 
@@ -150,7 +175,7 @@ TEST(KMeans, EmptyClustersAreGivenAPoint) {
   const auto x = clumps<double>(100, 2, 3, 10);
   std::vector<double> start(x.begin(), x.begin() + 6);
   start.insert(start.end(), {1e3, 1e3, 2e3, 2e3});
-  for (const bool bounds : {false, true}) {
+  for (const char* bounds : {"none", "hamerly", "elkan", "yinyang"}) {
     const auto r = kmeans(x.data(), static_cast<const double*>(nullptr), 100, 2,
                           {.clusters = 5, .tolerance = 0, .bounds = bounds}, start.data());
     EXPECT_GE(r.reseeded, 2);
@@ -184,6 +209,7 @@ TEST(KMeans, BadInputIsNamed) {
   EXPECT_THAT(fault({.clusters = 0}, nullptr), HasSubstr("clusters"));
   EXPECT_THAT(fault({.clusters = 1, .init = "best"}, nullptr), HasSubstr("init"));
   const std::vector<double> negative = {1, -1}, none = {0, 0};
+  EXPECT_THAT(fault({.clusters = 1, .bounds = "some"}, nullptr), HasSubstr("bounds"));
   EXPECT_THAT(fault({.clusters = 1}, negative.data()), HasSubstr("row 1"));
   EXPECT_THAT(fault({.clusters = 1}, none.data()), HasSubstr("all weights are 0"));
   x[3] = std::nan("");
