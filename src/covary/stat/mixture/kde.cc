@@ -572,15 +572,15 @@ WidthScan KernelDensity::scan_widths(const std::vector<double>& factors) const {
       throw Error(ExitCode::kUsage, "must be above 0 and finite", "factors");
   if (factors.empty()) return {};
   if (is_product(kernel_)) return scan_products(factors);
-  return scan_with(ScanPoints(scaled_, weights_, x_.size(0), x_.size(1)), factors);
+  return scan_with(ScanPoints(scaled_, weights_, x_.size(0), x_.size(1)), factors,
+                   kernel_ == Kernel::kGaussian && !directions_);
 }
 
-WidthScan KernelDensity::scan_with(const ScanPoints& points,
-                                   const std::vector<double>& factors) const {
+WidthScan KernelDensity::scan_with(const ScanPoints& points, const std::vector<double>& factors,
+                                   bool squares) const {
   const int64_t d = x_.size(1);
   const std::vector<int64_t> rows = left_out_rows();
   const auto m = static_cast<int64_t>(rows.size()), count = static_cast<int64_t>(factors.size());
-  const bool squares = kernel_ == Kernel::kGaussian && !directions_;
   std::vector<double> queries, shrinks, scales;
   for (const int64_t i : rows)
     queries.insert(queries.end(), scaled_.begin() + i * d, scaled_.begin() + (i + 1) * d);
@@ -591,8 +591,16 @@ WidthScan KernelDensity::scan_with(const ScanPoints& points,
     scales.push_back(log_scale_of(widths));
   }
   // The integral of p^2 is the mean over rows of the sum of gaussians sqrt(2) times as wide.
-  for (int64_t b = 0; b < count && squares; ++b)
-    shrinks.push_back(0.5 * shrinks[static_cast<size_t>(b)]);
+  // In a grid of steps that divide log 2 / 2 most of those are widths of the grid themselves.
+  std::vector<size_t> wide;
+  for (int64_t b = 0; b < count && squares; ++b) {
+    const double shrink = 0.5 * shrinks[static_cast<size_t>(b)];
+    const auto same = std::find_if(shrinks.begin(), shrinks.end(), [&](double s) {
+      return std::abs(s - shrink) <= 4e-15 * shrink;
+    });
+    wide.push_back(static_cast<size_t>(same - shrinks.begin()));
+    if (same == shrinks.end()) shrinks.push_back(shrink);
+  }
   const auto columns = static_cast<int64_t>(shrinks.size());
   std::vector<double> sums(static_cast<size_t>(m * columns));
   points.log_sums(kernel_, queries.data(), rows.data(), m, shrinks.data(), columns, sums.data());
@@ -610,10 +618,11 @@ WidthScan KernelDensity::scan_with(const ScanPoints& points,
       out.likelihood[b] += w * (others + scales[b] + std::log(all / (all - w)));
       if (!squares) continue;
       // Self terms of the integral stay: they are part of it.
-      const double wide = std::exp(row[b + factors.size()]) + w;
-      out.least_squares[b] += w * std::exp(scales[b]) *
-                              (2 * std::exp(row[b]) * all / (all - w) -
-                               wide * std::exp(-0.5 * static_cast<double>(d) * std::numbers::ln2));
+      const double integral = std::exp(row[wide[b]]) + w;
+      out.least_squares[b] +=
+          w * std::exp(scales[b]) *
+          (2 * std::exp(row[b]) * all / (all - w) -
+           integral * std::exp(-0.5 * static_cast<double>(d) * std::numbers::ln2));
     }
   }
   for (double& v : out.likelihood) v = total > 0 ? v / total : 0;
@@ -653,17 +662,17 @@ double KernelDensity::best_factor(const std::vector<double>& widths) {
   const bool product = is_product(kernel_), squares = options_.bandwidth == "lscv";
   std::unique_ptr<ScanPoints> points;
   if (!product) points = std::make_unique<ScanPoints>(scaled_, weights_, x_.size(0), x_.size(1));
-  const auto scanned = [&](const std::vector<double>& logs) {
+  const auto scanned = [&](const std::vector<double>& logs, bool both) {
     std::vector<double> factors;
     for (const double s : logs) factors.push_back(std::exp(s));
-    return product ? scan_products(factors) : scan_with(*points, factors);
+    return product ? scan_products(factors) : scan_with(*points, factors, both);
   };
   const auto values = [&](const WidthScan& s) { return squares ? s.least_squares : s.likelihood; };
   // Steps of a quarter of log 2: every other rate is the double of one before (kde_scan.h).
   constexpr double kStep = std::numbers::ln2 / 4;
   std::vector<double> logs;
   for (int64_t k = -17; k <= 12; ++k) logs.push_back(static_cast<double>(k) * kStep);
-  scan_ = scanned(logs);
+  scan_ = scanned(logs, kernel_ == Kernel::kGaussian && !directions_);
   std::vector<double> value = values(scan_);
   size_t best = static_cast<size_t>(std::max_element(value.begin(), value.end()) - value.begin());
   double middle = logs[best], step = kStep;
@@ -677,7 +686,7 @@ double KernelDensity::best_factor(const std::vector<double>& widths) {
     middle += top(value[best - 1], value[best], value[best + 1], step);
   for (int round = 0; round < 3; ++round) {
     step = 0.02;
-    value = values(scanned({middle - step, middle, middle + step}));
+    value = values(scanned({middle - step, middle, middle + step}, squares));
     const double t = top(value[0], value[1], value[2], step);
     middle += t;
     if (std::abs(t) <= step) break;

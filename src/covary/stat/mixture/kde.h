@@ -139,8 +139,9 @@ class KernelDensity {
   std::vector<double> chosen_widths();
   double log_scale_of(const std::vector<double>& widths) const;
   std::vector<int64_t> left_out_rows() const;
-  // Of widths_, which scaled_ and points are of.
-  WidthScan scan_with(const ScanPoints& points, const std::vector<double>& factors) const;
+  // Of widths_, which scaled_ and points are of; squares: least squares too.
+  WidthScan scan_with(const ScanPoints& points, const std::vector<double>& factors,
+                      bool squares) const;
   WidthScan scan_products(const std::vector<double>& factors) const;
   double best_factor(const std::vector<double>& widths);
 

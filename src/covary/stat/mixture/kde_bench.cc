@@ -83,6 +83,16 @@ void kde_absolute(benchmark::State& state) {
            std::pow(2 * M_PI * (1 + std::pow(static_cast<double>(state.range(2)) / 100, 2)),
                     -0.5 * static_cast<double>(d));
   o.engine = state.range(0) == 0 ? "tree" : "ifgt";
+  if (state.range(0) == 1) {
+    // What auto decides by.
+    const double width = static_cast<double>(state.range(2)) / 100;
+    const at::Tensor x = normals(50000, d, 1) / width;
+    const std::vector<double> points(x.data_ptr<double>(), x.data_ptr<double>() + x.numel());
+    state.counters["gain"] =
+        ClusterExpansions(points, std::vector<double>(50000, 1.0), 50000, d,
+                          o.atol * 50000 * std::pow(std::sqrt(2 * M_PI) * width, d), 1e300)
+            .gain();
+  }
   answers(state, normals(50000, d, 1), normals(10000, d, 2), o);
 }
 

@@ -328,6 +328,9 @@ ClusterExpansions::Plan ClusterExpansions::planned(const double* x, int64_t n, i
       if (!(groups.largest_square() > 0)) break;
       groups.split(sample.data(), d);
     }
+    // A sample has fewer clusters of a radius than all points have, when there are nearly as many as
+    // points.
+    if (tried < n && 4 * next > tried) break;
     const double clusters = static_cast<double>(groups.centres.size());
     const double radius = std::sqrt(groups.largest_square());
     const int64_t order = order_of(radius);

@@ -122,6 +122,15 @@ TEST(WidthScan, TheRuleTakesTheTopOfTheCurve) {
   }
 }
 
+// Rows of many columns are far from each other: a width that reaches nobody must not look good.
+TEST(WidthScan, ManyColumnsKeepWidthsThatReachSomebody) {
+  const at::Tensor x = normals(400, 16, 6);
+  KernelDensity scott({.bandwidth = "scott"}), lcv({.bandwidth = "lcv"});
+  const at::Tensor ratio = lcv.fit(x).widths() / scott.fit(x).widths();
+  EXPECT_GT(ratio.min().item<double>(), 0.7);
+  EXPECT_LT(ratio.max().item<double>(), 1.5);
+}
+
 TEST(WidthScan, SameBitsAtAnyNumberOfThreads) {
   const at::Tensor x = normals(900, 3, 5);
   KernelDensity kde({.bandwidth = "0.6"});
