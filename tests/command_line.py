@@ -441,7 +441,8 @@ class Mixtures(Case):
         model, page = self.folder / "m.json", self.folder / "p.html"
         fit = self.document("mixture", "fit", self.table, "--target", "kind", "-k", "1:3", "-o", model, "--plot", page)
         self.assertEqual((len(fit["components"]), len(fit["fits"]), fit["columns"]), (2, 3, ["a", "b"]))
-        self.assertEqual(page.read_text().count("<svg"), 3)
+        self.assertEqual(page.read_text().count("<svg"), 4)
+        self.assertIn("50% of the mass", page.read_text())
         labels = self.folder / "labels.csv"
         predicted = self.document("mixture", "predict", model, self.table, "--target", "kind", "--responsibilities", "-o", labels)
         self.assertEqual((predicted["counts"], predicted["adjusted_rand_index"]), ([100, 100], 1))
@@ -557,6 +558,7 @@ class Mixtures(Case):
         model, page = self.folder / "d.cov", self.folder / "d.html"
         self.done("density", "fit", self.table, "--columns", "a,b", "--bandwidth", "silverman", "-o", model, "--plot", page)
         self.assertIn("<rect", page.read_text())
+        self.assertIn("50% of the mass", page.read_text())
         stored = self.done("density", "score", model, self.table, "-o", "-").stdout
         fresh = self.done("density", "score", self.table, self.table, "--columns", "a,b", "--bandwidth", "silverman", "-o", "-").stdout
         self.assertEqual(stored, fresh)
@@ -580,6 +582,46 @@ class Mixtures(Case):
         self.refused(2, "density", "fit", self.table, "--bounds", "zz=0:", says=["zz"])
         self.refused(3, "density", "fit", self.table, "--columns", "a,b", "--bounds", "b=1000:", says=["bounds", "row 0"])
         self.refused(2, "density", "score", model, self.table, "--bounds", "a=0:", says=["--bounds"])
+
+    def test_densities_by_expansions_estimates_trees_and_products(self):
+        model, pair = self.folder / "d.json", ("--columns", "a,b")
+        exact = self.document("density", "score", self.table, self.table, *pair)
+        self.assertEqual((exact["engine"], exact["approximate"], exact["error_bound"]), ("exact", False, 0))
+        series = self.document("density", "score", self.table, self.table, *pair, "--engine", "ifgt", "--atol", "1e-6")
+        self.assertTrue(0 < series["error_bound"] <= 1.001e-6)
+        self.assertAlmostEqual(series["mean_log_density"], exact["mean_log_density"], delta=1e-3)
+        # A model remembers its engine, and what draws it.
+        self.done("density", "fit", self.table, *pair, "--engine", "rff", "--features", 4000, "--engine-seed", 3, "-o", model)
+        stored = self.document("density", "score", model, self.table)
+        self.assertEqual((stored["engine"], stored["approximate"], stored["features"], stored["engine_seed"]), ("rff", True, 4000, 3))
+        self.assertNotIn("error_bound", stored)
+        self.assertGreater(stored["median_relative_error"], 0)
+        self.assertAlmostEqual(stored["mean_log_density"], exact["mean_log_density"], delta=0.3)
+        rows = self.done("density", "score", model, self.table, "-o", "-").stdout.split()
+        self.assertEqual(rows[0], "log_density,standard_error")
+        self.assertTrue(all(float(row.split(",")[1]) > 0 for row in rows[1:]))
+        other = self.document("density", "score", model, self.table, "--engine-seed", 4)
+        self.assertNotEqual(other["mean_log_density"], stored["mean_log_density"])
+        self.assertIn("without a bound", self.done("density", "score", model, self.table).stdout)
+        projected = self.document("density", "score", model, self.table, "--engine", "nystrom", "--landmarks", 150)
+        self.assertEqual((projected["landmarks"], projected["approximate"]), (150, True))
+        self.assertAlmostEqual(projected["mean_log_density"], exact["mean_log_density"], delta=1e-2)
+        for kind in ("ball", "cover"):
+            tree = self.document("density", "score", self.table, self.table, *pair, "--engine", "tree", "--tree", kind, "--rtol", "1e-4")
+            self.assertEqual(tree["tree"], kind)
+            self.assertAlmostEqual(tree["mean_log_density"], exact["mean_log_density"], delta=1e-4)
+        box = ("--kernel", "epanechnikov", "--product", "--bandwidth", 3)
+        self.done("density", "fit", self.table, *pair, *box, "-o", model)
+        product = self.document("density", "score", model, self.table)
+        self.assertTrue(product["product"])
+        radial = self.document("density", "score", self.table, self.table, *pair, "--kernel", "epanechnikov", "--bandwidth", 3)
+        self.assertNotEqual(product["mean_log_density"], radial["mean_log_density"])
+        scan = self.document("density", "fit", self.table, *pair, "--bandwidth", "lscv")["width_scan"]
+        self.assertEqual(len(scan["likelihood"]), len(scan["factors_of_scott"]))
+        self.assertEqual(len(scan["least_squares"]), len(scan["factors_of_scott"]))
+        self.refused(2, "density", "fit", self.table, "--engine", "ifgt", says=["absolute error"])
+        self.refused(2, "density", "fit", self.table, "--engine", "rff", "--kernel", "tophat", says=["gaussian"])
+        self.refused(2, "density", "score", model, self.table, "--product", says=["--product"])
 
     def test_what_is_wrong_is_named(self):
         bad = self.folder / "bad.csv"

@@ -43,14 +43,25 @@ Density load(const DensityOptions& o, const Job& job) {
   Density d{KernelDensity::of_model(file), file.texts("columns")};
   if (static_cast<int64_t>(d.columns.size()) != d.kde.columns())
     file.refuse("columns", "are not as many as the points have");
-  refuse_fit_options(
-      job, {"kernel", "bandwidth", "bandwidth_kind", "neighbours", "bandwidth_shape", "bounds"},
-      "covary density fit TABLE");
-  const mixture::KernelDensityOptions& own = d.kde.options();
-  if (job.typed("rtol") || job.typed("atol") || job.typed("engine"))
-    d.kde.set_accuracy(job.typed("rtol") ? o.kde.rtol : own.rtol,
-                       job.typed("atol") ? o.kde.atol : own.atol,
-                       job.typed("engine") ? o.kde.engine : own.engine);
+  refuse_fit_options(job,
+                     {"kernel", "product", "bandwidth", "bandwidth_kind", "neighbours",
+                      "bandwidth_shape", "bounds"},
+                     "covary density fit TABLE");
+  mixture::KernelDensityOptions accuracy = d.kde.options();
+  bool typed = false;
+  const auto take = [&]<class T>(const char* name, T mixture::KernelDensityOptions::* field) {
+    if (!job.typed(name)) return;
+    accuracy.*field = o.kde.*field;
+    typed = true;
+  };
+  take("rtol", &mixture::KernelDensityOptions::rtol);
+  take("atol", &mixture::KernelDensityOptions::atol);
+  take("engine", &mixture::KernelDensityOptions::engine);
+  take("tree", &mixture::KernelDensityOptions::tree);
+  take("features", &mixture::KernelDensityOptions::features);
+  take("landmarks", &mixture::KernelDensityOptions::landmarks);
+  take("engine_seed", &mixture::KernelDensityOptions::engine_seed);
+  if (typed) d.kde.set_accuracy(accuracy);
   return d;
 }
 
@@ -63,17 +74,32 @@ void write_page(const Job& job, const Density& d) {
 
 json document_of(const Density& d) {
   const at::Tensor h = d.kde.widths();
-  return {{"method", "kde"},
-          {"kernel", d.kde.options().kernel},
-          {"bandwidth", d.kde.options().bandwidth},
-          {"bandwidth_kind", d.kde.options().bandwidth_kind},
-          {"bandwidth_shape", d.kde.options().bandwidth_shape},
-          {"engine", d.kde.engine()},
-          {"error_bound", d.kde.error_bound()},
-          {"points", d.kde.rows()},
-          {"columns", d.columns},
-          {"widths", std::vector<double>(h.data_ptr<double>(), h.data_ptr<double>() + h.numel())},
-          {"notes", d.kde.notes()}};
+  const mixture::KernelDensityOptions& o = d.kde.options();
+  json out = {
+      {"method", "kde"},
+      {"kernel", o.kernel},
+      {"product", o.product},
+      {"bandwidth", o.bandwidth},
+      {"bandwidth_kind", o.bandwidth_kind},
+      {"bandwidth_shape", o.bandwidth_shape},
+      {"engine", d.kde.engine()},
+      {"approximate", d.kde.approximate()},
+      {"points", d.kde.rows()},
+      {"columns", d.columns},
+      {"widths", std::vector<double>(h.data_ptr<double>(), h.data_ptr<double>() + h.numel())},
+      {"notes", d.kde.notes()}};
+  // Of an estimate no bound is known.
+  if (!d.kde.approximate()) out["error_bound"] = d.kde.error_bound();
+  if (d.kde.engine() == "tree") out["tree"] = o.tree;
+  if (d.kde.engine() == "rff") out["features"] = o.features;
+  if (d.kde.engine() == "nystrom") out["landmarks"] = o.landmarks;
+  if (d.kde.approximate()) out["engine_seed"] = o.engine_seed;
+  const mixture::WidthScan& scan = d.kde.width_scan();
+  if (!scan.factors.empty()) {
+    out["width_scan"] = {{"factors_of_scott", scan.factors}, {"likelihood", scan.likelihood}};
+    if (!scan.least_squares.empty()) out["width_scan"]["least_squares"] = scan.least_squares;
+  }
+  return out;
 }
 
 }  // namespace
@@ -91,8 +117,10 @@ Result run_density_fit(const Job& job) {
   Result r;
   r.document = document_of(d);
   if (!output.empty()) r.document["model"] = output;
-  r.text = count_text(d.kde.rows()) + " points, " + d.kde.options().kernel + " kernel, widths by " +
-           d.kde.options().bandwidth + "\n";
+  r.text = count_text(d.kde.rows()) + " points, " + d.kde.options().kernel +
+           (d.kde.options().product ? " product" : "") + " kernel, widths by " +
+           d.kde.options().bandwidth +
+           (d.kde.approximate() ? ", an estimate by " : ", summed by ") + d.kde.engine() + "\n";
   for (size_t j = 0; j < d.columns.size(); ++j)
     r.text += "  " + d.columns[j] + "  " + number_text("%.6g", r.document["widths"][j]) + "\n";
   return r;
@@ -106,18 +134,33 @@ Result run_density_score(const Job& job) {
   const Samples s = read_samples(
       input, {.columns = o.table.columns, .target = o.table.target, .weights = {}}, d.columns);
   const at::Tensor log_density = in_file(input, [&] { return d.kde.score_samples(s.x); });
-  const std::string csv =
-      output.empty() ? "" : write_table(output, table_of({"log_density"}, {log_density}));
+  const bool estimate = d.kde.approximate();
+  const at::Tensor errors = estimate ? d.kde.standard_error(s.x) : at::Tensor();
+  std::string csv;
+  if (!output.empty())
+    csv = write_table(output,
+                      estimate ? table_of({"log_density", "standard_error"}, {log_density, errors})
+                               : table_of({"log_density"}, {log_density}));
   write_page(job, d);
   const double mean = log_density.mean().item<double>();
   Result r;
   r.document = document_of(d);
   r.document["rows"] = s.x.size(0);
   r.document["mean_log_density"] = mean;
-  r.text = output == "-"
-               ? csv
-               : "mean log-density of " + count_text(s.x.size(0)) +
-                     " rows: " + number_text("%.6f", mean) + " nats, by " + d.kde.engine() + "\n";
+  r.text = "mean log-density of " + count_text(s.x.size(0)) +
+           " rows: " + number_text("%.6f", mean) + " nats, by " + d.kde.engine() + "\n";
+  if (estimate && s.x.size(0) > 0) {
+    // Estimates that were not above their error stand at it.
+    const at::Tensor relative = errors / log_density.exp();
+    const int64_t lost = (relative >= 1 - 1e-9).sum().item<int64_t>();
+    const double middle = relative.median().item<double>();
+    r.document["median_relative_error"] = middle;
+    r.document["rows_not_told_from_0"] = lost;
+    r.text += "an estimate without a bound: the median row's standard error is " +
+              number_text("%.2g", 100 * middle) + "% of its density; " + count_text(lost) +
+              " rows are not told from 0\n";
+  }
+  if (output == "-") r.text = csv;
   return r;
 }
 

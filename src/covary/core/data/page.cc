@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstdio>
 
+#include "covary/core/data/contour.h"
+
 namespace covary::data {
 namespace {
 
@@ -310,6 +312,27 @@ void Chart::heat(const std::vector<double>& values, int64_t rows, int64_t column
                  fixed_number(static_cast<double>(end - j) * wide, 2) + "\" height=\"" +
                  fixed_number(high, 2) + "\"/>";
     }
+  }
+}
+
+void Chart::regions(const std::vector<double>& values, int64_t rows, int64_t columns) {
+  constexpr struct {
+    double share;
+    int64_t colour;
+    const char* label;
+  } kRegions[] = {{0.5, 1, "50% of the mass"}, {0.8, 4, "80%"}, {0.95, 2, "95%"}};
+  for (const auto& region : kRegions) {
+    const double level = region_levels(values, {region.share})[0];
+    if (!(level > 0)) return;
+    for (const ContourLine& contour : contour_lines(values, rows, columns, level)) {
+      std::vector<double> x, y;
+      for (size_t i = 0; i < contour.x.size(); ++i) {
+        x.push_back(x_[0] + (x_[1] - x_[0]) * (contour.x[i] + 0.5) / static_cast<double>(columns));
+        y.push_back(y_[0] + (y_[1] - y_[0]) * (contour.y[i] + 0.5) / static_cast<double>(rows));
+      }
+      line(x, y, region.colour);
+    }
+    legend_.emplace_back(region.colour, region.label);
   }
 }
 

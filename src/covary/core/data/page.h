@@ -65,6 +65,9 @@ class Chart {
   // Values [rows,columns], rows from the bottom, over the whole of the chart; darkest is the
   // largest.
   void heat(const std::vector<double>& values, int64_t rows, int64_t columns);
+  // Lines where such values are the levels of the regions of highest density that hold half, 80 and 95
+  // percent of their sum, with a legend. Values at the middles of the heat's cells.
+  void regions(const std::vector<double>& values, int64_t rows, int64_t columns);
   std::string card(const std::string& title) const;
 
  private:

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <limits>
+#include <numbers>
 #include <numeric>
 
 #include <ATen/ATen.h>
@@ -21,6 +22,9 @@ namespace {
 
 constexpr double kTiny = 1e-280;      // sums below are taken again about their largest term
 constexpr int64_t kFewPoints = 2000;  // not worth a tree's bounds
+// Points in reach a term from which on expansions win: they do from 0.1 on in two to four columns, by
+// 2 to 30 times above this (kde_bench.cc).
+constexpr double kWorthATerm = 0.25;
 constexpr int64_t kLooRows = 2000;
 constexpr double kMostImages = 4096;  // of a query, all columns together
 
@@ -29,7 +33,7 @@ constexpr double kMostImages = 4096;  // of a query, all columns together
 KernelDensity::KernelDensity(KernelDensityOptions options) : options_(std::move(options)) {
   options_.check();
   directions_ = options_.kernel == "vmf";
-  kernel_ = directions_ ? Kernel::kGaussian : kernel_of(options_.kernel);
+  kernel_ = directions_ ? Kernel::kGaussian : kernel_of(options_.kernel, options_.product);
 }
 
 void KernelDensity::need_fit() const {
@@ -56,6 +60,8 @@ void KernelDensity::set_points(const at::Tensor& x, const at::Tensor& weights) {
     throw Error(ExitCode::kUsage, "moments serve one column", "engine", "use auto");
   if (options_.engine == "fft" && d > 3)
     throw Error(ExitCode::kUsage, "fft serves up to three columns", "engine", "use tree");
+  if (options_.engine == "ifgt" && d > ClusterExpansions::kMostColumns)
+    throw Error(ExitCode::kUsage, "ifgt serves up to eight columns", "engine", "use tree");
   std::vector<std::string> numbers;
   for (int64_t j = 0; j < d; ++j) numbers.push_back(std::to_string(j));
   bounds_ = parse_bounds(options_.bounds, numbers);
@@ -70,6 +76,7 @@ void KernelDensity::set_points(const at::Tensor& x, const at::Tensor& weights) {
 KernelDensity& KernelDensity::fit(const at::Tensor& x, const at::Tensor& weights) {
   set_points(x, weights);
   notes_.clear();
+  scan_ = {};
   lean_.clear();
   factors_.clear();
   shape_from_data();
@@ -136,19 +143,28 @@ void KernelDensity::take_shape(const KernelDensity& other, int64_t columns) {
   }
 }
 
+double KernelDensity::log_scale_of(const std::vector<double>& widths) const {
+  const int64_t d = x_.size(1);
+  const double all = std::accumulate(weights_.begin(), weights_.end(), 0.0);
+  if (directions_) return -std::log(all) + log_peak_density(d, 1 / (widths[0] * widths[0]));
+  double scale = -std::log(all) - kernel_log_volume(kernel_, d);
+  for (const double h : widths) scale -= std::log(h);
+  for (int64_t j = 0; j < d && !lean_.empty(); ++j)
+    scale -= std::log(lean_[static_cast<size_t>(j * d + j)]);
+  return scale;
+}
+
+void KernelDensity::scale(const std::vector<double>& widths) {
+  const int64_t n = x_.size(0);
+  widths_ = widths;
+  log_scale_ = log_scale_of(widths);
+  scaled_ = scaled_rows(x_.data_ptr<double>(), n);
+  tree_ = std::make_unique<LazyTree>();
+}
+
 void KernelDensity::build(const std::vector<double>& widths) {
   const int64_t n = x_.size(0), d = x_.size(1);
-  widths_ = widths;
-  log_scale_ = -std::log(std::accumulate(weights_.begin(), weights_.end(), 0.0)) -
-               kernel_log_volume(kernel_, d);
-  for (const double h : widths_) log_scale_ -= std::log(h);
-  if (directions_) {
-    log_scale_ = -std::log(std::accumulate(weights_.begin(), weights_.end(), 0.0)) +
-                 log_peak_density(d, 1 / (widths_[0] * widths_[0]));
-  }
-  for (int64_t j = 0; j < d && !lean_.empty(); ++j)
-    log_scale_ -= std::log(lean_[static_cast<size_t>(j * d + j)]);
-  scaled_ = scaled_rows(x_.data_ptr<double>(), n);
+  scale(widths);
   images_.clear();
   image_count_ = 1;
   const double widest = factors_.empty() ? 1 : *std::max_element(factors_.begin(), factors_.end());
@@ -164,14 +180,33 @@ void KernelDensity::build(const std::vector<double>& widths) {
   if (image_count_ > kMostImages)
     throw Error(ExitCode::kUsage, "too many images of a query to sum", "bounds",
                 "take smaller widths or fewer bounds");
+  const double absolute = options_.atol / image_count_ / std::exp(log_scale_);  // of a sum
   grid_.reset();
-  if (options_.engine == "fft")
-    grid_ = std::make_unique<GridSums>(scaled_, weights_, n, d,
-                                       options_.atol / image_count_ / std::exp(log_scale_));
-  tree_ = std::make_unique<LazyTree>();
+  expansions_.reset();
+  features_.reset();
+  landmarks_.reset();
+  if (options_.engine == "fft") {
+    grid_ = std::make_unique<GridSums>(scaled_, weights_, n, d, absolute);
+  } else if (options_.engine == "ifgt") {
+    expansions_ = std::make_unique<ClusterExpansions>(scaled_, weights_, n, d, absolute);
+    if (!expansions_->usable())
+      throw Error(ExitCode::kUsage, "ifgt would need too many terms", "engine",
+                  "allow a larger --atol, or use tree");
+  } else if (options_.engine == "auto" && options_.atol > 0 && kernel_ == Kernel::kGaussian &&
+             factors_.empty() && n > kFewPoints && d > 1 && d <= ClusterExpansions::kMostColumns) {
+    expansions_ =
+        std::make_unique<ClusterExpansions>(scaled_, weights_, n, d, absolute, kWorthATerm);
+    if (!expansions_->usable()) expansions_.reset();
+  } else if (options_.engine == "rff") {
+    features_ = std::make_unique<RandomFeatures>(kernel_, scaled_, weights_, n, d,
+                                                 options_.features, options_.engine_seed);
+  } else if (options_.engine == "nystrom") {
+    landmarks_ = std::make_unique<Landmarks>(kernel_, scaled_, weights_, n, d, options_.landmarks,
+                                             options_.engine_seed, tree());
+  }
   moments_.reset();
-  if (d == 1 && kernel_ == Kernel::kGaussian && factors_.empty() && options_.engine != "exact" &&
-      options_.engine != "fft" && options_.engine != "tree") {
+  if (d == 1 && kernel_ == Kernel::kGaussian && factors_.empty() &&
+      (options_.engine == "auto" || options_.engine == "moments")) {
     moments_ = std::make_unique<LineMoments>(scaled_, weights_);
     if (!moments_->usable()) {
       moments_.reset();
@@ -190,7 +225,8 @@ const KdeTree& KernelDensity::tree() const {
       heights[i] *= std::pow(factors_[i], -d);
       shrink[i] = kernel_shrink(kernel_, factors_[i]);
     }
-    tree_->tree = std::make_unique<KdeTree>(scaled_, heights, shrink, x_.size(0), x_.size(1));
+    tree_->tree = std::make_unique<KdeTree>(scaled_, heights, shrink, x_.size(0), x_.size(1),
+                                            tree_kind_of(options_.tree));
   });
   return *tree_->tree;
 }
@@ -199,14 +235,17 @@ std::string KernelDensity::engine() const {
   if (options_.engine != "auto") return options_.engine;
   const bool exact = options_.rtol == 0 && options_.atol == 0;
   if (moments_ && options_.rtol >= 1e-12) return "moments";
+  if (expansions_) return "ifgt";
   return exact || x_.size(0) <= kFewPoints ? "exact" : "tree";
 }
 
 std::vector<double> KernelDensity::scaled_rows(const double* rows, int64_t m) const {
   const int64_t d = x_.size(1);
-  std::vector<double> scaled(static_cast<size_t>(m * d));
-  for (int64_t i = 0; i < m * d; ++i)
-    scaled[static_cast<size_t>(i)] = rows[i] / widths_[static_cast<size_t>(i % d)];
+  std::vector<double> scaled(rows, rows + m * d);
+  for (int64_t i = 0; i < m; ++i) {
+    for (int64_t j = 0; j < d; ++j)
+      scaled[static_cast<size_t>(i * d + j)] /= widths_[static_cast<size_t>(j)];
+  }
   for (int64_t i = 0; i < m && !lean_.empty(); ++i) {
     double* z = scaled.data() + i * d;
     for (int64_t j = 0; j < d; ++j) {
@@ -289,7 +328,21 @@ at::Tensor KernelDensity::open_log_density(const at::Tensor& rows) const {
   at::Tensor out = at::empty({m}, at::kDouble);
   double* sums = out.data_ptr<double>();
   const std::string engine = this->engine();
-  if (engine == "fft") {
+  if (approximate()) {
+    const at::Tensor errors = at::empty({m}, at::kDouble);
+    double* e = errors.data_ptr<double>();
+    if (features_) {
+      features_->sums(scaled.data(), m, sums, e);
+    } else {
+      landmarks_->sums(scaled.data(), m, sums);
+      errors.fill_(landmarks_->error());
+    }
+    for (int64_t a = 0; a < m; ++a) sums[a] = std::log(std::max(sums[a], e[a])) + log_scale_;
+    return out;
+  }
+  if (expansions_) {
+    expansions_->sums(scaled.data(), m, sums);
+  } else if (engine == "fft") {
     parallel_for(m, 256, [&](int64_t begin, int64_t end) {
       for (int64_t a = begin; a < end; ++a) {
         const double sum = grid_->sum(scaled.data() + a * d);
@@ -297,14 +350,8 @@ at::Tensor KernelDensity::open_log_density(const at::Tensor& rows) const {
       }
     });
   } else if (engine == "moments") {
-    parallel_for(m, 64, [&](int64_t begin, int64_t end) {
-      for (int64_t a = begin; a < end; ++a) {
-        // Where cells do not serve, the far tails, every point is asked.
-        if (!moments_->sum(scaled[static_cast<size_t>(a)], sums[a])) {
-          sums[a] = std::exp(tree().log_sum(kernel_, &scaled[static_cast<size_t>(a)]));
-        }
-      }
-    });
+    // Where cells do not serve, the far tails, every point is asked below.
+    moments_->sums(scaled.data(), m, sums);
   } else {
     const bool exact = engine == "exact";
     tree().sums(kernel_, scaled.data(), m, exact ? 0 : options_.rtol,
@@ -318,6 +365,21 @@ at::Tensor KernelDensity::open_log_density(const at::Tensor& rows) const {
     }
   });
   return out;
+}
+
+bool KernelDensity::approximate() const { return features_ || landmarks_; }
+
+at::Tensor KernelDensity::standard_error(const at::Tensor& q) const {
+  const at::Tensor rows = own_rows(q);
+  if (!approximate())
+    throw Error(ExitCode::kUsage, "this engine's error has a bound", "engine",
+                "ask error_bound, or use rff or nystrom");
+  const int64_t m = rows.size(0);
+  if (landmarks_) return at::full({m}, landmarks_->error() * std::exp(log_scale_), at::kDouble);
+  const std::vector<double> scaled = scaled_rows(rows.data_ptr<double>(), m);
+  const at::Tensor sums = at::empty({m}, at::kDouble), errors = at::empty({m}, at::kDouble);
+  features_->sums(scaled.data(), m, sums.data_ptr<double>(), errors.data_ptr<double>());
+  return errors * std::exp(log_scale_);
 }
 
 double KernelDensity::score(const at::Tensor& q) const {
@@ -344,7 +406,7 @@ at::Tensor KernelDensity::open_gradient(const at::Tensor& rows) const {
           s += kernel_term(kernel_, z[static_cast<size_t>(j)]);
         }
         const double factor = factors_.empty() ? 1 : factors_[static_cast<size_t>(i)];
-        const double shrink = kernel_shrink(kernel_, factor);
+        const double shrink = factor == 1 ? 1 : kernel_shrink(kernel_, factor);
         s *= shrink;
         double value = kernel_at(kernel_, s), change = kernel_slope(kernel_, s);
         if (endless) {
@@ -354,14 +416,13 @@ at::Tensor KernelDensity::open_gradient(const at::Tensor& rows) const {
                    : s > 0                         ? -0.5 * value / std::sqrt(s)
                                                    : 0;
         }
+        if (value == 0) continue;
         double w = weights_[static_cast<size_t>(i)];
         if (factor != 1) w *= std::pow(factor, -static_cast<double>(d));
         sum += w * value;
         for (int64_t j = 0; j < d; ++j) {
-          const double v = z[static_cast<size_t>(j)];
-          const double by_v =
-              kernel_ == Kernel::kLaplacian ? static_cast<double>((v > 0) - (v < 0)) : 2 * v;
-          slope[static_cast<size_t>(j)] += w * change * shrink * by_v;
+          slope[static_cast<size_t>(j)] +=
+              w * change * shrink * kernel_term_slope(kernel_, z[static_cast<size_t>(j)]);
         }
       }
       // By q itself: the transpose of the lean, then the widths.
@@ -424,7 +485,14 @@ at::Tensor KernelDensity::sample(int64_t n, int64_t seed) const {
       z[static_cast<size_t>(j)] = where.normal(static_cast<uint64_t>(i * d + j));
       norm += z[static_cast<size_t>(j)] * z[static_cast<size_t>(j)];
     }
-    if (kernel_ == Kernel::kLaplacian) {
+    if (is_product(kernel_)) {
+      uint64_t draw = static_cast<uint64_t>(i) << 20;
+      for (double& v : z) {
+        do {
+          v = 2 * length.uniform(draw++) - 1;
+        } while (length.uniform(draw++) >= product_shape(kernel_, v));
+      }
+    } else if (kernel_ == Kernel::kLaplacian) {
       for (int64_t j = 0; j < d; ++j) {
         const double r = -std::log1p(-length.uniform(static_cast<uint64_t>(i * d + j)));
         z[static_cast<size_t>(j)] = std::copysign(r, z[static_cast<size_t>(j)]);
@@ -480,62 +548,152 @@ at::Tensor KernelDensity::factors() const {
 double KernelDensity::error_bound() const {
   const std::string used = engine();
   if (used == "fft") return grid_->bound() * std::exp(log_scale_) * image_count_;
+  if (expansions_) return expansions_->bound() * std::exp(log_scale_) * image_count_;
   return used == "tree" ? options_.atol : 0;
 }
 
-double KernelDensity::leave_one_out(const std::vector<double>& widths,
-                                    const std::vector<int64_t>& rows) {
-  build(widths);
-  const int64_t d = x_.size(1);
-  std::vector<double> queries;
-  for (const int64_t i : rows) {
-    for (int64_t j = 0; j < d; ++j) queries.push_back(scaled_[static_cast<size_t>(i * d + j)]);
-  }
-  std::vector<double> sums(rows.size());
-  tree().sums(kernel_, queries.data(), static_cast<int64_t>(rows.size()), 0, 0, sums.data());
-  double total = 0, log_likelihood = 0;
+std::vector<int64_t> KernelDensity::left_out_rows() const {
+  std::vector<int64_t> rows;
   const double all = std::accumulate(weights_.begin(), weights_.end(), 0.0);
-  for (size_t i = 0; i < rows.size(); ++i) {
-    const double w = weights_[static_cast<size_t>(rows[i])];
-    if (w == 0 || w == all) continue;
-    // Rounding of the sum must not pass for density.
-    const double others = sums[i] - w;
-    const double least = 1e-13 * sums[i];
-    log_likelihood += w * (std::log(std::max(others, std::max(least, 1e-300))) + log_scale_ +
-                           std::log(all / (all - w)));
-    total += w;
+  const int64_t n = x_.size(0), count = std::min(n, kLooRows);
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t row = i * n / count;
+    const double w = weights_[static_cast<size_t>(row)];
+    if (w > 0 && w < all) rows.push_back(row);
   }
-  return total > 0 ? log_likelihood / total : 0;
+  return rows;
 }
 
-// Twice the mean of p left out, less the integral of p^2, which is the mean over rows of the sum of
-// gaussians sqrt(2) times as wide. Self terms of the integral stay: they are part of it.
-double KernelDensity::least_squares(const std::vector<double>& widths,
-                                    const std::vector<int64_t>& rows) {
+WidthScan KernelDensity::scan_widths(const std::vector<double>& factors) const {
+  need_fit();
+  if (!factors_.empty())
+    throw Error(ExitCode::kUsage, "widths that differ from point to point are not scanned",
+                "bandwidth_kind", "use fixed");
+  for (const double f : factors)
+    if (!(f > 0) || !std::isfinite(f))
+      throw Error(ExitCode::kUsage, "must be above 0 and finite", "factors");
+  if (factors.empty()) return {};
+  if (is_product(kernel_)) return scan_products(factors);
+  return scan_with(ScanPoints(scaled_, weights_, x_.size(0), x_.size(1)), factors,
+                   kernel_ == Kernel::kGaussian && !directions_);
+}
+
+WidthScan KernelDensity::scan_with(const ScanPoints& points, const std::vector<double>& factors,
+                                   bool squares) const {
   const int64_t d = x_.size(1);
-  const double all = std::accumulate(weights_.begin(), weights_.end(), 0.0);
-  double value = 0;
-  for (const bool wide : {false, true}) {
-    std::vector<double> h(widths);
-    if (wide)
-      for (double& v : h) v *= std::sqrt(2.0);
-    build(h);
-    std::vector<double> queries, sums(rows.size());
-    for (const int64_t i : rows) {
-      for (int64_t j = 0; j < d; ++j) queries.push_back(scaled_[static_cast<size_t>(i * d + j)]);
-    }
-    tree().sums(kernel_, queries.data(), static_cast<int64_t>(rows.size()), 0, 0, sums.data());
-    double total = 0, sum = 0;
-    for (size_t i = 0; i < rows.size(); ++i) {
-      const double w = weights_[static_cast<size_t>(rows[i])];
-      if (w == 0 || w == all) continue;
-      total += w;
-      // sums are of weights; log_scale_ divides by their total.
-      sum += w * std::exp(log_scale_) * (wide ? -sums[i] : 2 * (sums[i] - w) * all / (all - w));
-    }
-    value += total > 0 ? sum / total : 0;
+  const std::vector<int64_t> rows = left_out_rows();
+  const auto m = static_cast<int64_t>(rows.size()), count = static_cast<int64_t>(factors.size());
+  std::vector<double> queries, shrinks, scales;
+  for (const int64_t i : rows)
+    queries.insert(queries.end(), scaled_.begin() + i * d, scaled_.begin() + (i + 1) * d);
+  for (const double f : factors) {
+    std::vector<double> widths(widths_);
+    for (double& h : widths) h *= f;
+    shrinks.push_back(kernel_shrink(kernel_, f));
+    scales.push_back(log_scale_of(widths));
   }
-  return value;
+  // The integral of p^2 is the mean over rows of the sum of gaussians sqrt(2) times as wide.
+  // In a grid of steps that divide log 2 / 2 most of those are widths of the grid themselves.
+  std::vector<size_t> wide;
+  for (int64_t b = 0; b < count && squares; ++b) {
+    const double shrink = 0.5 * shrinks[static_cast<size_t>(b)];
+    const auto same = std::find_if(shrinks.begin(), shrinks.end(), [&](double s) {
+      return std::abs(s - shrink) <= 4e-15 * shrink;
+    });
+    wide.push_back(static_cast<size_t>(same - shrinks.begin()));
+    if (same == shrinks.end()) shrinks.push_back(shrink);
+  }
+  const auto columns = static_cast<int64_t>(shrinks.size());
+  std::vector<double> sums(static_cast<size_t>(m * columns));
+  points.log_sums(kernel_, queries.data(), rows.data(), m, shrinks.data(), columns, sums.data());
+  const double all = std::accumulate(weights_.begin(), weights_.end(), 0.0);
+  WidthScan out{factors, std::vector<double>(factors.size(), 0.0), {}};
+  if (squares) out.least_squares.assign(factors.size(), 0.0);
+  double total = 0;
+  for (int64_t a = 0; a < m; ++a) {
+    const double w = weights_[static_cast<size_t>(rows[static_cast<size_t>(a)])];
+    total += w;
+    for (size_t b = 0; b < factors.size(); ++b) {
+      const double* row = sums.data() + a * columns;
+      const double others =
+          std::max(row[b], std::isinf(kernel_radius(kernel_)) ? row[b] : std::log(1e-13 * w));
+      out.likelihood[b] += w * (others + scales[b] + std::log(all / (all - w)));
+      if (!squares) continue;
+      // Self terms of the integral stay: they are part of it.
+      const double integral = std::exp(row[wide[b]]) + w;
+      out.least_squares[b] +=
+          w * std::exp(scales[b]) *
+          (2 * std::exp(row[b]) * all / (all - w) -
+           integral * std::exp(-0.5 * static_cast<double>(d) * std::numbers::ln2));
+    }
+  }
+  for (double& v : out.likelihood) v = total > 0 ? v / total : 0;
+  for (double& v : out.least_squares) v = total > 0 ? v / total : 0;
+  return out;
+}
+
+// Products are no function of one distance: a pass a factor.
+WidthScan KernelDensity::scan_products(const std::vector<double>& factors) const {
+  const int64_t d = x_.size(1);
+  const std::vector<int64_t> rows = left_out_rows();
+  const double all = std::accumulate(weights_.begin(), weights_.end(), 0.0);
+  WidthScan out{factors, {}, {}};
+  for (const double f : factors) {
+    std::vector<double> points(scaled_), queries, widths(widths_), sums(rows.size());
+    for (double& v : points) v /= f;
+    for (double& h : widths) h *= f;
+    for (const int64_t i : rows)
+      queries.insert(queries.end(), points.begin() + i * d, points.begin() + (i + 1) * d);
+    KdeTree(points, weights_, {}, x_.size(0), d)
+        .sums(kernel_, queries.data(), static_cast<int64_t>(rows.size()), 0, 0, sums.data());
+    const double scale = log_scale_of(widths);
+    double value = 0, total = 0;
+    for (size_t a = 0; a < rows.size(); ++a) {
+      const double w = weights_[static_cast<size_t>(rows[a])];
+      total += w;
+      value += w * (std::log(std::max(sums[a] - w, 1e-13 * w)) + scale + std::log(all / (all - w)));
+    }
+    out.likelihood.push_back(total > 0 ? value / total : 0);
+  }
+  return out;
+}
+
+// The factor of the widths that the rule likes best: a grid, then parabolas about its best point.
+double KernelDensity::best_factor(const std::vector<double>& widths) {
+  scale(widths);
+  const bool product = is_product(kernel_), squares = options_.bandwidth == "lscv";
+  std::unique_ptr<ScanPoints> points;
+  if (!product) points = std::make_unique<ScanPoints>(scaled_, weights_, x_.size(0), x_.size(1));
+  const auto scanned = [&](const std::vector<double>& logs, bool both) {
+    std::vector<double> factors;
+    for (const double s : logs) factors.push_back(std::exp(s));
+    return product ? scan_products(factors) : scan_with(*points, factors, both);
+  };
+  const auto values = [&](const WidthScan& s) { return squares ? s.least_squares : s.likelihood; };
+  // Steps of a quarter of log 2: every other rate is the double of one before (kde_scan.h).
+  constexpr double kStep = std::numbers::ln2 / 4;
+  std::vector<double> logs;
+  for (int64_t k = -17; k <= 12; ++k) logs.push_back(static_cast<double>(k) * kStep);
+  scan_ = scanned(logs, kernel_ == Kernel::kGaussian && !directions_);
+  std::vector<double> value = values(scan_);
+  size_t best = static_cast<size_t>(std::max_element(value.begin(), value.end()) - value.begin());
+  double middle = logs[best], step = kStep;
+  // How far from the middle the parabola through it and its neighbours has its top.
+  const auto top = [&](double below, double at, double above, double apart) {
+    const double bend = below - 2 * at + above;
+    const double t = 0.5 * apart * (below - above) / bend;
+    return bend < 0 && std::abs(t) <= 2 * apart ? t : 0.0;
+  };
+  if (best > 0 && best + 1 < value.size())
+    middle += top(value[best - 1], value[best], value[best + 1], step);
+  for (int round = 0; round < 3; ++round) {
+    step = 0.02;
+    value = values(scanned({middle - step, middle, middle + step}, squares));
+    const double t = top(value[0], value[1], value[2], step);
+    middle += t;
+    if (std::abs(t) <= step) break;
+  }
+  return std::exp(middle);
 }
 
 std::vector<double> KernelDensity::chosen_widths() {
@@ -589,36 +747,8 @@ std::vector<double> KernelDensity::chosen_widths() {
     widths.assign(static_cast<size_t>(d), h);
   }
   if ((rule != "lcv" && rule != "lscv") || n < 3) return widths;
-  std::vector<int64_t> sample;
-  const int64_t count = std::min(n, kLooRows);
-  for (int64_t i = 0; i < count; ++i) sample.push_back(i * n / count);
-  const auto value = [&](double log_scale) {
-    std::vector<double> h(widths);
-    for (double& v : h) v *= std::exp(log_scale);
-    return rule == "lscv" ? least_squares(h, sample) : leave_one_out(h, sample);
-  };
-  // A coarse grid finds the peak, golden section its top.
-  double best = 0, most = -std::numeric_limits<double>::infinity();
-  for (double s = -3; s <= 2; s += 0.5) {
-    const double v = value(s);
-    if (v > most) most = v, best = s;
-  }
-  const double golden = (std::sqrt(5.0) - 1) / 2;
-  double low = best - 0.5, high = best + 0.5;
-  double a = high - golden * (high - low), b = low + golden * (high - low);
-  double at_a = value(a), at_b = value(b);
-  while (high - low > 1e-3) {
-    if (at_a > at_b) {
-      high = b;
-      b = a, at_b = at_a;
-      a = high - golden * (high - low), at_a = value(a);
-    } else {
-      low = a;
-      a = b, at_a = at_b;
-      b = low + golden * (high - low), at_b = value(b);
-    }
-  }
-  for (double& v : widths) v *= std::exp((low + high) / 2);
+  const double factor_of_rule = best_factor(widths);
+  for (double& v : widths) v *= factor_of_rule;
   return widths;
 }
 
@@ -627,6 +757,18 @@ KernelDensity& KernelDensity::set_accuracy(double rtol, double atol, const std::
   options.rtol = rtol;
   options.atol = atol;
   options.engine = engine;
+  return set_accuracy(options);
+}
+
+KernelDensity& KernelDensity::set_accuracy(const KernelDensityOptions& accuracy) {
+  KernelDensityOptions options = options_;
+  options.rtol = accuracy.rtol;
+  options.atol = accuracy.atol;
+  options.engine = accuracy.engine;
+  options.tree = accuracy.tree;
+  options.features = accuracy.features;
+  options.landmarks = accuracy.landmarks;
+  options.engine_seed = accuracy.engine_seed;
   options.check();
   options_ = options;
   if (tree_) {
@@ -682,6 +824,11 @@ data::Model KernelDensity::model() const {
   m.fields["neighbours"] = options_.neighbours;
   m.fields["bandwidth_shape"] = options_.bandwidth_shape;
   m.fields["bounds"] = options_.bounds;
+  m.fields["product"] = options_.product;
+  m.fields["tree"] = options_.tree;
+  m.fields["features"] = options_.features;
+  m.fields["landmarks"] = options_.landmarks;
+  m.fields["engine_seed"] = options_.engine_seed;
   m.put("points", {x_.data_ptr<double>(), x_.data_ptr<double>() + x_.numel()},
         {x_.size(0), x_.size(1)});
   m.put("weights", weights_, {x_.size(0)});
@@ -705,6 +852,14 @@ KernelDensity KernelDensity::of_model(const data::Model& m) {
     options.neighbours = static_cast<int64_t>(m.number("neighbours"));
     options.bandwidth_shape = m.text("bandwidth_shape");
     options.bounds = m.text("bounds");
+  }
+  if (m.fields.contains("product")) {
+    if (!m.fields["product"].is_boolean()) m.refuse("product", "is not true or false");
+    options.product = m.fields["product"].get<bool>();
+    options.tree = m.text("tree");
+    options.features = static_cast<int64_t>(m.number("features"));
+    options.landmarks = static_cast<int64_t>(m.number("landmarks"));
+    options.engine_seed = static_cast<int64_t>(m.number("engine_seed"));
   }
   const int64_t n = m.size("points", 0), d = m.size("points", 1);
   const std::vector<double>& points = m.doubles("points", {n, d});

@@ -10,7 +10,8 @@
 // Sheather-Jones (column by column), leave-one-out likelihood (lcv), which scales Scott's widths
 // together so that the rows' mean log-density without themselves is largest, or least squares (lscv;
 // Bowman 1984; gaussian), which makes the integral of p^2 less twice the mean of p left out least
-// (both on at most 2,000 rows, evenly spread, against all). Rules see neither bounds nor factors. A column that
+// (both on at most 2,000 rows, evenly spread, against all; every width of a grid in one pass over the
+// distances, width_scan(), then parabolas about the best). Rules see neither bounds nor factors. A column that
 // does not vary is given the width 1; widths() and notes() say so.
 //
 // Kernel vmf: rows are directions, of length 1 within 1e-6, d >= 2; the density is that on the
@@ -23,12 +24,21 @@
 // H = D C C' D with D = diag(h) (Wand and Jones 1993). Kinds adaptive and knn multiply the widths of point i by a
 // factor (kde_local.h), whose geometric mean is 1. Bounds fold the density back (kde_bounds.h).
 //
-// Engines: exact sums all pairs in SIMD tiles; tree is a kd-tree with the bound of kde_tree.h on
-// every density's error, |p - exact| <= rtol * exact + atol; moments (one column, gaussian) is
-// right to 1e-12 relative; fft (gaussian, up to three columns) stays within atol by a grid (kde_grid.h),
-// and error_bound() says within what; it is taken only when asked for. auto: exact when rtol = atol = 0 or points are few; else moments where
-// they serve and rtol >= 1e-12; else tree. A density below the smallest double keeps its logarithm;
-// outside the kernel's support it is -inf.
+// Option product: products over columns of the kernel of one column, whose support is a box instead of
+// a ball; c_d = c_1^d. Of gaussians it is the gaussian, of exponentials the laplacian.
+//
+// Engines: exact sums all pairs in SIMD tiles; tree is a kd-, ball or cover tree with the bound of
+// kde_tree.h on every density's error, |p - exact| <= rtol * exact + atol; moments (one column,
+// gaussian) is right to 1e-12 relative; fft (gaussian, up to three columns) stays within atol by a grid
+// (kde_grid.h), ifgt (gaussian, up to eight) by Taylor expansions (kde_expansion.h); error_bound() says
+// within what. auto: exact when rtol = atol = 0 or points are few; else moments where they serve and
+// rtol >= 1e-12; else ifgt where it serves, atol is above 0 and its plan has many points in reach for
+// each term; else tree. A density below the smallest double keeps its logarithm; outside the
+// kernel's support it is -inf.
+//
+// rff and nystrom (kde_features.h) are estimates, approximate() says so, and are taken only when asked
+// for: there is no bound. standard_error(q) tells what is known. Where an estimate is not above that
+// error, the density cannot be told from 0, and the error is returned in its place.
 //
 // Errors: Error(kData) with row and column for missing or infinite entries and bad weights;
 // Error(kUsage) for options; Error(kFailed) before fit.
@@ -44,13 +54,26 @@
 
 #include "covary/core/data/model.h"
 #include "covary/stat/mixture/kde_bounds.h"
+#include "covary/stat/mixture/kde_expansion.h"
+#include "covary/stat/mixture/kde_features.h"
 #include "covary/stat/mixture/kde_grid.h"
 #include "covary/stat/mixture/kde_kernel.h"
 #include "covary/stat/mixture/kde_moments.h"
 #include "covary/stat/mixture/kde_options.h"
+#include "covary/stat/mixture/kde_scan.h"
 #include "covary/stat/mixture/kde_tree.h"
 
 namespace covary::mixture {
+
+// Criteria of a density's widths times factors.
+struct WidthScan {
+  std::vector<double> factors;
+  // Mean log-density of rows without themselves. A row that no other row's kernel reaches (bounded
+  // kernels) counts as 1e-13 of its own.
+  std::vector<double> likelihood;
+  // Twice the mean of p left out, less the integral of p^2; gaussian, else empty.
+  std::vector<double> least_squares;
+};
 
 class KernelDensity {
  public:
@@ -73,6 +96,8 @@ class KernelDensity {
   KernelDensity marginal(int64_t columns) const;
   // The engine and errors allowed from now on; not the kernel and bandwidth.
   KernelDensity& set_accuracy(double rtol, double atol, const std::string& engine);
+  // rtol, atol, engine, tree, features, landmarks and engine_seed of these.
+  KernelDensity& set_accuracy(const KernelDensityOptions& accuracy);
 
   int64_t columns() const { return x_.defined() ? x_.size(1) : 0; }
   int64_t rows() const { return x_.defined() ? x_.size(0) : 0; }
@@ -80,10 +105,18 @@ class KernelDensity {
   const KernelDensityOptions& options() const { return options_; }
   at::Tensor widths() const;            // h [d]
   at::Tensor bandwidth_matrix() const;  // H [d,d]
-  at::Tensor factors() const;           // of the widths, [n]; 1 for kind fixed
+  // Of the grid that lcv and lscv looked at, factors of Scott's widths; empty for other rules.
+  const WidthScan& width_scan() const { return scan_; }
+  // The same criteria for these widths times any factors, in one pass. Not for kinds adaptive and knn.
+  WidthScan scan_widths(const std::vector<double>& factors) const;
+  at::Tensor factors() const;  // of the widths, [n]; 1 for kind fixed
   // Absolute, of every density: that of the engine that answers. 0 for exact, and where the bound is
   // relative.
   double error_bound() const;
+  // Whether the engine is an estimate without a bound; then standard_error: rff, the standard error of
+  // each density; nystrom, the root mean square error of densities at 128 rows, the same for all. [m]
+  bool approximate() const;
+  at::Tensor standard_error(const at::Tensor& q) const;
   const std::vector<std::string>& notes() const { return notes_; }
   // What auto would take, or the engine forced.
   std::string engine() const;
@@ -101,10 +134,16 @@ class KernelDensity {
   void take_shape(const KernelDensity& other, int64_t columns);
   std::vector<double> scaled_rows(const double* rows, int64_t m) const;
   void set_points(const at::Tensor& x, const at::Tensor& weights);
-  void build(const std::vector<double>& widths);
+  void scale(const std::vector<double>& widths);
+  void build(const std::vector<double>& widths);  // scale, and what the engine needs
   std::vector<double> chosen_widths();
-  double least_squares(const std::vector<double>& widths, const std::vector<int64_t>& rows);
-  double leave_one_out(const std::vector<double>& widths, const std::vector<int64_t>& rows);
+  double log_scale_of(const std::vector<double>& widths) const;
+  std::vector<int64_t> left_out_rows() const;
+  // Of widths_, which scaled_ and points are of; squares: least squares too.
+  WidthScan scan_with(const ScanPoints& points, const std::vector<double>& factors,
+                      bool squares) const;
+  WidthScan scan_products(const std::vector<double>& factors) const;
+  double best_factor(const std::vector<double>& widths);
 
   KernelDensityOptions options_;
   Kernel kernel_ = Kernel::kGaussian;
@@ -129,7 +168,11 @@ class KernelDensity {
   std::unique_ptr<LazyTree> tree_;
   std::unique_ptr<LineMoments> moments_;
   std::unique_ptr<GridSums> grid_;
+  std::unique_ptr<ClusterExpansions> expansions_;
+  std::unique_ptr<RandomFeatures> features_;
+  std::unique_ptr<Landmarks> landmarks_;
   std::vector<std::string> notes_;
+  WidthScan scan_;
 };
 
 }  // namespace covary::mixture

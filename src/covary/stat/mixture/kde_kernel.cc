@@ -9,43 +9,12 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
-#include <hwy/contrib/math/math-inl.h>
-
-#include "covary/core/compute/exp2-inl.h"
+#include "covary/stat/mixture/kde_shape-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace covary::mixture {
 namespace HWY_NAMESPACE {
 namespace {
-
-namespace hn = hwy::HWY_NAMESPACE;
-using D = hn::ScalableTag<double>;
-using V = hn::Vec<D>;
-constexpr D kD;
-
-template <Kernel kKernel, bool kBrief>
-HWY_INLINE V kernel_of_square(V s) {
-  const V one = hn::Set(kD, 1.0), zero = hn::Zero(kD);
-  const V log2e = hn::Set(kD, std::numbers::log2e);
-  if constexpr (kKernel == Kernel::kGaussian) {
-    return compute::HWY_NAMESPACE::exp2_negative<kBrief>(
-        kD, hn::Mul(s, hn::Set(kD, -0.5 * std::numbers::log2e)));
-  } else if constexpr (kKernel == Kernel::kEpanechnikov) {
-    return hn::Max(zero, hn::Sub(one, s));
-  } else if constexpr (kKernel == Kernel::kTophat) {
-    return hn::IfThenElseZero(hn::Lt(s, one), one);
-  } else if constexpr (kKernel == Kernel::kExponential) {
-    return compute::HWY_NAMESPACE::exp2_negative<kBrief>(kD, hn::Neg(hn::Mul(hn::Sqrt(s), log2e)));
-  } else if constexpr (kKernel == Kernel::kLaplacian) {
-    return compute::HWY_NAMESPACE::exp2_negative<kBrief>(kD, hn::Neg(hn::Mul(s, log2e)));
-  } else if constexpr (kKernel == Kernel::kLinear) {
-    return hn::Max(zero, hn::Sub(one, hn::Sqrt(s)));
-  } else {
-    const V r = hn::Min(hn::Sqrt(s), one);
-    return hn::IfThenElseZero(hn::Lt(s, one),
-                              hn::Cos(kD, hn::Mul(r, hn::Set(kD, std::numbers::pi / 2))));
-  }
-}
 
 // Four queries share a loaded point. kDims: d when known, else 0.
 template <Kernel kKernel, bool kBrief, int kDims, bool kLocal = false>
@@ -53,6 +22,7 @@ HWY_INLINE void add(const double* HWY_RESTRICT x, const double* HWY_RESTRICT w,
                     const double* HWY_RESTRICT shrink, int64_t count, int64_t dims,
                     const double* queries, int64_t m, double* sums) {
   constexpr int64_t kShare = 4;
+  constexpr bool kProduct = kKernel >= Kernel::kProductEpanechnikov;
   const int64_t d = kDims ? kDims : dims, lanes = static_cast<int64_t>(hn::Lanes(kD));
   for (int64_t a = 0; a < m; a += kShare) {
     // Past the last query the last one again; its sums are not kept.
@@ -62,12 +32,14 @@ HWY_INLINE void add(const double* HWY_RESTRICT x, const double* HWY_RESTRICT w,
     for (int64_t b = 0; b < kShare; ++b) total[b] = hn::Zero(kD);
     for (int64_t i = 0; i < count; i += lanes) {
       V square[kShare];
-      for (int64_t b = 0; b < kShare; ++b) square[b] = hn::Zero(kD);
+      for (int64_t b = 0; b < kShare; ++b) square[b] = hn::Set(kD, kProduct ? 1.0 : 0.0);
       for (int64_t j = 0; j < d; ++j) {
         const V v = hn::LoadU(kD, x + j * count + i);
         for (int64_t b = 0; b < kShare; ++b) {
           const V z = hn::Sub(v, hn::Set(kD, q[b][j]));
-          if constexpr (kKernel == Kernel::kLaplacian) {
+          if constexpr (kProduct) {
+            square[b] = hn::Mul(square[b], shape_of<kKernel>(z));
+          } else if constexpr (kKernel == Kernel::kLaplacian) {
             square[b] = hn::Add(hn::Abs(z), square[b]);
           } else {
             square[b] = hn::MulAdd(z, z, square[b]);
@@ -80,7 +52,11 @@ HWY_INLINE void add(const double* HWY_RESTRICT x, const double* HWY_RESTRICT w,
         for (int64_t b = 0; b < kShare; ++b) square[b] = hn::Mul(square[b], factor);
       }
       for (int64_t b = 0; b < kShare; ++b) {
-        total[b] = hn::MulAdd(weight, kernel_of_square<kKernel, kBrief>(square[b]), total[b]);
+        if constexpr (kProduct) {
+          total[b] = hn::MulAdd(weight, square[b], total[b]);
+        } else {
+          total[b] = hn::MulAdd(weight, kernel_of_square<kKernel, kBrief>(square[b]), total[b]);
+        }
       }
     }
     for (int64_t b = 0; b < kShare && a + b < m; ++b) {
@@ -130,6 +106,14 @@ void add_kernels_simd(Kernel kernel, const double* x, const double* w, const dou
       return run.template operator()<Kernel::kCosine>();
     case Kernel::kLaplacian:
       return run.template operator()<Kernel::kLaplacian>();
+    case Kernel::kProductEpanechnikov:
+      return run.template operator()<Kernel::kProductEpanechnikov>();
+    case Kernel::kProductTophat:
+      return run.template operator()<Kernel::kProductTophat>();
+    case Kernel::kProductLinear:
+      return run.template operator()<Kernel::kProductLinear>();
+    case Kernel::kProductCosine:
+      return run.template operator()<Kernel::kProductCosine>();
   }
 }
 
@@ -150,17 +134,53 @@ void add_kernels(Kernel kernel, const double* x, const double* weights, const do
   (kernel, x, weights, shrink, count, d, queries, m, brief, sums);
 }
 
-Kernel kernel_of(const std::string& name) {
-  if (name == "epanechnikov") return Kernel::kEpanechnikov;
-  if (name == "tophat") return Kernel::kTophat;
-  if (name == "exponential") return Kernel::kExponential;
-  if (name == "linear") return Kernel::kLinear;
-  if (name == "cosine") return Kernel::kCosine;
+Kernel kernel_of(const std::string& name, bool product) {
+  if (name == "epanechnikov") return product ? Kernel::kProductEpanechnikov : Kernel::kEpanechnikov;
+  if (name == "tophat") return product ? Kernel::kProductTophat : Kernel::kTophat;
+  if (name == "exponential") return product ? Kernel::kLaplacian : Kernel::kExponential;
+  if (name == "linear") return product ? Kernel::kProductLinear : Kernel::kLinear;
+  if (name == "cosine") return product ? Kernel::kProductCosine : Kernel::kCosine;
   if (name == "laplacian") return Kernel::kLaplacian;
   return Kernel::kGaussian;
 }
 
+double product_shape(Kernel kernel, double z) {
+  const double a = std::abs(z);
+  if (!(a < 1)) return 0;
+  switch (kernel) {
+    case Kernel::kProductEpanechnikov:
+      return 1 - z * z;
+    case Kernel::kProductLinear:
+      return 1 - a;
+    case Kernel::kProductCosine:
+      return std::cos(std::numbers::pi / 2 * a);
+    default:
+      return 1;
+  }
+}
+
+double product_term(Kernel kernel, double z) { return -std::log(product_shape(kernel, z)); }
+
+double kernel_term_slope(Kernel kernel, double z) {
+  const double sign = (z > 0) - (z < 0);
+  switch (kernel) {
+    case Kernel::kLaplacian:
+      return sign;
+    case Kernel::kProductEpanechnikov:
+      return 2 * z / (1 - z * z);
+    case Kernel::kProductTophat:
+      return 0;
+    case Kernel::kProductLinear:
+      return sign / (1 - std::abs(z));
+    case Kernel::kProductCosine:
+      return std::numbers::pi / 2 * std::tan(std::numbers::pi / 2 * z);
+    default:
+      return 2 * z;
+  }
+}
+
 double kernel_at(Kernel kernel, double s) {
+  if (is_product(kernel)) return std::exp(-s);
   const double r = std::sqrt(s);
   switch (kernel) {
     case Kernel::kGaussian:
@@ -177,11 +197,13 @@ double kernel_at(Kernel kernel, double s) {
       return s < 1 ? 1 - r : 0;
     case Kernel::kCosine:
       return s < 1 ? std::cos(std::numbers::pi / 2 * r) : 0;
+    default:
+      return 0;
   }
-  return 0;
 }
 
 double kernel_slope(Kernel kernel, double s) {
+  if (is_product(kernel)) return -std::exp(-s);
   const double r = std::sqrt(s);
   switch (kernel) {
     case Kernel::kGaussian:
@@ -198,8 +220,9 @@ double kernel_slope(Kernel kernel, double s) {
       return r > 0 && r < 1 ? -0.5 / r : 0;
     case Kernel::kCosine:
       return r > 0 && r < 1 ? -std::numbers::pi / 4 * std::sin(std::numbers::pi / 2 * r) / r : 0;
+    default:
+      return 0;
   }
-  return 0;
 }
 
 double kernel_log_volume(Kernel kernel, int64_t dims) {
@@ -228,11 +251,20 @@ double kernel_log_volume(Kernel kernel, int64_t dims) {
       }
       return log_ball + std::log(d * sum);
     }
+    case Kernel::kProductEpanechnikov:
+      return d * std::log(4.0 / 3);
+    case Kernel::kProductTophat:
+      return d * std::numbers::ln2;
+    case Kernel::kProductLinear:
+      return 0;
+    case Kernel::kProductCosine:
+      return d * std::log(4 / pi);
   }
   return 0;
 }
 
 double kernel_log(Kernel kernel, double s) {
+  if (is_product(kernel)) return -s;
   switch (kernel) {
     case Kernel::kGaussian:
       return -0.5 * s;

@@ -12,6 +12,7 @@ void KernelDensityOptions::describe(OptionList& o) {
       .choices({"gaussian", "epanechnikov", "tophat", "exponential", "linear", "cosine",
                 "laplacian", "vmf"})
       .common();
+  o.add("product", &product, "products over columns of the kernel of one column, for radial ones");
   o.add("bandwidth", &bandwidth, "rule, or a width in the data's unit")
       .suggestions({"scott", "silverman", "isj", "lcv", "lscv"})
       .common();
@@ -27,7 +28,11 @@ void KernelDensityOptions::describe(OptionList& o) {
   o.add("rtol", &rtol, "relative error allowed of each density").range(0, 1).common();
   o.add("atol", &atol, "absolute error allowed of each density").range(0, 1e300);
   o.add("engine", &engine, "how sums are taken")
-      .choices({"auto", "exact", "tree", "moments", "fft"});
+      .choices({"auto", "exact", "tree", "moments", "fft", "ifgt", "rff", "nystrom"});
+  o.add("tree", &tree, "how points are split in the tree engine").choices({"kd", "ball", "cover"});
+  o.add("features", &features, "random frequencies of engine rff").range(2, 1e7);
+  o.add("landmarks", &landmarks, "rows that engine nystrom projects on").range(1, 5000);
+  o.add("engine_seed", &engine_seed, "draws frequencies and landmarks").range(0, 1e18);
 }
 
 void KernelDensityOptions::check() const {
@@ -53,15 +58,21 @@ void KernelDensityOptions::check() const {
   if (!(rtol >= 0 && rtol <= 1)) refuse("must be in [0, 1]", "rtol");
   if (!(atol >= 0)) refuse("must not be negative", "atol");
   if (engine != "auto" && engine != "exact" && engine != "tree" && engine != "moments" &&
-      engine != "fft") {
-    refuse("is auto, exact, tree, moments or fft", "engine");
+      engine != "fft" && engine != "ifgt" && engine != "rff" && engine != "nystrom") {
+    refuse("is auto, exact, tree, moments, fft, ifgt, rff or nystrom", "engine");
   }
+  if (tree != "kd" && tree != "ball" && tree != "cover") refuse("is kd, ball or cover", "tree");
+  if (features < 2 || features > 10'000'000) refuse("must be in [2, 1e7]", "features");
+  if (landmarks < 1 || landmarks > 5000) refuse("must be in [1, 5000]", "landmarks");
+  if (engine_seed < 0) refuse("must not be negative", "engine_seed");
   if (bandwidth_kind != "fixed" && bandwidth_kind != "adaptive" && bandwidth_kind != "knn")
     refuse("is fixed, adaptive or knn", "bandwidth_kind");
   if (bandwidth_shape != "diagonal" && bandwidth_shape != "full")
     refuse("is diagonal or full", "bandwidth_shape");
   if (neighbours < 0) refuse("must not be negative", "neighbours");
-  if ((engine == "moments" || engine == "fft") && bandwidth_kind != "fixed")
+  const bool estimate = engine == "rff" || engine == "nystrom";
+  if ((engine == "moments" || engine == "fft" || engine == "ifgt" || estimate) &&
+      bandwidth_kind != "fixed")
     refuse(engine + " serves one width a column", "engine", "use exact or tree");
   if (kernel == "vmf") {
     if (bandwidth_kind != "fixed") refuse("directions have one width", "bandwidth_kind");
@@ -69,15 +80,27 @@ void KernelDensityOptions::check() const {
     if (!bounds.empty()) refuse("the sphere has no bounds", "bounds");
     if (bandwidth == "isj")
       refuse("is a rule for columns of their own", "bandwidth", "use silverman or lcv");
+    if (product) refuse("directions have no columns of their own", "product");
     if (engine == "moments" || engine == "fft")
       refuse(engine + " serves no directions", "engine", "use exact or tree");
   }
-  if (engine == "fft") {
-    if (kernel != "gaussian") refuse("fft serves the gaussian kernel", "engine", "use tree");
+  if (product && bandwidth_kind != "fixed" && kernel != "gaussian" && kernel != "laplacian" &&
+      kernel != "exponential")
+    refuse("products of bounded kernels have one width a column", "bandwidth_kind",
+           "use fixed, or no --product");
+  if (engine == "fft" || engine == "ifgt") {
+    if (kernel != "gaussian" && !(kernel == "vmf" && engine == "ifgt"))
+      refuse(engine + " serves the gaussian kernel", "engine", "use tree");
     if (!(atol > 0) || rtol > 0)
-      refuse("fft bounds the absolute error alone", "engine",
+      refuse(engine + " bounds the absolute error alone", "engine",
              "give --atol, and no --rtol; or use tree");
   }
+  if (estimate && !bounds.empty())
+    refuse(engine + " knows no bounds of columns", "bounds", "use exact or tree");
+  if (estimate && kernel != "gaussian" && kernel != "exponential" && kernel != "laplacian" &&
+      kernel != "vmf")
+    refuse(engine + " serves the gaussian, exponential and laplacian kernels", "engine",
+           "use tree");
   if (bandwidth == "lscv" && kernel != "gaussian")
     refuse("least squares have a closed form for the gaussian kernel", "bandwidth",
            "use lcv, or the gaussian kernel");

@@ -12,6 +12,7 @@ struct KernelDensityOptions {
   std::string kernel = "gaussian";  // gaussian | epanechnikov | tophat | exponential | linear |
                                     // cosine, all radial, | laplacian: exp(-sum |z_j|) | vmf:
                                     // directions, von Mises-Fisher of concentration 1 / width^2
+  bool product = false;             // the product over columns of the kernel of one column
   std::string bandwidth =
       "scott";  // scott | silverman | isj | lcv | lscv: one width a column; or a
                 // number, the width of every column in its unit
@@ -23,7 +24,13 @@ struct KernelDensityOptions {
   double rtol = 0;              // relative error allowed of each density; 0 = none
   double atol = 0;              // absolute error allowed of each density, 1 / volume
   std::string engine = "auto";  // auto | exact | tree | moments (one column, gaussian) | fft
-                                // (gaussian, fixed, up to three columns; within atol)
+                                // (gaussian, fixed, up to three columns; within atol) | ifgt
+                                // (gaussian, fixed, up to eight; within atol) | rff | nystrom:
+                                // estimates without a bound (gaussian, exponential, laplacian)
+  std::string tree = "kd";      // of engine tree: kd | ball | cover
+  int64_t features = 2048;      // frequencies of rff
+  int64_t landmarks = 512;      // rows of nystrom
+  int64_t engine_seed = 0;      // of frequencies and landmarks
 
   void describe(OptionList& o);
   void check() const;

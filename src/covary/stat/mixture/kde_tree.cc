@@ -16,10 +16,51 @@ constexpr int64_t kLeaf = 96;  // points; fewer means more boxes, more means coa
 constexpr double kBriefError = 1e-8;
 constexpr double kProductError = 4e-12;  // of products, by the bound; seen: a hundredth
 
-// Ids in an order in which neighbours in the list are neighbours in space: leaves of a kd-tree of
-// at most `most` points, halves at multiples of `most` where possible.
-void order_in_space(const double* x, int64_t d, int64_t* begin, int64_t* end, int64_t most) {
-  if (end - begin <= most) return;
+constexpr int64_t kMostNets = 40;      // one below another; then halves
+constexpr int64_t kMostParts = 256;    // of a node of a cover tree
+constexpr int64_t kFewestPoints = 24;  // of such a part, on average
+constexpr double kSlack = 1e-12;       // of radii and distances between balls, for rounding
+
+double square_between(const double* a, const double* b, int64_t d) {
+  double s = 0;
+  for (int64_t j = 0; j < d; ++j) s += (a[j] - b[j]) * (a[j] - b[j]);
+  return s;
+}
+
+std::vector<double> mean_of(const double* x, int64_t d, const int64_t* begin, const int64_t* end) {
+  std::vector<double> mean(static_cast<size_t>(d), 0.0);
+  for (const int64_t* i = begin; i < end; ++i) {
+    for (int64_t j = 0; j < d; ++j)
+      mean[static_cast<size_t>(j)] += x[*i * d + j] / static_cast<double>(end - begin);
+  }
+  return mean;
+}
+
+int64_t farthest_from(const double* x, int64_t d, const int64_t* begin, const int64_t* end,
+                      const double* point) {
+  int64_t out = *begin;
+  double most = -1;
+  for (const int64_t* i = begin; i < end; ++i) {
+    const double s = square_between(x + *i * d, point, d);
+    if (s > most) most = s, out = *i;
+  }
+  return out;
+}
+
+// Halves by a key of each row; equal keys by index, so that the order is one whatever nth_element
+// does. Returns the border.
+template <class Key>
+int64_t* halve(int64_t* begin, int64_t* end, int64_t most, Key&& key) {
+  int64_t* middle = begin + ((end - begin) / 2 + most - 1) / most * most;
+  if (middle >= end) middle = begin + (end - begin) / 2;
+  std::nth_element(begin, middle, end, [&](int64_t a, int64_t b) {
+    const double u = key(a), v = key(b);
+    return u != v ? u < v : a < b;
+  });
+  return middle;
+}
+
+int64_t* halve_by_column(const double* x, int64_t d, int64_t* begin, int64_t* end, int64_t most) {
   int64_t widest = 0;
   double width = -1;
   for (int64_t j = 0; j < d; ++j) {
@@ -30,31 +71,92 @@ void order_in_space(const double* x, int64_t d, int64_t* begin, int64_t* end, in
     }
     if (high - low > width) width = high - low, widest = j;
   }
-  int64_t* middle = begin + ((end - begin) / 2 + most - 1) / most * most;
-  if (middle >= end) middle = begin + (end - begin) / 2;
-  // Equal coordinates by index, so that the order is one whatever nth_element does.
-  std::nth_element(begin, middle, end, [&](int64_t a, int64_t b) {
-    const double u = x[a * d + widest], v = x[b * d + widest];
-    return u != v ? u < v : a < b;
+  return halve(begin, end, most, [&](int64_t i) { return x[i * d + widest]; });
+}
+
+// Along the line from the point farthest from the mean to the one farthest from that.
+int64_t* halve_by_line(const double* x, int64_t d, int64_t* begin, int64_t* end, int64_t most) {
+  const std::vector<double> mean = mean_of(x, d, begin, end);
+  const double* a = x + farthest_from(x, d, begin, end, mean.data()) * d;
+  const double* b = x + farthest_from(x, d, begin, end, a) * d;
+  return halve(begin, end, most, [&](int64_t i) {
+    double along = 0;
+    for (int64_t j = 0; j < d; ++j) along += (x[i * d + j] - a[j]) * (b[j] - a[j]);
+    return along;
   });
-  order_in_space(x, d, begin, middle, most);
-  order_in_space(x, d, middle, end, most);
+}
+
+// Ids in the order of the parts of a net; the ends of the parts.
+std::vector<int64_t*> split_by_net(const double* x, int64_t d, int64_t* begin, int64_t* end) {
+  const int64_t n = end - begin;
+  const int64_t most = std::clamp<int64_t>(n / kFewestPoints, 2, kMostParts);
+  const std::vector<double> mean = mean_of(x, d, begin, end);
+  std::vector<double> distance(static_cast<size_t>(n), std::numeric_limits<double>::infinity());
+  std::vector<int64_t> label(static_cast<size_t>(n), 0);
+  // The first net point is the one nearest to the mean.
+  int64_t centre = 0;
+  double least = std::numeric_limits<double>::infinity();
+  for (int64_t i = 0; i < n; ++i) {
+    const double s = square_between(x + begin[i] * d, mean.data(), d);
+    if (s < least) least = s, centre = i;
+  }
+  double whole = 0;
+  int64_t parts = 0;
+  for (; parts < most; ++parts) {
+    double largest = 0;
+    int64_t farthest = 0;
+    const double* net = x + begin[centre] * d;
+    for (int64_t i = 0; i < n; ++i) {
+      const auto at = static_cast<size_t>(i);
+      const double s = square_between(x + begin[i] * d, net, d);
+      if (s < distance[at]) distance[at] = s, label[at] = parts;
+      if (distance[at] > largest) largest = distance[at], farthest = i;
+    }
+    if (parts == 0) whole = largest;
+    centre = farthest;
+    if (!(largest > 0.25 * whole)) {
+      ++parts;
+      break;
+    }
+  }
+  if (parts < 2) return {begin + n / 2, end};  // all are one point
+  std::vector<int64_t> starts(static_cast<size_t>(parts + 1), 0), ordered(static_cast<size_t>(n));
+  for (const int64_t l : label) ++starts[static_cast<size_t>(l + 1)];
+  std::partial_sum(starts.begin(), starts.end(), starts.begin());
+  std::vector<int64_t*> ends;
+  for (size_t l = 1; l < starts.size(); ++l) ends.push_back(begin + starts[l]);
+  for (int64_t i = 0; i < n; ++i)
+    ordered[static_cast<size_t>(starts[static_cast<size_t>(label[static_cast<size_t>(i)])]++)] =
+        begin[i];
+  std::copy(ordered.begin(), ordered.end(), begin);
+  return ends;
 }
 
 }  // namespace
 
+TreeKind tree_kind_of(const std::string& name) {
+  return name == "ball" ? TreeKind::kBall : name == "cover" ? TreeKind::kCover : TreeKind::kKd;
+}
+
+void order_in_space(const double* x, int64_t d, int64_t* begin, int64_t* end, int64_t most,
+                    TreeKind kind) {
+  if (end - begin <= most) return;
+  int64_t* middle = kind == TreeKind::kKd ? halve_by_column(x, d, begin, end, most)
+                                          : halve_by_line(x, d, begin, end, most);
+  order_in_space(x, d, begin, middle, most, kind);
+  order_in_space(x, d, middle, end, most, kind);
+}
+
 KdeTree::KdeTree(const std::vector<double>& points, const std::vector<double>& weights,
-                 const std::vector<double>& shrink, int64_t n, int64_t d)
-    : d_(d) {
+                 const std::vector<double>& shrink, int64_t n, int64_t d, TreeKind kind)
+    : d_(d), kind_(kind) {
   std::vector<int64_t> ids(static_cast<size_t>(n));
   std::iota(ids.begin(), ids.end(), int64_t{0});
-  order_in_space(points.data(), d, ids.data(), ids.data() + n, kLeaf);
-  const int64_t most = n + (n / (kLeaf / 2) + 2) * kKdePad;
-  columns_.assign(static_cast<size_t>(d * most), 0.0);
-  weights_.assign(static_cast<size_t>(most), 0.0);
-  if (!shrink.empty()) shrink_.assign(static_cast<size_t>(most), 1.0);
+  const auto most = static_cast<size_t>(n + (n / (kLeaf / 2) + 2) * kKdePad);
+  columns_.reserve(static_cast<size_t>(d) * most);
+  weights_.reserve(most);
   nodes_.reserve(static_cast<size_t>(4 * n / kLeaf + 4));
-  build(ids, 0, n, points, weights, shrink);
+  build(ids, 0, n, 0, points, weights, shrink);
   for (const double w : weights_) {
     heaviest_ = std::max(heaviest_, w);
     count_ += w > 0;
@@ -62,7 +164,7 @@ KdeTree::KdeTree(const std::vector<double>& points, const std::vector<double>& w
   starts_.resize(weights_.size());
   middles_.resize(low_.size());
   for (size_t node = 0; node < nodes_.size(); ++node) {
-    if (nodes_[node].left < 0) centre(static_cast<int64_t>(node));
+    if (nodes_[node].children == 0) centre(static_cast<int64_t>(node));
   }
 }
 
@@ -95,7 +197,7 @@ void KdeTree::centre(int64_t at) {
   }
 }
 
-int64_t KdeTree::build(std::vector<int64_t>& ids, int64_t begin, int64_t end,
+int64_t KdeTree::build(std::vector<int64_t>& ids, int64_t begin, int64_t end, int64_t depth,
                        const std::vector<double>& points, const std::vector<double>& weights,
                        const std::vector<double>& shrink) {
   const int64_t at = static_cast<int64_t>(nodes_.size());
@@ -106,6 +208,9 @@ int64_t KdeTree::build(std::vector<int64_t>& ids, int64_t begin, int64_t end,
   if (end - begin <= kLeaf) {
     const int64_t previous = storage_, padded = (end - begin + kKdePad - 1) / kKdePad * kKdePad;
     node.begin = previous;
+    columns_.resize(static_cast<size_t>((previous + padded) * d_), 0.0);
+    weights_.resize(static_cast<size_t>(previous + padded), 0.0);
+    if (!shrink.empty()) shrink_.resize(static_cast<size_t>(previous + padded), 1.0);
     for (int64_t i = begin; i < end; ++i) {
       const int64_t to = previous + i - begin;
       const int64_t id = ids[static_cast<size_t>(i)];
@@ -129,56 +234,130 @@ int64_t KdeTree::build(std::vector<int64_t>& ids, int64_t begin, int64_t end,
     node.end = previous + padded;
     storage_ = node.end;
   } else {
-    // The same halves as order_in_space.
-    int64_t middle = begin + ((end - begin) / 2 + kLeaf - 1) / kLeaf * kLeaf;
-    if (middle >= end) middle = begin + (end - begin) / 2;
-    node.left = build(ids, begin, middle, points, weights, shrink);
-    node.right = build(ids, middle, end, points, weights, shrink);
-    const Node &l = nodes_[static_cast<size_t>(node.left)],
-               &r = nodes_[static_cast<size_t>(node.right)];
-    node.begin = l.begin;
-    node.end = r.end;
-    node.weight = l.weight + r.weight;
-    node.least_shrink = std::min(l.least_shrink, r.least_shrink);
-    node.most_shrink = std::max(l.most_shrink, r.most_shrink);
-    for (int64_t j = 0; j < d_; ++j) {
-      low_[static_cast<size_t>(at * d_ + j)] =
-          std::min(low_[static_cast<size_t>(node.left * d_ + j)],
-                   low_[static_cast<size_t>(node.right * d_ + j)]);
-      high_[static_cast<size_t>(at * d_ + j)] =
-          std::max(high_[static_cast<size_t>(node.left * d_ + j)],
-                   high_[static_cast<size_t>(node.right * d_ + j)]);
+    int64_t *from = ids.data() + begin, *to = ids.data() + end;
+    std::vector<int64_t*> ends = {nullptr, to};
+    if (kind_ == TreeKind::kKd) {
+      ends[0] = halve_by_column(points.data(), d_, from, to, kLeaf);
+    } else if (kind_ == TreeKind::kBall || depth >= kMostNets) {
+      ends[0] = halve_by_line(points.data(), d_, from, to, kLeaf);
+    } else {
+      ends = split_by_net(points.data(), d_, from, to);
+    }
+    std::vector<int64_t> parts;
+    for (const int64_t* part_end : ends) {
+      const int64_t stop = part_end - ids.data();
+      parts.push_back(build(ids, begin, stop, depth + 1, points, weights, shrink));
+      begin = stop;
+    }
+    begin = from - ids.data();
+    node.first = static_cast<int64_t>(children_.size());
+    node.children = static_cast<int64_t>(parts.size());
+    children_.insert(children_.end(), parts.begin(), parts.end());
+    const Node& first = nodes_[static_cast<size_t>(parts.front())];
+    node.begin = first.begin;
+    node.end = nodes_[static_cast<size_t>(parts.back())].end;
+    node.least_shrink = first.least_shrink;
+    node.most_shrink = first.most_shrink;
+    for (const int64_t part : parts) {
+      const Node& child = nodes_[static_cast<size_t>(part)];
+      node.weight += child.weight;
+      node.least_shrink = std::min(node.least_shrink, child.least_shrink);
+      node.most_shrink = std::max(node.most_shrink, child.most_shrink);
+      for (int64_t j = 0; j < d_; ++j) {
+        const auto own = static_cast<size_t>(at * d_ + j), its = static_cast<size_t>(part * d_ + j);
+        low_[own] = std::min(low_[own], low_[its]);
+        high_[own] = std::max(high_[own], high_[its]);
+      }
+    }
+  }
+  if (kind_ != TreeKind::kKd) {
+    const std::vector<double> mean =
+        mean_of(points.data(), d_, ids.data() + begin, ids.data() + end);
+    centres_.resize(std::max(centres_.size(), static_cast<size_t>((at + 1) * d_)));
+    std::copy(mean.begin(), mean.end(), centres_.begin() + at * d_);
+    for (int64_t i = begin; i < end; ++i) {
+      double square = 0, sum = 0;
+      for (int64_t j = 0; j < d_; ++j) {
+        const double v = points[static_cast<size_t>(ids[static_cast<size_t>(i)] * d_ + j)] -
+                         mean[static_cast<size_t>(j)];
+        square += v * v;
+        sum += std::abs(v);
+      }
+      node.radius = std::max(node.radius, std::sqrt(square) * (1 + kSlack));
+      node.sum_radius = std::max(node.sum_radius, sum * (1 + kSlack));
     }
   }
   nodes_[static_cast<size_t>(at)] = node;
   return at;
 }
 
-void KdeTree::block_sums(Kernel kernel, const double* queries, int64_t m, double relative,
-                         double absolute, double* out) const {
-  // The box of the queries.
-  std::vector<double> low(queries, queries + d_), high(low);
-  for (int64_t a = 1; a < m; ++a) {
-    for (int64_t j = 0; j < d_; ++j) {
-      low[static_cast<size_t>(j)] = std::min(low[static_cast<size_t>(j)], queries[a * d_ + j]);
-      high[static_cast<size_t>(j)] = std::max(high[static_cast<size_t>(j)], queries[a * d_ + j]);
+// A block of queries: its box, and the ball about the middle of the box.
+struct KdeTree::Block {
+  std::vector<double> low, high, middle;
+  double radius = 0, sum_radius = 0;
+
+  Block(const double* queries, int64_t m, int64_t d, bool ball)
+      : low(queries, queries + d), high(low), middle(low) {
+    for (int64_t a = 1; a < m; ++a) {
+      for (int64_t j = 0; j < d; ++j) {
+        const auto at = static_cast<size_t>(j);
+        low[at] = std::min(low[at], queries[a * d + j]);
+        high[at] = std::max(high[at], queries[a * d + j]);
+      }
+    }
+    for (size_t j = 0; j < low.size(); ++j) middle[j] = 0.5 * low[j] + 0.5 * high[j];
+    for (int64_t a = 0; a < m && ball; ++a) {
+      double square = 0, sum = 0;
+      for (int64_t j = 0; j < d; ++j) {
+        const double v = queries[a * d + j] - middle[static_cast<size_t>(j)];
+        square += v * v;
+        sum += std::abs(v);
+      }
+      radius = std::max(radius, std::sqrt(square) * (1 + kSlack));
+      sum_radius = std::max(sum_radius, sum * (1 + kSlack));
     }
   }
-  const auto range = [&](int64_t node, double& nearest, double& farthest) {
-    nearest = farthest = 0;
+};
+
+void KdeTree::range(Kernel kernel, const Block& block, int64_t at, double& nearest,
+                    double& farthest) const {
+  const Node& node = nodes_[static_cast<size_t>(at)];
+  nearest = farthest = 0;
+  if (kind_ == TreeKind::kKd || is_product(kernel)) {
     for (int64_t j = 0; j < d_; ++j) {
-      const double below = low_[static_cast<size_t>(node * d_ + j)];
-      const double above = high_[static_cast<size_t>(node * d_ + j)];
-      const double gap = std::max(
-          {0.0, low[static_cast<size_t>(j)] - above, below - high[static_cast<size_t>(j)]});
-      const double reach =
-          std::max(high[static_cast<size_t>(j)] - below, above - low[static_cast<size_t>(j)]);
-      nearest += kernel_term(kernel, gap);
-      farthest += kernel_term(kernel, reach);
+      const double below = low_[static_cast<size_t>(at * d_ + j)];
+      const double above = high_[static_cast<size_t>(at * d_ + j)];
+      const double low = block.low[static_cast<size_t>(j)];
+      const double high = block.high[static_cast<size_t>(j)];
+      nearest += kernel_term(kernel, std::max({0.0, low - above, below - high}));
+      farthest += kernel_term(kernel, std::max(high - below, above - low));
     }
-    nearest *= nodes_[static_cast<size_t>(node)].least_shrink;
-    farthest *= nodes_[static_cast<size_t>(node)].most_shrink;
-  };
+  } else {
+    // From the centre of the node's ball to the queries' box, and to the centre of their ball.
+    double gaps = 0, reaches = 0, apart = 0;
+    for (int64_t j = 0; j < d_; ++j) {
+      const double centre = centres_[static_cast<size_t>(at * d_ + j)];
+      const double low = block.low[static_cast<size_t>(j)];
+      const double high = block.high[static_cast<size_t>(j)];
+      gaps += kernel_term(kernel, std::max({0.0, low - centre, centre - high}));
+      reaches += kernel_term(kernel, std::max(high - centre, centre - low));
+      apart += kernel_term(kernel, centre - block.middle[static_cast<size_t>(j)]);
+    }
+    const bool summed = kernel == Kernel::kLaplacian;
+    if (!summed) gaps = std::sqrt(gaps), reaches = std::sqrt(reaches), apart = std::sqrt(apart);
+    const double own = summed ? node.sum_radius : node.radius;
+    const double theirs = summed ? block.sum_radius : block.radius;
+    nearest = std::max({0.0, gaps * (1 - kSlack) - own, apart * (1 - kSlack) - theirs - own});
+    farthest = std::min(reaches * (1 + kSlack) + own, apart * (1 + kSlack) + theirs + own);
+    if (!summed) nearest *= nearest, farthest *= farthest;
+  }
+  nearest *= node.least_shrink;
+  farthest *= node.most_shrink;
+}
+
+void KdeTree::block_sums(Kernel kernel, const double* queries, int64_t m, double relative,
+                         double absolute, double* out) const {
+  const Block block(queries, m, d_, kind_ != TreeKind::kKd);
   const bool exact = relative == 0 && absolute == 0;
   // The polynomial of brief exponentials and the rounding of products take their part of the budget.
   const bool brief = relative >= 10 * kBriefError;
@@ -206,7 +385,7 @@ void KdeTree::block_sums(Kernel kernel, const double* queries, int64_t m, double
   std::vector<Pending> stack;
   const auto push = [&](int64_t node) {
     Pending p{node, 0, 0};
-    range(node, p.nearest, p.farthest);
+    range(kernel, block, node, p.nearest, p.farthest);
     stack.push_back(p);
   };
   push(0);
@@ -231,7 +410,7 @@ void KdeTree::block_sums(Kernel kernel, const double* queries, int64_t m, double
         continue;
       }
     }
-    if (node.left < 0) {
+    if (node.children == 0) {
       const double* middle = middles_.data() + p.node * d_;
       if (gaussian && node.centred) {
         // A term below its floor: together they stay within a quarter of the budget, or, exact, below
@@ -263,11 +442,18 @@ void KdeTree::block_sums(Kernel kernel, const double* queries, int64_t m, double
       least = std::max(least, unit * *std::min_element(out, out + m) + shared - lost);
       continue;
     }
-    // The nearer child is dealt with first: it raises the least sum most.
-    push(node.left);
-    push(node.right);
-    Pending &a = stack[stack.size() - 2], &b = stack.back();
-    if (a.nearest + a.farthest < b.nearest + b.farthest) std::swap(a, b);
+    // The nearest child is dealt with first: it raises the least sum most.
+    for (int64_t c = 0; c < node.children; ++c)
+      push(children_[static_cast<size_t>(node.first + c)]);
+    const auto farther = [](const Pending& a, const Pending& b) {
+      return a.nearest + a.farthest > b.nearest + b.farthest;
+    };
+    if (node.children == 2) {
+      Pending &a = stack[stack.size() - 2], &b = stack.back();
+      if (farther(b, a)) std::swap(a, b);
+    } else {
+      std::stable_sort(stack.end() - node.children, stack.end(), farther);
+    }
   }
   for (int64_t a = 0; a < m; ++a) out[a] = unit * out[a] + shared;
 }
@@ -279,24 +465,9 @@ void KdeTree::sums(Kernel kernel, const double* queries, int64_t m, double relat
   // In few dimensions small blocks are near enough together for nodes to be taken as a whole; in more
   // they are not, and large ones read the points less often.
   const int64_t block_size = d_ <= 3 ? kKdeQueries / 4 : kKdeQueries;
-  order_in_space(queries, d_, ids.data(), ids.data() + m, block_size);
-  // Blocks as order_in_space left them: whole but for the last of a branch.
-  std::vector<int64_t> begins;
-  const auto cut = [&](auto& self, int64_t begin, int64_t end) -> void {
-    if (end - begin <= block_size) {
-      if (begin < end) begins.push_back(begin);
-      return;
-    }
-    int64_t middle = begin + ((end - begin) / 2 + block_size - 1) / block_size * block_size;
-    if (middle >= end) middle = begin + (end - begin) / 2;
-    self(self, begin, middle);
-    self(self, middle, end);
-  };
-  cut(cut, 0, m);
-  begins.push_back(m);
-  parallel_tasks(static_cast<int64_t>(begins.size()) - 1, [&](int64_t b) {
-    const int64_t begin = begins[static_cast<size_t>(b)];
-    const int64_t count = begins[static_cast<size_t>(b) + 1] - begin;
+  order_in_space(queries, d_, ids.data(), ids.data() + m, block_size, kind_);
+  parallel_tasks((m + block_size - 1) / block_size, [&](int64_t b) {
+    const int64_t begin = b * block_size, count = std::min(block_size, m - begin);
     std::vector<double> block(static_cast<size_t>(count * d_));
     double sums[kKdeQueries];
     for (int64_t a = 0; a < count; ++a) {
@@ -322,7 +493,7 @@ template <class Visit>
 void KdeTree::each_leaf(const double* query, Visit&& visit) const {
   std::vector<double> about(static_cast<size_t>(d_));
   for (size_t node = 0; node < nodes_.size(); ++node) {
-    if (nodes_[node].left >= 0) continue;
+    if (nodes_[node].children > 0) continue;
     for (int64_t j = 0; j < d_; ++j)
       about[static_cast<size_t>(j)] =
           query[j] - middles_[node * static_cast<size_t>(d_) + static_cast<size_t>(j)];
@@ -342,11 +513,8 @@ double KdeTree::nearest(Kernel kernel, const double* query) const {
 }
 
 double KdeTree::log_sum(Kernel kernel, const double* query) const {
-  const double nearest = this->nearest(kernel, query);
-  if (kernel_radius(kernel) <= std::sqrt(nearest) || !std::isfinite(nearest)) {
-    return -std::numeric_limits<double>::infinity();
-  }
-  const double most = kernel_log(kernel, nearest);
+  const double most = kernel_log(kernel, nearest(kernel, query));
+  if (!std::isfinite(most)) return -std::numeric_limits<double>::infinity();
   double sum = 0;
   each_leaf(query, [&](const Node& leaf, const double* about) {
     for (int64_t i = leaf.begin; i < leaf.end; ++i) {

@@ -1,13 +1,30 @@
-// A kd-tree over weighted points for sums of a falling kernel with a bound on the error of each.
-// Within mixture only.
+// A tree over weighted points for sums of a falling kernel with a bound on the error of each. Within
+// mixture only.
+//
+// Kinds differ in how points are split and in what a node is bounded by:
+//   kd     halves across the widest column; boxes
+//   ball   halves along the line between two far points; balls about the means
+//   cover  a net of points, each half the node's radius from the others, and to each net point what is
+//          nearest to it, at most 256 parts; balls about the means
+// Balls are of Euclidean distance, for the laplacian of summed distances; products, whose support is
+// a box, use boxes in every kind. (Omohundro 1989; Beygelzimer, Kakade, Langford 2006.)
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "covary/stat/mixture/kde_kernel.h"
 
 namespace covary::mixture {
+
+enum class TreeKind { kKd, kBall, kCover };
+TreeKind tree_kind_of(const std::string& name);
+
+// Orders ids [begin,end) of rows of x [.,d] so that neighbours in the list are neighbours in space:
+// leaves of a kd-tree (or ball tree) of at most `most` points, halves at multiples of `most`.
+void order_in_space(const double* x, int64_t d, int64_t* begin, int64_t* end, int64_t most,
+                    TreeKind kind = TreeKind::kKd);
 
 // Points in bandwidths, in the order of the leaves, each padded to kKdePad with weight 0; columns of a
 // leaf lie together.
@@ -15,7 +32,7 @@ class KdeTree {
  public:
   // shrink: what kernels of each point multiply s by (kde_kernel.h); empty: 1.
   KdeTree(const std::vector<double>& points, const std::vector<double>& weights,
-          const std::vector<double>& shrink, int64_t n, int64_t d);
+          const std::vector<double>& shrink, int64_t n, int64_t d, TreeKind kind = TreeKind::kKd);
 
   // Sums of weight times kernel at queries [m,d]. Each is within relative * sum + absolute of the
   // exact one. Both 0: to rounding, every term that is above 2^-60 of the sum over n. The bound: a
@@ -35,22 +52,31 @@ class KdeTree {
 
  private:
   struct Node {
-    int64_t begin = 0, end = 0;     // padded storage
-    int64_t left = -1, right = -1;  // children, or -1
+    int64_t begin = 0, end = 0;       // padded storage
+    int64_t first = 0, children = 0;  // in children_; a leaf has none
     double weight = 0;
     double least_shrink = 1, most_shrink = 1;
-    double heaviest = 0;   // of a leaf: log2 of its largest weight over the tree's
+    double radius = 0, sum_radius = 0;  // of the ball about centres_, by either distance
+    double heaviest = 0;                // of a leaf: log2 of its largest weight over the tree's
     bool centred = false;  // of a leaf: columns are about its middle, and products serve
   };
-  int64_t build(std::vector<int64_t>& ids, int64_t begin, int64_t end,
+  int64_t build(std::vector<int64_t>& ids, int64_t begin, int64_t end, int64_t depth,
                 const std::vector<double>& points, const std::vector<double>& weights,
                 const std::vector<double>& shrink);
   void centre(int64_t leaf);
   void block_sums(Kernel kernel, const double* queries, int64_t m, double relative, double absolute,
                   double* out) const;
 
+  // The least and the largest s of a node's points from a block of queries.
+  struct Block;
+  void range(Kernel kernel, const Block& block, int64_t node, double& nearest,
+             double& farthest) const;
+
   int64_t d_;
-  int64_t storage_ = 0;  // points stored, padding included
+  TreeKind kind_;
+  std::vector<int64_t> children_;
+  std::vector<double> centres_;  // [nodes,d]; of balls
+  int64_t storage_ = 0;          // points stored, padding included
   std::vector<Node> nodes_;
   std::vector<double> low_, high_;  // boxes, [nodes,d]
   // Calls visit(leaf, the query about its middle) for every leaf.

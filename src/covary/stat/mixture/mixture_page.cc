@@ -177,6 +177,33 @@ std::string line_picture(const MixturePage& page) {
   return chart.card("Density");
 }
 
+// The mixture's law in the plane, [rows,columns] at the middles of the chart's cells.
+std::vector<double> plane_density(const at::Tensor& weights,
+                                  const std::vector<std::array<double, 2>>& centres,
+                                  const std::vector<std::array<double, 3>>& spreads, Chart::Range x,
+                                  Chart::Range y, int64_t rows, int64_t columns) {
+  std::vector<double> out(static_cast<size_t>(rows * columns), 0.0);
+  for (size_t c = 0; c < centres.size(); ++c) {
+    const auto& [xx, xy, yy] = spreads[c];
+    const double determinant = xx * yy - xy * xy;
+    if (!(determinant > 0)) continue;
+    const double peak = weights.data_ptr<double>()[c] / (2 * M_PI * std::sqrt(determinant));
+    for (int64_t i = 0; i < rows; ++i) {
+      for (int64_t j = 0; j < columns; ++j) {
+        const double a =
+            x[0] + (x[1] - x[0]) * (static_cast<double>(j) + 0.5) / static_cast<double>(columns) -
+            centres[c][0];
+        const double b =
+            y[0] + (y[1] - y[0]) * (static_cast<double>(i) + 0.5) / static_cast<double>(rows) -
+            centres[c][1];
+        out[static_cast<size_t>(i * columns + j)] +=
+            peak * std::exp(-0.5 * (yy * a * a - 2 * xy * a * b + xx * b * b) / determinant);
+      }
+    }
+  }
+  return out;
+}
+
 std::string plane_picture(const MixturePage& page) {
   const View view = view_of(page);
   const int64_t d = page.model.columns();
@@ -210,14 +237,27 @@ std::string plane_picture(const MixturePage& page) {
   }
   reach_x.insert(reach_x.end(), x.begin(), x.end());
   reach_y.insert(reach_y.end(), y.begin(), y.end());
-  Chart chart(data::range_of(reach_x), data::range_of(reach_y), view.names[0], view.names[1]);
+  const Chart::Range range_x = data::range_of(reach_x), range_y = data::range_of(reach_y);
+  Chart chart(range_x, range_y, view.names[0], view.names[1]);
   chart.dots(x, y, labels);
   for (size_t c = 0; c < centres.size(); ++c)
     chart.ellipse(centres[c], spreads[c], static_cast<int64_t>(c));
+  std::string regions;
+  if (d == 2) {
+    constexpr int64_t kRows = Chart::kHeight / 4, kColumns = Chart::kWidth / 4;
+    Chart contours(range_x, range_y, view.names[0], view.names[1]);
+    const std::vector<double> density =
+        plane_density(page.model.weights(), centres, spreads, range_x, range_y, kRows, kColumns);
+    contours.heat(density, kRows, kColumns);
+    contours.dots(x, y, {6}, 1.3);
+    contours.regions(density, kRows, kColumns);
+    regions = contours.card("Density, darker is more, and its regions of highest density");
+  }
   const bool all = !page.x.defined() || page.x.size(0) <= kMostDots;
   return chart.card("Components at one and two standard deviations" +
                     std::string(x.empty() ? "" : ", rows coloured by component") +
-                    (all ? "" : " (4,000 of the rows)"));
+                    (all ? "" : " (4,000 of the rows)")) +
+         regions;
 }
 
 std::string components_table(const MixturePage& page) {
@@ -358,11 +398,15 @@ std::string density_page(const std::string& title, const KernelDensity& kde,
       }
     }
     Chart chart(ranges[0], ranges[1], name_of(names, 0), name_of(names, 1));
-    chart.heat(exp_of(kde.score_samples(q)), kRows, kColumns);
+    const std::vector<double> density = exp_of(kde.score_samples(q));
+    chart.heat(density, kRows, kColumns);
     const at::Tensor rows = evenly(x, 1000);
-    chart.dots(column_of(rows, 0), column_of(rows, 1), {1}, 1.3);
+    chart.dots(column_of(rows, 0), column_of(rows, 1), {6}, 1.3);
+    // A slice does not hold the mass of its levels.
+    if (d == 2) chart.regions(density, kRows, kColumns);
     body += "<h2>Density</h2>" +
-            chart.card(d == 2 ? "Density, darker is more, and the points"
+            chart.card(d == 2 ? "Density, darker is more, its regions of highest density, and the "
+                                "points"
                               : "A slice: all other columns at their means; and the points");
   }
   for (const std::string& note : kde.notes()) body += "<p class=\"sub\">" + escaped(note) + "</p>";
