@@ -157,7 +157,7 @@ Result run_density_score(const Job& job) {
     r.document["median_relative_error"] = middle;
     r.document["rows_not_told_from_0"] = lost;
     r.text += "an estimate without a bound: the median row's standard error is " +
-              number_text("%.2g", 100 * middle) + "% of its density; " + count_text(lost) +
+              number_text("%.3g", 100 * middle) + "% of its density; " + count_text(lost) +
               " rows are not told from 0\n";
   }
   if (output == "-") r.text = csv;

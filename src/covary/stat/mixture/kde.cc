@@ -620,11 +620,9 @@ WidthScan KernelDensity::scan_with(const ScanPoints& points, const std::vector<d
       out.likelihood[b] += w * (others + scales[b] + std::log(all / (all - w)));
       if (!squares) continue;
       // Self terms of the integral stay: they are part of it.
-      const double integral = std::exp(row[wide[b]]) + w;
-      out.least_squares[b] +=
-          w * std::exp(scales[b]) *
-          (2 * std::exp(row[b]) * all / (all - w) -
-           integral * std::exp(-0.5 * static_cast<double>(d) * std::numbers::ln2));
+      const double halved = scales[b] - 0.5 * static_cast<double>(d) * std::numbers::ln2;
+      const double integral = std::exp(row[wide[b]] + halved) + w * std::exp(halved);
+      out.least_squares[b] += w * (2 * std::exp(row[b] + scales[b]) * all / (all - w) - integral);
     }
   }
   for (double& v : out.likelihood) v = total > 0 ? v / total : 0;
@@ -661,6 +659,7 @@ WidthScan KernelDensity::scan_products(const std::vector<double>& factors) const
 // The factor of the widths that the rule likes best: a grid, then parabolas about its best point.
 double KernelDensity::best_factor(const std::vector<double>& widths) {
   scale(widths);
+  if (left_out_rows().empty()) return 1;
   const bool product = is_product(kernel_), squares = options_.bandwidth == "lscv";
   std::unique_ptr<ScanPoints> points;
   if (!product) points = std::make_unique<ScanPoints>(scaled_, weights_, x_.size(0), x_.size(1));
@@ -669,7 +668,13 @@ double KernelDensity::best_factor(const std::vector<double>& widths) {
     for (const double s : logs) factors.push_back(std::exp(s));
     return product ? scan_products(factors) : scan_with(*points, factors, both);
   };
-  const auto values = [&](const WidthScan& s) { return squares ? s.least_squares : s.likelihood; };
+  const auto values = [&](const WidthScan& s) {
+    std::vector<double> out = squares ? s.least_squares : s.likelihood;
+    // Widths so small that densities overflow are not to be taken.
+    for (double& v : out)
+      if (std::isnan(v)) v = -std::numeric_limits<double>::infinity();
+    return out;
+  };
   // Steps of a quarter of log 2: every other rate is the double of one before (kde_scan.h).
   constexpr double kStep = std::numbers::ln2 / 4;
   std::vector<double> logs;
@@ -682,7 +687,7 @@ double KernelDensity::best_factor(const std::vector<double>& widths) {
   const auto top = [&](double below, double at, double above, double apart) {
     const double bend = below - 2 * at + above;
     const double t = 0.5 * apart * (below - above) / bend;
-    return bend < 0 && std::abs(t) <= 2 * apart ? t : 0.0;
+    return bend < 0 && std::isfinite(bend) && std::abs(t) <= 2 * apart ? t : 0.0;
   };
   if (best > 0 && best + 1 < value.size())
     middle += top(value[best - 1], value[best], value[best + 1], step);
@@ -857,9 +862,14 @@ KernelDensity KernelDensity::of_model(const data::Model& m) {
     if (!m.fields["product"].is_boolean()) m.refuse("product", "is not true or false");
     options.product = m.fields["product"].get<bool>();
     options.tree = m.text("tree");
-    options.features = static_cast<int64_t>(m.number("features"));
-    options.landmarks = static_cast<int64_t>(m.number("landmarks"));
-    options.engine_seed = static_cast<int64_t>(m.number("engine_seed"));
+    const auto count = [&](const char* field) {
+      const double v = m.number(field);
+      if (!(v >= 0 && v <= 9e15)) m.refuse(field, "is not a count");
+      return static_cast<int64_t>(v);
+    };
+    options.features = count("features");
+    options.landmarks = count("landmarks");
+    options.engine_seed = count("engine_seed");
   }
   const int64_t n = m.size("points", 0), d = m.size("points", 1);
   const std::vector<double>& points = m.doubles("points", {n, d});

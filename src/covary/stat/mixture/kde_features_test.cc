@@ -1,6 +1,9 @@
 #include "covary/stat/mixture/kde_features.h"
 
 #include <cmath>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -100,6 +103,24 @@ TEST(Landmarks, DuplicatesAndStoredModels) {
   kde.fit(x);
   EXPECT_TRUE(kde.score_samples(x).isfinite().all().item<bool>());
   EXPECT_TRUE(KernelDensity::of_model(kde.model()).score_samples(x).equal(kde.score_samples(x)));
+}
+
+TEST(RandomFeatures, AModelFileIsNotTrusted) {
+  KernelDensity kde(options_of("gaussian", "rff"));
+  const data::Model sound = kde.fit(normals(30, 2, 10)).model();
+  EXPECT_EQ(KernelDensity::of_model(sound).engine(), "rff");
+  for (const auto& [field, value] :
+       std::vector<std::pair<std::string, nlohmann::json>>{{"features", -1},
+                                                           {"features", 1e300},
+                                                           {"landmarks", "many"},
+                                                           {"engine_seed", 1e17},
+                                                           {"tree", "oak"},
+                                                           {"product", "yes"},
+                                                           {"engine", "guess"}}) {
+    data::Model model = sound;
+    model.fields[field] = value;
+    EXPECT_THROW(KernelDensity::of_model(model), Error) << field;
+  }
 }
 
 TEST(RandomFeatures, WhatEstimatesDoNotServe) {

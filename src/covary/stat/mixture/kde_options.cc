@@ -32,7 +32,7 @@ void KernelDensityOptions::describe(OptionList& o) {
   o.add("tree", &tree, "how points are split in the tree engine").choices({"kd", "ball", "cover"});
   o.add("features", &features, "random frequencies of engine rff").range(2, 1e7);
   o.add("landmarks", &landmarks, "rows that engine nystrom projects on").range(1, 5000);
-  o.add("engine_seed", &engine_seed, "draws frequencies and landmarks").range(0, 1e18);
+  o.add("engine_seed", &engine_seed, "draws frequencies and landmarks").range(0, 9e15);
 }
 
 void KernelDensityOptions::check() const {
@@ -64,7 +64,8 @@ void KernelDensityOptions::check() const {
   if (tree != "kd" && tree != "ball" && tree != "cover") refuse("is kd, ball or cover", "tree");
   if (features < 2 || features > 10'000'000) refuse("must be in [2, 1e7]", "features");
   if (landmarks < 1 || landmarks > 5000) refuse("must be in [1, 5000]", "landmarks");
-  if (engine_seed < 0) refuse("must not be negative", "engine_seed");
+  if (engine_seed < 0 || engine_seed > 9'000'000'000'000'000)
+    refuse("must be in [0, 9e15]", "engine_seed");
   if (bandwidth_kind != "fixed" && bandwidth_kind != "adaptive" && bandwidth_kind != "knn")
     refuse("is fixed, adaptive or knn", "bandwidth_kind");
   if (bandwidth_shape != "diagonal" && bandwidth_shape != "full")

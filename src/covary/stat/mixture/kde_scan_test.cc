@@ -134,6 +134,13 @@ TEST(WidthScan, ManyColumnsKeepWidthsThatReachSomebody) {
   EXPECT_LT(ratio.max().item<double>(), 1.5);
 }
 
+TEST(WidthScan, WithNoRowToLeaveOutTheRuleIsScotts) {
+  const at::Tensor x = normals(5, 2, 7), w = at::zeros({5}, at::kDouble);
+  w[3] = 2;
+  KernelDensity scott({.bandwidth = "scott"}), lcv({.bandwidth = "lcv"});
+  EXPECT_TRUE(lcv.fit(x, w).widths().equal(scott.fit(x, w).widths()));
+}
+
 TEST(WidthScan, SameBitsAtAnyNumberOfThreads) {
   const at::Tensor x = normals(900, 3, 5);
   KernelDensity kde({.bandwidth = "0.6"});
