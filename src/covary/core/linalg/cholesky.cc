@@ -8,21 +8,23 @@
 #include "covary/core/base/error.h"
 #include "covary/core/base/threads.h"
 #include "covary/core/linalg/blas.h"
+#include "covary/core/linalg/packed_product.h"
 #include "covary/core/linalg/solve_kernel.h"
 
 namespace covary::linalg {
 namespace {
 
-// A panel is a tile of columns, a strip a tile of rows: the unit of a task. Products are widest where
-// the BLAS is fastest (panels of 384 columns where there are many), and triangles are cut into kFine
-// rows, so that little is multiplied by their zeros.
+// A panel is a tile of columns, a strip a tile of rows: the unit of a task.
 constexpr int64_t kStrip = 192;
-constexpr int64_t kFine = 96;
-constexpr int64_t kWide = 1500;      // from this size on, panels are two strips wide
+constexpr int64_t kPiece = 64;       // columns of a panel that are solved by substitution at a time
+constexpr int64_t kFine = 96;        // rows of a triangle that are inverted by substitution
 constexpr int64_t kRows = 64;        // right-hand sides a task
 constexpr int64_t kAlone = 1 << 17;  // elements that are read before a second thread has woken up
 
-int64_t panel_width(int64_t n) { return n < kWide ? kStrip : 2 * kStrip; }
+static_assert(kStrip % kLeftStep == 0 && kStrip % kRightStep == 0 && kPiece % kRightStep == 0);
+
+// The wider a panel, the less often the rest is read; the narrower, the less is done tile by tile.
+int64_t panel_width(int64_t n) { return n < 600 ? 96 : n < 1500 ? 144 : 240; }
 int64_t tiles(int64_t n, int64_t size) { return (n + size - 1) / size; }
 
 void copy_lower(const double* from, int64_t from_stride, double* to, int64_t to_stride, int64_t n) {
@@ -50,81 +52,64 @@ int64_t first_bad_row(double* a, int64_t stride, int64_t n, double* pivot) {
   return -1;
 }
 
-// C -= A A' for the lower half, A of m rows and k columns.
-void subtract_square(int64_t m, int64_t k, const double* a, int64_t a_stride, double* c,
-                     int64_t c_stride) {
-  for (int64_t r = 0; r < m; r += kFine) {
-    const int64_t rows = std::min(kFine, m - r);
-    gemm(false, true, rows, r + rows, k, -1, a + r * a_stride, a_stride, a, a_stride, 1,
-         c + r * c_stride, c_stride);
-  }
-}
-
-// The diagonal tile of a panel in pieces of kStrip columns, packed for the solves.
-void pack_panel(int64_t n, const double* l, int64_t stride, std::vector<PackedTriangle>* pieces) {
-  pieces->resize(static_cast<size_t>(tiles(n, kStrip)));
-  for (int64_t c = 0; c < n; c += kStrip) {
-    (*pieces)[static_cast<size_t>(c / kStrip)].pack(std::min(kStrip, n - c), l + c * stride + c,
-                                                    stride);
-  }
-}
-
-// B L^-T in place of the m rows of B.
-void solve_panel(const std::vector<PackedTriangle>& pieces, const double* l, int64_t l_stride,
-                 int64_t m, double* b, int64_t b_stride) {
-  int64_t c = 0;
-  for (const PackedTriangle& piece : pieces) {
-    if (c > 0) {
-      gemm(false, true, m, piece.n, c, -1, b, b_stride, l + c * l_stride, l_stride, 1, b + c,
-           b_stride);
-    }
-    solve_packed(piece, m, b + c, b_stride);
-    c += piece.n;
-  }
-}
-
-// One attempt; -1, or the row that failed with its pivot. Step by step, the strips below a diagonal
-// tile get its columns (product with all columns before, then a triangular solve), and meanwhile
-// the next diagonal tile takes in all columns before this one's.
+// One attempt; -1, or the row that failed with its pivot. Panel by panel: the strips below a diagonal
+// tile are solved against it, and what is right of them takes in their product, the next diagonal
+// tile first, which is factored meanwhile.
 int64_t attempt(const Matrix& a, double* pivot) {
   const int64_t n = a.n, wide = std::min(panel_width(n), n);
-  std::vector<double> diagonal(static_cast<size_t>(wide * wide)), next(diagonal.size()),
-      kept(diagonal.size());
-  std::vector<PackedTriangle> pieces;
-  copy_lower(a.data, a.stride, diagonal.data(), wide, wide);
+  std::vector<double> diagonal(static_cast<size_t>(wide * wide));
+  std::vector<PackedTriangle> pieces(static_cast<size_t>(tiles(wide, kPiece)));
+  PackedOperand<double> left(Side::kLeft), right(Side::kRight), corner(Side::kRight);
+  int64_t bad = -1;  // row of the diagonal tile
+  const auto factor = [&](int64_t p, int64_t size) {
+    const OneBlasThread one;
+    copy_lower(a.row(p) + p, a.stride, diagonal.data(), wide, size);
+    bad = potrf(size, diagonal.data(), wide) - 1;
+    for (int64_t i = 0; i < size && bad < 0; ++i) {
+      if (!std::isfinite(diagonal[static_cast<size_t>(i * wide + i)])) bad = i;
+    }
+  };
+  factor(0, wide);
   for (int64_t p = 0; p < n; p += wide) {
-    const int64_t size = std::min(wide, n - p), below = p + size;
-    {
-      const OneBlasThread one;
-      if (p > 0) subtract_square(size, wide, a.row(p) + p - wide, a.stride, diagonal.data(), wide);
-      copy_lower(diagonal.data(), wide, kept.data(), wide, size);
-      int64_t bad = potrf(size, diagonal.data(), wide) - 1;
-      for (int64_t i = 0; i < size && bad < 0; ++i) {
-        if (!std::isfinite(diagonal[static_cast<size_t>(i * wide + i)])) bad = i;
-      }
-      if (bad >= 0) {
-        *pivot = kept[static_cast<size_t>(bad * wide + bad)];
-        const int64_t row = first_bad_row(kept.data(), wide, size, pivot);
-        return p + (row >= 0 ? row : bad);
-      }
+    const int64_t size = std::min(wide, n - p), below = p + size, rest = n - below;
+    if (bad >= 0) {
+      copy_lower(a.row(p) + p, a.stride, diagonal.data(), wide, size);
+      *pivot = diagonal[static_cast<size_t>(bad * wide + bad)];
+      const int64_t row = first_bad_row(diagonal.data(), wide, size, pivot);
+      return p + (row >= 0 ? row : bad);
     }
     copy_lower(diagonal.data(), wide, a.row(p) + p, a.stride, size);
-    if (below == n) break;
-    pack_panel(size, diagonal.data(), wide, &pieces);
-    parallel_tasks(1 + tiles(n - below, kStrip), [&](int64_t task) {
-      const OneBlasThread one;
-      if (task == 0) {  // the diagonal tile after this, but for its last product
-        const int64_t m = std::min(wide, n - below);
-        copy_lower(a.row(below) + below, a.stride, next.data(), wide, m);
-        if (p > 0) subtract_square(m, p, a.row(below), a.stride, next.data(), wide);
-        return;
+    if (rest == 0) break;
+    for (int64_t c = 0; c < size; c += kPiece) {
+      pieces[static_cast<size_t>(c / kPiece)].pack(std::min(kPiece, size - c),
+                                                   diagonal.data() + c * wide + c, wide);
+    }
+    corner.resize(size, size);
+    corner.pack(0, size, 0, size, diagonal.data(), wide, 1);
+    left.resize(rest, size);
+    right.resize(rest, size);
+    parallel_tasks(tiles(rest, kStrip), [&](int64_t task) {
+      const int64_t i = task * kStrip, m = std::min(kStrip, rest - i);
+      double* b = a.row(below + i) + p;
+      for (int64_t c = 0; c < size; c += kPiece) {
+        const int64_t width = std::min(kPiece, size - c);
+        if (c > 0) {
+          multiply(left, corner, {i, m, c, width}, {.alpha = -1, .add = true, .end = c},
+                   a.row(below) + p, a.stride);
+        }
+        solve_packed(pieces[static_cast<size_t>(c / kPiece)], m, b + c, a.stride);
+        left.pack(i, m, c, width, b + c, a.stride, 1);
       }
-      const int64_t i = below + (task - 1) * kStrip, m = std::min(kStrip, n - i);
-      gemm(false, true, m, size, p, -1, a.row(i), a.stride, a.row(p), a.stride, 1, a.row(i) + p,
-           a.stride);
-      solve_panel(pieces, diagonal.data(), wide, m, a.row(i) + p, a.stride);
+      right.pack(i, m, 0, size, b, a.stride, 1);
     });
-    diagonal.swap(next);
+    const int64_t next = std::min(wide, rest), strips = tiles(rest - next, kStrip);
+    parallel_tasks(1 + strips, [&](int64_t task) {  // then the longest rows first
+      const int64_t i = task == 0 ? 0 : next + (strips - task) * kStrip,
+                    m = task == 0 ? next : std::min(kStrip, rest - i);
+      multiply(left, right, {i, m, 0, i + m}, {.alpha = -1, .add = true, .lower = true},
+               a.row(below) + below, a.stride);
+      if (task == 0) factor(below, next);
+    });
   }
   return -1;
 }
@@ -194,90 +179,70 @@ void invert_small(int64_t n, const double* l, int64_t l_stride, double* out, int
   gemm(false, false, rest, top, rest, 1, lower + top, stride, room, top, 0, lower, stride);
 }
 
-// L^-1 in place of L, lower half. From the last panel of columns to the first: below its diagonal
-// tile D the part P becomes -T P D^-1, with T = the inverse of what lies to the right of P, already
-// in place.
-void invert_triangle(const Matrix& a) {
-  const int64_t n = a.n, wide = panel_width(n);
-  std::vector<double> panel(static_cast<size_t>(n * wide));
+// From L to L^-T L^-1 in place, lower half, in one sweep over the panels. Before a panel with the
+// diagonal tile D, what lies left of it is W' W of the rows above, W = L^-1, and, in the rows from
+// the panel on, minus the product of L there and that W. With R = that part of the panel's rows, P the
+// part of L below D: W is [D^-1 R, D^-1] in the panel's rows, W' W takes in its square, the rows below
+// lose P D^-1 R and the columns below D become -P D^-1.
+void invert_factor(const Matrix& a) {
+  const int64_t n = a.n, wide = std::min(panel_width(n), n);
   std::vector<double> diagonal(static_cast<size_t>(wide * wide)), room(diagonal.size());
-  // Dense copies of the diagonal strips of T, zero above: products with them are plain ones.
-  std::vector<double> corners(static_cast<size_t>(tiles(n, kStrip) * kStrip * kStrip));
-  for (int64_t p = (tiles(n, wide) - 1) * wide; p >= 0; p -= wide) {
-    const int64_t size = std::min(wide, n - p), below = p + size;
-    {
-      const OneBlasThread one;
-      invert_small(size, a.row(p) + p, a.stride, diagonal.data(), wide, room.data());
-    }
-    const int64_t strips = tiles(n - below, kStrip);
-    parallel_tasks(strips, [&](int64_t task) {  // -P D^-1, aside
-      const OneBlasThread one;
-      const int64_t i = below + task * kStrip, m = std::min(kStrip, n - i);
-      for (int64_t c = 0; c < size; c += kFine) {
-        gemm(false, false, m, std::min(kFine, size - c), size - c, -1, a.row(i) + p + c, a.stride,
-             diagonal.data() + c * wide + c, wide, 0, panel.data() + i * wide + c, wide);
-      }
-    });
-    parallel_tasks(strips, [&](int64_t task) {  // the longest rows first
-      const OneBlasThread one;
-      const int64_t i = below + (strips - 1 - task) * kStrip, m = std::min(kStrip, n - i);
-      const double* corner = corners.data() + i * kStrip;
-      for (int64_t r = 0; r < m; r += kFine) {
-        const int64_t rows = std::min(kFine, m - r);
-        gemm(false, false, rows, size, r + rows, 1, corner + r * kStrip, kStrip,
-             panel.data() + i * wide, wide, 0, a.row(i + r) + p, a.stride);
-      }
-      gemm(false, false, m, size, i - below, 1, a.row(i) + below, a.stride,
-           panel.data() + below * wide, wide, 1, a.row(i) + p, a.stride);
-    });
-    copy_lower(diagonal.data(), wide, a.row(p) + p, a.stride, size);
-    for (int64_t i = p; i < below; ++i) {
-      const int64_t first = i - i % kStrip;
-      std::copy_n(diagonal.data() + (i - p) * wide + first - p, std::min(kStrip, n - first),
-                  corners.data() + i * kStrip);
-    }
-  }
-}
-
-// W' W in place of W, lower half: the rows p and on of the product need the rows p and below of W
-// alone.
-void multiply_triangle(const Matrix& a) {
-  const int64_t n = a.n, wide = panel_width(n);
-  std::vector<double> corner(static_cast<size_t>(wide * wide)), square(corner.size());
-  std::vector<double> row(static_cast<size_t>(tiles(n, kStrip) * kStrip * wide));
+  using Operand = PackedOperand<double>;
+  Operand lower(Side::kLeft), upper(Side::kLeft),
+      columns(Side::kRight);                                            // D^-1, its transpose, D^-1
+  Operand above(Side::kLeft), panel(Side::kRight), below(Side::kLeft);  // W', W, P
+  const auto invert = [&](int64_t p, int64_t size) {
+    const OneBlasThread one;
+    invert_small(size, a.row(p) + p, a.stride, diagonal.data(), wide, room.data());
+  };
+  if (n > 0) invert(0, wide);
   for (int64_t p = 0; p < n; p += wide) {
-    const int64_t size = std::min(wide, n - p), below = p + size, rest = n - below;
-    std::fill(corner.begin(), corner.end(), 0.0);
-    copy_lower(a.row(p) + p, a.stride, corner.data(), wide, size);
-    parallel_tasks(1 + tiles(p, kStrip), [&](int64_t task) {
-      const OneBlasThread one;
-      if (task == 0) {
-        for (int64_t r = 0; r < size; r += kFine) {
-          const int64_t rows = std::min(kFine, size - r);
-          double* out = square.data() + r * wide;
-          gemm(true, false, rows, r + rows, size - r, 1, corner.data() + r * wide + r, wide,
-               corner.data() + r * wide, wide, 0, out, wide);
-          if (rest > 0) {
-            gemm(true, false, rows, r + rows, rest, 1, a.row(below) + p + r, a.stride,
-                 a.row(below) + p, a.stride, 1, out, wide);
-          }
+    const int64_t size = std::min(wide, n - p), end = p + size, rest = n - end;
+    lower.resize(size, size);
+    lower.pack(0, size, 0, size, diagonal.data(), wide, 1);
+    upper.resize(size, size);
+    upper.pack(0, size, 0, size, diagonal.data(), 1, wide);
+    columns.resize(size, size);
+    columns.pack(0, size, 0, size, diagonal.data(), 1, wide);
+    above.resize(p, size);
+    panel.resize(p, size);
+    below.resize(rest, size);
+    const int64_t left = tiles(p, kStrip), down = tiles(rest, kStrip);
+    parallel_tasks(left + down + 1, [&](int64_t task) {
+      if (task == left + down) {
+        multiply(upper, columns, {0, size, 0, size}, {.lower = true, .depths = Depths::kFromRow},
+                 a.row(p) + p, a.stride);
+      } else if (task < left) {
+        const int64_t j = task * kStrip, width = std::min(kStrip, p - j);
+        double* r = a.row(p) + j;
+        panel.pack(j, width, 0, size, r, 1, a.stride);
+        multiply(lower, panel, {0, size, j, width}, {.depths = Depths::kUpToRow}, a.row(p),
+                 a.stride);
+        above.pack(j, width, 0, size, r, 1, a.stride);
+        panel.pack(j, width, 0, size, r, 1, a.stride);
+        multiply(upper, panel, {0, size, j, width}, {.depths = Depths::kFromRow}, a.row(p),
+                 a.stride);
+      } else {
+        const int64_t i = (task - left) * kStrip, m = std::min(kStrip, rest - i);
+        below.pack(i, m, 0, size, a.row(end + i) + p, a.stride, 1);
+        for (int64_t c = 0; c < size; c += kPiece) {
+          multiply(below, columns, {i, m, c, std::min(kPiece, size - c)}, {.alpha = -1, .begin = c},
+                   a.row(end) + p, a.stride);
         }
-        return;
       }
-      const int64_t j = (task - 1) * kStrip, width = std::min(kStrip, p - j);
-      double* out = row.data() + j * wide;
-      for (int64_t r = 0; r < size; r += kFine) {
-        gemm(true, false, std::min(kFine, size - r), width, size - r, 1,
-             corner.data() + r * wide + r, wide, a.row(p + r) + j, a.stride, 0, out + r * kStrip,
-             kStrip);
-      }
-      if (rest > 0) {
-        gemm(true, false, size, width, rest, 1, a.row(below) + p, a.stride, a.row(below) + j,
-             a.stride, 1, out, kStrip);
-      }
-      for (int64_t i = 0; i < size; ++i) std::copy_n(out + i * kStrip, width, a.row(p + i) + j);
     });
-    copy_lower(square.data(), wide, a.row(p) + p, a.stride, size);
+    parallel_tasks(1 + left + down, [&](int64_t task) {
+      if (task == 0) {
+        if (rest > 0) invert(end, std::min(wide, rest));
+      } else if (task <= down) {
+        const int64_t i = (task - 1) * kStrip;
+        multiply(below, panel, {i, std::min(kStrip, rest - i), 0, p}, {.alpha = -1, .add = true},
+                 a.row(end), a.stride);
+      } else {  // the longest rows first
+        const int64_t i = (left + down - task) * kStrip, m = std::min(kStrip, p - i);
+        multiply(above, panel, {i, m, 0, i + m}, {.add = true, .lower = true}, a.row(0), a.stride);
+      }
+    });
   }
 }
 
@@ -372,10 +337,7 @@ double log_determinant(const Matrix& factor) {
   return 2 * sum;
 }
 
-void inverse(const Matrix& factor) {
-  invert_triangle(factor);
-  multiply_triangle(factor);
-}
+void inverse(const Matrix& factor) { invert_factor(factor); }
 
 double condition_estimate(const Matrix& factor, double norm1) {
   const int64_t n = factor.n;

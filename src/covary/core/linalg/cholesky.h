@@ -8,11 +8,11 @@
 //
 // Matrices are symmetric, doubles, row by row, `stride` elements from row to row; right-hand sides
 // are rows too ([count, n], contiguous), so that each is a stretch of memory.
-// The factorisation runs over tiles of 192 rows on serial BLAS calls of fixed shape: the same bits
-// at any number of threads. n^3 / 3 flops; the inverse 2 n^3 / 3 more.
-// Source: left-looking blocked factorisation, inverse and product as in LAPACK's users' guide
-// (Anderson et al. 1999); rank-one changes by plane and hyperbolic rotations, Gill, Golub, Murray
-// and Saunders 1974.
+// Factor and inverse are sums of packed products (packed_product.h) over tiles of fixed shape: the same
+// bits at any number of threads. n^3 / 3 flops; the inverse 2 n^3 / 3 more.
+// Source: right-looking blocked factorisation and inverse, Golub and Van Loan 2013; both parts of the
+// inverse in one sweep, Bientinesi, Gunter and van de Geijn 2008; rank-one changes by plane and
+// hyperbolic rotations, Gill, Golub, Murray and Saunders 1974.
 #pragma once
 
 #include <array>
@@ -55,7 +55,7 @@ void backward(const Matrix& factor, double* rows, int64_t count);
 
 double log_determinant(const Matrix& factor);  // of K = L L'
 
-// Lower half: from L to K^-1. Needs about 400 n doubles of working memory.
+// Lower half: from L to K^-1. Needs about 500 n doubles of working memory.
 void inverse(const Matrix& factor);
 
 // Lower bound, usually within a factor of 3, of the condition number of K in the 1-norm: norm1 of
