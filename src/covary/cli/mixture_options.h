@@ -1,4 +1,4 @@
-// `covary mixture`: what is fitted, and what a fitted model is asked.
+// `covary mixture`: what is fitted, how, and what a fitted model is asked.
 #pragma once
 
 #include <cstdint>

@@ -45,7 +45,7 @@ CovarianceRule rule_of(const std::string& name);
 // How the covariances of that name are stored.
 compute::CovarianceType base_type(const std::string& name);
 
-// Free parameters of the covariances alone.
+// Free parameters of the covariances alone, as mclust counts them.
 double covariance_parameters(CovarianceRule rule, compute::CovarianceType type, int64_t k,
                              int64_t d, int64_t factors);
 

@@ -9,7 +9,7 @@
 
 namespace covary::mixture {
 
-// Names of covariances that are understood.
+// Names of all covariances that are understood.
 extern const std::vector<std::string> kCovariances;
 // mclust's fourteen, from the fewest parameters to the most.
 extern const std::vector<std::string> kMclustCovariances;

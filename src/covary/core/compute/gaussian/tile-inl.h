@@ -414,13 +414,8 @@ void add_full_tile(const PackedMixture& p, TileWork& w) {
     if (taken == 0) continue;
     if (2 * taken >= kGaussianTile) {
       const int64_t slot = p.m.type == CovarianceType::kFull ? c : 0;
-      // As many points at once as leave their centred columns in the nearest cache.
-      const int64_t run = d4 > 16 ? kGaussianTile / 4 : kGaussianTile;
-      for (int64_t i = 0; i < kGaussianTile; i += run) {
-        add_scatter(w.x + i, kTileColumn, r + i, p.means.data() + c * d4, run, d4, w,
-                    w.shift + c * d4 * lanes(),
-                    w.scatter + slot * scatter_blocks(d4) * 16 * lanes());
-      }
+      add_scatter(w.x, kTileColumn, r, p.means.data() + c * d4, kGaussianTile, d4, w,
+                  w.shift + c * d4 * lanes(), w.scatter + slot * scatter_blocks(d4) * 16 * lanes());
       continue;
     }
     int64_t& waiting = w.waiting[static_cast<size_t>(c)];

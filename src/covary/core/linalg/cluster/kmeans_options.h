@@ -1,4 +1,4 @@
-// Options of k-means; see kmeans.h.
+// Options of k-means, all checked; see kmeans.h.
 #pragma once
 
 #include <cstdint>
