@@ -189,7 +189,9 @@ GridProcess::GridProcess(GridAxes axes, const at::Tensor& y, const GridOptions& 
     const std::string& text = options.kernels[options.kernels.size() == 1 ? 0 : k];
     Kernel kernel = Kernel::parse(text, 1);
     if (kernel.warped())
-      throw Error(ExitCode::kUsage, "has a warp or a network: that is not in this version on grids",
+      throw Error(ExitCode::kUsage,
+                  std::string(kernel.deep() ? "has a network before it" : "is warped") +
+                      ": that is not in this version on grids",
                   "kernels", "write --method exact");
     if (kernel.has(ParameterRole::kNoise))
       throw Error(ExitCode::kUsage, "has white: the noise is a parameter of its own here",

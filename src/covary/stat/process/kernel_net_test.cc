@@ -130,7 +130,7 @@ TEST(KernelNet, TextComesBack) {
        {"deep(warp(rbf))", "deep(deep(rbf))", "warp(deep(rbf))", "deep(rbf+white)", "deep(hamming)",
         "deep(rbf,layers=[0])", "deep(rbf,layers=[2.5])", "deep(rbf,weights=[1])", "deep(rbf,ard)",
         "deep(rbf(dims=2:2),layers=[3,2])", "deep(rbf,low=1,high=0)", "deep(rbf",
-        "deep(rbf,layers=[1,1,1,1,1,1,1,1,1])"}) {
+        "deep(rbf,layers=[1,1,1,1,1,1,1,1,1])", "deep(rbf,layers=[256,256])"}) {
     EXPECT_THROW(Kernel::parse(bad, 2), Error) << bad;
   }
 }

@@ -392,6 +392,11 @@ class KernelParser {
     if (n.columns.empty()) {
       for (int64_t d = 0; d < dims; ++d) n.columns.push_back(d);
     }
+    constexpr int64_t kMostWeights = 10000;
+    if (n.weights() > kMostWeights)
+      refuse(n.name + " has " + std::to_string(n.weights()) + " weights, " +
+                 std::to_string(kMostWeights) + " are the most",
+             "write fewer or narrower layers, or name its columns: dims=0:3");
     for (int64_t i = n.first_leaf; i < n.end_leaf; ++i) {
       Kernel::Leaf& leaf = kernel_.leaves_[static_cast<size_t>(i)];
       if (leaf.kind == Kind::kWhite) refuse("white behind a network: put it beside deep()");

@@ -6,7 +6,7 @@
 //   none        none: the largest marginal likelihood
 //   weak        flat where data can tell, walls where they cannot: length scales and periods in
 //               [R / max(500, 20 n), 50 R], variances in [v / 1000, 1000 v], noise in [v / 10^6, 10 v], shapes in
-//               [0.01, 100]; outside, the density falls like that of a normal of the logarithm with
+//               [0.01, 100] times their first guess; outside, the density falls like that of a normal of the logarithm with
 //               sd 1. The noise is no less than the rounding of y explains: if y takes few values
 //               (at most n / 2, n >= 20), h^2 / 12 for the smallest step h between them
 //   gamma       length scales Gamma(3, 6 / R), variances Gamma(2, 0.15 / v), noise Gamma(1.1, 0.05 / v)
