@@ -61,7 +61,15 @@ TEST_P(GaussianSimd, AgreesWithTheReference) {
     on_every_target([&](const char* target) {
       SCOPED_TRACE(target);
       MixtureSums a(type, k, d), b(type, k, d);
-      const auto got = run(mixture_scores, accumulate_mixture, a, b);
+      const auto accumulate = [](const GaussianMixtureView& m, const double* points,
+                                 const double* weights, int64_t count, MixtureSums& sums) {
+        accumulate_mixture(m, points, weights, count, sums);
+      };
+      const auto got = run(mixture_scores, accumulate, a, b);
+      MixtureSums scored(type, k, d);
+      accumulate_mixture(mixture.view(), x.data(), u.data(), n, scored, false);
+      EXPECT_EQ(scored.log_likelihood, b.log_likelihood);
+      EXPECT_EQ(scored.weight, b.weight);
       expect_close(std::get<0>(got), std::get<0>(expected), 1e-12);
       expect_close(std::get<1>(got), std::get<1>(expected), 1e-10);
       expect_close(std::get<2>(got), std::get<2>(expected), 1e-12);
