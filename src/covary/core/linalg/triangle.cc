@@ -6,23 +6,60 @@
 
 #include "covary/core/base/threads.h"
 #include "covary/core/linalg/blas.h"
+#include "covary/core/linalg/packed_product.h"
 
 namespace covary::linalg {
 namespace {
 
-constexpr int64_t kBlock = 128, kWide = 512;  // rows and columns of an output block
-constexpr int64_t kSmall = 32;                // inverted by substitution
+// Rows and columns of a part of a product: multiples of the steps of packed operands.
+constexpr int64_t kHeight = 96, kWide = 512;
+constexpr int64_t kSmall = 32;  // inverted by substitution
+static_assert(kHeight % kLeftStep == 0 && kHeight % kRightStep == 0 && kWide % kRightStep == 0);
 
 int64_t blocks(int64_t n, int64_t size) { return (n + size - 1) / size; }
 
-// body(row, rows, column, columns) for the blocks of an [n, m] output, `height` rows each.
-template <class F>
-void over_blocks(int64_t n, int64_t m, const F& body, int64_t height = kBlock) {
-  const int64_t rows = blocks(n, height), columns = blocks(m, kWide);
+// Both operands, as they lie in memory: entry (i, k) at data[i * by_row + k * by_depth].
+template <class Real>
+struct Factor {
+  const Real* data;
+  int64_t by_row, by_depth;
+};
+
+// C [n, m] = A B', A [n, k] with zeros where `depths` says, B [m, k]; lower: n = m, the entries under
+// the diagonal and on it alone.
+template <class Real>
+void multiply(int64_t n, int64_t m, int64_t k, const Factor<Real>& a, Depths depths,
+              const Factor<Real>& b, bool lower, Real* c, int64_t ldc) {
+  if (n == 0 || m == 0) return;
+  if (k == 0) {
+    for (int64_t i = 0; i < n; ++i) std::fill_n(c + i * ldc, m, Real(0));
+    return;
+  }
+  // The caller's memory from product to product: to take it anew costs pages.
+  static thread_local PackedOperand<Real> kept_left(Side::kLeft), kept_right(Side::kRight);
+  PackedOperand<Real>&left = kept_left, &right = kept_right;
+  left.resize(n, k);
+  right.resize(m, k);
+  const int64_t rows = blocks(n, kHeight), columns = blocks(m, kWide);
+  parallel_tasks(rows + columns, [&](int64_t task) {
+    if (task < rows) {
+      const int64_t i = task * kHeight, height = std::min(kHeight, n - i),
+                    begin = depths == Depths::kFromRow ? i : 0,
+                    end = depths == Depths::kUpToRow ? std::min(k, i + height) : k;
+      left.pack(i, height, begin, end - begin, a.data + i * a.by_row + begin * a.by_depth, a.by_row,
+                a.by_depth);
+    } else {
+      const int64_t j = (task - rows) * kWide;
+      right.pack(j, std::min(kWide, m - j), 0, k, b.data + j * b.by_row, b.by_row, b.by_depth);
+    }
+  });
   parallel_tasks(rows * columns, [&](int64_t task) {
-    const OneBlasThread one;
-    const int64_t i = task / columns * height, j = task % columns * kWide;
-    body(i, std::min(height, n - i), j, std::min(kWide, m - j));
+    const int64_t i = task / columns * kHeight, j = task % columns * kWide,
+                  height = std::min(kHeight, n - i), last = lower ? std::min(m, i + height) : m,
+                  width = std::min(kWide, last - j);
+    if (width > 0)
+      linalg::multiply(left, right, {i, height, j, width}, {.lower = lower, .depths = depths}, c,
+                       ldc);
   });
 }
 
@@ -93,34 +130,21 @@ bool factor_and_invert(int64_t n, Real* a, int64_t lda, Real* inverse, int64_t l
 template <class Real>
 void lower_times(bool transpose, int64_t n, int64_t m, const Real* l, int64_t ldl, const Real* x,
                  int64_t ldx, Real* y, int64_t ldy) {
-  over_blocks(n, m, [&](int64_t i, int64_t rows, int64_t j, int64_t columns) {
-    const int64_t first = transpose ? i : 0, last = transpose ? n : i + rows;
-    gemm(transpose, false, rows, columns, last - first, Real(1),
-         transpose ? l + first * ldl + i : l + i * ldl, ldl, x + first * ldx + j, ldx, Real(0),
-         y + i * ldy + j, ldy);
-  });
+  const Factor<Real> left = transpose ? Factor<Real>{l, 1, ldl} : Factor<Real>{l, ldl, 1};
+  multiply(n, m, n, left, transpose ? Depths::kFromRow : Depths::kUpToRow, {x, 1, ldx}, false, y,
+           ldy);
 }
 
 template <class Real>
 void symmetric_product(int64_t n, int64_t k, const Real* a, int64_t lda, const Real* b, int64_t ldb,
                        Real* c, int64_t ldc) {
-  over_blocks(n, n, [&](int64_t i, int64_t rows, int64_t j, int64_t columns) {
-    const int64_t width = std::min(columns, i + rows - j);
-    if (width <= 0) return;
-    gemm(false, true, rows, width, k, Real(1), a + i * lda, lda, b + j * ldb, ldb, Real(0),
-         c + i * ldc + j, ldc);
-  });
+  multiply<Real>(n, n, k, {a, lda, 1}, Depths::kAll, {b, ldb, 1}, true, c, ldc);
   mirror(n, c, ldc);
 }
 
 template <class Real>
 void lower_square(int64_t n, const Real* l, int64_t ldl, Real* c, int64_t ldc) {
-  over_blocks(n, n, [&](int64_t i, int64_t rows, int64_t j, int64_t columns) {
-    const int64_t width = std::min(columns, i + rows - j);
-    if (width <= 0) return;
-    gemm(true, false, rows, width, n - i, Real(1), l + i * ldl + i, ldl, l + i * ldl + j, ldl,
-         Real(0), c + i * ldc + j, ldc);
-  });
+  multiply<Real>(n, n, n, {l, 1, ldl}, Depths::kFromRow, {l, 1, ldl}, true, c, ldc);
   mirror(n, c, ldc);
 }
 
@@ -128,25 +152,14 @@ template <class Real>
 void lower_congruence(int64_t n, const Real* l, int64_t ldl, const Real* h, int64_t ldh, Real* work,
                       Real* c, int64_t ldc) {
   lower_times(true, n, n, l, ldl, h, ldh, work, n);
-  over_blocks(n, n, [&](int64_t i, int64_t rows, int64_t j, int64_t columns) {
-    const int64_t width = std::min(columns, i + rows - j);
-    if (width <= 0) return;
-    gemm(true, true, rows, width, n - i, Real(1), l + i * ldl + i, ldl, work + j * n + i, n,
-         Real(0), c + i * ldc + j, ldc);
-  });
+  multiply<Real>(n, n, n, {l, 1, ldl}, Depths::kFromRow, {work, n, 1}, true, c, ldc);
   mirror(n, c, ldc);
 }
 
 template <class Real>
 void full_times(int64_t n, int64_t m, const Real* s, int64_t lds, const Real* x, int64_t ldx,
                 Real* y, int64_t ldy) {
-  over_blocks(
-      n, m,
-      [&](int64_t i, int64_t rows, int64_t j, int64_t columns) {
-        gemm(false, false, rows, columns, n, Real(1), s + i * lds, lds, x + j, ldx, Real(0),
-             y + i * ldy + j, ldy);
-      },
-      kWide);
+  multiply<Real>(n, m, n, {s, lds, 1}, Depths::kAll, {x, 1, ldx}, false, y, ldy);
 }
 
 #define COVARY_TRIANGLE(Real)                                                                   \

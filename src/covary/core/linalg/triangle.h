@@ -5,10 +5,10 @@
 //   lower_times(false, m, b, l, m, k, b, a, b);                        // A [m,b] = L^-1 K
 //   symmetric_product(m, b, a, b, d, b, g, m);                         // G [m,m] = A D', known to be
 //                                                                      // symmetric
-// Matrices row by row; ld* = elements between rows. A block of 128 rows is one BLAS call of fixed
-// shape: the same bits at any number of threads. n^2 m flops for a triangle times [n, m] and for a
-// symmetric product, n^3 for a factor with its inverse, each plus what the blocks on the diagonal
-// add.
+// Matrices row by row; ld* = elements between rows. Operands are packed (packed_product.h) into memory
+// that each calling thread keeps: the same bits at any number of threads. n^2 m flops for a triangle
+// times [n, m] and for a symmetric product, n^3 for a factor with its inverse, each plus what the
+// tiles on the diagonal add.
 #pragma once
 
 #include <cstdint>
