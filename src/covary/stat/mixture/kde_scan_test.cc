@@ -79,8 +79,9 @@ TEST(WidthScan, EveryWidthIsAsIfAlone) {
         for (size_t b = 0; b < scan.factors.size(); b += 4) {
           const auto [likelihood, squares] = want[b / 4];
           EXPECT_NEAR(scan.likelihood[b], likelihood, 1e-12 * std::abs(likelihood)) << b;
-          if (!scan.least_squares.empty())
+          if (!scan.least_squares.empty()) {
             EXPECT_NEAR(scan.least_squares[b], squares, 1e-12 * std::abs(squares)) << b;
+          }
         }
       });
     }
