@@ -49,15 +49,8 @@ at::Tensor evenly(const at::Tensor& x, int64_t most) {
 
 // Covariance of one component, [d,d].
 Matrix covariance_of(const GaussianMixture& m, int64_t c) {
-  const int64_t d = m.columns();
-  const at::Tensor all = m.covariances();
-  const std::string& type = m.options().covariance;
-  const double* p = all.data_ptr<double>();
-  if (type == "tied") return Eigen::Map<const Matrix>(p, d, d);
-  if (type == "full") return Eigen::Map<const Matrix>(p + c * d * d, d, d);
-  Matrix s = Matrix::Zero(d, d);
-  for (int64_t j = 0; j < d; ++j) s(j, j) = type == "spherical" ? p[c] : p[c * d + j];
-  return s;
+  const at::Tensor s = m.full_covariances()[c].contiguous();
+  return Eigen::Map<const Matrix>(s.data_ptr<double>(), m.columns(), m.columns());
 }
 
 // Two axes to look along: v = axes (x - centre).

@@ -4,8 +4,9 @@
 //
 // A mixture of one column is a curve over a histogram; of two, ellipses at one and two standard
 // deviations over the rows, and a map of the density with its regions of highest density, which hold
-// half, 80 and 95 percent of its mass (core/data/contour.h); of more, the ellipses on the first two principal axes of the columns scaled
-// to unit variance, or on two columns by name. At most 4,000 rows are drawn, evenly spread.
+// half, 80 and 95 percent of its mass (core/data/contour.h); of more, the ellipses on the first two
+// principal axes of the columns scaled to unit variance, or on two columns by name. At most 4,000 rows
+// are drawn, evenly spread.
 #pragma once
 
 #include <string>
@@ -31,8 +32,8 @@ struct MixturePage {
 std::string mixture_page(const MixturePage& page);
 
 // One column: the curve over a histogram; two: a map of the density, its regions of highest density as
-// above, and the rows; more: maps of the
-// first two columns, all others at the rows' means, which is a slice and said to be one.
+// above, and the rows; more: maps of the first two columns, all others at the rows' means, which is a
+// slice and said to be one.
 std::string density_page(const std::string& title, const KernelDensity& kde,
                          const std::vector<std::string>& names);
 

@@ -360,7 +360,7 @@ class KernelParser {
     std::vector<int64_t> widths;
     for (const double w : layers) {
       if (w != std::floor(w) || w < 1 || w > 256 || layers.size() > 8)
-        refuse("layers are up to 8, of 1 to 256 units each");
+        refuse("layers are up to 8, of 1 to 256 units each", "for example deep(rbf,layers=[16,2])");
       widths.push_back(static_cast<int64_t>(w));
     }
     return widths;
