@@ -51,10 +51,13 @@ HWY_INLINE int64_t lanes() { return static_cast<int64_t>(hn::Lanes(kD)); }
 
 // Rows of points to columns; what lies past `count` repeats the first point.
 void transpose(const double* x, int64_t count, int64_t d, double* out) {
+  int64_t rows = 0;
+#if HWY_TARGET != HWY_SCALAR
   // Squares of 4 x 4 or 2 x 2, by vectors of as many.
   const hn::CappedTag<double, 4> t;
   constexpr int64_t kSide = HWY_MAX_BYTES >= 32 ? 4 : 2;
-  const int64_t rows = count / kSide * kSide, columns = d / kSide * kSide;
+  const int64_t columns = d / kSide * kSide;
+  rows = count / kSide * kSide;
   for (int64_t i = 0; i < rows; i += kSide) {
     const double* row = x + i * d;
     double* to = out + i;
@@ -78,6 +81,7 @@ void transpose(const double* x, int64_t count, int64_t d, double* out) {
       for (int64_t r = 0; r < kSide; ++r) to[j * kTileColumn + r] = row[r * d + j];
     }
   }
+#endif
   for (int64_t i = rows; i < kGaussianTile; ++i) {
     const double* row = x + (i < count ? i : 0) * d;
     for (int64_t j = 0; j < d; ++j) out[j * kTileColumn + i] = row[j];
