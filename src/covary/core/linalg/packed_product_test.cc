@@ -86,7 +86,9 @@ TYPED_TEST(PackedProduct, AgreesWithPlainSumsAtEveryEdge) {
               const auto at = static_cast<size_t>(i * ldc + j);
               if (j >= n || (options.lower && j > i)) {
                 ASSERT_TRUE(c[at] == before[at] || std::isnan(before[at]));
-                if (std::isnan(before[at])) ASSERT_TRUE(std::isnan(c[at]));
+                if (std::isnan(before[at])) {
+                  ASSERT_TRUE(std::isnan(c[at]));
+                }
                 continue;
               }
               if (options.depths != Depths::kAll) continue;
