@@ -135,7 +135,7 @@ TEST(RandomFeatures, WhatEstimatesDoNotServe) {
     o.bandwidth_kind = "adaptive";
     EXPECT_THROW(KernelDensity{o}, Error);
   }
-  KernelDensity exact({});
+  KernelDensity exact;
   EXPECT_THROW(exact.fit(normals(9, 1, 8)).standard_error(normals(2, 1, 9)), Error);
 }
 
