@@ -162,6 +162,7 @@ void full_times(int64_t n, int64_t m, const Real* s, int64_t lds, const Real* x,
   multiply<Real>(n, m, n, {s, lds, 1}, Depths::kAll, {x, 1, ldx}, false, y, ldy);
 }
 
+// NOLINTBEGIN(bugprone-macro-parentheses): a type
 #define COVARY_TRIANGLE(Real)                                                                   \
   template bool factor_and_invert(int64_t, Real*, int64_t, Real*, int64_t);                     \
   template void lower_times(bool, int64_t, int64_t, const Real*, int64_t, const Real*, int64_t, \
@@ -173,6 +174,7 @@ void full_times(int64_t n, int64_t m, const Real* s, int64_t lds, const Real* x,
                                  Real*, int64_t);                                               \
   template void full_times(int64_t, int64_t, const Real*, int64_t, const Real*, int64_t, Real*, \
                            int64_t);
+// NOLINTEND(bugprone-macro-parentheses)
 COVARY_TRIANGLE(float)
 COVARY_TRIANGLE(double)
 #undef COVARY_TRIANGLE
