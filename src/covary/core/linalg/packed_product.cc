@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstddef>
 
+#include "covary/core/base/huge_pages.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "covary/core/linalg/packed_product.cc"
 #include <hwy/foreach_target.h>
@@ -230,7 +232,9 @@ void PackedOperand<Real>::resize(int64_t count, int64_t depth) {
   padded_ = (count + group - 1) / group * group;
   if (padded_ * depth <= room_) return;
   room_ = padded_ * depth;
-  memory_.reset(new Real[static_cast<size_t>(room_ + kLine)]);
+  const auto room = static_cast<size_t>(room_ + kLine);
+  memory_.reset(new Real[room]);
+  use_huge_pages(memory_.get(), room * sizeof(Real));
   const auto address = reinterpret_cast<uintptr_t>(memory_.get());
   data_ = memory_.get() + (64 - address % 64) % 64 / sizeof(Real);
 }

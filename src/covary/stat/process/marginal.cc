@@ -8,6 +8,7 @@
 #include <ATen/ATen.h>
 
 #include "covary/core/base/error.h"
+#include "covary/core/base/huge_pages.h"
 
 namespace covary::stat {
 namespace {
@@ -142,6 +143,7 @@ void solve_group(const GpGroup& group, int64_t p, PosteriorFactor* f) {
 PosteriorFactor factorise(const Kernel& kernel, const GpData& data, const GpGroup& group) {
   PosteriorFactor f;
   f.buffer = at::empty({group.count(), padded_stride(group.count())}, at::kDouble);
+  use_huge_pages(f.buffer.data_ptr(), f.buffer.nbytes());
   build(kernel, group, &f);
   f.report.check("kernel matrix");
   solve_group(group, data.coefficients(), &f);
@@ -161,6 +163,7 @@ MarginalLikelihood::MarginalLikelihood(const GpData& data, int64_t memory_limit)
                 "process", "raise memory_limit, or fit fewer rows");
   }
   buffer_ = at::empty({largest, padded_stride(largest)}, at::kDouble);
+  use_huge_pages(buffer_.data_ptr(), buffer_.nbytes());
 }
 
 MarginalValue MarginalLikelihood::evaluate(const Kernel& kernel, std::span<double> gradient,
