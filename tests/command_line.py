@@ -98,6 +98,19 @@ class Case(unittest.TestCase):
         self.assertEqual(sorted(p for p in self.folder.rglob("*")), before, "something was left behind")
         return errors[0], hints[0]
 
+    def stopped(self, word, *args):
+        """What stderr has left to say when Ctrl-C comes after the word; the exit code is 130, and stdout empty."""
+        child = subprocess.Popen([str(COVARY), *map(str, args)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        seen = ""
+        while word not in seen:
+            character = child.stderr.read(1)
+            self.assertNotEqual(character, "", f"it ended before it said {word}")
+            seen += character
+        child.send_signal(signal.SIGINT)
+        out, errors = child.communicate(timeout=120)
+        self.assertEqual((child.returncode, out), (130, ""))
+        return errors
+
 
 class BrokenInput(Case):
     def train(self, capture, *more):
@@ -1104,17 +1117,8 @@ class Processes(Case):
     def test_draws_that_are_stopped_leave_the_likeliest_parameters(self):
         table = wave(self.folder / "drawn.csv", 2, rows=300)
         model = self.folder / "stopped-draws.cov"
-        child = subprocess.Popen([str(COVARY), "gp", "fit", str(table), "--target", "y", "--method", "exact", "--tty", "--restarts",
-                                  "1", "--inference", "nuts", "-o", str(model)],
-                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        seen = ""
-        while "/4000" not in seen:
-            character = child.stderr.read(1)
-            self.assertNotEqual(character, "", "the draws ended before they said how far they are")
-            seen += character
-        child.send_signal(signal.SIGINT)
-        out, errors = child.communicate(timeout=120)
-        self.assertEqual((child.returncode, out), (130, ""))
+        errors = self.stopped("/4000", "gp", "fit", table, "--target", "y", "--method", "exact", "--tty", "--restarts", "1",
+                              "--inference", "nuts", "-o", model)
         self.assertIn("their draws did not come to an end", errors)
         kept = self.document("gp", "inspect", model)
         self.assertEqual((kept["fit"]["ending"], kept["posterior"]), ("stopped", None))
@@ -1123,16 +1127,7 @@ class Processes(Case):
     def test_a_fit_that_is_stopped_keeps_its_parameters_so_far(self):
         table = wave(self.folder / "long.csv", 4, rows=2500)
         for output in (["-o", str(self.folder / "stopped.cov")], []):
-            child = subprocess.Popen([str(COVARY), "gp", "fit", str(table), "--target", "y", "--method", "exact", "--tty",
-                                      *output], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-            seen = ""
-            while "objective" not in seen:
-                character = child.stderr.read(1)
-                self.assertNotEqual(character, "", "the fit ended before it said how far it is")
-                seen += character
-            child.send_signal(signal.SIGINT)
-            out, errors = child.communicate(timeout=120)
-            self.assertEqual((child.returncode, out), (130, ""))
+            errors = self.stopped("objective", "gp", "fit", table, "--target", "y", "--method", "exact", "--tty", *output)
             self.assertIn("interrupted", errors)
             self.assertIn("did not converge" if output else "nothing was kept", errors)
         self.assertEqual(self.document("gp", "inspect", self.folder / "stopped.cov")["fit"]["ending"], "stopped")

@@ -14,14 +14,14 @@ core-gp`, which times ours on the same values in the same run.
 import argparse
 import json
 import os
-import statistics
-import time
 
 # One thread, said before any library starts.
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
+
+from gp import timed
 
 VARIANCE, LENGTH, NOISE = 1.0, 20.0, 0.05
 
@@ -119,15 +119,9 @@ def main():
     t, y = values(args.n)
     for who in args.peers:
         work = PEERS[who](t, y)
-        value = work()  # compiles
-        cpu, wall = [], []
-        for _ in range(args.runs):
-            c, w = time.process_time(), time.perf_counter()
-            work()
-            cpu.append(time.process_time() - c)
-            wall.append(time.perf_counter() - w)
-        print(json.dumps({"who": who, "cpu": statistics.median(cpu), "wall": statistics.median(wall),
-                          "log_likelihood": value}), flush=True)
+        work()  # compiles
+        value, cpu, wall = timed(work, args.runs)
+        print(json.dumps({"who": who, "cpu": cpu, "wall": wall, "log_likelihood": value}), flush=True)
 
 
 if __name__ == "__main__":

@@ -133,9 +133,11 @@ Result run_density_score(const Job& job) {
   const std::string& input = job.invocation.inputs[1];
   const Samples s = read_samples(
       input, {.columns = o.table.columns, .target = o.table.target, .weights = {}}, d.columns);
-  const at::Tensor log_density = in_file(input, [&] { return d.kde.score_samples(s.x); });
   const bool estimate = d.kde.approximate();
-  const at::Tensor errors = estimate ? d.kde.standard_error(s.x) : at::Tensor();
+  const auto [log_density, errors] = in_file(input, [&] {
+    return estimate ? d.kde.estimate(s.x)
+                    : KernelDensity::Estimate{d.kde.score_samples(s.x), at::Tensor()};
+  });
   std::string csv;
   if (!output.empty())
     csv = write_table(output,

@@ -373,4 +373,19 @@ Chart::Range range_of(const std::vector<double>& values, double margin) {
   return {low - room, high + room};
 }
 
+std::pair<std::vector<double>, std::vector<double>> histogram(const std::vector<double>& values,
+                                                              Chart::Range range, int64_t bins) {
+  double n = 0;
+  for (const double v : values) n += std::isfinite(v);
+  const double width = (range[1] - range[0]) / static_cast<double>(bins);
+  std::vector<double> edges, heights(static_cast<size_t>(bins), 0.0);
+  for (int64_t i = 0; i <= bins; ++i) edges.push_back(range[0] + static_cast<double>(i) * width);
+  for (const double v : values) {
+    if (!(v >= range[0] && v <= range[1])) continue;
+    const auto i = std::min<int64_t>(static_cast<int64_t>((v - range[0]) / width), bins - 1);
+    heights[static_cast<size_t>(i)] += 1 / (n * width);
+  }
+  return {edges, heights};
+}
+
 }  // namespace covary::data

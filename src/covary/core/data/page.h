@@ -83,4 +83,8 @@ class Chart {
 // Least and largest finite value, widened by a share of their distance on both sides.
 Chart::Range range_of(const std::vector<double>& values, double margin = 0.04);
 
+// Edges [bins + 1] and heights [bins] of bars over the range whose areas are shares of all finite values.
+std::pair<std::vector<double>, std::vector<double>> histogram(const std::vector<double>& values,
+                                                              Chart::Range range, int64_t bins);
+
 }  // namespace covary::data

@@ -239,6 +239,18 @@ std::vector<Solve> conjugate_gradient(const LinearOperator& a, const LinearOpera
   return report;
 }
 
+void require_reached(std::span<const Solve> solves, const std::string& where,
+                     const std::string& hint) {
+  for (const Solve& s : solves) {
+    if (!s.reached)
+      throw Error(ExitCode::kFailed,
+                  "conjugate gradients end at a relative residual of " +
+                      std::to_string(s.residual) + " after " + std::to_string(s.iterations) +
+                      " products",
+                  where, hint);
+  }
+}
+
 double log_quadrature(const Tridiagonal& t) {
   if (t.diagonal.empty()) return 0;
   Vector values = t.diagonal, first;

@@ -26,6 +26,7 @@
 #include <cstdint>
 #include <limits>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "covary/core/linalg/operator.h"
@@ -64,6 +65,10 @@ std::vector<Solve> conjugate_gradient(const LinearOperator& a, const LinearOpera
                                       int64_t iterations, double* x,
                                       std::vector<Tridiagonal>* lanczos,
                                       const LinearOperator* exact = nullptr);
+
+// Throws Error(kFailed) that tells residual and steps of the first solve that did not reach its stop.
+void require_reached(std::span<const Solve> solves, const std::string& where,
+                     const std::string& hint);
 
 // e_1' log(T) e_1: Gauss quadrature of the logarithm. T positive definite; O(steps^2).
 double log_quadrature(const Tridiagonal& t);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <new>
 
 #include "covary/core/base/huge_pages.h"
 
@@ -225,18 +226,15 @@ int64_t group_rows(Side side, size_t bytes) { return HWY_DYNAMIC_DISPATCH(group_
 
 template <class Real>
 void PackedOperand<Real>::resize(int64_t count, int64_t depth) {
-  constexpr int64_t kLine = 64 / sizeof(Real);
   const int64_t group = group_rows(side_, sizeof(Real));
   count_ = count;
   depth_ = depth;
   padded_ = (count + group - 1) / group * group;
   if (padded_ * depth <= room_) return;
   room_ = padded_ * depth;
-  const auto room = static_cast<size_t>(room_ + kLine);
-  memory_.reset(new Real[room]);
-  use_huge_pages(memory_.get(), room * sizeof(Real));
-  const auto address = reinterpret_cast<uintptr_t>(memory_.get());
-  data_ = memory_.get() + (64 - address % 64) % 64 / sizeof(Real);
+  memory_ = hwy::AllocateAligned<Real>(static_cast<size_t>(room_));
+  if (!memory_) throw std::bad_alloc();
+  use_huge_pages(memory_.get(), static_cast<size_t>(room_) * sizeof(Real));
 }
 
 template <class Real>
@@ -247,7 +245,7 @@ void PackedOperand<Real>::pack(int64_t first, int64_t count, int64_t begin, int6
     const int64_t chunk = k / kProductDepth * kProductDepth,
                   length = std::min(kProductDepth, depth_ - chunk),
                   some = std::min(begin + depth, chunk + length) - k;
-    Real* out = data_ + chunk * padded_ + first * length + (k - chunk) * group;
+    Real* out = memory_.get() + chunk * padded_ + first * length + (k - chunk) * group;
     const Real* from = source + (k - begin) * by_depth;
     if constexpr (sizeof(Real) == sizeof(double)) {
       HWY_DYNAMIC_DISPATCH(pack_double)(side_, count, some, length, from, by_row, by_depth, out);

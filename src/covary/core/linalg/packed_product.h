@@ -20,7 +20,8 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
+
+#include <hwy/aligned_allocator.h>
 
 namespace covary::linalg {
 
@@ -43,7 +44,7 @@ class PackedOperand {
 
   int64_t count() const { return count_; }
   int64_t depth() const { return depth_; }
-  const Real* data() const { return data_; }
+  const Real* data() const { return memory_.get(); }
   int64_t padded() const { return padded_; }
 
  private:
@@ -51,8 +52,7 @@ class PackedOperand {
   int64_t count_ = 0, depth_ = 0;
   int64_t padded_ = 0;  // rows in whole groups
   int64_t room_ = 0;
-  std::unique_ptr<Real[]> memory_;
-  Real* data_ = nullptr;  // on a cache line
+  hwy::AlignedFreeUniquePtr<Real[]> memory_;
 };
 
 // Rows [row, row + rows) of the left operand by rows [column, column + columns) of the right one;

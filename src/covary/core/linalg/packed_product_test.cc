@@ -6,8 +6,8 @@
 
 #include <gtest/gtest.h>
 
-#include "covary/core/base/random.h"
 #include "covary/core/compute/every_target.h"
+#include "covary/core/linalg/test_normals.h"
 
 namespace covary::linalg {
 namespace {
@@ -19,9 +19,7 @@ TYPED_TEST_SUITE(PackedProduct, Reals);
 
 template <class Real>
 std::vector<Real> normals(int64_t count, uint64_t stream) {
-  std::vector<Real> x(static_cast<size_t>(count));
-  for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<Real>(Random(5, stream).normal(i));
-  return x;
+  return test_normals<Real>(count, 5, stream);
 }
 
 // A [m,k] and B [n,k] with rows `stride` apart, or transposed.

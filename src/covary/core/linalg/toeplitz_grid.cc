@@ -59,13 +59,11 @@ at::Tensor checked_lags(const Shape& shape, const at::Tensor& lags) {
   const auto refuse = [](const std::string& what) {
     throw Error(ExitCode::kUsage, what, "Toeplitz grid");
   };
-  Shape expected;
   for (const int64_t n : shape) {
     if (n < 1) refuse("has an empty axis");
-    expected.push_back(2 * n - 1);
   }
   if (shape.empty() || !lags.defined() || lags.scalar_type() != at::kDouble ||
-      lags.sizes() != at::IntArrayRef(expected))
+      lags.sizes() != at::IntArrayRef(lag_shape(shape)))
     refuse("needs doubles for every difference of cells, 2 n - 1 along an axis");
   Shape all = last(shape);
   const at::Tensor own = lags.detach().contiguous();
@@ -81,6 +79,12 @@ double middle_of(const at::Tensor& lags) {
 }
 
 }  // namespace
+
+std::vector<int64_t> lag_shape(const std::vector<int64_t>& shape) {
+  Shape lags;
+  for (const int64_t n : shape) lags.push_back(2 * n - 1);
+  return lags;
+}
 
 ToeplitzGridOperator::ToeplitzGridOperator(Shape shape, const at::Tensor& lags)
     : shape_(std::move(shape)) {

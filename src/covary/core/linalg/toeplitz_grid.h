@@ -24,6 +24,9 @@
 
 namespace covary::linalg {
 
+// The shape of lags: 2 n - 1 along an axis of n cells.
+std::vector<int64_t> lag_shape(const std::vector<int64_t>& shape);
+
 class ToeplitzGridOperator : public LinearOperator {
  public:
   // Error(kUsage) for an empty axis, or lags of another shape, not doubles or not even.

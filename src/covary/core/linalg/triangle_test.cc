@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-#include "covary/core/base/random.h"
+#include "covary/core/linalg/test_normals.h"
 
 namespace covary::linalg {
 namespace {
@@ -17,9 +17,7 @@ TYPED_TEST_SUITE(Triangle, Reals);
 
 template <class Real>
 std::vector<Real> normals(int64_t count, uint64_t stream) {
-  std::vector<Real> x(static_cast<size_t>(count));
-  for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<Real>(Random(3, stream).normal(i));
-  return x;
+  return test_normals<Real>(count, 3, stream);
 }
 
 // Against plain sums in double, at sizes that leave ragged blocks.

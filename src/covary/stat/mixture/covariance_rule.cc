@@ -23,6 +23,36 @@ constexpr double kVolumeSettled = 1e-13;
 
 constexpr int kFactorSteps = 5;  // of the analysers' own EM, a step
 
+double geometric_mean(const Vector& v) { return std::exp(v.array().log().mean()); }
+// Directions without any spread keep a value above 0; the floor lifts them later.
+Vector above_nothing(const Vector& v) { return v.cwiseMax(1e-14 * std::max(v.maxCoeff(), 1e-300)); }
+
+std::vector<int64_t> with_mass(int64_t k, const std::vector<double>& masses) {
+  std::vector<int64_t> parts;
+  for (int64_t i = 0; i < k; ++i) {
+    if (masses[static_cast<size_t>(i)] > 0) parts.push_back(i);
+  }
+  return parts;
+}
+
+// The shape that parts share and the volume of each, in turn: take_shape forms the shape from the parts
+// over their volumes, volume_of(i) is the part's volume with that shape.
+template <class TakeShape, class VolumeOf>
+std::vector<double> own_volumes(size_t parts, TakeShape&& take_shape, VolumeOf&& volume_of) {
+  std::vector<double> volume(parts, 1.0);
+  for (int step = 0; step < kVolumeSteps; ++step) {
+    take_shape(volume);
+    double change = 0;
+    for (size_t i = 0; i < parts; ++i) {
+      const double v = std::max(volume_of(i), 1e-300);
+      change = std::max(change, std::abs(std::log(v / volume[i])));
+      volume[i] = v;
+    }
+    if (change < kVolumeSettled) break;
+  }
+  return volume;
+}
+
 // One value or diagonal for all, weighted by mass.
 void pool(int64_t k, int64_t width, const std::vector<double>& masses, std::vector<double>& c) {
   std::vector<double> sum(static_cast<size_t>(width), 0.0);
@@ -64,21 +94,18 @@ void one_shape(bool own_volume, int64_t k, int64_t d, const std::vector<double>&
   if (own_volume) {
     // Directions without any spread keep a shape above 0; the floor lifts them later.
     const double least = 1e-14 * std::max(shape.maxCoeff(), 1e-300);
-    for (int step = 0; step < kVolumeSteps; ++step) {
-      shape = shape.cwiseMax(least);
-      shape /= std::exp(shape.array().log().mean());
-      double change = 0;
-      for (size_t i = 0; i < parts.size(); ++i) {
-        const double v = std::max((parts[i].values.array() / shape.array()).sum() /
-                                      (static_cast<double>(d) * parts[i].mass),
-                                  1e-300);
-        change = std::max(change, std::abs(std::log(v / volume[i])));
-        volume[i] = v;
-      }
-      if (step > 0 && change < kVolumeSettled) break;
-      shape.setZero();
-      for (size_t i = 0; i < parts.size(); ++i) shape += parts[i].values / volume[i];
-    }
+    volume = own_volumes(
+        parts.size(),
+        [&](const std::vector<double>& volumes) {
+          shape.setZero();
+          for (size_t i = 0; i < parts.size(); ++i) shape += parts[i].values / volumes[i];
+          shape = shape.cwiseMax(least);
+          shape /= geometric_mean(shape);
+        },
+        [&](size_t i) {
+          return (parts[i].values.array() / shape.array()).sum() /
+                 (static_cast<double>(d) * parts[i].mass);
+        });
   }
   for (size_t i = 0; i < parts.size(); ++i) {
     MatrixMap out(c.data() + parts[i].component * d * d, d, d);
@@ -133,71 +160,48 @@ void factor_analysis(int64_t k, int64_t d, int64_t q, const std::vector<double>&
   }
 }
 
-double geometric_mean(const Vector& v) { return std::exp(v.array().log().mean()); }
-// Directions without any spread keep a value above 0; the floor lifts them later.
-Vector above_nothing(const Vector& v) { return v.cwiseMax(1e-14 * std::max(v.maxCoeff(), 1e-300)); }
-
 // VEI: one diagonal, its size each component's own.
 void diagonals_of_one_shape(int64_t k, int64_t d, const std::vector<double>& masses,
                             std::vector<double>& c) {
-  std::vector<int64_t> parts;
-  for (int64_t i = 0; i < k; ++i) {
-    if (masses[static_cast<size_t>(i)] > 0) parts.push_back(i);
-  }
+  const std::vector<int64_t> parts = with_mass(k, masses);
   if (parts.empty()) return;
-  const auto own = [&](int64_t i) { return Eigen::Map<Vector>(c.data() + i * d, d); };
-  std::vector<double> volume(parts.size(), 1.0);
+  const auto own = [&](size_t i) { return Eigen::Map<Vector>(c.data() + parts[i] * d, d); };
   Vector shape(d);
-  for (int step = 0; step < kVolumeSteps; ++step) {
-    shape.setZero();
-    for (size_t i = 0; i < parts.size(); ++i)
-      shape += masses[static_cast<size_t>(parts[i])] / volume[i] * own(parts[i]);
-    shape = above_nothing(shape);
-    shape /= geometric_mean(shape);
-    double change = 0;
-    for (size_t i = 0; i < parts.size(); ++i) {
-      const double v = std::max((own(parts[i]).array() / shape.array()).mean(), 1e-300);
-      change = std::max(change, std::abs(std::log(v / volume[i])));
-      volume[i] = v;
-    }
-    if (change < kVolumeSettled) break;
-  }
-  for (size_t i = 0; i < parts.size(); ++i) own(parts[i]) = volume[i] * shape;
+  const std::vector<double> volume = own_volumes(
+      parts.size(),
+      [&](const std::vector<double>& volumes) {
+        shape.setZero();
+        for (size_t i = 0; i < parts.size(); ++i)
+          shape += masses[static_cast<size_t>(parts[i])] / volumes[i] * own(i);
+        shape = above_nothing(shape);
+        shape /= geometric_mean(shape);
+      },
+      [&](size_t i) { return (own(i).array() / shape.array()).mean(); });
+  for (size_t i = 0; i < parts.size(); ++i) own(i) = volume[i] * shape;
 }
 
 // VEE: one matrix, its size each component's own.
 void matrices_of_one_shape(int64_t k, int64_t d, const std::vector<double>& masses,
                            std::vector<double>& c) {
-  std::vector<int64_t> parts;
-  for (int64_t i = 0; i < k; ++i) {
-    if (masses[static_cast<size_t>(i)] > 0) parts.push_back(i);
-  }
+  const std::vector<int64_t> parts = with_mass(k, masses);
   if (parts.empty()) return;
-  const auto own = [&](int64_t i) { return MatrixMap(c.data() + i * d * d, d, d); };
-  std::vector<double> volume(parts.size(), 1.0);
-  Matrix shape(d, d);
-  for (int step = 0; step < kVolumeSteps; ++step) {
-    shape.setZero();
-    for (size_t i = 0; i < parts.size(); ++i)
-      shape += masses[static_cast<size_t>(parts[i])] / volume[i] * own(parts[i]);
-    const Eigen::SelfAdjointEigenSolver<Matrix> eigen(shape);
-    const Vector values = above_nothing(eigen.eigenvalues());
-    const double size = geometric_mean(values);
-    const Matrix axes = eigen.eigenvectors();
-    shape = axes * (values / size).asDiagonal() * axes.transpose();
-    const Matrix inverse = axes * (size * values.cwiseInverse()).asDiagonal() * axes.transpose();
-    double change = 0;
-    for (size_t i = 0; i < parts.size(); ++i) {
-      const double v =
-          std::max(own(parts[i]).cwiseProduct(inverse).sum() / static_cast<double>(d), 1e-300);
-      change = std::max(change, std::abs(std::log(v / volume[i])));
-      volume[i] = v;
-    }
-    if (change < kVolumeSettled) break;
-  }
-  for (size_t i = 0; i < parts.size(); ++i) {
-    own(parts[i]) = 0.5 * volume[i] * (shape + shape.transpose());
-  }
+  const auto own = [&](size_t i) { return MatrixMap(c.data() + parts[i] * d * d, d, d); };
+  Matrix shape(d, d), inverse(d, d);
+  const std::vector<double> volume = own_volumes(
+      parts.size(),
+      [&](const std::vector<double>& volumes) {
+        shape.setZero();
+        for (size_t i = 0; i < parts.size(); ++i)
+          shape += masses[static_cast<size_t>(parts[i])] / volumes[i] * own(i);
+        const Eigen::SelfAdjointEigenSolver<Matrix> eigen(shape);
+        const Vector values = above_nothing(eigen.eigenvalues());
+        const double size = geometric_mean(values);
+        const Matrix axes = eigen.eigenvectors();
+        shape = axes * (values / size).asDiagonal() * axes.transpose();
+        inverse = axes * (size * values.cwiseInverse()).asDiagonal() * axes.transpose();
+      },
+      [&](size_t i) { return own(i).cwiseProduct(inverse).sum() / static_cast<double>(d); });
+  for (size_t i = 0; i < parts.size(); ++i) own(i) = 0.5 * volume[i] * (shape + shape.transpose());
 }
 
 // EVI and EVV: their own shapes, of one size. width: d for diagonals, d d for matrices.

@@ -323,23 +323,12 @@ at::Tensor KernelDensity::gradient(const at::Tensor& q) const {
 }
 
 at::Tensor KernelDensity::open_log_density(const at::Tensor& rows) const {
+  if (approximate()) return estimate(rows).log_density;
   const int64_t m = rows.size(0), d = x_.size(1);
   const std::vector<double> scaled = scaled_rows(rows.data_ptr<double>(), m);
   at::Tensor out = at::empty({m}, at::kDouble);
   double* sums = out.data_ptr<double>();
   const std::string engine = this->engine();
-  if (approximate()) {
-    const at::Tensor errors = at::empty({m}, at::kDouble);
-    double* e = errors.data_ptr<double>();
-    if (features_) {
-      features_->sums(scaled.data(), m, sums, e);
-    } else {
-      landmarks_->sums(scaled.data(), m, sums);
-      errors.fill_(landmarks_->error());
-    }
-    for (int64_t a = 0; a < m; ++a) sums[a] = std::log(std::max(sums[a], e[a])) + log_scale_;
-    return out;
-  }
   if (expansions_) {
     expansions_->sums(scaled.data(), m, sums);
   } else if (engine == "fft") {
@@ -369,17 +358,31 @@ at::Tensor KernelDensity::open_log_density(const at::Tensor& rows) const {
 
 bool KernelDensity::approximate() const { return features_ || landmarks_; }
 
-at::Tensor KernelDensity::standard_error(const at::Tensor& q) const {
+KernelDensity::Estimate KernelDensity::estimate(const at::Tensor& q) const {
   const at::Tensor rows = own_rows(q);
   if (!approximate())
     throw Error(ExitCode::kUsage, "this engine's error has a bound", "engine",
                 "ask error_bound, or use rff or nystrom");
   const int64_t m = rows.size(0);
-  if (landmarks_) return at::full({m}, landmarks_->error() * std::exp(log_scale_), at::kDouble);
   const std::vector<double> scaled = scaled_rows(rows.data_ptr<double>(), m);
-  const at::Tensor sums = at::empty({m}, at::kDouble), errors = at::empty({m}, at::kDouble);
-  features_->sums(scaled.data(), m, sums.data_ptr<double>(), errors.data_ptr<double>());
-  return errors * std::exp(log_scale_);
+  Estimate out{at::empty({m}, at::kDouble), at::empty({m}, at::kDouble)};
+  double *sums = out.log_density.data_ptr<double>(),
+         *errors = out.standard_error.data_ptr<double>();
+  if (features_) {
+    features_->sums(scaled.data(), m, sums, errors);
+  } else {
+    landmarks_->sums(scaled.data(), m, sums);
+    std::fill_n(errors, m, landmarks_->error());
+  }
+  for (int64_t a = 0; a < m; ++a) {
+    sums[a] = std::log(std::max(sums[a], errors[a])) + log_scale_;
+    errors[a] *= std::exp(log_scale_);
+  }
+  return out;
+}
+
+at::Tensor KernelDensity::standard_error(const at::Tensor& q) const {
+  return estimate(q).standard_error;
 }
 
 double KernelDensity::score(const at::Tensor& q) const {

@@ -117,6 +117,11 @@ class KernelDensity {
   // each density; nystrom, the root mean square error of densities at 128 rows, the same for all. [m]
   bool approximate() const;
   at::Tensor standard_error(const at::Tensor& q) const;
+  // Log-densities and standard errors of an estimate, its sums taken once.
+  struct Estimate {
+    at::Tensor log_density, standard_error;  // [m]
+  };
+  Estimate estimate(const at::Tensor& q) const;
   const std::vector<std::string>& notes() const { return notes_; }
   // What auto would take, or the engine forced.
   std::string engine() const;

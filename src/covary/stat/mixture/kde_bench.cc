@@ -8,19 +8,14 @@
 #include <ATen/ATen.h>
 #include <benchmark/benchmark.h>
 
-#include "covary/core/base/random.h"
 #include "covary/core/base/threads.h"
 #include "covary/stat/mixture/kde.h"
+#include "covary/stat/mixture/test_points.h"
 
 namespace covary::mixture {
 namespace {
 
-at::Tensor normals(int64_t n, int64_t d, uint64_t stream) {
-  at::Tensor x = at::empty({n, d}, at::kDouble);
-  const Random random(1, stream);
-  for (int64_t i = 0; i < n * d; ++i) x.data_ptr<double>()[i] = random.normal(uint64_t(i));
-  return x;
-}
+at::Tensor normals(int64_t n, int64_t d, uint64_t stream) { return normal_points(n, d, 1, stream); }
 
 // Points and widths in, densities out: trees and moments are built in the time that is told.
 void densities(benchmark::State& state, int64_t n, int64_t m, int64_t d, int threads,

@@ -6,6 +6,7 @@
 #include <numbers>
 #include <numeric>
 
+#include "covary/core/base/static_dimension.h"
 #include "covary/core/base/threads.h"
 #include "covary/stat/mixture/kde_tree.h"
 
@@ -158,46 +159,14 @@ int64_t group_size_simd() { return kVectors * static_cast<int64_t>(hn::Lanes(kD)
 
 void evaluate_simd(int64_t d, const double* queries, const Expansion* expansions, int64_t count,
                    double* sums) {
-  switch (d) {
-    case 1:
-      return evaluate<1>(queries, expansions, count, sums);
-    case 2:
-      return evaluate<2>(queries, expansions, count, sums);
-    case 3:
-      return evaluate<3>(queries, expansions, count, sums);
-    case 4:
-      return evaluate<4>(queries, expansions, count, sums);
-    case 5:
-      return evaluate<5>(queries, expansions, count, sums);
-    case 6:
-      return evaluate<6>(queries, expansions, count, sums);
-    case 7:
-      return evaluate<7>(queries, expansions, count, sums);
-    default:
-      return evaluate<8>(queries, expansions, count, sums);
-  }
+  with_dimension<ClusterExpansions::kMostColumns>(
+      d, [&]<int kDims>() { evaluate<kDims>(queries, expansions, count, sums); });
 }
 
 void gather_simd(int64_t d, const double* offsets, const double* weights, int64_t order,
                  int64_t cap, double* powers, double* sums) {
-  switch (d) {
-    case 1:
-      return gather_group<1>(offsets, weights, order, cap, powers, sums);
-    case 2:
-      return gather_group<2>(offsets, weights, order, cap, powers, sums);
-    case 3:
-      return gather_group<3>(offsets, weights, order, cap, powers, sums);
-    case 4:
-      return gather_group<4>(offsets, weights, order, cap, powers, sums);
-    case 5:
-      return gather_group<5>(offsets, weights, order, cap, powers, sums);
-    case 6:
-      return gather_group<6>(offsets, weights, order, cap, powers, sums);
-    case 7:
-      return gather_group<7>(offsets, weights, order, cap, powers, sums);
-    default:
-      return gather_group<8>(offsets, weights, order, cap, powers, sums);
-  }
+  with_dimension<ClusterExpansions::kMostColumns>(
+      d, [&]<int kDims>() { gather_group<kDims>(offsets, weights, order, cap, powers, sums); });
 }
 
 }  // namespace
@@ -219,12 +188,6 @@ constexpr double kMostTerms = 20000;           // of a cluster
 constexpr double kMostCoefficients = 1 << 25;  // of all
 constexpr int64_t kTried = 2048;               // points that the choice of a radius looks at
 constexpr double kRounding = 1e-14;            // of a unit of weight
-
-double square_between(const double* a, const double* b, int64_t d) {
-  double s = 0;
-  for (int64_t j = 0; j < d; ++j) s += (a[j] - b[j]) * (a[j] - b[j]);
-  return s;
-}
 
 }  // namespace
 

@@ -7,9 +7,9 @@
 #include <gtest/gtest.h>
 
 #include "covary/core/base/error.h"
-#include "covary/core/base/random.h"
 #include "covary/core/compute/every_target.h"
 #include "covary/stat/mixture/kde.h"
+#include "covary/stat/mixture/test_points.h"
 
 namespace covary::mixture {
 namespace {
@@ -17,10 +17,7 @@ namespace {
 using testing::HasSubstr;
 
 at::Tensor normals(int64_t n, int64_t d, uint64_t stream) {
-  at::Tensor x = at::empty({n, d}, at::kDouble);
-  const Random random(11, stream);
-  for (int64_t i = 0; i < n * d; ++i) x.data_ptr<double>()[i] = random.normal(uint64_t(i));
-  return x;
+  return normal_points(n, d, 11, stream);
 }
 
 // One Gaussian along the line through both points: nothing is worse than that.

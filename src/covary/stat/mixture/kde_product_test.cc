@@ -6,10 +6,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "covary/core/base/random.h"
 #include "covary/core/base/refusal.h"
 #include "covary/core/compute/every_target.h"
 #include "covary/stat/mixture/kde.h"
+#include "covary/stat/mixture/test_points.h"
 
 namespace covary::mixture {
 namespace {
@@ -18,10 +18,7 @@ using testing::HasSubstr;
 const char* const kShapes[] = {"epanechnikov", "tophat", "linear", "cosine"};
 
 at::Tensor normals(int64_t n, int64_t d, uint64_t stream) {
-  at::Tensor x = at::empty({n, d}, at::kDouble);
-  const Random random(19, stream);
-  for (int64_t i = 0; i < n * d; ++i) x.data_ptr<double>()[i] = random.normal(uint64_t(i));
-  return x;
+  return normal_points(n, d, 19, stream);
 }
 
 KernelDensityOptions products(const std::string& kernel, const std::string& bandwidth = "1.3") {

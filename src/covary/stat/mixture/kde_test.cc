@@ -11,7 +11,6 @@
 #include <rapidcheck/gtest.h>
 
 #include "covary/core/base/error.h"
-#include "covary/core/base/random.h"
 #include "covary/core/base/refusal.h"
 #include "covary/core/base/temporary_folder.h"
 #include "covary/core/base/threads.h"
@@ -26,12 +25,7 @@ using testing::HasSubstr;
 const char* const kKernels[] = {"gaussian", "epanechnikov", "tophat",   "exponential",
                                 "linear",   "cosine",       "laplacian"};
 
-at::Tensor normals(int64_t n, int64_t d, uint64_t stream) {
-  at::Tensor x = at::empty({n, d}, at::kDouble);
-  const Random random(9, stream);
-  for (int64_t i = 0; i < n * d; ++i) x.data_ptr<double>()[i] = random.normal(uint64_t(i));
-  return x;
-}
+at::Tensor normals(int64_t n, int64_t d, uint64_t stream) { return normal_points(n, d, 9, stream); }
 
 // Densities by the definition.
 at::Tensor brute_force(const std::string& kernel, const at::Tensor& x, const at::Tensor& w,

@@ -21,12 +21,6 @@ constexpr int64_t kMostParts = 256;    // of a node of a cover tree
 constexpr int64_t kFewestPoints = 24;  // of such a part, on average
 constexpr double kSlack = 1e-12;       // of radii and distances between balls, for rounding
 
-double square_between(const double* a, const double* b, int64_t d) {
-  double s = 0;
-  for (int64_t j = 0; j < d; ++j) s += (a[j] - b[j]) * (a[j] - b[j]);
-  return s;
-}
-
 std::vector<double> mean_of(const double* x, int64_t d, const int64_t* begin, const int64_t* end) {
   std::vector<double> mean(static_cast<size_t>(d), 0.0);
   for (const int64_t* i = begin; i < end; ++i) {
@@ -133,6 +127,17 @@ std::vector<int64_t*> split_by_net(const double* x, int64_t d, int64_t* begin, i
 }
 
 }  // namespace
+
+void BallRadii::hold(const double* point, const double* centre, int64_t d) {
+  double square = 0, sum = 0;
+  for (int64_t j = 0; j < d; ++j) {
+    const double v = point[j] - centre[j];
+    square += v * v;
+    sum += std::abs(v);
+  }
+  euclidean = std::max(euclidean, std::sqrt(square) * (1 + kSlack));
+  summed = std::max(summed, sum * (1 + kSlack));
+}
 
 TreeKind tree_kind_of(const std::string& name) {
   return name == "ball" ? TreeKind::kBall : name == "cover" ? TreeKind::kCover : TreeKind::kKd;
@@ -275,17 +280,8 @@ int64_t KdeTree::build(std::vector<int64_t>& ids, int64_t begin, int64_t end, in
         mean_of(points.data(), d_, ids.data() + begin, ids.data() + end);
     centres_.resize(std::max(centres_.size(), static_cast<size_t>((at + 1) * d_)));
     std::copy(mean.begin(), mean.end(), centres_.begin() + at * d_);
-    for (int64_t i = begin; i < end; ++i) {
-      double square = 0, sum = 0;
-      for (int64_t j = 0; j < d_; ++j) {
-        const double v = points[static_cast<size_t>(ids[static_cast<size_t>(i)] * d_ + j)] -
-                         mean[static_cast<size_t>(j)];
-        square += v * v;
-        sum += std::abs(v);
-      }
-      node.radius = std::max(node.radius, std::sqrt(square) * (1 + kSlack));
-      node.sum_radius = std::max(node.sum_radius, sum * (1 + kSlack));
-    }
+    for (int64_t i = begin; i < end; ++i)
+      node.ball.hold(points.data() + ids[static_cast<size_t>(i)] * d_, mean.data(), d_);
   }
   nodes_[static_cast<size_t>(at)] = node;
   return at;
@@ -294,7 +290,7 @@ int64_t KdeTree::build(std::vector<int64_t>& ids, int64_t begin, int64_t end, in
 // A block of queries: its box, and the ball about the middle of the box.
 struct KdeTree::Block {
   std::vector<double> low, high, middle;
-  double radius = 0, sum_radius = 0;
+  BallRadii radii;
 
   Block(const double* queries, int64_t m, int64_t d, bool ball)
       : low(queries, queries + d), high(low), middle(low) {
@@ -306,16 +302,7 @@ struct KdeTree::Block {
       }
     }
     for (size_t j = 0; j < low.size(); ++j) middle[j] = 0.5 * low[j] + 0.5 * high[j];
-    for (int64_t a = 0; a < m && ball; ++a) {
-      double square = 0, sum = 0;
-      for (int64_t j = 0; j < d; ++j) {
-        const double v = queries[a * d + j] - middle[static_cast<size_t>(j)];
-        square += v * v;
-        sum += std::abs(v);
-      }
-      radius = std::max(radius, std::sqrt(square) * (1 + kSlack));
-      sum_radius = std::max(sum_radius, sum * (1 + kSlack));
-    }
+    for (int64_t a = 0; a < m && ball; ++a) radii.hold(queries + a * d, middle.data(), d);
   }
 };
 
@@ -345,8 +332,8 @@ void KdeTree::range(Kernel kernel, const Block& block, int64_t at, double& neare
     }
     const bool summed = kernel == Kernel::kLaplacian;
     if (!summed) gaps = std::sqrt(gaps), reaches = std::sqrt(reaches), apart = std::sqrt(apart);
-    const double own = summed ? node.sum_radius : node.radius;
-    const double theirs = summed ? block.sum_radius : block.radius;
+    const double own = summed ? node.ball.summed : node.ball.euclidean;
+    const double theirs = summed ? block.radii.summed : block.radii.euclidean;
     nearest = std::max({0.0, gaps * (1 - kSlack) - own, apart * (1 - kSlack) - theirs - own});
     farthest = std::min(reaches * (1 + kSlack) + own, apart * (1 + kSlack) + theirs + own);
     if (!summed) nearest *= nearest, farthest *= farthest;

@@ -18,6 +18,19 @@
 
 namespace covary::mixture {
 
+inline double square_between(const double* a, const double* b, int64_t d) {
+  double s = 0;
+  for (int64_t j = 0; j < d; ++j) s += (a[j] - b[j]) * (a[j] - b[j]);
+  return s;
+}
+
+// Of the smallest balls about one centre that hold points, rounded up: by Euclidean and by summed
+// distances.
+struct BallRadii {
+  double euclidean = 0, summed = 0;
+  void hold(const double* point, const double* centre, int64_t d);
+};
+
 enum class TreeKind { kKd, kBall, kCover };
 TreeKind tree_kind_of(const std::string& name);
 
@@ -56,8 +69,8 @@ class KdeTree {
     int64_t first = 0, children = 0;  // in children_; a leaf has none
     double weight = 0;
     double least_shrink = 1, most_shrink = 1;
-    double radius = 0, sum_radius = 0;  // of the ball about centres_, by either distance
-    double heaviest = 0;                // of a leaf: log2 of its largest weight over the tree's
+    BallRadii ball = {};   // about centres_
+    double heaviest = 0;   // of a leaf: log2 of its largest weight over the tree's
     bool centred = false;  // of a leaf: columns are about its middle, and products serve
   };
   int64_t build(std::vector<int64_t>& ids, int64_t begin, int64_t end, int64_t depth,

@@ -9,15 +9,13 @@
 #include "covary/core/base/random.h"
 #include "covary/core/compute/every_target.h"
 #include "covary/stat/mixture/kde.h"
+#include "covary/stat/mixture/test_points.h"
 
 namespace covary::mixture {
 namespace {
 
 at::Tensor normals(int64_t n, int64_t d, uint64_t stream) {
-  at::Tensor x = at::empty({n, d}, at::kDouble);
-  const Random random(23, stream);
-  for (int64_t i = 0; i < n * d; ++i) x.data_ptr<double>()[i] = random.normal(uint64_t(i));
-  return x;
+  return normal_points(n, d, 23, stream);
 }
 
 // 1e5 densities: random columns, widths, tolerances, weights and clumps, every kernel and kind.

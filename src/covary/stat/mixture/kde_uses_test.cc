@@ -6,17 +6,12 @@
 #include <gtest/gtest.h>
 
 #include "covary/core/base/error.h"
-#include "covary/core/base/random.h"
+#include "covary/stat/mixture/test_points.h"
 
 namespace covary::mixture {
 namespace {
 
-at::Tensor normals(int64_t n, int64_t d, uint64_t stream) {
-  at::Tensor x = at::empty({n, d}, at::kDouble);
-  const Random random(3, stream);
-  for (int64_t i = 0; i < n * d; ++i) x.data_ptr<double>()[i] = random.normal(uint64_t(i));
-  return x;
-}
+at::Tensor normals(int64_t n, int64_t d, uint64_t stream) { return normal_points(n, d, 3, stream); }
 
 TEST(KernelDensityUses, MeanShiftFindsTheClumps) {
   const at::Tensor clump = at::arange(300, at::kLong).remainder(3);

@@ -47,10 +47,14 @@ at::Tensor evenly(const at::Tensor& x, int64_t most) {
   return x.index_select(0, at::arange(most, at::kLong) * n / most);
 }
 
-// Covariance of one component, [d,d].
-Matrix covariance_of(const GaussianMixture& m, int64_t c) {
-  const at::Tensor s = m.full_covariances()[c].contiguous();
-  return Eigen::Map<const Matrix>(s.data_ptr<double>(), m.columns(), m.columns());
+// Of every component, [d,d].
+std::vector<Matrix> covariances_of(const GaussianMixture& m) {
+  const at::Tensor all = m.full_covariances();
+  const int64_t d = m.columns();
+  std::vector<Matrix> out;
+  for (int64_t c = 0; c < m.components(); ++c)
+    out.emplace_back(Eigen::Map<const Matrix>(all.data_ptr<double>() + c * d * d, d, d));
+  return out;
 }
 
 // Two axes to look along: v = axes (x - centre).
@@ -86,9 +90,11 @@ View view_of(const MixturePage& page) {
   Matrix all = Matrix::Zero(d, d);
   for (int64_t c = 0; c < page.model.components(); ++c)
     v.centre += w.data_ptr<double>()[c] * mean.row(c).transpose();
+  const std::vector<Matrix> covariances = covariances_of(page.model);
   for (int64_t c = 0; c < page.model.components(); ++c) {
     const Eigen::VectorXd apart = mean.row(c).transpose() - v.centre;
-    all += w.data_ptr<double>()[c] * (covariance_of(page.model, c) + apart * apart.transpose());
+    all +=
+        w.data_ptr<double>()[c] * (covariances[static_cast<size_t>(c)] + apart * apart.transpose());
   }
   const Eigen::VectorXd scale = all.diagonal().cwiseSqrt().cwiseInverse();
   const Eigen::SelfAdjointEigenSolver<Matrix> eigen(scale.asDiagonal() * all * scale.asDiagonal());
@@ -106,21 +112,13 @@ View view_of(const MixturePage& page) {
   return v;
 }
 
-// A histogram as a density: edges and heights.
+// Bars of a density: as many as the values tell apart.
 std::pair<std::vector<double>, std::vector<double>> histogram(const std::vector<double>& values,
                                                               Chart::Range range) {
   double n = 0;
   for (const double v : values) n += std::isfinite(v);
-  const auto bins = std::clamp<int64_t>(static_cast<int64_t>(4 * std::cbrt(n)), 10, 80);
-  const double width = (range[1] - range[0]) / static_cast<double>(bins);
-  std::vector<double> edges, heights(static_cast<size_t>(bins), 0.0);
-  for (int64_t i = 0; i <= bins; ++i) edges.push_back(range[0] + static_cast<double>(i) * width);
-  for (const double v : values) {
-    if (!(v >= range[0] && v <= range[1])) continue;
-    const auto i = std::min<int64_t>(static_cast<int64_t>((v - range[0]) / width), bins - 1);
-    heights[static_cast<size_t>(i)] += 1 / (n * width);
-  }
-  return {edges, heights};
+  return data::histogram(values, range,
+                         std::clamp<int64_t>(static_cast<int64_t>(4 * std::cbrt(n)), 10, 80));
 }
 
 std::vector<double> grid(Chart::Range range, int64_t points) {
@@ -140,8 +138,9 @@ std::string line_picture(const MixturePage& page) {
   const at::Tensor means = page.model.means();
   std::vector<double> reach;
   const double* mean = means.data_ptr<double>();
+  const std::vector<Matrix> covariances = covariances_of(page.model);
   for (int64_t c = 0; c < page.model.components(); ++c) {
-    const double sd = std::sqrt(covariance_of(page.model, c)(0, 0));
+    const double sd = std::sqrt(covariances[static_cast<size_t>(c)](0, 0));
     reach.push_back(mean[c] - 3 * sd);
     reach.push_back(mean[c] + 3 * sd);
   }
@@ -160,7 +159,7 @@ std::string line_picture(const MixturePage& page) {
   chart.line(at_x, density, 0, "mixture");
   const at::Tensor w = page.model.weights();
   for (int64_t c = 0; c < page.model.components() && page.model.components() > 1; ++c) {
-    const double s = covariance_of(page.model, c)(0, 0);
+    const double s = covariances[static_cast<size_t>(c)](0, 0);
     std::vector<double> part;
     for (const double v : at_x)
       part.push_back(w.data_ptr<double>()[c] * std::exp(-0.5 * (v - mean[c]) * (v - mean[c]) / s) /
@@ -170,31 +169,24 @@ std::string line_picture(const MixturePage& page) {
   return chart.card("Density");
 }
 
-// The mixture's law in the plane, [rows,columns] at the middles of the chart's cells.
-std::vector<double> plane_density(const at::Tensor& weights,
-                                  const std::vector<std::array<double, 2>>& centres,
-                                  const std::vector<std::array<double, 3>>& spreads, Chart::Range x,
-                                  Chart::Range y, int64_t rows, int64_t columns) {
-  std::vector<double> out(static_cast<size_t>(rows * columns), 0.0);
-  for (size_t c = 0; c < centres.size(); ++c) {
-    const auto& [xx, xy, yy] = spreads[c];
-    const double determinant = xx * yy - xy * xy;
-    if (!(determinant > 0)) continue;
-    const double peak = weights.data_ptr<double>()[c] / (2 * M_PI * std::sqrt(determinant));
-    for (int64_t i = 0; i < rows; ++i) {
-      for (int64_t j = 0; j < columns; ++j) {
-        const double a =
-            x[0] + (x[1] - x[0]) * (static_cast<double>(j) + 0.5) / static_cast<double>(columns) -
-            centres[c][0];
-        const double b =
-            y[0] + (y[1] - y[0]) * (static_cast<double>(i) + 0.5) / static_cast<double>(rows) -
-            centres[c][1];
-        out[static_cast<size_t>(i * columns + j)] +=
-            peak * std::exp(-0.5 * (yy * a * a - 2 * xy * a * b + xx * b * b) / determinant);
-      }
+constexpr int64_t kMapRows = Chart::kHeight / 4, kMapColumns = Chart::kWidth / 4;  // whole pixels
+
+// Rows for a map of a density: `others` [d] with the two columns at the middles of the chart's cells.
+at::Tensor map_rows(const at::Tensor& others, const std::array<int64_t, 2>& columns, Chart::Range x,
+                    Chart::Range y) {
+  at::Tensor q = others.view({1, -1}).repeat({kMapRows * kMapColumns, 1});
+  const auto middle = [](Chart::Range range, int64_t i, int64_t count) {
+    return range[0] +
+           (range[1] - range[0]) * (static_cast<double>(i) + 0.5) / static_cast<double>(count);
+  };
+  for (int64_t i = 0; i < kMapRows; ++i) {
+    for (int64_t j = 0; j < kMapColumns; ++j) {
+      double* row = q.data_ptr<double>() + (i * kMapColumns + j) * q.size(1);
+      row[columns[0]] = middle(x, j, kMapColumns);
+      row[columns[1]] = middle(y, i, kMapRows);
     }
   }
-  return out;
+  return q;
 }
 
 std::string plane_picture(const MixturePage& page) {
@@ -205,9 +197,11 @@ std::string plane_picture(const MixturePage& page) {
   std::vector<std::array<double, 2>> centres;
   std::vector<std::array<double, 3>> spreads;
   std::vector<double> reach_x, reach_y;
+  const std::vector<Matrix> covariances = covariances_of(page.model);
   for (int64_t c = 0; c < page.model.components(); ++c) {
     const Eigen::Vector2d at = view.axes * (mean.row(c).transpose() - view.centre);
-    const Eigen::Matrix2d s = view.axes * covariance_of(page.model, c) * view.axes.transpose();
+    const Eigen::Matrix2d s =
+        view.axes * covariances[static_cast<size_t>(c)] * view.axes.transpose();
     centres.push_back({at(0), at(1)});
     spreads.push_back({s(0, 0), s(0, 1), s(1, 1)});
     for (const double radius : {-2.1, 2.1}) {
@@ -236,14 +230,14 @@ std::string plane_picture(const MixturePage& page) {
   for (size_t c = 0; c < centres.size(); ++c)
     chart.ellipse(centres[c], spreads[c], static_cast<int64_t>(c));
   std::string regions;
-  if (d == 2) {
-    constexpr int64_t kRows = Chart::kHeight / 4, kColumns = Chart::kWidth / 4;
+  if (d == 2 && view.axes(0, 0) != view.axes(1, 0)) {  // not one column twice
     Chart contours(range_x, range_y, view.names[0], view.names[1]);
-    const std::vector<double> density =
-        plane_density(page.model.weights(), centres, spreads, range_x, range_y, kRows, kColumns);
-    contours.heat(density, kRows, kColumns);
+    const bool swapped = view.axes(0, 0) == 0;
+    const std::vector<double> density = exp_of(page.model.score_samples(map_rows(
+        at::zeros({2}, at::kDouble), {swapped ? 1 : 0, swapped ? 0 : 1}, range_x, range_y)));
+    contours.heat(density, kMapRows, kMapColumns);
     contours.dots(x, y, {6}, 1.3);
-    contours.regions(density, kRows, kColumns);
+    contours.regions(density, kMapRows, kMapColumns);
     regions = contours.card("Density, darker is more, and its regions of highest density");
   }
   const bool all = !page.x.defined() || page.x.size(0) <= kMostDots;
@@ -260,8 +254,9 @@ std::string components_table(const MixturePage& page) {
   std::vector<std::string> head = {"Component", "Weight"};
   for (int64_t j = 0; j < shown; ++j) head.push_back(escaped(name_of(page.names, j)));
   std::vector<std::vector<std::string>> rows;
+  const std::vector<Matrix> covariances = covariances_of(page.model);
   for (int64_t c = 0; c < std::min(k, kMostRows); ++c) {
-    const Matrix s = covariance_of(page.model, c);
+    const Matrix& s = covariances[static_cast<size_t>(c)];
     std::vector<std::string> row = {std::to_string(c), number(w.data_ptr<double>()[c])};
     for (int64_t j = 0; j < shown; ++j)
       row.push_back(number(means.data_ptr<double>()[c * d + j]) + " ± " +
@@ -378,25 +373,14 @@ std::string density_page(const std::string& title, const KernelDensity& kde,
     chart.line(at_x, density, 0, "density");
     body += "<h2>Density</h2>" + chart.card("Density over a histogram of the points");
   } else {
-    constexpr int64_t kRows = Chart::kHeight / 4, kColumns = Chart::kWidth / 4;  // whole pixels
-    at::Tensor q = x.mean(0, true).repeat({kRows * kColumns, 1});
-    double* p = q.data_ptr<double>();
-    for (int64_t i = 0; i < kRows; ++i) {
-      for (int64_t j = 0; j < kColumns; ++j) {
-        double* row = p + (i * kColumns + j) * d;
-        row[0] = ranges[0][0] + (ranges[0][1] - ranges[0][0]) * (static_cast<double>(j) + 0.5) /
-                                    static_cast<double>(kColumns);
-        row[1] = ranges[1][0] + (ranges[1][1] - ranges[1][0]) * (static_cast<double>(i) + 0.5) /
-                                    static_cast<double>(kRows);
-      }
-    }
     Chart chart(ranges[0], ranges[1], name_of(names, 0), name_of(names, 1));
-    const std::vector<double> density = exp_of(kde.score_samples(q));
-    chart.heat(density, kRows, kColumns);
+    const std::vector<double> density =
+        exp_of(kde.score_samples(map_rows(x.mean(0), {0, 1}, ranges[0], ranges[1])));
+    chart.heat(density, kMapRows, kMapColumns);
     const at::Tensor rows = evenly(x, 1000);
     chart.dots(column_of(rows, 0), column_of(rows, 1), {6}, 1.3);
     // A slice does not hold the mass of its levels.
-    if (d == 2) chart.regions(density, kRows, kColumns);
+    if (d == 2) chart.regions(density, kMapRows, kMapColumns);
     body += "<h2>Density</h2>" +
             chart.card(d == 2 ? "Density, darker is more, its regions of highest density, and the "
                                 "points"

@@ -302,14 +302,18 @@ void GridProcess::bounds(std::vector<double>* lower, std::vector<double>* upper)
   upper->push_back(std::log(most_noise_));
 }
 
-double GridProcess::objective(std::span<const double> at, std::vector<Kernel>* kernels,
-                              std::span<double> gradient) {
+double GridProcess::unpack(std::span<const double> at, std::vector<Kernel>* kernels) const {
   for (Kernel& kernel : *kernels) {
     const size_t own = kernel.pack().size();
     kernel.unpack(at.first(own));
     at = at.subspan(own);
   }
-  const double noise = own_noise_ ? std::exp(at[0]) : 0;
+  return own_noise_ ? std::exp(at[0]) : 0;
+}
+
+double GridProcess::objective(std::span<const double> at, std::vector<Kernel>* kernels,
+                              std::span<double> gradient) {
+  const double noise = unpack(at, kernels);
   GridGradient g;
   double coefficient = 0, value = -kInfinity;
   try {
@@ -338,13 +342,7 @@ void GridProcess::fit(const GridOptions& options) {
         return -value;
       },
       packed(), lower, upper, options.search);
-  std::span<const double> at = o.x;
-  for (Kernel& kernel : kernels_) {
-    const size_t own = kernel.pack().size();
-    kernel.unpack(at.first(own));
-    at = at.subspan(own);
-  }
-  report_.noise = own_noise_ ? std::exp(at[0]) : 0;
+  report_.noise = unpack(o.x, &kernels_);
   report_.fitted = true;
   report_.ending = o.ending;
   report_.gradient_norm = o.gradient_norm;

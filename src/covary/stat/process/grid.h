@@ -97,6 +97,8 @@ class GridProcess {
   GridPrediction leave_out_known(const GridSpectrum& q) const;
   void start_by_data(double variance);
   void fit(const GridOptions& options);
+  // Takes the parameters as packed; the noise.
+  double unpack(std::span<const double> at, std::vector<Kernel>* kernels) const;
 
   GridAxes axes_;
   at::Tensor y_;  // 0 where there is no value

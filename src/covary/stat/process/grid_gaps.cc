@@ -231,13 +231,8 @@ at::Tensor GridGaps::solve(const at::Tensor& t) {
   for (const linalg::Solve& s : solves) {
     report_.iterations = std::max(report_.iterations, s.iterations);
     report_.residual = std::max(report_.residual, s.residual);
-    if (!s.reached)
-      throw Error(ExitCode::kFailed,
-                  "conjugate gradients end at a relative residual of " +
-                      std::to_string(s.residual) + " after " + std::to_string(s.iterations) +
-                      " products",
-                  "grid", "raise the noise");
   }
+  linalg::require_reached(solves, "grid", "raise the noise");
   return on_grid(x.data(), count);
 }
 

@@ -280,6 +280,31 @@ class KernelParser {
     return add({Node::Op::kSum, -1, left, add({Node::Op::kProduct, -1, rising, after, 1}), 1});
   }
 
+  // Of what stands before a kernel, a warp or a network: a number a column that it sees, as stated,
+  // one for all of them, or `otherwise`.
+  template <class Before>
+  std::vector<double> column_values(const Arguments& a, const Before& of, const std::string& name,
+                                    double otherwise) {
+    const auto given = a.named.find(name);
+    std::vector<double> v = given == a.named.end() ? std::vector<double>{otherwise} : given->second;
+    if (v.size() == 1) v.assign(of.columns.size(), v[0]);
+    if (v.size() != of.columns.size())
+      refuse(of.name + "." + name + " takes " + std::to_string(of.columns.size()) +
+             " values, not " + std::to_string(v.size()));
+    return v;
+  }
+
+  // Its range of every column.
+  template <class Before>
+  void take_range(const Arguments& a, double low, double high, Before* of) {
+    of->low = column_values(a, *of, "low", low);
+    of->high = column_values(a, *of, "high", high);
+    of->ranged = a.named.contains("low") || a.named.contains("high");
+    for (size_t k = 0; k < of->columns.size(); ++k) {
+      if (!(of->low[k] < of->high[k])) refuse(of->name + ".low must be below high");
+    }
+  }
+
   // Everything in its parentheses sees some columns through a warp.
   int64_t warp() {
     if (warping_) refuse("a warp inside a warp, or behind a network");
@@ -312,22 +337,9 @@ class KernelParser {
       leaf.warp = static_cast<int64_t>(kernel_.warps_.size());
     }
     const auto values = [&](const char* name, double otherwise) {
-      const auto given = a.named.find(name);
-      std::vector<double> v =
-          given == a.named.end() ? std::vector<double>{otherwise} : given->second;
-      if (v.size() == 1) v.assign(w.columns.size(), v[0]);
-      if (v.size() != w.columns.size()) {
-        refuse(w.name + "." + name + " takes " + std::to_string(w.columns.size()) +
-               " values, not " + std::to_string(v.size()));
-      }
-      return v;
+      return column_values(a, w, name, otherwise);
     };
-    w.low = values("low", 0);
-    w.high = values("high", 1);
-    w.ranged = a.named.contains("low") || a.named.contains("high");
-    for (size_t k = 0; k < w.columns.size(); ++k) {
-      if (!(w.low[k] < w.high[k])) refuse(w.name + ".low must be below high");
-    }
+    take_range(a, 0, 1, &w);
     w.first = static_cast<int64_t>(kernel_.parameters_.size());
     for (const char* name : {"a", "b"}) {
       const std::vector<double> v = values(name, 1);
@@ -413,22 +425,7 @@ class KernelParser {
         p.role = ParameterRole::kShape;
       if (p.role == ParameterRole::kLocation) p.role = ParameterRole::kLoading;
     }
-    const auto range = [&](const char* name, double otherwise) {
-      const auto given = a.named.find(name);
-      std::vector<double> v =
-          given == a.named.end() ? std::vector<double>{otherwise} : given->second;
-      if (v.size() == 1) v.assign(n.columns.size(), v[0]);
-      if (v.size() != n.columns.size())
-        refuse(n.name + "." + name + " takes " + std::to_string(n.columns.size()) +
-               " values, not " + std::to_string(v.size()));
-      return v;
-    };
-    n.low = range("low", -1);
-    n.high = range("high", 1);
-    n.ranged = a.named.contains("low") || a.named.contains("high");
-    for (size_t k = 0; k < n.columns.size(); ++k) {
-      if (!(n.low[k] < n.high[k])) refuse(n.name + ".low must be below high");
-    }
+    take_range(a, -1, 1, &n);
     net_weights(&n, a);
     const int64_t node = n.node;
     kernel_.nets_.push_back(std::move(n));

@@ -13,6 +13,13 @@
 namespace covary::stat {
 namespace {
 
+// Memory for a matrix of n rows.
+at::Tensor matrix_of(int64_t n) {
+  at::Tensor buffer = at::empty({n, padded_stride(n)}, at::kDouble);
+  use_huge_pages(buffer.data_ptr(), buffer.nbytes());
+  return buffer;
+}
+
 // Builds K in the buffer and factors it.
 void build(const Kernel& kernel, const GpGroup& group, PosteriorFactor* f) {
   const int64_t n = group.count(), stride = padded_stride(n);
@@ -142,8 +149,7 @@ void solve_group(const GpGroup& group, int64_t p, PosteriorFactor* f) {
 
 PosteriorFactor factorise(const Kernel& kernel, const GpData& data, const GpGroup& group) {
   PosteriorFactor f;
-  f.buffer = at::empty({group.count(), padded_stride(group.count())}, at::kDouble);
-  use_huge_pages(f.buffer.data_ptr(), f.buffer.nbytes());
+  f.buffer = matrix_of(group.count());
   build(kernel, group, &f);
   f.report.check("kernel matrix");
   solve_group(group, data.coefficients(), &f);
@@ -162,8 +168,7 @@ MarginalLikelihood::MarginalLikelihood(const GpData& data, int64_t memory_limit)
                     " MB, more than the limit of " + std::to_string(memory_limit / 1000000) + " MB",
                 "process", "raise memory_limit, or fit fewer rows");
   }
-  buffer_ = at::empty({largest, padded_stride(largest)}, at::kDouble);
-  use_huge_pages(buffer_.data_ptr(), buffer_.nbytes());
+  buffer_ = matrix_of(largest);
 }
 
 MarginalValue MarginalLikelihood::evaluate(const Kernel& kernel, std::span<double> gradient,

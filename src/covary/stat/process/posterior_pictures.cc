@@ -15,7 +15,7 @@ using data::escaped;
 constexpr size_t kPictured = 40;   // parameters at most
 constexpr int64_t kSteps = 500;    // of a chain, shown at most
 constexpr double kMiddle = 0.995;  // histograms span the quantiles 1 - kMiddle and kMiddle
-constexpr size_t kBins = 40;
+constexpr int64_t kBins = 40;
 
 std::string number(double v) {
   char text[32];
@@ -45,14 +45,7 @@ std::string histogram(const std::vector<double>& values, const std::string& labe
     low -= 0.5;
     high += 0.5;
   }
-  const double width = (high - low) / kBins;
-  std::vector<double> edges, heights(kBins);
-  for (size_t b = 0; b <= kBins; ++b) edges.push_back(low + static_cast<double>(b) * width);
-  const double one = 1 / (static_cast<double>(values.size()) * width);
-  for (const double v : values) {
-    if (v < low || v > high) continue;
-    heights[std::min(static_cast<size_t>((v - low) / width), kBins - 1)] += one;
-  }
+  const auto [edges, heights] = data::histogram(values, {low, high}, kBins);
   const double most = *std::max_element(heights.begin(), heights.end());
   Chart chart({low, high}, {0, most > 0 ? 1.08 * most : 1}, label, "density");
   chart.bars(edges, heights);

@@ -70,9 +70,7 @@ RegularGridProcess::RegularGridProcess(GridAxes axes, const at::Tensor& y,
     throw Error(ExitCode::kData, "has cells without a value", "y",
                 "write --method kron, cg or exact");
   points_ = cells_of(shape_, [&](int64_t k, int64_t i) { return axes_[index(k)][index(i)]; });
-  std::vector<int64_t> wide;
-  for (const int64_t n : shape_) wide.push_back(2 * n - 1);
-  differences_ = cells_of(wide, [&](int64_t k, int64_t i) {
+  differences_ = cells_of(linalg::lag_shape(shape_), [&](int64_t k, int64_t i) {
     const Vector& axis = axes_[index(k)];
     const int64_t n = shape_[index(k)];
     const double step = n > 1 ? (axis.back() - axis.front()) / static_cast<double>(n - 1) : 0;
@@ -136,9 +134,7 @@ double RegularGridProcess::log_likelihood(const Kernel& kernel, Vector* gradient
 
 at::Tensor RegularGridProcess::lags_of(const Kernel& kernel) const {
   const auto d = static_cast<int64_t>(shape_.size());
-  std::vector<int64_t> wide;
-  for (const int64_t n : shape_) wide.push_back(2 * n - 1);
-  at::Tensor lags = at::empty(wide, at::kDouble);
+  at::Tensor lags = at::empty(linalg::lag_shape(shape_), at::kDouble);
   const Vector origin(index(d));
   kernel.cross(differences_.data(), lags.numel(), origin.data(), 1, lags.data_ptr<double>(), 1);
   lags.data_ptr<double>()[lags.numel() / 2] += white_diagonal(kernel, origin.data(), 1)[0];
@@ -217,21 +213,22 @@ double RegularGridProcess::evaluate(const Kernel& kernel, Vector* gradient,
   }
 }
 
-void RegularGridProcess::solve(Vector* rows, int64_t count) const {
+struct RegularGridProcess::Matrices {
+  linalg::ToeplitzGridOperator covariance;
+  linalg::CirculantGrid near;
+};
+
+RegularGridProcess::Matrices RegularGridProcess::matrices() const {
   const at::Tensor lags = lags_of(kernel_);
-  const linalg::ToeplitzGridOperator matrix(shape_, lags);
-  const linalg::CirculantGrid near(shape_, lags);
+  return {linalg::ToeplitzGridOperator(shape_, lags), linalg::CirculantGrid(shape_, lags)};
+}
+
+void RegularGridProcess::solve(const Matrices& m, Vector* rows, int64_t count) const {
   const std::vector<linalg::Stop> stops(index(count), {.residual = options_.tolerance});
   Vector solved(rows->size());
-  for (const linalg::Solve& s : linalg::conjugate_gradient(
-           matrix, &near, rows->data(), count, stops, options_.products, solved.data(), nullptr)) {
-    if (!s.reached)
-      throw Error(ExitCode::kFailed,
-                  "conjugate gradients end at a relative residual of " +
-                      std::to_string(s.residual) + " after " + std::to_string(s.iterations) +
-                      " products",
-                  "grid", "raise the noise");
-  }
+  const std::vector<linalg::Solve> solves = linalg::conjugate_gradient(
+      m.covariance, &m.near, rows->data(), count, stops, options_.products, solved.data(), nullptr);
+  linalg::require_reached(solves, "grid", "raise the noise");
   *rows = std::move(solved);
 }
 
@@ -240,6 +237,7 @@ RegularGridPrediction RegularGridProcess::predict(const at::Tensor& points, bool
   const at::Tensor xs = checked_points(points, d, "points");
   const int64_t s = xs.size(0);
   RegularGridPrediction out{at::empty({s}, at::kDouble), at::empty({s}, at::kDouble)};
+  const Matrices m = matrices();
   for (int64_t begin = 0; begin < s; begin += kTogether) {
     const int64_t count = std::min(kTogether, s - begin);
     const double* x = xs.const_data_ptr<double>() + begin * d;
@@ -247,7 +245,7 @@ RegularGridPrediction RegularGridProcess::predict(const at::Tensor& points, bool
     kernel_.cross(x, count, points_.data(), cells_, cross.data(), cells_);
     kernel_.diagonal(x, count, noise, prior.data());
     Vector solved = cross;
-    solve(&solved, count);
+    solve(m, &solved, count);
     for (int64_t i = 0; i < count; ++i) {
       const double* k = cross.data() + i * cells_;
       double left = prior[index(i)] - linalg::dot(cells_, k, solved.data() + i * cells_);
@@ -267,6 +265,7 @@ RegularGridPrediction RegularGridProcess::leave_one_out() const {
   RegularGridPrediction out{at::full({cells_}, missing, at::kDouble),
                             at::full({cells_}, missing, at::kDouble)};
   const int64_t some = std::min(cells_, kLeftOut);
+  const Matrices m = matrices();
   for (int64_t begin = 0; begin < some; begin += kTogether) {
     const int64_t count = std::min(kTogether, some - begin);
     Vector rows(index(count * cells_));
@@ -275,7 +274,7 @@ RegularGridPrediction RegularGridProcess::leave_one_out() const {
       cells.push_back((begin + i) * cells_ / some);
       rows[index(i * cells_ + cells.back())] = 1;
     }
-    solve(&rows, count);
+    solve(m, &rows, count);
     for (int64_t i = 0; i < count; ++i) {
       const int64_t cell = cells[index(i)];
       double share = rows[index(i * cells_ + cell)];

@@ -75,8 +75,10 @@ class RegularGridProcess {
   double evaluate(const Kernel& kernel, std::vector<double>* gradient, Solution* solution) const;
   at::Tensor lags_of(const Kernel& kernel) const;  // covariances of all differences, noise with 0
   void fit();
+  struct Matrices;
+  Matrices matrices() const;  // of the kernel as it is
   // K^-1 of rows [count, cells].
-  void solve(std::vector<double>* rows, int64_t count) const;
+  void solve(const Matrices& m, std::vector<double>* rows, int64_t count) const;
 
   RegularGridOptions options_;
   GridAxes axes_;

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "covary/core/base/error.h"
+#include "covary/core/base/static_dimension.h"
 #include "covary/core/base/threads.h"
 
 namespace covary::stat {
@@ -243,24 +244,9 @@ double SampledHypervolume::gain_of(size_t draw, std::span<const double> samples,
 double SampledHypervolume::gain(size_t draw, std::span<const double> samples,
                                 std::span<double> slopes, std::span<const double> weights,
                                 std::span<double> weight_slopes, double factor) {
-  switch (m_) {
-    case 1:
-      return gain_of<1>(draw, samples, slopes, weights, weight_slopes, factor);
-    case 2:
-      return gain_of<2>(draw, samples, slopes, weights, weight_slopes, factor);
-    case 3:
-      return gain_of<3>(draw, samples, slopes, weights, weight_slopes, factor);
-    case 4:
-      return gain_of<4>(draw, samples, slopes, weights, weight_slopes, factor);
-    case 5:
-      return gain_of<5>(draw, samples, slopes, weights, weight_slopes, factor);
-    case 6:
-      return gain_of<6>(draw, samples, slopes, weights, weight_slopes, factor);
-    case 7:
-      return gain_of<7>(draw, samples, slopes, weights, weight_slopes, factor);
-    default:
-      return gain_of<8>(draw, samples, slopes, weights, weight_slopes, factor);
-  }
+  return with_dimension<kMostObjectives>(static_cast<int64_t>(m_), [&]<int kObjectives>() {
+    return gain_of<kObjectives>(draw, samples, slopes, weights, weight_slopes, factor);
+  });
 }
 
 // E max(0, x + T) for T of a Student t with 2 degrees of freedom, scale t / sqrt 2, is

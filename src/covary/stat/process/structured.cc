@@ -70,6 +70,31 @@ void check_equal_steps(const GridAxes& axes, int64_t holes) {
                 "write --method kron or exact");
 }
 
+// Of a process whose parameters are searched from several first guesses.
+template <class Options>
+Options options_of(const RegressionOptions& o) {
+  Options own;
+  own.kernel = o.kernel;
+  own.mean = o.mean;
+  own.fit = o.fit;
+  own.starts = o.restarts;
+  own.seed = o.seed;
+  own.search.iterations = std::min(own.search.iterations, o.steps);
+  own.search.watch = o.watch;
+  return own;
+}
+
+// Of one that was fitted.
+template <class Options>
+Options options_of(const std::string& mean, const json& state) {
+  Options own;
+  own.kernel = state.at("kernel").get<std::string>();
+  own.mean = mean;
+  own.fit = false;
+  own.seed = state.at("seed").get<int64_t>();
+  return own;
+}
+
 }  // namespace
 
 namespace {
@@ -163,15 +188,8 @@ StructuredProcess::StructuredProcess(const std::string& method, const at::Tensor
     if (method == "toeplitz") check_equal_steps(t.axes, t.holes);
     cells_ = std::move(t.cells);
     if (method == "toeplitz" && dims_ > 1) {
-      RegularGridOptions g;
-      g.kernel = o.kernel;
-      g.mean = o.mean;
-      g.fit = o.fit;
-      g.starts = o.restarts;
-      g.seed = o.seed;
-      g.search.iterations = std::min(g.search.iterations, o.steps);
-      g.search.watch = o.watch;
-      process_.emplace<RegularGridProcess>(std::move(t.axes), t.y, g);
+      process_.emplace<RegularGridProcess>(std::move(t.axes), t.y,
+                                           options_of<RegularGridOptions>(o));
       state_["seed"] = o.seed;
     } else {
       process_.emplace<GridProcess>(std::move(t.axes), t.y, grid_options(o), t.noise);
@@ -186,15 +204,7 @@ StructuredProcess::StructuredProcess(const std::string& method, const at::Tensor
     h.search.watch = o.watch;
     process_.emplace<HilbertProcess>(x, y, h, rows);
   } else {
-    VecchiaOptions v;
-    v.kernel = o.kernel;
-    v.mean = o.mean;
-    v.fit = o.fit;
-    v.starts = o.restarts;
-    v.seed = o.seed;
-    v.search.iterations = std::min(v.search.iterations, o.steps);
-    v.search.watch = o.watch;
-    process_.emplace<VecchiaProcess>(x, y, v, rows);
+    process_.emplace<VecchiaProcess>(x, y, options_of<VecchiaOptions>(o), rows);
     state_["seed"] = o.seed;
   }
   complete();
@@ -210,11 +220,7 @@ StructuredProcess::StructuredProcess(const std::string& method, const at::Tensor
       if (method == "toeplitz") check_equal_steps(t.axes, t.holes);
       cells_ = std::move(t.cells);
       if (method == "toeplitz" && dims_ > 1) {
-        RegularGridOptions g;
-        g.kernel = state.at("kernel").get<std::string>();
-        g.mean = mean;
-        g.fit = false;
-        g.seed = state.at("seed").get<int64_t>();
+        const auto g = options_of<RegularGridOptions>(mean, state);
         process_.emplace<RegularGridProcess>(std::move(t.axes), t.y, g);
         state_["seed"] = g.seed;
       } else {
@@ -233,11 +239,7 @@ StructuredProcess::StructuredProcess(const std::string& method, const at::Tensor
       h.boundary = state.at("boundary").get<double>();
       process_.emplace<HilbertProcess>(x, y, h, rows);
     } else {
-      VecchiaOptions v;
-      v.kernel = state.at("kernel").get<std::string>();
-      v.mean = mean;
-      v.fit = false;
-      v.seed = state.at("seed").get<int64_t>();
+      const auto v = options_of<VecchiaOptions>(mean, state);
       process_.emplace<VecchiaProcess>(x, y, v, rows);
       state_["seed"] = v.seed;
     }
