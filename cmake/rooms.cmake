@@ -143,3 +143,12 @@ if(launcher_files)
     set_tests_properties(cli PROPERTIES TIMEOUT 900)
   endif()
 endif()
+
+# bench/train_step: the stages of a training step.
+if(COVARY_BENCH)
+  file(GLOB train_step_files CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/bench/train_step*.cc)
+  add_executable(covary_train_step ${train_step_files})
+  target_include_directories(covary_train_step PRIVATE ${CMAKE_SOURCE_DIR})
+  target_link_libraries(covary_train_step PRIVATE covary_splat)
+  covary_use_pch(covary_train_step ${train_step_files})
+endif()

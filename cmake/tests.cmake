@@ -16,6 +16,14 @@ if(CMAKE_CXX_COMPILER_ID MATCHES Clang)
   set_tests_properties(device_maths PROPERTIES SKIP_RETURN_CODE 77)
 endif()
 
+# The benchmark of a training step on the sample, and the script that compares two of its runs.
+add_test(NAME bench_compare COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/bench_compare.py)
+if(TARGET covary_train_step)
+  add_test(NAME train_step_smoke COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/train_step_smoke.py
+           $<TARGET_FILE:covary_train_step>)
+  set_tests_properties(train_step_smoke PROPERTIES TIMEOUT 120 RUN_SERIAL TRUE)
+endif()
+
 # study_SLUG_smoke runs the program as a user would. Parts of a study lie in studies/SLUG/.
 file(GLOB study_files CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/studies/*.cc)
 foreach(file ${study_files})

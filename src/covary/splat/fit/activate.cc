@@ -4,6 +4,7 @@
 
 #include <ATen/ATen.h>
 
+#include "covary/core/base/stages.h"
 #include "covary/core/base/threads.h"
 #include "covary/core/compute/autograd.h"
 
@@ -14,6 +15,8 @@ constexpr int64_t kGrain = 8192;  // elements a share
 
 template <class F>
 at::Tensor each(const at::Tensor& a, F&& f) {
+  StageTimer stage("activate");
+  stage.add_items(a.numel());
   at::Tensor out = at::empty_like(a);
   const float* from = a.const_data_ptr<float>();
   float* to = out.data_ptr<float>();
@@ -25,6 +28,8 @@ at::Tensor each(const at::Tensor& a, F&& f) {
 
 template <class F>
 at::Tensor each(const at::Tensor& a, const at::Tensor& b, F&& f) {
+  StageTimer stage("activate");
+  stage.add_items(a.numel());
   at::Tensor out = at::empty_like(a);
   const float* x = a.const_data_ptr<float>();
   const at::Tensor whole = b.contiguous();

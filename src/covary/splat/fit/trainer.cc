@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
@@ -10,6 +11,7 @@
 
 #include "covary/core/base/error.h"
 #include "covary/core/base/random.h"
+#include "covary/core/base/stages.h"
 #include "covary/core/nn/optim/adam.h"
 #include "covary/splat/fit/activate.h"
 #include "covary/splat/fit/checkpoint.h"
@@ -169,6 +171,7 @@ at::Tensor Trainer::background_of(int64_t step, int64_t view) const {
 StepResult Trainer::step() { return step(views_of_step(step_ + 1)); }
 
 StepResult Trainer::step(const std::vector<int64_t>& views) {
+  const StageTimer whole("step");
   StepResult result;
   const int64_t step = step_ + 1;
   std::vector<at::Tensor> seen;
@@ -178,12 +181,16 @@ StepResult Trainer::step(const std::vector<int64_t>& views) {
   for (const int64_t index : views) {
     const scene::View& view = capture_.views.at(static_cast<size_t>(index));
     const at::Tensor background = background_of(step, index);
-    const Target target = make_target(view, capture_, options_.capture.mask_mode, background);
+    const Target target = in_stage("target", [&] {
+      return make_target(view, capture_, options_.capture.mask_mode, background);
+    });
     const render::Primitives splats = primitives();
     const render::Rendered rendered =
         render::rasterize(splats, render::views_of({view.camera}), raster_options(), background);
     const LossContext context{step, view, target, rendered, splats};
     at::Tensor loss = at::zeros({}, at::kFloat);
+    std::optional<StageTimer> stage(std::in_place, "loss");
+    stage->add_items(rendered.color.numel());
     for (size_t t = 0; t < terms_.size(); ++t) {
       const double weight = terms_[t].weight.at(step);
       double value = 0;
@@ -195,6 +202,7 @@ StepResult Trainer::step(const std::vector<int64_t>& views) {
       }
       add(terms_[t].name, value);
     }
+    stage.reset();
     const double value = loss.item<double>();
     if (!std::isfinite(value))
       throw Error(ExitCode::kFailed,
@@ -202,9 +210,9 @@ StepResult Trainer::step(const std::vector<int64_t>& views) {
                   "lower the learning rates (--set optimizer.lr_means=...), or check the capture");
     result.loss += value;
     const ViewFacts facts{step, index, view.camera, rendered.footprints.at(0), loss};
-    strategy_->before_backward(facts);
-    if (loss.requires_grad()) loss.backward();
-    strategy_->after_backward(facts);
+    in_stage("strategy", [&] { strategy_->before_backward(facts); });
+    if (loss.requires_grad()) in_stage("backward", [&] { loss.backward(); });
+    in_stage("strategy", [&] { strategy_->after_backward(facts); });
     seen.push_back(rendered.footprints[0].ids);
   }
 
@@ -217,8 +225,9 @@ StepResult Trainer::step(const std::vector<int64_t>& views) {
   adam.step(nn::gradients(table_), step, o.visible_only ? seen_by_any(seen) : at::Tensor());
   nn::zero_gradients(table_);
   step_ = step;
-  result.edits =
-      strategy_->after_step({.step = step, .lr_means = table_.entry("means").rate.at(step)});
+  result.edits = in_stage("strategy", [&] {
+    return strategy_->after_step({.step = step, .lr_means = table_.entry("means").rate.at(step)});
+  });
   return result;
 }
 

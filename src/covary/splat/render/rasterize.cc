@@ -7,6 +7,7 @@
 #include <ATen/ATen.h>
 
 #include "covary/core/base/error.h"
+#include "covary/core/base/stages.h"
 #include "covary/core/compute/project/op.h"
 #include "covary/core/compute/rasterize/op.h"
 #include "covary/core/compute/sh/op.h"
@@ -65,6 +66,8 @@ ViewResult render_view(const Primitives& g, const Views& views, int64_t v,
   // the channels, side by side: colour, features, depth, normal
   std::vector<at::Tensor> channels;
   if (g.sh0.defined()) {
+    StageTimer stage("sh");  // directions and colours
+    stage.add_items(splats.ids.numel());
     const at::Tensor rotation = pose.narrow(0, 0, 3).narrow(1, 0, 3),
                      t = pose.narrow(0, 0, 3).select(1, 3);
     const at::Tensor centre = -rotation.t().mv(t);
@@ -162,6 +165,7 @@ Rendered rasterize(const Primitives& primitives, const Views& views,
   if (options.stride < 1 || options.offset_x < 0 || options.offset_y < 0 ||
       options.offset_x >= views.width || options.offset_y >= views.height)
     refuse("stride", "stride is at least 1 and the offset inside the image");
+  const StageTimer stage("render");
   const int64_t n = views.cam_from_world.size(0);
   std::vector<ViewResult> results;
   results.reserve(static_cast<size_t>(n));

@@ -7,6 +7,7 @@
 #include <ATen/ATen.h>
 
 #include "covary/core/base/error.h"
+#include "covary/core/base/stages.h"
 #include "covary/core/compute/autograd.h"
 
 namespace covary::compute {
@@ -61,6 +62,8 @@ at::Tensor share(const std::shared_ptr<Projection<T>>& owner, std::vector<V>& va
 
 template <class T>
 Tensors forward(const Tensors& in, const CameraParameters& camera, const ProjectOptions& options) {
+  StageTimer stage("project");
+  stage.add_items(in[kMeans].size(0));
   auto p = std::make_shared<Projection<T>>();
   if constexpr (std::is_same_v<T, float>) {
     *p = project(camera, input_of<T>(in), options);
@@ -78,9 +81,11 @@ Tensors forward(const Tensors& in, const CameraParameters& camera, const Project
 template <class T>
 Tensors backward(const Saved& saved, const Tensors& gradients, const CameraParameters& camera,
                  const ProjectOptions& options) {
+  StageTimer stage("project");
   const Tensors& in = saved.inputs;
   Projection<T> p;
   const at::Tensor& ids = saved.outputs[0];
+  stage.add_items(ids.numel());
   p.ids.assign(ids.const_data_ptr<int64_t>(), ids.const_data_ptr<int64_t>() + ids.numel());
   Tensors v(gradients.size()), out(in.size());
   for (size_t i = 1; i < 5; ++i) v[i] = gradients[i].contiguous();

@@ -5,6 +5,7 @@
 #include <ATen/ATen.h>
 
 #include "covary/core/base/error.h"
+#include "covary/core/base/stages.h"
 #include "covary/core/compute/autograd.h"
 
 namespace covary::compute {
@@ -30,6 +31,8 @@ RasterInput<T> input_of(const Tensors& in, const at::Tensor& halves, int footpri
 
 template <class T>
 Tensors forward(const RasterInput<T>& in, const at::TensorOptions& options) {
+  StageTimer stage("composite");
+  stage.add_items(in.lists->pairs());
   const int64_t h = in.grid.height, w = in.grid.width;
   at::Tensor image = at::empty({h, w, in.channels}, options),
              transmittance = at::empty({h, w}, options);
@@ -45,6 +48,8 @@ Tensors forward(const RasterInput<T>& in, const at::TensorOptions& options) {
 template <class T>
 Tensors backward(const RasterInput<T>& in, const Saved& saved, const Tensors& gradients,
                  at::Tensor screen_gradients) {
+  StageTimer stage("composite");
+  stage.add_items(in.lists->pairs());
   const at::Tensor v_image = gradients[0].contiguous(), v_alpha = gradients[1].neg().contiguous();
   Tensors out(saved.inputs.size());
   for (size_t i = 0; i < kBackground; ++i) out[i] = at::empty_like(saved.inputs[i]);

@@ -7,6 +7,7 @@
 #include <ATen/ATen.h>
 
 #include "covary/core/base/error.h"
+#include "covary/core/base/stages.h"
 #include "covary/core/compute/autograd.h"
 #include "covary/core/compute/sh/sh.h"
 
@@ -40,6 +41,8 @@ Tensors forward(const Tensors& in, int degree) {
 template <class T>
 Tensors backward(const Saved& saved, const Tensors& gradients, int degree) {
   const Tensors& in = saved.inputs;
+  StageTimer stage("sh");
+  stage.add_items(in[kDirections].size(0));
   Tensors out(in.size());
   if (saved.needs[kSh0]) out[kSh0] = at::zeros_like(in[kSh0]);
   if (saved.needs[kShN]) out[kShN] = at::zeros_like(in[kShN]);

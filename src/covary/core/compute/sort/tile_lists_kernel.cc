@@ -5,8 +5,10 @@
 #include <bit>
 #include <cmath>
 #include <numeric>
+#include <optional>
 
 #include "covary/core/base/error.h"
+#include "covary/core/base/stages.h"
 #include "covary/core/base/threads.h"
 #include "covary/core/compute/lanes.h"
 #include "covary/core/compute/rasterize/footprints.h"
@@ -73,6 +75,7 @@ template <class F, class T>
 TileLists build(const TileGrid& grid, const TileSplats<T>& s, bool exact) {
   const int64_t m = s.count, chunks = (m + kChunk - 1) / kChunk;
   const int tiles = grid.tiles(), tiles_x = grid.tiles_x();
+  std::optional<StageTimer> stage(std::in_place, "bin");
   TileLists lists;
   lists.first_slot.assign(static_cast<size_t>(m) + 1, 0);
   // Each chunk of primitives lists its tiles on its own; then the chunks are joined.
@@ -97,6 +100,11 @@ TileLists build(const TileGrid& grid, const TileSplats<T>& s, bool exact) {
   std::vector<uint32_t> tile_of;
   tile_of.reserve(static_cast<size_t>(pairs));
   for (const auto& part : parts) tile_of.insert(tile_of.end(), part.begin(), part.end());
+
+  stage->add_items(pairs);
+  stage.reset();
+  stage.emplace("sort");
+  stage->add_items(pairs);
 
   // Counting sort by tile in depth order. Blocks of consecutive ranks count on their own; a block's
   // entries of a tile follow those of the blocks before it, so that the order is that of one serial

@@ -8,6 +8,7 @@
 #include <c10/core/GradMode.h>
 
 #include "covary/core/base/error.h"
+#include "covary/core/base/stages.h"
 #include "covary/core/compute/autograd.h"
 
 namespace covary::compute {
@@ -118,6 +119,8 @@ PhotometricLoss photometric_loss(const at::Tensor& rendered, const at::Tensor& t
   };
   const double views = static_cast<double>(v.rendered.size(0));
   const auto backward = [gradient, views](const Saved& saved, const Tensors& grad) {
+    StageTimer stage("loss");
+    stage.add_items(gradient->numel());
     return Tensors{(*gradient * (grad[0] / views)).view(saved.inputs[0].sizes())};
   };
   const at::Tensor value = differentiable("photometric_loss", {rendered}, forward, backward)[0];

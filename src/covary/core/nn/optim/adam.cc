@@ -5,6 +5,7 @@
 #include <ATen/ATen.h>
 
 #include "covary/core/base/error.h"
+#include "covary/core/base/stages.h"
 #include "covary/core/compute/adam/op.h"
 
 namespace covary::nn {
@@ -28,6 +29,7 @@ Adam::Adam(RowTable& table, const AdamOptions& options) : table_(table), options
 }
 
 void Adam::step(const NamedTensors& gradients, int64_t step, const at::Tensor& visible) {
+  StageTimer stage("adam");
   const auto unseen =
       options_.rows == "selective" ? compute::UnseenRows::kKeep : compute::UnseenRows::kDecay;
   const at::Tensor ids = visible.defined() ? visible.contiguous() : visible;
@@ -55,6 +57,8 @@ void Adam::step(const NamedTensors& gradients, int64_t step, const at::Tensor& v
                                  .eps = options_.eps / std::sqrt(batch),
                                  .update = p.updates};
     compute::adam_step(rule, tensors(p), gradient, ids, unseen);
+    const int64_t rows = p.value.size(0);
+    if (rows > 0) stage.add_items(p.value.numel() / rows * (ids.defined() ? ids.numel() : rows));
   }
 }
 

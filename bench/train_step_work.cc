@@ -1,0 +1,80 @@
+#include "bench/train_step_work.h"
+
+#include <map>
+
+namespace covary::bench {
+
+Work work_of(const std::string& path, double items, const Sizes& s) {
+  const auto n = static_cast<double>(s.gaussians), m = static_cast<double>(s.visible),
+             pairs = static_cast<double>(s.pairs), blends = static_cast<double>(s.blends),
+             pixels = static_cast<double>(s.pixels), rest = static_cast<double>(s.sh_rest),
+             coefficients = 3.0 * (s.sh_degree + 1) * (s.sh_degree + 1);
+
+  // N x (log scales 3, logit 1): an exponential each, read and written; backward y * d: two read, one written.
+  if (path == "step/activate") return {0, items, 8 * items};
+  if (path == "step/backward/activate") return {items, 0, 12 * items};
+
+  // A primitive: 9 multiply-adds into camera axes. A visible one: rotation 15, its product with the scales 9, the
+  // covariance 18, into camera axes 45, onto the screen 15, inverse and extent 10. Read: 11 floats a primitive; written:
+  // 10 floats and an id a visible one. Backward: twice the arithmetic; 11 + 7 floats read, 11 written a visible one, and
+  // zeros for every primitive before that.
+  if (path == "step/render/project") return {9 * n + 112 * m, 0, 44 * n + 48 * m};
+  if (path == "step/backward/project") return {2 * 121 * m, 0, 4 * (18 + 11) * m + 44 * n};
+
+  // A visible one: coefficients read once, a direction made of its mean (read 12, written 24) and its colour; a basis of
+  // (degree + 1)^2 functions, about 20 multiply-adds a degree. Backward: twice; the gradient written beside, and zeros for
+  // every primitive before that.
+  if (path == "step/render/sh")
+    return {m * (coefficients + 20 * s.sh_degree), 0, m * (4 * coefficients + 12 + 24 + 12 + 8)};
+  if (path == "step/backward/sh")
+    return {2 * m * (coefficients + 20 * s.sh_degree), 0,
+            m * (8 * coefficients + 12 + 12 + 12 + 8) + n * 4 * (3 + rest)};
+
+  // Ten floats a visible one; the tile of each pair written, and once more when the parts are joined.
+  if (path == "step/render/bin") return {0, 0, 48 * m + 12 * pairs};
+  // Radix: 3 passes that read keys and indices twice (count, move) and write them once, 8 bytes each, and the way in and
+  // out. Pairs: the tile read by both passes, index and slot written.
+  if (path == "step/render/sort") return {0, 0, m * (3 * 24 + 12 + 12) + 16 * pairs};
+
+  // A blend: 14 multiply-adds for the exponent and its exponential, 2 for weight and transmittance, 3 channels; backward 24
+  // and 4 a channel more. A record of 11 floats read a pair; backward 14 floats more, written and read once. The image and
+  // its transmittance.
+  if (path == "step/render/composite") return {19 * blends, blends, 44 * pairs + 16 * pixels};
+  if (path == "step/backward/composite")
+    return {50 * blends, blends, (44 + 2 * 56) * pairs + 32 * pixels};
+
+  // Value and gradient in one pass, 194 multiply-adds a pixel and channel: float and byte read, float written. Backward
+  // only scales the gradient.
+  if (path == "step/loss") return {194 * items, 0, 9 * items};
+  if (path == "step/backward/loss") return {0, 0, 8 * items};
+
+  // Value, gradient and two moments read, three written; 6 multiply-adds beside a root and a quotient.
+  if (path == "step/adam") return {6 * items, 0, 28 * items};
+  return {};
+}
+
+std::string label_of(const std::string& path) {
+  static const std::map<std::string, std::string> labels = {
+      {"step", "rest of the step"},
+      {"step/target", "target"},
+      {"step/activate", "activations"},
+      {"step/render", "rest of rendering"},
+      {"step/render/project", "projection"},
+      {"step/render/sh", "colours by SH"},
+      {"step/render/bin", "binning"},
+      {"step/render/sort", "sort"},
+      {"step/render/composite", "forward"},
+      {"step/loss", "loss and its gradient"},
+      {"step/backward", "rest of backward"},
+      {"step/backward/loss", "loss, backward"},
+      {"step/backward/composite", "forward, backward"},
+      {"step/backward/sh", "colours, backward"},
+      {"step/backward/project", "projection, backward"},
+      {"step/backward/activate", "activations, backward"},
+      {"step/adam", "optimiser"},
+      {"step/strategy", "strategy"}};
+  const auto it = labels.find(path);
+  return it == labels.end() ? path : it->second;
+}
+
+}  // namespace covary::bench
