@@ -9,7 +9,8 @@
 //
 // A step is Trainer::step on one fixed view; the clock is base/stages.h inside the trainer, the rasteriser and the kernels'
 // operators. Counts are those of train_step_work.cc. Refinement (clone, split, prune) falls on no timed step while --repeats
-// stays below 400. Shares of the ceilings are by CPU time; a share of the copy rate above 1 is data that came from a cache,
+// stays below 400. Shares of the ceilings are of one
+// thread's rates, by CPU time; a share of the copy rate above 1 is data that came from a cache,
 // since that rate is measured beyond every cache. Repeats move the scene a little, always alike: same seed, same bits.
 #include <algorithm>
 #include <cstdio>
@@ -304,8 +305,7 @@ json run(const Settings& settings) {
   set_machine_field("simd", eval::simd_name());
   set_threads(settings.threads);
   const double load_before = load_of_last_minute();
-  const eval::CeilingRates ceiling =
-      eval::measure_rates(settings.threads, settings.ceiling_budget_s);
+  const eval::CeilingRates ceiling = eval::measure_rates(1, settings.ceiling_budget_s);
   json document = {{"schema", "covary-train-step/1"},
                    {"machine", machine_description()},
                    {"threads", settings.threads},
@@ -318,7 +318,7 @@ json run(const Settings& settings) {
                    {"scenes", json::array()},
                    {"skipped", json::array()}};
   std::printf(
-      "%d thread%s, %s; ceilings: %.2f G FMA/s, %.2f G exp/s, %.2f GB/s copied; load %.1f\n",
+      "%d thread%s, %s; ceilings of one: %.2f G FMA/s, %.2f G exp/s, %.2f GB/s copied; load %.1f\n",
       settings.threads, settings.threads == 1 ? "" : "s", eval::simd_name().c_str(),
       1e-9 * ceiling.fma, 1e-9 * ceiling.exp, 1e-9 * ceiling.copy, load_before);
   for (const SceneSource& source : scenes()) {

@@ -114,6 +114,7 @@ TrainerPointer garden(const Places& places, std::string& reason) {
 
 TrainerPointer sample(const std::string& name, int64_t points) {
   fit::TrainOptions options;
+  if (points > 0) options.sh_every = 0;  // every degree is on: the most that a step holds
   scene::Capture capture = scene::load_capture(name, options.capture);
   // More points by putting new ones beside those there are, about a gap away.
   scene::Points& p = capture.points;

@@ -25,7 +25,7 @@ def main():
     program = sys.argv[1]
     with tempfile.TemporaryDirectory() as folder:
         file = pathlib.Path(folder) / "run.json"
-        done = subprocess.run([program, "--scenes", "sample,fox", "--repeats", "1", "--ceilings", "0.05", "--data-root", folder,
+        done = subprocess.run([program, "--scenes", "sample,fox", "--repeats", "1", "--gain", "--ceilings", "0.05", "--data-root", folder,
                                "--json", str(file)], capture_output=True, text=True)
         expect(done.returncode == 0, done.stderr)
         expect("fox: skipped, no fox under the data root" in done.stdout, done.stdout)
@@ -48,6 +48,9 @@ def main():
     expect(stages["step/backward/sh"]["items"] == scene["visible"], "visible of the timed step")
     expect(stages["step/loss"]["items"] == 3 * 320 * 240, "items of the loss")
     expect(stages["step/render/composite"]["exp"] == scene["blends"] > 0, "blends")
+    gain = scene["gain"]
+    expect(gain["fma_loop"] > 0 and {s["stage"] for s in gain["stages"]} == STAGES, "gain of two threads by stage")
+    expect(all(abs(s["gain"] * s["two_ms"] - s["one_ms"]) <= 1e-9 * s["one_ms"] for s in gain["stages"]), "gain is one over two")
     expect(0 < scene["busy"]["share"] <= 1 and scene["busy"]["threads"] == 16, "replayed schedule")
 
 
