@@ -13,7 +13,8 @@ where it ended, mean zero. GPyTorch: 50 steps of Adam at 0.1; plain torch: SciPy
 deviation, by the splits that come with the tables: mean over splits, and of the differences to ours their mean and
 standard error. GPyTorch twice, with a learned constant mean and by Cholesky at every size: --steps (100) of Adam at 0.1,
 which stop well before its optimum and score as an early stop does, and SciPy's L-BFGS-B to the optimum.
-Ours twice: with the default weak priors, and with --priors gamma, which hold back as an early stop does, but on purpose.
+Ours three times: by default, whose priors (dim-scaled) hold back as an early stop does, but on purpose; with weak ones,
+which leave the largest likelihood where it is; and with --priors gamma. `arrays` compares likelihoods: without priors.
 Ours is the program `covary gp`, its start and the reading of the table included; its CPU seconds are those of the child.
 """
 import argparse
@@ -43,7 +44,7 @@ def write_csv(path, x, y):
 
 
 class Ours:
-    def __init__(self, program, mean="const", threads=0, priors="weak"):
+    def __init__(self, program, mean="const", threads=0, priors="auto"):
         self.program, self.mean, self.threads, self.priors = program, mean, threads, priors
         self.folder = tempfile.TemporaryDirectory()
 
@@ -219,7 +220,7 @@ class PlainTorch:
 def on_arrays(args):
     x, y = arrays(args.n)
     Sklearn.zero_mean = GPyTorch.zero_mean = True
-    rows = {"covary": lambda: Ours(args.program, "zero", args.threads), "gpytorch": lambda: GPyTorch(50),
+    rows = {"covary": lambda: Ours(args.program, "zero", args.threads, "none"), "gpytorch": lambda: GPyTorch(50),
             "torch": PlainTorch, "sklearn": Sklearn}
     first = None
     for name, make in rows.items():
@@ -248,6 +249,7 @@ def on_uci(args):
         folder = args.data / name
         x, y = table(folder)
         makers = {"covary": lambda: Ours(args.program, "const", args.threads),
+                  "covary --priors weak": lambda: Ours(args.program, "const", args.threads, "weak"),
                   "covary --priors gamma": lambda: Ours(args.program, "const", args.threads, "gamma"),
                   "sklearn": Sklearn, "gpytorch": lambda: GPyTorch(args.steps),
                   "gpytorch at its optimum": lambda: GPyTorch(None)}

@@ -16,12 +16,15 @@ namespace {
 
 // A panel is a tile of columns, a strip a tile of rows: the unit of a task.
 constexpr int64_t kStrip = 192;
-constexpr int64_t kPiece = 64;       // columns of a panel that are solved by substitution at a time
-constexpr int64_t kFine = 96;        // rows of a triangle that are inverted by substitution
-constexpr int64_t kRows = 64;        // right-hand sides a task
+constexpr int64_t kPiece = 64;    // columns of a panel that are solved by substitution at a time
+constexpr int64_t kFine = 96;     // rows of a triangle that are inverted by substitution
+constexpr int64_t kRows = 64;     // right-hand sides a task
+constexpr int64_t kBatch = 1536;  // right-hand sides that are packed at a time
+constexpr int64_t kSolved = 96;   // columns that are solved by substitution at a time, of many rows
 constexpr int64_t kAlone = 1 << 17;  // elements that are read before a second thread has woken up
 
-static_assert(kStrip % kLeftStep == 0 && kStrip % kRightStep == 0 && kPiece % kRightStep == 0);
+static_assert(kStrip % kLeftStep == 0 && kStrip % kRightStep == 0 && kPiece % kRightStep == 0 &&
+              kSolved % kRightStep == 0);
 
 // The wider a panel, the less often the rest is read; the narrower, the less is done tile by tile.
 int64_t panel_width(int64_t n) { return n < 600 ? 96 : n < 1500 ? 144 : 240; }
@@ -292,43 +295,94 @@ CholeskyReport cholesky(const Matrix& k) {
   return report;
 }
 
-void forward(const Matrix& factor, double* rows, int64_t count) {
-  const int64_t n = factor.n;
-  if (count <= 2) {  // row by row: a triangular solve with one right-hand side is bound by memory
-    const OneBlasThread one;
-    for (int64_t c = 0; c < count; ++c) {
-      double* b = rows + c * n;
-      for (int64_t i = 0; i < n; ++i) b[i] = (b[i] - dot(i, factor.row(i), b)) / factor.row(i)[i];
+namespace {
+
+// Many rows b by a large factor: some columns at a time, from the first on for b L^-T and from the last
+// on for b L^-1; what those before contribute is a product of packed operands.
+void solve_many(bool transpose, const Matrix& factor, double* rows, int64_t count) {
+  const int64_t n = factor.n, last = (n - 1) / kSolved * kSolved;
+  PackedOperand<double> solved(Side::kLeft), others(Side::kRight);
+  others.resize(kSolved, n);
+  PackedTriangle triangle;
+  for (int64_t first = 0; first < count; first += kBatch) {
+    const int64_t batch = std::min(kBatch, count - first);
+    double* b = rows + first * n;
+    solved.resize(batch, n);
+    for (int64_t step = 0; step <= last; step += kSolved) {
+      const int64_t p = transpose ? step : last - step, size = std::min(kSolved, n - p),
+                    begin = transpose ? 0 : p + size, end = transpose ? p : n;
+      parallel_tasks(tiles(size, kRightStep), [&](int64_t task) {
+        const int64_t i = task * kRightStep, some = std::min(kRightStep, size - i);
+        if (transpose) {
+          others.pack(i, some, begin, end - begin, factor.row(p + i), factor.stride, 1);
+        } else if (end > begin) {
+          others.pack(i, some, begin, end - begin, factor.row(begin) + p + i, 1, factor.stride);
+        }
+      });
+      if (transpose) triangle.pack(size, factor.row(p) + p, factor.stride);
+      parallel_tasks(tiles(batch, kStrip), [&](int64_t task) {
+        const int64_t i = task * kStrip, m = std::min(kStrip, batch - i);
+        double* own = b + i * n + p;
+        if (end > begin) {
+          multiply(solved, others, {i, m, 0, size},
+                   {.alpha = -1, .add = true, .begin = begin, .end = end}, b + p, n);
+        }
+        if (transpose) {
+          solve_packed(triangle, m, own, n);
+        } else {
+          const OneBlasThread one;
+          trsm_right(false, m, size, factor.row(p) + p, factor.stride, own, n);
+        }
+        solved.pack(i, m, p, size, own, n, 1);
+      });
     }
+  }
+}
+
+void solve(bool transpose, const Matrix& factor, double* rows, int64_t count) {
+  const int64_t n = factor.n;
+  if (count >= kRows && n >= 2 * kSolved) {
+    solve_many(transpose, factor, rows, count);
     return;
   }
-  parallel_tasks((count + kRows - 1) / kRows, [&](int64_t task) {
+  parallel_tasks(tiles(count, kRows), [&](int64_t task) {
     const OneBlasThread one;
     const int64_t begin = task * kRows;
-    trsm_right(true, std::min(kRows, count - begin), n, factor.data, factor.stride,
+    trsm_right(transpose, std::min(kRows, count - begin), n, factor.data, factor.stride,
                rows + begin * n, n);
   });
 }
 
-void backward(const Matrix& factor, double* rows, int64_t count) {
-  const int64_t n = factor.n;
-  if (count <= 2) {
-    const OneBlasThread one;
-    for (int64_t c = 0; c < count; ++c) {
-      double* b = rows + c * n;
-      for (int64_t i = n - 1; i >= 0; --i) {
-        b[i] /= factor.row(i)[i];
-        axpy(i, -b[i], factor.row(i), b);
-      }
-    }
+}  // namespace
+
+void forward(const Matrix& factor, double* rows, int64_t count) {
+  if (count > 2) {
+    solve(true, factor, rows, count);
     return;
   }
-  parallel_tasks((count + kRows - 1) / kRows, [&](int64_t task) {
-    const OneBlasThread one;
-    const int64_t begin = task * kRows;
-    trsm_right(false, std::min(kRows, count - begin), n, factor.data, factor.stride,
-               rows + begin * n, n);
-  });
+  // Row by row: a triangular solve with one right-hand side is bound by memory.
+  const OneBlasThread one;
+  for (int64_t c = 0; c < count; ++c) {
+    double* b = rows + c * factor.n;
+    for (int64_t i = 0; i < factor.n; ++i) {
+      b[i] = (b[i] - dot(i, factor.row(i), b)) / factor.row(i)[i];
+    }
+  }
+}
+
+void backward(const Matrix& factor, double* rows, int64_t count) {
+  if (count > 2) {
+    solve(false, factor, rows, count);
+    return;
+  }
+  const OneBlasThread one;
+  for (int64_t c = 0; c < count; ++c) {
+    double* b = rows + c * factor.n;
+    for (int64_t i = factor.n - 1; i >= 0; --i) {
+      b[i] /= factor.row(i)[i];
+      axpy(i, -b[i], factor.row(i), b);
+    }
+  }
 }
 
 double log_determinant(const Matrix& factor) {

@@ -1,6 +1,9 @@
-// Flops a second of the factorisation (n^3 / 3), the inverse after it (2 n^3 / 3) and, as the rate
-// to compare with, a product (2 n^3) by the same BLAS on one thread; all double. `ours` is blocked
-// here, `blas` is one call of dpotrf or dpotri on one BLAS thread.
+// Flops a second of the factorisation (n^3 / 3), the inverse after it (2 n^3 / 3), substitutions of
+// many rows (n^2 a row) and, as the rate to compare with, a product (2 n^3) by the same BLAS on one
+// thread; all double. `ours` is blocked here, `blas` is one call of dpotrf, dpotri or dtrsm on one
+// BLAS thread.
+#include <algorithm>
+#include <functional>
 #include <vector>
 
 #include <benchmark/benchmark.h>
@@ -116,6 +119,46 @@ void inverse_blas(benchmark::State& state) {
   report(state, 2 * n * n * n / 3.0);
 }
 BENCHMARK(inverse_blas)->ArgName("n")->Arg(1000)->Arg(2000)->Arg(5000)->UseRealTime();
+
+void substitute(benchmark::State& state,
+                const std::function<void(const Matrix&, double*, int64_t)>& solve) {
+  const int64_t n = state.range(0), count = state.range(1);
+  auto factor = diagonally_dominant(n);
+  const Matrix matrix{factor.data(), n, n};
+  cholesky(matrix).check("bench");
+  std::vector<double> rows(static_cast<size_t>(n * count));
+  set_threads(1);
+  for (auto _ : state) {
+    state.PauseTiming();
+    std::fill(rows.begin(), rows.end(), 1.0);
+    state.ResumeTiming();
+    solve(matrix, rows.data(), count);
+  }
+  report(state, static_cast<double>(n * n * count));
+}
+void forward_ours(benchmark::State& state) { substitute(state, forward); }
+void backward_ours(benchmark::State& state) { substitute(state, backward); }
+void forward_blas(benchmark::State& state) {
+  substitute(state, [](const Matrix& l, double* rows, int64_t count) {
+    const OneBlasThread one;
+    trsm_right(true, count, l.n, l.data, l.stride, rows, l.n);
+  });
+}
+BENCHMARK(forward_ours)
+    ->ArgNames({"n", "rows"})
+    ->Args({512, 4096})
+    ->Args({2000, 64})
+    ->Args({2000, 1024});
+BENCHMARK(backward_ours)
+    ->ArgNames({"n", "rows"})
+    ->Args({512, 4096})
+    ->Args({2000, 64})
+    ->Args({2000, 1024});
+BENCHMARK(forward_blas)
+    ->ArgNames({"n", "rows"})
+    ->Args({512, 4096})
+    ->Args({2000, 64})
+    ->Args({2000, 1024});
 
 }  // namespace
 }  // namespace covary::linalg

@@ -83,7 +83,7 @@ void set_priors(Kernel* kernel, const std::string& preset, const DataScales& sca
         break;
       }
       case ParameterRole::kVariance:
-        if (weak) p.prior = Prior::log_box(v / 1000, 1000 * v, 1);
+        if (!gamma) p.prior = Prior::log_box(v / 1000, 1000 * v, 1);
         if (gamma) p.prior = Prior::gamma(2, 0.15 / v);
         break;
       case ParameterRole::kNoise:

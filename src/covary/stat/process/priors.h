@@ -11,7 +11,8 @@
 //               (at most n / 2, n >= 20), h^2 / 12 for the smallest step h between them
 //   gamma       length scales Gamma(3, 6 / R), variances Gamma(2, 0.15 / v), noise Gamma(1.1, 0.05 / v)
 //   dim-scaled  length scales log normal(sqrt 2 + log(d) / 2, sqrt 3) times R, noise log normal(-4, 1)
-//               times v
+//               times v, variances as weak: many length scales overfit where the likelihood alone
+//               chooses them, and shorter ones the more columns there are
 // and, but for none, exponents of a warp log normal(0.25, 0.5), whose mode is 1: nothing warped; weights
 // of a network before a kernel normal(0, 1).
 // Weak leaves an optimum inside its walls where it is, to the bit; it exists because a likelihood

@@ -357,7 +357,7 @@ void Regression::infer(const RegressionOptions& o) {
     g.kernel = o.kernel;
     g.mean = o.mean;
     g.fit = o.fit;
-    g.priors = o.prior_preset();
+    g.priors = o.prior_preset(x_.size(1));
     g.starts = o.restarts;
     g.seed = o.seed;
     g.memory_limit = o.memory_limit;
@@ -400,7 +400,7 @@ void Regression::infer(const RegressionOptions& o) {
     m.kernel = o.kernel;
     m.mean = o.mean;
     m.fit = o.fit;
-    m.priors = o.prior_preset();
+    m.priors = o.prior_preset(1);
     m.search.iterations = o.steps;
     m.search.watch = o.watch;
     process_.emplace<MarkovProcess>(checked_points(x_, 1, "X").select(1, 0).contiguous(), y_, m,

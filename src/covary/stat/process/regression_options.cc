@@ -47,10 +47,11 @@ void RegressionOptions::describe(OptionList& o) {
       .suggestions({"auto", "exact", "cg", "sgpr", "state-space", "kron", "toeplitz", "hsgp",
                     "vecchia", "svgp", "laplace", "ep", "vi"})
       .common();
-  o.add("priors", &priors,
-        "of the parameters: weak is felt where the data say nothing; auto is gamma with nuts, none "
-        "of "
-        "softmax and heteroscedastic, else weak")
+  o.add(
+       "priors", &priors,
+       "of the parameters: weak is felt where the data say nothing, dim-scaled holds length scales "
+       "the longer the more columns; auto is gamma with nuts, none of softmax and "
+       "heteroscedastic, else dim-scaled with several columns and weak with one")
       .choices({"auto", "none", "weak", "gamma", "dim-scaled"});
   o.add("inference", &inference,
         "of the parameters: the likeliest, or draws of their posterior by the No-U-Turn sampler, "
@@ -76,9 +77,10 @@ void RegressionOptions::describe(OptionList& o) {
   o.group("sampling", sampling).only_when("inference", "nuts");
 }
 
-std::string RegressionOptions::prior_preset() const {
+std::string RegressionOptions::prior_preset(int64_t columns) const {
   if (priors != "auto") return priors;
-  return inference == "nuts" ? "gamma" : "weak";
+  if (inference == "nuts") return "gamma";
+  return columns > 1 ? "dim-scaled" : "weak";
 }
 
 void RegressionOptions::check() const {

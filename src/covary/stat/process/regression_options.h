@@ -18,7 +18,7 @@ struct RegressionOptions {
   // likelihood laplace, ep, vi, svgp; auto says what it took and why
   std::string method = "auto";
   // auto, none, weak, gamma, dim-scaled: see priors.h; not of sgpr. auto: gamma where inference is
-  // nuts, else weak.
+  // nuts, else dim-scaled with several columns of X and weak with one.
   std::string priors = "auto";
   // Of the parameters. point: the likeliest; nuts: draws of their posterior, which predictions mix
   // (hyper_sample.h), by the exact method and a gaussian likelihood.
@@ -38,7 +38,7 @@ struct RegressionOptions {
   int64_t seed = 0;                 // not described: verbs have their own
   int64_t memory_limit = 32'000'000'000;  // bytes for the kernel matrix; likewise
 
-  std::string prior_preset() const;  // what auto means
+  std::string prior_preset(int64_t columns) const;  // what auto means
 
   void describe(OptionList& o);
   // Throws Error(kUsage) naming the field; a method or likelihood that is known but not written is

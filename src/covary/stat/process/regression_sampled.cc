@@ -10,7 +10,7 @@ namespace covary::stat {
 void Regression::sample_parameters(const RegressionOptions& o) {
   if (report_.ending == numeric::name_of(numeric::Ending::kStopped)) return;
   HyperSampleOptions how = o.sampling;
-  how.priors = o.prior_preset();
+  how.priors = o.prior_preset(x_.size(1));
   how.seed = o.seed;
   how.memory_limit = o.memory_limit;
   HyperSample s = sample_hyperparameters(std::get<GaussianProcess>(process_), how);
