@@ -8,6 +8,9 @@
 #define COVARY_LANES_INL_H_
 #endif
 
+#include <cstdint>
+#include <cstring>
+
 #include <hwy/contrib/math/math-inl.h>
 #include <hwy/highway.h>
 
@@ -67,6 +70,14 @@ HWY_INLINE LaneMask operator|(LaneMask a, LaneMask b) { return {hn::Or(a.m, b.m)
 HWY_INLINE LaneMask and_not(LaneMask a, LaneMask b) { return {hn::AndNot(a.m, b.m)}; }  // !a && b
 
 HWY_INLINE bool none(LaneMask m) { return hn::AllFalse(kFloats, m.m); }
+// Bit k of the result: lane k.
+HWY_INLINE uint64_t lane_bits(LaneMask m) {
+  uint8_t bytes[8] = {};
+  hn::StoreMaskBits(kFloats, m.m, bytes);
+  uint64_t bits;
+  std::memcpy(&bits, bytes, sizeof bits);
+  return bits & ((uint64_t{1} << kLanes) - 1);
+}
 HWY_INLINE float sum(Lanes x) { return hn::GetLane(hn::SumOfLanes(kFloats, x.v)); }
 
 HWY_INLINE Lanes lane_sqrt(Lanes x) { return Lanes(hn::Sqrt(x.v)); }
@@ -81,22 +92,23 @@ HWY_INLINE Lanes lane_select(LaneMask c, Lanes a, Lanes b) {
 HWY_INLINE Lanes lane_or_zero(LaneMask c, Lanes a) { return Lanes(hn::IfThenElseZero(c.m, a.v)); }
 HWY_INLINE Lanes lane_fma(Lanes a, Lanes b, Lanes c) { return Lanes(hn::MulAdd(a.v, b.v, c.v)); }
 
-// exp(x) for x <= 0: 2^n * p(f) with x / ln 2 = n + f, |f| <= 1/2, and p of degree 6 (relative
-// error under 2e-7). Far below the range that footprints use it saturates at exp(-80).
-HWY_INLINE Lanes lane_exp_negative(Lanes x) {
-  const auto y = hn::Mul(hn::Max(x.v, hn::Set(kFloats, -80.0f)), hn::Set(kFloats, 1.44269504f));
+// 2^x for x <= 0: 2^n * p(f) with x = n + f, |f| <= 1/2, and p the polynomial of degree 5 that is nearest
+// there (relative error under 3e-7, exactly 1 at 0). A larger x counts as 0; far below the range that
+// footprints use it saturates at 2^-120.
+HWY_INLINE Lanes lane_exp2_negative(Lanes x) {
+  const auto y = hn::Min(hn::Max(x.v, hn::Set(kFloats, -120.0f)), hn::Zero(kFloats));
   const auto n = hn::Round(y);
   const auto f = hn::Sub(y, n);
-  auto p = hn::Set(kFloats, 1.5403530e-4f);  // ln(2)^k / k!
-  p = hn::MulAdd(p, f, hn::Set(kFloats, 1.3333558e-3f));
-  p = hn::MulAdd(p, f, hn::Set(kFloats, 9.6181291e-3f));
-  p = hn::MulAdd(p, f, hn::Set(kFloats, 5.5504109e-2f));
-  p = hn::MulAdd(p, f, hn::Set(kFloats, 2.4022651e-1f));
-  p = hn::MulAdd(p, f, hn::Set(kFloats, 6.9314718e-1f));
+  auto p = hn::Set(kFloats, 1.32647254e-03f);
+  p = hn::MulAdd(p, f, hn::Set(kFloats, 9.67151277e-03f));
+  p = hn::MulAdd(p, f, hn::Set(kFloats, 5.55073375e-02f));
+  p = hn::MulAdd(p, f, hn::Set(kFloats, 2.40222421e-01f));
+  p = hn::MulAdd(p, f, hn::Set(kFloats, 6.93146978e-01f));
   p = hn::MulAdd(p, f, hn::Set(kFloats, 1.0f));
   const auto shift = hn::ShiftLeft<23>(hn::ConvertTo(IntTag(), n));
   return Lanes(hn::BitCast(kFloats, hn::Add(hn::BitCast(IntTag(), p), shift)));
 }
+HWY_INLINE Lanes lane_exp_negative(Lanes x) { return lane_exp2_negative(x * Lanes(1.44269504f)); }
 
 }  // namespace HWY_NAMESPACE
 }  // namespace covary::compute

@@ -14,7 +14,7 @@ namespace {
 enum Input { kCentres, kParams, kOpacities, kFeatures, kBackground };
 
 template <class T>
-RasterInput<T> input_of(const Tensors& in, const at::Tensor& halves, int footprint,
+RasterInput<T> input_of(const Tensors& in, const at::Tensor& extents, int footprint,
                         const TileGrid& grid, const TileLists& lists) {
   return {.count = in[kCentres].size(0),
           .footprint = footprint,
@@ -24,7 +24,7 @@ RasterInput<T> input_of(const Tensors& in, const at::Tensor& halves, int footpri
           .centres = in[kCentres].const_data_ptr<T>(),
           .params = in[kParams].const_data_ptr<T>(),
           .opacities = in[kOpacities].const_data_ptr<T>(),
-          .halves = halves.const_data_ptr<T>(),
+          .extents = extents.const_data_ptr<T>(),
           .features = in[kFeatures].const_data_ptr<T>(),
           .background = in[kBackground].defined() ? in[kBackground].const_data_ptr<T>() : nullptr};
 }
@@ -147,20 +147,20 @@ Composited composite(const ProjectedTensors& splats, const at::Tensor& features,
                 "it must be [C] of the type of the features");
   Tensors inputs = {splats.centres, splats.params, splats.opacities, features.contiguous(),
                     background.defined() ? background.contiguous() : background};
-  const at::Tensor halves = splats.halves;
+  const at::Tensor extents = splats.extents;
   const Tensors out = differentiable(
       "composite", inputs,
       [&](const Tensors& in) {
-        return type == at::kFloat ? forward(input_of<float>(in, halves, footprint, grid, *lists),
+        return type == at::kFloat ? forward(input_of<float>(in, extents, footprint, grid, *lists),
                                             features.options())
-                                  : forward(input_of<double>(in, halves, footprint, grid, *lists),
+                                  : forward(input_of<double>(in, extents, footprint, grid, *lists),
                                             features.options());
       },
       [=](const Saved& saved, const Tensors& gradients) {
         return type == at::kFloat
-                   ? backward(input_of<float>(saved.inputs, halves, footprint, grid, *lists), saved,
-                              gradients, screen_gradients)
-                   : backward(input_of<double>(saved.inputs, halves, footprint, grid, *lists),
+                   ? backward(input_of<float>(saved.inputs, extents, footprint, grid, *lists),
+                              saved, gradients, screen_gradients)
+                   : backward(input_of<double>(saved.inputs, extents, footprint, grid, *lists),
                               saved, gradients, screen_gradients);
       });
   return {out[0], out[1]};
@@ -171,9 +171,9 @@ Inspected inspect(const ProjectedTensors& splats, int footprint, const TileGrid&
   const at::Tensor no_features = at::empty({splats.centres.size(0), 0}, splats.centres.options());
   const Tensors in = {splats.centres, splats.params, splats.opacities, no_features, {}};
   return splats.centres.scalar_type() == at::kFloat
-             ? inspect_as(input_of<float>(in, splats.halves, footprint, grid, lists), splats, top_k,
-                          median_depth, weights)
-             : inspect_as(input_of<double>(in, splats.halves, footprint, grid, lists), splats,
+             ? inspect_as(input_of<float>(in, splats.extents, footprint, grid, lists), splats,
+                          top_k, median_depth, weights)
+             : inspect_as(input_of<double>(in, splats.extents, footprint, grid, lists), splats,
                           top_k, median_depth, weights);
 }
 

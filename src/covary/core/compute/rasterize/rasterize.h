@@ -11,8 +11,8 @@
 // slot; slots are added in a fixed order: the same bits for any number of threads.
 //
 // rasterize_reference is written to be read: a pixel at a time, double or float. rasterize and
-// rasterize_vjp are the SIMD kernels (float): the forward pass keeps a row of 16 pixels in
-// registers, the backward pass a primitive's sums. Source: Kerbl et al. 2023, section 6 and
+// rasterize_vjp are the SIMD kernels (float), which compute the blocks of pixels that a primitive's
+// chords cross: the forward pass keeps a block in registers, the backward pass a primitive's sums. Source: Kerbl et al. 2023, section 6 and
 // appendix C.
 #pragma once
 
@@ -38,7 +38,7 @@ struct RasterInput {
   const T* centres = nullptr;     // [M,2]
   const T* params = nullptr;      // [M,P]
   const T* opacities = nullptr;   // [M]
-  const T* halves = nullptr;      // [M,2]
+  const T* extents = nullptr;     // [M], where a primitive ends; read by the SIMD kernels alone
   const T* features = nullptr;    // [M,C]
   const T* background = nullptr;  // [C], null = 0
 };

@@ -107,7 +107,7 @@ RasterInput<float> raster_input(const Step& step) {
           .centres = p.centres.data(),
           .params = p.params.data(),
           .opacities = p.opacities.data(),
-          .halves = p.halves.data(),
+          .extents = p.extents.data(),
           .features = step.features.data()};
 }
 template <bool kSimd>

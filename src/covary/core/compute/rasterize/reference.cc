@@ -95,10 +95,11 @@ void backward_tile(const RasterInput<T>& in, const RasterOutput<T>& forward,
           if (in.opacities[i] * value > T(kMaxAlpha)) return;  // the clamp passes no gradient
           const T v_value = v_alpha * in.opacities[i];
           const T* p = in.params + i * F::kParams;
-          F::template accumulate<T>(dx, dy, p, value, v_value, part);
+          const T v_log = v_value * value;
+          F::template accumulate<T>(dx, dy, v_log, part);
           part[F::kSums] += v_alpha * value;
           T gx, gy;
-          F::template centre_gradient<T>(dx, dy, p, value, v_value, gx, gy);
+          F::template centre_gradient<T>(dx, dy, p, v_log, gx, gy);
           part[F::kSums + 1 + c] += std::abs(gx);
           part[F::kSums + 2 + c] += std::abs(gy);
         });

@@ -1,13 +1,18 @@
-// The SIMD compositor. Forward: each tile sorts its primitives into lists by row, and a row of 16
-// pixels keeps transmittance and colour in registers while it walks its list. Backward: primitive
-// by primitive, since the sums over pixels are what it must produce; the pixels' state (T and one
-// number more) stays in the first-level cache.
+// The SIMD compositor. A primitive is computed in the blocks of pixels that its chords cross, a block a
+// vector wide. Forward: each tile sorts its primitives into lists by block, and a block keeps
+// transmittance and colour in registers while it walks its list. Backward: primitive by primitive,
+// since the sums over pixels are what it must produce; the pixels' state (T and one number more) stays
+// in the first-level cache.
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <memory>
+#include <new>
 #include <vector>
+
+#include <hwy/aligned_allocator.h>
 
 #include "covary/core/base/threads.h"
 #include "covary/core/compute/lanes.h"
@@ -27,17 +32,28 @@ namespace {
 
 #include "covary/core/compute/rasterize/footprints.inc"
 
-constexpr int kParts = kTile >= kLanes ? kTile / kLanes : 1;  // vectors a row
 constexpr int kPixels = kTile * kTile;
+// The unit of work: a row of pixels of a tile as wide as a vector, at least four.
+constexpr int kBlock = kLanes >= kTile ? kTile : kLanes < 4 ? 4 : kLanes;
+constexpr int kAcross = kTile / kBlock;  // blocks in a row of the tile
+constexpr int kBlocks = kTile * kAcross;
+constexpr int kStep = kLanes < kBlock ? kLanes : kBlock;  // pixels a vector
 constexpr int kBatch =
-    256;  // primitives whose row lists are built at a time; bounds the work after a tile is opaque
+    128;  // primitives whose lists are built at a time; bounds the work after a tile is opaque
+static_assert(kBlocks <= 64, "a word has a bit a block");
 
-// A primitive as the kernels read it: x, y, opacity, first and last y of its rows, params,
-// features; one after the other.
-constexpr int kHead = 5;
+// A primitive as the kernels read it, one after the other: x, y, opacity, then chord, prepared params
+// and params of the footprint, features. With three channels and a Gaussian it fills a cache line.
+constexpr int kHead = 3;
+template <class F>
+constexpr int kPreparedAt = kHead + F::kChord;
+template <class F>
+constexpr int kParamsAt = kPreparedAt<F> + F::kPrepared;
+template <class F>
+constexpr int kFeaturesAt = kParamsAt<F> + F::kParams;
 
 struct Records {
-  std::unique_ptr<float[]> data;
+  hwy::AlignedFreeUniquePtr<float[]> data;
   int stride = 0;
   const float* at(uint32_t i) const {
     return data.get() + static_cast<size_t>(i) * static_cast<size_t>(stride);
@@ -46,180 +62,183 @@ struct Records {
 
 template <class F>
 Records pack(const RasterInput<float>& in) {
+  constexpr int kLine = 16;
   Records r;
-  r.stride = kHead + F::kParams + in.channels;
-  r.data = std::make_unique_for_overwrite<float[]>(
-      static_cast<size_t>(in.count) * static_cast<size_t>(r.stride) + 1);
+  r.stride = (kFeaturesAt<F> + in.channels + kLine - 1) / kLine * kLine;
+  r.data = hwy::AllocateAligned<float>(
+      static_cast<size_t>(in.count) * static_cast<size_t>(r.stride) + kLine);
+  if (!r.data) throw std::bad_alloc();
   parallel_for(in.count, 4096, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       float* out = r.data.get() + i * r.stride;
-      const float y = in.centres[2 * i + 1], half = in.halves[2 * i + 1] * 1.0001f + 0.001f;
+      const float* params = in.params + i * F::kParams;
       out[0] = in.centres[2 * i];
-      out[1] = y;
+      out[1] = in.centres[2 * i + 1];
       out[2] = in.opacities[i];
-      out[3] = y - half;
-      out[4] = y + half;
-      std::copy_n(in.params + i * F::kParams, F::kParams, out + kHead);
-      std::copy_n(in.features + i * in.channels, in.channels, out + kHead + F::kParams);
+      F::chord(params, in.extents[i], out + kHead);
+      F::prepare(params, out + kPreparedAt<F>);
+      std::copy_n(params, F::kParams, out + kParamsAt<F>);
+      std::copy_n(in.features + i * in.channels, in.channels, out + kFeaturesAt<F>);
     }
   });
   return r;
 }
 
-// The tile's pixels: coordinates of the lanes of a row, and which rows a primitive can touch.
+// The tile's pixels. Block j of row y is number j * kTile + y; its pixels lie one after the other in the
+// arrays that hold a tile's state.
 struct TileFrame {
   int x0, y0, rows, columns;
-  float inv_stride, row_shift;
-  Lanes px[kParts];
-  float py[kTile];
+  alignas(64) float px[kTile + 16];
+  alignas(64) float py[kTile + 16];
 
   HWY_INLINE TileFrame(const TileGrid& g, int64_t tile) {
     x0 = static_cast<int>(tile % g.tiles_x()) * kTile;
     y0 = static_cast<int>(tile / g.tiles_x()) * kTile;
     rows = std::min(kTile, g.height - y0);
     columns = std::min(kTile, g.width - x0);
-    alignas(64) float x[kTile + 16];
-    for (int i = 0; i < kTile; ++i)
-      x[i] = static_cast<float>(g.offset_x + g.stride * (x0 + i)) + 0.5f;
-    for (int k = 0; k < kParts; ++k) px[k] = Lanes::load(x + k * kLanes);
-    for (int i = 0; i < kTile; ++i)
+    for (int i = 0; i < kTile + 16; ++i) {
+      px[i] = static_cast<float>(g.offset_x + g.stride * (x0 + i)) + 0.5f;
       py[i] = static_cast<float>(g.offset_y + g.stride * (y0 + i)) + 0.5f;
-    inv_stride = 1.0f / static_cast<float>(g.stride);
-    row_shift = static_cast<float>(g.offset_y) + 0.5f +
-                static_cast<float>(g.stride) * static_cast<float>(y0);
+    }
   }
-  // Rows [first, last) of the tile whose centres lie in [record[3], record[4]].
-  HWY_INLINE void row_range(const float* record, int& first, int& last) const {
-    const float a = (record[3] - row_shift) * inv_stride, b = (record[4] - row_shift) * inv_stride;
-    first = a <= 0 ? 0 : static_cast<int>(std::ceil(std::min(a, static_cast<float>(kTile))));
-    last = b < 0 ? 0 : std::min(rows, static_cast<int>(std::min(b, kTile - 1.0f)) + 1);
+  HWY_INLINE uint64_t blocks() const {  // those that hold a pixel of the picture
+    uint64_t all = 0;
+    for (int j = 0; j < kAcross; ++j) {
+      if (j * kBlock < columns) all |= ((uint64_t{1} << rows) - 1) << (j * kTile);
+    }
+    return all;
+  }
+  // Calls use(place of the pixel in the tile's arrays, column, row) for the pixels of the picture.
+  template <class Use>
+  HWY_INLINE void for_pixels(Use&& use) const {
+    for (int y = 0; y < rows; ++y) {
+      for (int x = 0; x < columns; ++x) use((x / kBlock * kTile + y) * kBlock + x % kBlock, x, y);
+    }
+  }
+  // A bit for each block that the primitive's chords cross.
+  template <class F>
+  HWY_INLINE uint64_t crossed(const float* record) const {
+    Lanes chord[F::kChord];
+    for (int k = 0; k < F::kChord; ++k) chord[k] = Lanes(record[kHead + k]);
+    uint64_t bits = 0;
+    for (int y = 0; y < kTile; y += kLanes) {
+      Lanes middle, square;
+      F::template chord_at<Lanes>(Lanes::load(py + y) - Lanes(record[1]), chord, middle, square);
+      const LaneMask there = square >= Lanes(0.0f);
+      const Lanes half = lane_sqrt(lane_max(square, Lanes(0.0f))) + Lanes(0.01f);
+      const Lanes centre = Lanes(record[0]) + middle;
+      for (int j = 0; j < kAcross; ++j) {
+        const LaneMask touched = there & (centre - half <= Lanes(px[j * kBlock + kBlock - 1])) &
+                                 (centre + half >= Lanes(px[j * kBlock]));
+        bits |= lane_bits(touched) << (j * kTile + y);
+      }
+    }
+    return bits;
   }
 };
 
-// One blend of a vector of pixels: t > 0 is the transmittance of a live pixel, t < 0 minus that of
-// a finished one.
-struct Blend {
-  Lanes weight;  // T * alpha, 0 where nothing is blended
-  Lanes value, alpha;
-  LaneMask blended;
+// What a primitive is at a vector of pixels.
+struct Shade {
+  Lanes dx, raw, alpha;  // offset; opacity * value; the same, clamped
+  LaneMask seen;
 };
-// False when no pixel is touched and kSkip is set: leaving at once pays where much work follows, as in the backward pass.
-template <class F, bool kSkip = true>
-HWY_INLINE bool blend(const float* record, const Lanes* params, Lanes px, Lanes dy, Lanes& t,
-                      Blend& b, bool& stopped) {
-  const Lanes dx = px - Lanes(record[0]);
-  b.value = F::template value<Lanes>(dx, dy, params);
-  b.alpha = lane_min(Lanes(static_cast<float>(kMaxAlpha)), Lanes(record[2]) * b.value);
-  const LaneMask seen = (b.alpha >= Lanes(static_cast<float>(kMinAlpha))) & (t > Lanes(0.0f));
-  if (kSkip && none(seen)) return false;
-  const Lanes next = t * (Lanes(1.0f) - b.alpha);
-  const LaneMask stop = seen & (next <= Lanes(static_cast<float>(kMinTransmittance)));
-  b.blended = and_not(stop, seen);
-  b.weight = lane_or_zero(b.blended, t * b.alpha);
-  stopped = !none(stop);
-  t = lane_select(b.blended, next, lane_select(stop, -t, t));
-  return true;
-}
-
 template <class F>
-HWY_INLINE void load_params(const float* record, Lanes* params) {
-  for (int k = 0; k < F::kParams; ++k) params[k] = Lanes(record[kHead + k]);
+HWY_INLINE Shade shade(const float* record, Lanes px, Lanes dy) {
+  Lanes params[F::kPrepared];
+  for (int k = 0; k < F::kPrepared; ++k) params[k] = Lanes(record[kPreparedAt<F> + k]);
+  Shade s;
+  s.dx = px - Lanes(record[0]);
+  s.raw = Lanes(record[2]) * lane_exp2_negative(F::template log2_value<Lanes>(s.dx, dy, params));
+  s.alpha = lane_min(Lanes(static_cast<float>(kMaxAlpha)), s.raw);
+  s.seen = s.alpha >= Lanes(static_cast<float>(kMinAlpha));
+  return s;
 }
 
 struct ForwardScratch {
-  std::vector<uint32_t> row_list = std::vector<uint32_t>(static_cast<size_t>(kTile) * kBatch);
+  std::vector<uint32_t> lists = std::vector<uint32_t>(static_cast<size_t>(kBlocks) * kBatch);
   std::vector<float> color;  // [C, 256]
 };
 
+// A block's pixels: transmittance t, 0 once a pixel is finished; then `left` holds what it was.
 // kChannels = 0: any number, in memory.
 template <class F, int kChannels>
 void forward_tile(const RasterInput<float>& in, const Records& records,
                   const RasterOutput<float>& out, int64_t tile, ForwardScratch& scratch) {
   const int channels = kChannels ? kChannels : in.channels;
   const TileFrame frame(in.grid, tile);
-  alignas(64) float t_state[kPixels + 16];
+  alignas(64) float t_state[kPixels + 16] = {}, left_state[kPixels + 16] = {};
   scratch.color.assign(static_cast<size_t>(channels) * kPixels + 16, 0.0f);
   float* const color = scratch.color.data();
-  std::array<int, kTile> live{};  // rows that still have a live pixel
-  int live_rows = frame.rows;
-  for (int y = 0; y < frame.rows; ++y) {
-    live[static_cast<size_t>(y)] = 1;
-    for (int x = 0; x < kTile; ++x) t_state[y * kTile + x] = x < frame.columns ? 1.0f : -1.0f;
-  }
+  frame.for_pixels([&](int at, int, int) HWY_ATTR { t_state[at] = 1.0f; });
+  uint64_t live = frame.blocks();  // blocks that still have a pixel to be finished
 
   const int64_t begin = in.lists->begin[static_cast<size_t>(tile)],
                 end = in.lists->begin[static_cast<size_t>(tile) + 1];
-  for (int64_t e0 = begin; e0 < end && live_rows > 0; e0 += kBatch) {
-    std::array<int, kTile> count{};
+  for (int64_t e0 = begin; e0 < end && live != 0; e0 += kBatch) {
+    std::array<int, kBlocks> count{};
     const int64_t e1 = std::min(end, e0 + kBatch);
     for (int64_t e = e0; e < e1; ++e) {
       const uint32_t i = in.lists->splat[static_cast<size_t>(e)];
-      int first, last;
-      frame.row_range(records.at(i), first, last);
-      for (int y = first; y < last; ++y)
-        scratch.row_list[static_cast<size_t>(y * kBatch + count[static_cast<size_t>(y)]++)] = i;
-    }
-    for (int y = 0; y < frame.rows; ++y) {
-      if (!live[static_cast<size_t>(y)]) continue;
-      Lanes t[kParts], acc[kParts * (kChannels ? kChannels : 1)];
-      float* const t_row = t_state + y * kTile;
-      for (int k = 0; k < kParts; ++k) {
-        t[k] = Lanes::load(t_row + k * kLanes);
-        if constexpr (kChannels > 0)
-          for (int c = 0; c < kChannels; ++c)
-            acc[c * kParts + k] = Lanes::load(color + c * kPixels + y * kTile + k * kLanes);
+      for (uint64_t bits = frame.crossed<F>(records.at(i)) & live; bits != 0; bits &= bits - 1) {
+        const auto block = static_cast<size_t>(std::countr_zero(bits));
+        scratch.lists[block * kBatch + static_cast<size_t>(count[block]++)] = i;
       }
-      const uint32_t* list = scratch.row_list.data() + y * kBatch;
-      const int n = count[static_cast<size_t>(y)];
-      for (int j = 0; j < n; ++j) {
-        const float* record = records.at(list[j]);
-        const Lanes dy = Lanes(frame.py[y] - record[1]);
-        Lanes params[F::kParams];
-        load_params<F>(record, params);
-        const float* feature = record + kHead + F::kParams;
-        bool any_stopped = false;
-        for (int k = 0; k < kParts; ++k) {
-          Blend b;
-          bool stopped;
-          blend<F, false>(record, params, frame.px[k], dy, t[k], b, stopped);
-          any_stopped |= stopped;
+    }
+    for (uint64_t rest = live; rest != 0; rest &= rest - 1) {
+      const int block = std::countr_zero(rest);
+      const uint32_t* list = scratch.lists.data() + block * kBatch;
+      const int n = count[static_cast<size_t>(block)];
+      const float py = frame.py[block % kTile];
+      bool finished = true;
+      for (int part = 0; part < kBlock; part += kStep) {
+        const int at = block * kBlock + part;
+        const Lanes px = Lanes::load(frame.px + block / kTile * kBlock + part);
+        Lanes t = Lanes::load(t_state + at), acc[kChannels ? kChannels : 1];
+        LaneMask alive = t > Lanes(0.0f);
+        if (none(alive)) continue;
+        if constexpr (kChannels > 0)
+          for (int c = 0; c < kChannels; ++c) acc[c] = Lanes::load(color + c * kPixels + at);
+        for (int j = 0; j < n; ++j) {
+          const float* record = records.at(list[j]);
+          const Shade s = shade<F>(record, px, Lanes(py - record[1]));
+          Lanes weight = t * lane_or_zero(s.seen, s.alpha);
+          Lanes next = t - weight;
+          const LaneMask stop = alive & (next <= Lanes(static_cast<float>(kMinTransmittance)));
+          if (HWY_UNLIKELY(!none(stop))) {
+            weight = lane_select(stop, Lanes(0.0f), weight);
+            lane_select(stop, t, Lanes::load(left_state + at)).store(left_state + at);
+            next = lane_select(stop, Lanes(0.0f), next);
+            alive = and_not(stop, alive);
+          }
+          t = next;
+          const float* feature = record + kFeaturesAt<F>;
           if constexpr (kChannels > 0) {
             for (int c = 0; c < kChannels; ++c)
-              acc[c * kParts + k] = lane_fma(b.weight, Lanes(feature[c]), acc[c * kParts + k]);
+              acc[c] = lane_fma(weight, Lanes(feature[c]), acc[c]);
           } else {
-            float* p = color + y * kTile + k * kLanes;
+            float* p = color + at;
             for (int c = 0; c < channels; ++c, p += kPixels)
-              lane_fma(b.weight, Lanes(feature[c]), Lanes::load(p)).store(p);
+              lane_fma(weight, Lanes(feature[c]), Lanes::load(p)).store(p);
           }
+          if (HWY_UNLIKELY(!none(stop)) && none(alive)) break;
         }
-        if (any_stopped) {
-          bool dead = true;
-          for (int k = 0; k < kParts; ++k) dead &= none(t[k] > Lanes(0.0f));
-          if (dead) {
-            live[static_cast<size_t>(y)] = 0;
-            --live_rows;
-            break;
-          }
-        }
-      }
-      for (int k = 0; k < kParts; ++k) {
-        t[k].store(t_row + k * kLanes);
+        t.store(t_state + at);
         if constexpr (kChannels > 0)
-          for (int c = 0; c < kChannels; ++c)
-            acc[c * kParts + k].store(color + c * kPixels + y * kTile + k * kLanes);
+          for (int c = 0; c < kChannels; ++c) acc[c].store(color + c * kPixels + at);
+        finished &= none(alive);
       }
+      if (finished) live &= ~(uint64_t{1} << block);
     }
   }
 
-  for (int y = 0; y < frame.rows; ++y)
-    for (int x = 0; x < frame.columns; ++x) {
-      const int64_t pixel = static_cast<int64_t>(frame.y0 + y) * in.grid.width + frame.x0 + x;
-      const float left = std::fabs(t_state[y * kTile + x]);
-      out.transmittance[pixel] = left;
-      for (int c = 0; c < channels; ++c)
-        out.image[pixel * channels + c] =
-            color[c * kPixels + y * kTile + x] + (in.background ? left * in.background[c] : 0.0f);
-    }
+  frame.for_pixels([&](int at, int x, int y) HWY_ATTR {
+    const int64_t pixel = static_cast<int64_t>(frame.y0 + y) * in.grid.width + frame.x0 + x;
+    const float left = t_state[at] > 0 ? t_state[at] : left_state[at];
+    out.transmittance[pixel] = left;
+    for (int c = 0; c < channels; ++c)
+      out.image[pixel * channels + c] =
+          color[c * kPixels + at] + (in.background ? left * in.background[c] : 0.0f);
+  });
 }
 
 struct BackwardScratch {
@@ -233,51 +252,39 @@ void backward_tile(const RasterInput<float>& in, const Records& records,
                    int64_t tile, float* parts, int stride, BackwardScratch& scratch) {
   const int channels = kChannels ? kChannels : in.channels;
   const TileFrame frame(in.grid, tile);
-  alignas(64) float t_state[kPixels + 16], rest_state[kPixels + 16];
-  scratch.v_color.resize(static_cast<size_t>(channels) * kPixels + 16);
+  alignas(64) float t_state[kPixels + 16] = {}, rest_state[kPixels + 16] = {};
+  scratch.v_color.assign(static_cast<size_t>(channels) * kPixels + 16, 0.0f);
   scratch.sums.resize(static_cast<size_t>(channels) * kLanes);
   float* const v_color = scratch.v_color.data();
-  std::array<int, kTile> live{};
-  int live_rows = frame.rows;
   // rest = (T at the end) * (d loss / d alpha - v . background) - v . (what lies behind), see the
-  // reference; before the first primitive the background's two parts cancel
-  for (int y = 0; y < frame.rows; ++y) {
-    live[static_cast<size_t>(y)] = 1;
-    for (int x = 0; x < kTile; ++x) {
-      const int at = y * kTile + x;
-      if (x >= frame.columns) {
-        t_state[at] = -1.0f;
-        rest_state[at] = 0.0f;
-        for (int c = 0; c < channels; ++c) v_color[c * kPixels + at] = 0.0f;
-        continue;
-      }
-      const int64_t pixel = static_cast<int64_t>(frame.y0 + y) * in.grid.width + frame.x0 + x;
-      float rest = v.alpha ? forward.transmittance[pixel] * v.alpha[pixel] : 0.0f;
-      for (int c = 0; c < channels; ++c) {
-        const float g = v.image ? v.image[pixel * channels + c] : 0.0f;
-        v_color[c * kPixels + at] = g;
-        rest -= g * forward.image[pixel * channels + c];
-      }
-      t_state[at] = 1.0f;
-      rest_state[at] = rest;
+  // reference; before the first primitive the background's two parts cancel. Where a pixel is
+  // finished, t and rest are 0, and so is every gradient.
+  frame.for_pixels([&](int at, int x, int y) HWY_ATTR {
+    const int64_t pixel = static_cast<int64_t>(frame.y0 + y) * in.grid.width + frame.x0 + x;
+    float rest = v.alpha ? forward.transmittance[pixel] * v.alpha[pixel] : 0.0f;
+    for (int c = 0; c < channels; ++c) {
+      const float g = v.image ? v.image[pixel * channels + c] : 0.0f;
+      v_color[c * kPixels + at] = g;
+      rest -= g * forward.image[pixel * channels + c];
     }
-  }
+    t_state[at] = 1.0f;
+    rest_state[at] = rest;
+  });
+  uint64_t live = frame.blocks();
 
   const int64_t begin = in.lists->begin[static_cast<size_t>(tile)],
                 end = in.lists->begin[static_cast<size_t>(tile) + 1];
   for (int64_t e = begin; e < end; ++e) {
     float* const part =
         parts + static_cast<int64_t>(in.lists->slot[static_cast<size_t>(e)]) * stride;
-    if (live_rows == 0) {
+    const float* record = records.at(in.lists->splat[static_cast<size_t>(e)]);
+    const uint64_t crossed = live == 0 ? 0 : frame.crossed<F>(record) & live;
+    if (crossed == 0) {
       std::memset(part, 0, sizeof(float) * static_cast<size_t>(stride));
       continue;
     }
-    const float* record = records.at(in.lists->splat[static_cast<size_t>(e)]);
-    const float* feature = record + kHead + F::kParams;
-    int first, last;
-    frame.row_range(record, first, last);
-    Lanes params[F::kParams], sums[F::kSums], v_opacity(0.0f), abs_x(0.0f), abs_y(0.0f);
-    load_params<F>(record, params);
+    const float* feature = record + kFeaturesAt<F>;
+    Lanes sums[F::kSums], v_log_sum(0.0f), abs_x(0.0f), abs_y(0.0f);
     for (Lanes& s : sums) s = Lanes(0.0f);
     Lanes v_feature[kChannels ? kChannels : 1];
     if constexpr (kChannels > 0) {
@@ -285,70 +292,66 @@ void backward_tile(const RasterInput<float>& in, const Records& records,
     } else {
       std::fill(scratch.sums.begin(), scratch.sums.end(), 0.0f);
     }
-    bool touched = false;
-    for (int y = first; y < last; ++y) {
-      if (!live[static_cast<size_t>(y)]) continue;
-      const Lanes dy = Lanes(frame.py[y] - record[1]);
-      bool any_stopped = false;
-      for (int k = 0; k < kParts; ++k) {
-        const int at = y * kTile + k * kLanes;
-        Lanes t = Lanes::load(t_state + at);
-        const Lanes before = t;
-        Blend b;
-        bool stopped;
-        if (!blend<F>(record, params, frame.px[k], dy, t, b, stopped)) continue;
-        any_stopped |= stopped;
-        touched = true;
-        t.store(t_state + at);
+    for (uint64_t bits = crossed; bits != 0; bits &= bits - 1) {
+      const int block = std::countr_zero(bits);
+      const Lanes dy = Lanes(frame.py[block % kTile] - record[1]);
+      for (int offset = 0; offset < kBlock; offset += kStep) {
+        const int at = block * kBlock + offset;
+        Shade s = shade<F>(record, Lanes::load(frame.px + block / kTile * kBlock + offset), dy);
+        const Lanes t = Lanes::load(t_state + at);
+        Lanes weight = t * lane_or_zero(s.seen, s.alpha);
+        Lanes next = t - weight;
+        const LaneMask stop =
+            (t > Lanes(0.0f)) & (next <= Lanes(static_cast<float>(kMinTransmittance)));
+        const bool stops = !none(stop);
+        if (HWY_UNLIKELY(stops)) {
+          weight = lane_select(stop, Lanes(0.0f), weight);
+          next = lane_select(stop, Lanes(0.0f), next);
+          s.seen = and_not(stop, s.seen);
+        }
+        next.store(t_state + at);
         Lanes dot(0.0f);
         if constexpr (kChannels > 0) {
           for (int c = 0; c < kChannels; ++c) {
             const Lanes g = Lanes::load(v_color + c * kPixels + at);
             dot = lane_fma(g, Lanes(feature[c]), dot);
-            v_feature[c] = lane_fma(b.weight, g, v_feature[c]);
+            v_feature[c] = lane_fma(weight, g, v_feature[c]);
           }
         } else {
           for (int c = 0; c < channels; ++c) {
             const Lanes g = Lanes::load(v_color + c * kPixels + at);
             dot = lane_fma(g, Lanes(feature[c]), dot);
-            float* s = scratch.sums.data() + c * kLanes;
-            lane_fma(b.weight, g, Lanes::load(s)).store(s);
+            float* sum_of = scratch.sums.data() + c * kLanes;
+            lane_fma(weight, g, Lanes::load(sum_of)).store(sum_of);
           }
         }
-        const Lanes rest = lane_fma(b.weight, dot, Lanes::load(rest_state + at));
+        Lanes rest = lane_fma(weight, dot, Lanes::load(rest_state + at));
+        const Lanes v_alpha = lane_fma(t, dot, rest / (Lanes(1.0f) - s.alpha));
+        if (HWY_UNLIKELY(stops)) {
+          rest = lane_select(stop, Lanes(0.0f), rest);
+          bool dead = true;
+          for (int k = 0; k < kBlock; k += kStep)
+            dead &= none(Lanes::load(t_state + block * kBlock + k) > Lanes(0.0f));
+          if (dead) live &= ~(uint64_t{1} << block);
+        }
         rest.store(rest_state + at);
-        const Lanes v_alpha = lane_fma(before, dot, rest / (Lanes(1.0f) - b.alpha));
         // no gradient where nothing was blended and where alpha was clamped
-        const LaneMask free =
-            b.blended & (Lanes(record[2]) * b.value <= Lanes(static_cast<float>(kMaxAlpha)));
-        const Lanes masked = lane_or_zero(free, v_alpha);
-        const Lanes v_value = masked * Lanes(record[2]);
-        const Lanes dx = frame.px[k] - Lanes(record[0]);
-        F::template accumulate<Lanes>(dx, dy, params, b.value, v_value, sums);
-        v_opacity = lane_fma(masked, b.value, v_opacity);
+        const LaneMask free = s.seen & (s.raw <= Lanes(static_cast<float>(kMaxAlpha)));
+        const Lanes v_log = lane_or_zero(free, v_alpha * s.raw);  // by the logarithm of alpha
+        F::template accumulate<Lanes>(s.dx, dy, v_log, sums);
+        v_log_sum += v_log;
         if constexpr (kAbsolute) {
-          Lanes gx, gy;
-          F::template centre_gradient<Lanes>(dx, dy, params, b.value, v_value, gx, gy);
+          Lanes params[F::kParams], gx, gy;
+          for (int k = 0; k < F::kParams; ++k) params[k] = Lanes(record[kParamsAt<F> + k]);
+          F::template centre_gradient<Lanes>(s.dx, dy, params, v_log, gx, gy);
           abs_x += lane_abs(gx);
           abs_y += lane_abs(gy);
         }
       }
-      if (any_stopped) {
-        bool dead = true;
-        for (int k = 0; k < kParts; ++k)
-          dead &= none(Lanes::load(t_state + y * kTile + k * kLanes) > Lanes(0.0f));
-        if (dead) {
-          live[static_cast<size_t>(y)] = 0;
-          --live_rows;
-        }
-      }
-    }
-    if (!touched) {
-      std::memset(part, 0, sizeof(float) * static_cast<size_t>(stride));
-      continue;
     }
     for (int k = 0; k < F::kSums; ++k) part[k] = sum(sums[k]);
-    part[F::kSums] = sum(v_opacity);
+    const float v_log = sum(v_log_sum);
+    part[F::kSums] = v_log == 0 ? 0 : v_log / record[2];
     for (int c = 0; c < channels; ++c) {
       if constexpr (kChannels > 0) {
         part[F::kSums + 1 + c] = sum(v_feature[c]);
