@@ -141,7 +141,7 @@ struct Pass {
             .centres = projection.centres.data(),
             .params = projection.params.data(),
             .opacities = projection.opacities.data(),
-            .halves = projection.halves.data(),
+            .extents = projection.extents.data(),
             .features = features.data(),
             .background = nullptr};
   }
