@@ -36,12 +36,12 @@ Work work_of(const std::string& path, double items, const Sizes& s) {
   // out. Pairs: the tile read by both passes, index and slot written.
   if (path == "step/render/sort") return {0, 0, m * (3 * 24 + 12 + 12) + 16 * pairs};
 
-  // A blend: 14 multiply-adds for the exponent and its exponential, 2 for weight and transmittance, 3 channels; backward 24
-  // and 4 a channel more. A record of 11 floats read a pair; backward 14 floats more, written and read once. The image and
-  // its transmittance.
-  if (path == "step/render/composite") return {19 * blends, blends, 44 * pairs + 16 * pixels};
+  // A blend: 10 multiply-adds for the exponent and its exponential, 2 for weight and transmittance, 3 channels; backward 13
+  // and 2 a channel beside the 10. A record of a cache line read a pair; backward 9 floats more (11 with absolute gradients,
+  // which the default strategy does not read), written and read once. The image and its transmittance.
+  if (path == "step/render/composite") return {15 * blends, blends, 64 * pairs + 16 * pixels};
   if (path == "step/backward/composite")
-    return {50 * blends, blends, (44 + 2 * 56) * pairs + 32 * pixels};
+    return {29 * blends, blends, (64 + 2 * 36) * pairs + 32 * pixels};
 
   // Value and gradient in one pass, 194 multiply-adds a pixel and channel: float and byte read, float written. Backward
   // only scales the gradient.

@@ -1,7 +1,5 @@
 #include "covary/core/base/stages.h"
 
-#include <ctime>
-
 #include <map>
 #include <mutex>
 
@@ -21,13 +19,6 @@ struct Totals {
 Totals& totals() {
   static Totals all;
   return all;
-}
-
-// To the nanosecond, where the process's usage counts in ticks on some systems.
-double process_seconds() {
-  timespec t{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
 }
 
 }  // namespace
@@ -60,11 +51,11 @@ void StageTimer::begin(const char* name) {
   parent_ = innermost;
   innermost = this;
   wall_ = wall_seconds();
-  cpu_ = process_seconds();
+  cpu_ = cpu_seconds();
 }
 
 void StageTimer::end() {
-  const double cpu = process_seconds() - cpu_, wall = wall_seconds() - wall_;
+  const double cpu = cpu_seconds() - cpu_, wall = wall_seconds() - wall_;
   innermost = parent_;
   if (parent_ != nullptr) {
     parent_->child_wall_ += wall;

@@ -108,7 +108,6 @@ HWY_INLINE Lanes lane_exp2_negative(Lanes x) {
   const auto shift = hn::ShiftLeft<23>(hn::ConvertTo(IntTag(), n));
   return Lanes(hn::BitCast(kFloats, hn::Add(hn::BitCast(IntTag(), p), shift)));
 }
-HWY_INLINE Lanes lane_exp_negative(Lanes x) { return lane_exp2_negative(x * Lanes(1.44269504f)); }
 
 }  // namespace HWY_NAMESPACE
 }  // namespace covary::compute

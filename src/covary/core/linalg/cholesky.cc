@@ -311,13 +311,11 @@ void solve_many(bool transpose, const Matrix& factor, double* rows, int64_t coun
     for (int64_t step = 0; step <= last; step += kSolved) {
       const int64_t p = transpose ? step : last - step, size = std::min(kSolved, n - p),
                     begin = transpose ? 0 : p + size, end = transpose ? p : n;
-      parallel_tasks(tiles(size, kRightStep), [&](int64_t task) {
-        const int64_t i = task * kRightStep, some = std::min(kRightStep, size - i);
-        if (transpose) {
-          others.pack(i, some, begin, end - begin, factor.row(p + i), factor.stride, 1);
-        } else if (end > begin) {
-          others.pack(i, some, begin, end - begin, factor.row(begin) + p + i, 1, factor.stride);
-        }
+      parallel_tasks(end > begin ? tiles(size, kRightStep) : 0, [&](int64_t task) {
+        const int64_t i = task * kRightStep;
+        others.pack(i, std::min(kRightStep, size - i), begin, end - begin,
+                    transpose ? factor.row(p + i) : factor.row(begin) + p + i,
+                    transpose ? factor.stride : 1, transpose ? 1 : factor.stride);
       });
       if (transpose) triangle.pack(size, factor.row(p) + p, factor.stride);
       parallel_tasks(tiles(batch, kStrip), [&](int64_t task) {

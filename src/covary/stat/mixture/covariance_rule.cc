@@ -160,6 +160,15 @@ void factor_analysis(int64_t k, int64_t d, int64_t q, const std::vector<double>&
   }
 }
 
+// The parts' own(i) by mass over volume.
+template <class Own, class Sum>
+void add_up(const std::vector<int64_t>& parts, const std::vector<double>& masses,
+            const std::vector<double>& volumes, Own&& own, Sum* sum) {
+  sum->setZero();
+  for (size_t i = 0; i < parts.size(); ++i)
+    *sum += masses[static_cast<size_t>(parts[i])] / volumes[i] * own(i);
+}
+
 // VEI: one diagonal, its size each component's own.
 void diagonals_of_one_shape(int64_t k, int64_t d, const std::vector<double>& masses,
                             std::vector<double>& c) {
@@ -170,9 +179,7 @@ void diagonals_of_one_shape(int64_t k, int64_t d, const std::vector<double>& mas
   const std::vector<double> volume = own_volumes(
       parts.size(),
       [&](const std::vector<double>& volumes) {
-        shape.setZero();
-        for (size_t i = 0; i < parts.size(); ++i)
-          shape += masses[static_cast<size_t>(parts[i])] / volumes[i] * own(i);
+        add_up(parts, masses, volumes, own, &shape);
         shape = above_nothing(shape);
         shape /= geometric_mean(shape);
       },
@@ -190,9 +197,7 @@ void matrices_of_one_shape(int64_t k, int64_t d, const std::vector<double>& mass
   const std::vector<double> volume = own_volumes(
       parts.size(),
       [&](const std::vector<double>& volumes) {
-        shape.setZero();
-        for (size_t i = 0; i < parts.size(); ++i)
-          shape += masses[static_cast<size_t>(parts[i])] / volumes[i] * own(i);
+        add_up(parts, masses, volumes, own, &shape);
         const Eigen::SelfAdjointEigenSolver<Matrix> eigen(shape);
         const Vector values = above_nothing(eigen.eigenvalues());
         const double size = geometric_mean(values);

@@ -374,14 +374,7 @@ void Regression::infer(const RegressionOptions& o) {
     s.search.watch = o.watch;
     process_.emplace<SparseProcess>(x_, y_, s, noise_);
   } else if (report_.choice.method == "cg") {
-    IterativeOptions c;
-    c.kernel = o.kernel;
-    c.mean = o.mean;
-    c.fit = o.fit;
-    c.starts = o.restarts;
-    c.seed = o.seed;
-    c.search.iterations = std::min(c.search.iterations, o.steps);
-    c.search.watch = o.watch;
+    auto c = searched_options<IterativeOptions>(o);
     c.memory_limit = iterative_memory(o);
     c.variances = o.variances;
     process_.emplace<IterativeProcess>(x_, y_, c, noise_);

@@ -1,6 +1,7 @@
 // How a table becomes a Gaussian process; see regression.h.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 
@@ -48,5 +49,19 @@ struct RegressionOptions {
  private:
   void check_sampling() const;
 };
+
+// Those of a process whose parameters are searched from several first guesses, in its own struct.
+template <class Options>
+Options searched_options(const RegressionOptions& o) {
+  Options own;
+  own.kernel = o.kernel;
+  own.mean = o.mean;
+  own.fit = o.fit;
+  own.starts = o.restarts;
+  own.seed = o.seed;
+  own.search.iterations = std::min(own.search.iterations, o.steps);
+  own.search.watch = o.watch;
+  return own;
+}
 
 }  // namespace covary::stat

@@ -70,21 +70,7 @@ void check_equal_steps(const GridAxes& axes, int64_t holes) {
                 "write --method kron or exact");
 }
 
-// Of a process whose parameters are searched from several first guesses.
-template <class Options>
-Options options_of(const RegressionOptions& o) {
-  Options own;
-  own.kernel = o.kernel;
-  own.mean = o.mean;
-  own.fit = o.fit;
-  own.starts = o.restarts;
-  own.seed = o.seed;
-  own.search.iterations = std::min(own.search.iterations, o.steps);
-  own.search.watch = o.watch;
-  return own;
-}
-
-// Of one that was fitted.
+// Of a process that was fitted.
 template <class Options>
 Options options_of(const std::string& mean, const json& state) {
   Options own;
@@ -94,10 +80,6 @@ Options options_of(const std::string& mean, const json& state) {
   own.seed = state.at("seed").get<int64_t>();
   return own;
 }
-
-}  // namespace
-
-namespace {
 
 // Distinct coordinates of each column, sorted; empty where the cells are more than kSparsest n.
 GridAxes axes_of(const at::Tensor& points) {
@@ -189,7 +171,7 @@ StructuredProcess::StructuredProcess(const std::string& method, const at::Tensor
     cells_ = std::move(t.cells);
     if (method == "toeplitz" && dims_ > 1) {
       process_.emplace<RegularGridProcess>(std::move(t.axes), t.y,
-                                           options_of<RegularGridOptions>(o));
+                                           searched_options<RegularGridOptions>(o));
       state_["seed"] = o.seed;
     } else {
       process_.emplace<GridProcess>(std::move(t.axes), t.y, grid_options(o), t.noise);
@@ -204,7 +186,7 @@ StructuredProcess::StructuredProcess(const std::string& method, const at::Tensor
     h.search.watch = o.watch;
     process_.emplace<HilbertProcess>(x, y, h, rows);
   } else {
-    process_.emplace<VecchiaProcess>(x, y, options_of<VecchiaOptions>(o), rows);
+    process_.emplace<VecchiaProcess>(x, y, searched_options<VecchiaOptions>(o), rows);
     state_["seed"] = o.seed;
   }
   complete();

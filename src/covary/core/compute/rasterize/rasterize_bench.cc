@@ -2,11 +2,10 @@
 // scene: 138,766 Gaussians, an image of 648x420, three channels. SIMD against the scalar float loop
 // of the same algorithm.
 //
-// Counted a run: blends (a primitive at a pixel with alpha >= 1/255 before the pixel is opaque);
-// visits (a lane of a row that was computed). A forward visit is 7 multiply-adds and one
-// exponential (7 multiply-adds more), a forward blend 2 + C; a backward visit likewise, a backward
-// blend 24 + 4 C. Bytes: a record (5 + P + C floats) a row visit from the second-level cache, and
-// (kSums + 1 + C) floats a pair written and read once.
+// Counted a run: blends (a primitive at a pixel with alpha >= 1/255 before the pixel is opaque). A
+// lane of a block that is computed takes 5 multiply-adds for the exponent and 5 for its exponential; a
+// forward blend 2 + C more, a backward blend 13 + 2 C. Bytes: a record, a cache line with three
+// channels, a visit of a block, and (kSums + 1 + C) floats a pair written and read once.
 #include <benchmark/benchmark.h>
 
 #include <cmath>

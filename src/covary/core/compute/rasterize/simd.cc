@@ -154,6 +154,26 @@ HWY_INLINE Shade shade(const float* record, Lanes px, Lanes dy) {
   return s;
 }
 
+// A primitive over pixels of transmittance t, 0 for those that are finished. Where it would bring an
+// alive one to the end, that pixel stops before it: nothing is blended, and `next` is 0.
+struct Blend {
+  Lanes weight, next;  // T * alpha; T behind the primitive
+  LaneMask stop;
+  bool stops;  // any of them
+};
+HWY_INLINE Blend blend(const Shade& s, Lanes t, LaneMask alive) {
+  Blend b;
+  b.weight = t * lane_or_zero(s.seen, s.alpha);
+  b.next = t - b.weight;
+  b.stop = alive & (b.next <= Lanes(static_cast<float>(kMinTransmittance)));
+  b.stops = !none(b.stop);
+  if (HWY_UNLIKELY(b.stops)) {
+    b.weight = lane_select(b.stop, Lanes(0.0f), b.weight);
+    b.next = lane_select(b.stop, Lanes(0.0f), b.next);
+  }
+  return b;
+}
+
 struct ForwardScratch {
   std::vector<uint32_t> lists = std::vector<uint32_t>(static_cast<size_t>(kBlocks) * kBatch);
   std::vector<float> color;  // [C, 256]
@@ -201,26 +221,22 @@ void forward_tile(const RasterInput<float>& in, const Records& records,
         for (int j = 0; j < n; ++j) {
           const float* record = records.at(list[j]);
           const Shade s = shade<F>(record, px, Lanes(py - record[1]));
-          Lanes weight = t * lane_or_zero(s.seen, s.alpha);
-          Lanes next = t - weight;
-          const LaneMask stop = alive & (next <= Lanes(static_cast<float>(kMinTransmittance)));
-          if (HWY_UNLIKELY(!none(stop))) {
-            weight = lane_select(stop, Lanes(0.0f), weight);
-            lane_select(stop, t, Lanes::load(left_state + at)).store(left_state + at);
-            next = lane_select(stop, Lanes(0.0f), next);
-            alive = and_not(stop, alive);
+          const Blend b = blend(s, t, alive);
+          if (HWY_UNLIKELY(b.stops)) {
+            lane_select(b.stop, t, Lanes::load(left_state + at)).store(left_state + at);
+            alive = and_not(b.stop, alive);
           }
-          t = next;
+          t = b.next;
           const float* feature = record + kFeaturesAt<F>;
           if constexpr (kChannels > 0) {
             for (int c = 0; c < kChannels; ++c)
-              acc[c] = lane_fma(weight, Lanes(feature[c]), acc[c]);
+              acc[c] = lane_fma(b.weight, Lanes(feature[c]), acc[c]);
           } else {
             float* p = color + at;
             for (int c = 0; c < channels; ++c, p += kPixels)
-              lane_fma(weight, Lanes(feature[c]), Lanes::load(p)).store(p);
+              lane_fma(b.weight, Lanes(feature[c]), Lanes::load(p)).store(p);
           }
-          if (HWY_UNLIKELY(!none(stop)) && none(alive)) break;
+          if (HWY_UNLIKELY(b.stops) && none(alive)) break;
         }
         t.store(t_state + at);
         if constexpr (kChannels > 0)
@@ -299,36 +315,28 @@ void backward_tile(const RasterInput<float>& in, const Records& records,
         const int at = block * kBlock + offset;
         Shade s = shade<F>(record, Lanes::load(frame.px + block / kTile * kBlock + offset), dy);
         const Lanes t = Lanes::load(t_state + at);
-        Lanes weight = t * lane_or_zero(s.seen, s.alpha);
-        Lanes next = t - weight;
-        const LaneMask stop =
-            (t > Lanes(0.0f)) & (next <= Lanes(static_cast<float>(kMinTransmittance)));
-        const bool stops = !none(stop);
-        if (HWY_UNLIKELY(stops)) {
-          weight = lane_select(stop, Lanes(0.0f), weight);
-          next = lane_select(stop, Lanes(0.0f), next);
-          s.seen = and_not(stop, s.seen);
-        }
-        next.store(t_state + at);
+        const Blend b = blend(s, t, t > Lanes(0.0f));
+        if (HWY_UNLIKELY(b.stops)) s.seen = and_not(b.stop, s.seen);
+        b.next.store(t_state + at);
         Lanes dot(0.0f);
         if constexpr (kChannels > 0) {
           for (int c = 0; c < kChannels; ++c) {
             const Lanes g = Lanes::load(v_color + c * kPixels + at);
             dot = lane_fma(g, Lanes(feature[c]), dot);
-            v_feature[c] = lane_fma(weight, g, v_feature[c]);
+            v_feature[c] = lane_fma(b.weight, g, v_feature[c]);
           }
         } else {
           for (int c = 0; c < channels; ++c) {
             const Lanes g = Lanes::load(v_color + c * kPixels + at);
             dot = lane_fma(g, Lanes(feature[c]), dot);
             float* sum_of = scratch.sums.data() + c * kLanes;
-            lane_fma(weight, g, Lanes::load(sum_of)).store(sum_of);
+            lane_fma(b.weight, g, Lanes::load(sum_of)).store(sum_of);
           }
         }
-        Lanes rest = lane_fma(weight, dot, Lanes::load(rest_state + at));
+        Lanes rest = lane_fma(b.weight, dot, Lanes::load(rest_state + at));
         const Lanes v_alpha = lane_fma(t, dot, rest / (Lanes(1.0f) - s.alpha));
-        if (HWY_UNLIKELY(stops)) {
-          rest = lane_select(stop, Lanes(0.0f), rest);
+        if (HWY_UNLIKELY(b.stops)) {
+          rest = lane_select(b.stop, Lanes(0.0f), rest);
           bool dead = true;
           for (int k = 0; k < kBlock; k += kStep)
             dead &= none(Lanes::load(t_state + block * kBlock + k) > Lanes(0.0f));
