@@ -7,13 +7,13 @@
 //   at the end  color += T * background
 //
 // The backward pass walks the same order again with the prefix known from the forward result, so T
-// is the forward's T bit for bit. Tiles write their part of a primitive's gradient into the pair's
-// slot; slots are added in a fixed order: the same bits for any number of threads.
+// is the forward's T bit for bit. Tiles write their part of a primitive's gradient at the pair's place in
+// their list; a primitive's parts are added in a fixed order: the same bits for any number of threads.
 //
 // rasterize_reference is written to be read: a pixel at a time, double or float. rasterize and
-// rasterize_vjp are the SIMD kernels (float), which compute the blocks of pixels that a primitive's
-// chords cross: the forward pass keeps a block in registers, the backward pass a primitive's sums. Source: Kerbl et al. 2023, section 6 and
-// appendix C.
+// rasterize_reference is written to be read: a pixel at a time, double or float. rasterize and
+// rasterize_vjp are the SIMD kernels (float), which compute the rows that a primitive's chords cross, a
+// vector wide, primitive by primitive. Source: Kerbl et al. 2023, section 6 and appendix C.
 #pragma once
 
 #include <cstdint>
@@ -26,6 +26,7 @@ namespace covary::compute {
 
 constexpr double kMaxAlpha = 0.99;
 constexpr double kMinAlpha = 1.0 / 255.0;
+constexpr double kLog2MinAlpha = -7.994353436858858;  // log2(kMinAlpha)
 constexpr double kMinTransmittance = 1e-4;
 
 template <class T>
@@ -90,11 +91,11 @@ struct InspectOutput {
 template <class T>
 void inspect(const RasterInput<T>& in, const InspectOutput<T>& out);
 
-// Adds the parts in the slots of each primitive in slot order and finishes the footprint's
+// Adds the parts of each primitive in the order of its entries and finishes the footprint's
 // gradient: shared by the reference and the SIMD kernel. parts: [pairs, stride] with rows (sums
 // [kSums], opacity, features [C], absolute [2]).
 template <class T>
-void reduce_slots(const RasterInput<T>& in, const T* parts, int stride,
+void reduce_parts(const RasterInput<T>& in, const T* parts, int stride,
                   const RasterInputGradients<T>& out);
 
 // Sum over pixels of transmittance * v.image, by channel, in a fixed order.

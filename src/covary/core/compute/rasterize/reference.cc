@@ -79,30 +79,30 @@ void backward_tile(const RasterInput<T>& in, const RasterOutput<T>& forward,
         behind += v_color[k] * (color[k] - left * background(k));
         end_part -= left * v_color[k] * background(k);
       }
-    walk_pixel<F>(
-        in, begin, end, px, py, [&](int64_t e, int64_t i, T dx, T dy, T value, T alpha, T t) {
-          T* part =
-              parts.data() + static_cast<int64_t>(in.lists->slot[static_cast<size_t>(e)]) * stride;
-          const T weight = t * alpha;
-          T dot = 0;
-          if (v_color)
-            for (int k = 0; k < c; ++k) {
-              dot += v_color[k] * in.features[i * c + k];
-              part[F::kSums + 1 + k] += weight * v_color[k];
-            }
-          behind -= weight * dot;
-          const T v_alpha = t * dot + (end_part - behind) / (1 - alpha);
-          if (in.opacities[i] * value > T(kMaxAlpha)) return;  // the clamp passes no gradient
-          const T v_value = v_alpha * in.opacities[i];
-          const T* p = in.params + i * F::kParams;
-          const T v_log = v_value * value;
-          F::template accumulate<T>(dx, dy, v_log, part);
-          part[F::kSums] += v_alpha * value;
-          T gx, gy;
-          F::template centre_gradient<T>(dx, dy, p, v_log, gx, gy);
-          part[F::kSums + 1 + c] += std::abs(gx);
-          part[F::kSums + 2 + c] += std::abs(gy);
-        });
+    walk_pixel<F>(in, begin, end, px, py,
+                  [&](int64_t e, int64_t i, T dx, T dy, T value, T alpha, T t) {
+                    T* part = parts.data() + e * stride;
+                    const T weight = t * alpha;
+                    T dot = 0;
+                    if (v_color)
+                      for (int k = 0; k < c; ++k) {
+                        dot += v_color[k] * in.features[i * c + k];
+                        part[F::kSums + 1 + k] += weight * v_color[k];
+                      }
+                    behind -= weight * dot;
+                    const T v_alpha = t * dot + (end_part - behind) / (1 - alpha);
+                    if (in.opacities[i] * value > T(kMaxAlpha))
+                      return;  // the clamp passes no gradient
+                    const T v_value = v_alpha * in.opacities[i];
+                    const T* p = in.params + i * F::kParams;
+                    const T v_log = v_value * value;
+                    F::template accumulate<T>(dx, dy, v_log, part);
+                    part[F::kSums] += v_alpha * value;
+                    T gx, gy;
+                    F::template centre_gradient<T>(dx, dy, p, v_log, gx, gy);
+                    part[F::kSums + 1 + c] += std::abs(gx);
+                    part[F::kSums + 2 + c] += std::abs(gy);
+                  });
   });
 }
 
@@ -122,9 +122,8 @@ void inspect_tile(const RasterInput<T>& in, const InspectOutput<T>& out, int64_t
     T median = 0;
     walk_pixel<F>(in, begin, end, px, py, [&](int64_t e, int64_t i, T, T, T, T alpha, T t) {
       const T weight = t * alpha;
-      const auto slot = static_cast<size_t>(in.lists->slot[static_cast<size_t>(e)]);
-      if (!weights.empty()) weights[slot] += static_cast<double>(weight);
-      if (!hits.empty()) ++hits[slot];
+      if (!weights.empty()) weights[static_cast<size_t>(e)] += static_cast<double>(weight);
+      if (!hits.empty()) ++hits[static_cast<size_t>(e)];
       if (out.median_depth && t >= T(0.5) && t * (1 - alpha) < T(0.5)) median = out.depths[i];
       if (ids && weight > best[k - 1]) {  // insertion; of equal weights the nearer stays first
         int at = k - 1;
@@ -144,13 +143,19 @@ template <class F, class T>
 void reduce(const RasterInput<T>& in, const T* parts, int stride,
             const RasterInputGradients<T>& out) {
   const int c = in.channels;
+  const uint32_t* const entry = in.lists->entry.data();
+  constexpr int64_t kPrefetch = 16;  // the parts of a primitive lie far apart
   parallel_for(in.count, 1024, [&](int64_t first, int64_t last) {
     std::vector<T> sum(static_cast<size_t>(stride));
     for (int64_t i = first; i < last; ++i) {
       std::fill(sum.begin(), sum.end(), T(0));
-      for (int64_t s = in.lists->first_slot[static_cast<size_t>(i)];
-           s < in.lists->first_slot[static_cast<size_t>(i) + 1]; ++s)
-        for (int k = 0; k < stride; ++k) sum[static_cast<size_t>(k)] += parts[s * stride + k];
+      for (int64_t s = in.lists->first_entry[static_cast<size_t>(i)];
+           s < in.lists->first_entry[static_cast<size_t>(i) + 1]; ++s) {
+        const int64_t ahead = std::min(s + kPrefetch, in.lists->pairs() - 1);
+        __builtin_prefetch(parts + static_cast<int64_t>(entry[ahead]) * stride);
+        const T* part = parts + static_cast<int64_t>(entry[s]) * stride;
+        for (int k = 0; k < stride; ++k) sum[static_cast<size_t>(k)] += part[k];
+      }
       F::template finish<T>(in.params + i * F::kParams, sum.data(), out.centres[2 * i],
                             out.centres[2 * i + 1], out.params + i * F::kParams);
       out.opacities[i] = sum[F::kSums];
@@ -177,7 +182,7 @@ void rasterize_vjp_reference(const RasterInput<T>& in, const RasterOutput<T>& fo
     std::vector<T> parts(static_cast<size_t>(in.lists->pairs()) * static_cast<size_t>(stride));
     parallel_tasks(in.grid.tiles(),
                    [&](int64_t tile) { backward_tile<F>(in, forward, v, tile, parts, stride); });
-    reduce_slots(in, parts.data(), stride, out);
+    reduce_parts(in, parts.data(), stride, out);
   });
   if (out.background) background_gradient(in, forward, v, out.background);
 }
@@ -192,21 +197,19 @@ void inspect(const RasterInput<T>& in, const InspectOutput<T>& out) {
                    [&](int64_t tile) { inspect_tile<F>(in, out, tile, weights, hits); });
   });
   for (int64_t i = 0; i < in.count; ++i) {
-    const auto first = static_cast<size_t>(in.lists->first_slot[static_cast<size_t>(i)]);
-    const auto last = static_cast<size_t>(in.lists->first_slot[static_cast<size_t>(i) + 1]);
-    if (out.weight_sums) {
-      out.weight_sums[i] = 0;
-      for (size_t s = first; s < last; ++s) out.weight_sums[i] += weights[s];
-    }
-    if (out.hits) {
-      out.hits[i] = 0;
-      for (size_t s = first; s < last; ++s) out.hits[i] += hits[s];
+    if (out.weight_sums) out.weight_sums[i] = 0;
+    if (out.hits) out.hits[i] = 0;
+    for (int64_t s = in.lists->first_entry[static_cast<size_t>(i)];
+         s < in.lists->first_entry[static_cast<size_t>(i) + 1]; ++s) {
+      const uint32_t e = in.lists->entry[static_cast<size_t>(s)];
+      if (out.weight_sums) out.weight_sums[i] += weights[e];
+      if (out.hits) out.hits[i] += hits[e];
     }
   }
 }
 
 template <class T>
-void reduce_slots(const RasterInput<T>& in, const T* parts, int stride,
+void reduce_parts(const RasterInput<T>& in, const T* parts, int stride,
                   const RasterInputGradients<T>& out) {
   with_footprint(in.footprint, [&]<class F>() { reduce<F>(in, parts, stride, out); });
 }
@@ -230,7 +233,7 @@ void background_gradient(const RasterInput<T>& in, const RasterOutput<T>& forwar
                                         const RasterGradients<T>&,                     \
                                         const RasterInputGradients<T>&);               \
   template void inspect(const RasterInput<T>&, const InspectOutput<T>&);               \
-  template void reduce_slots(const RasterInput<T>&, const T*, int,                     \
+  template void reduce_parts(const RasterInput<T>&, const T*, int,                     \
                              const RasterInputGradients<T>&);                          \
   template void background_gradient(const RasterInput<T>&, const RasterOutput<T>&,     \
                                     const RasterGradients<T>&, double*);

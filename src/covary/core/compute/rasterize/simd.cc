@@ -1,18 +1,18 @@
-// The SIMD compositor. A primitive is computed in the blocks of pixels that its chords cross, a block a
-// vector wide. Forward: each tile sorts its primitives into lists by block, and a block keeps
-// transmittance and colour in registers while it walks its list. Backward: primitive by primitive,
-// since the sums over pixels are what it must produce; the pixels' state (T and one number more) stays
-// in the first-level cache.
+// The SIMD compositor. A tile is cut into columns a vector wide. Primitive by primitive, nearest first,
+// and column by column, the rows that the primitive's chords cross are computed, four at a time: their
+// long ways through the exponential overlap. The pixels' state stays in the first-level cache.
 #include <algorithm>
 #include <array>
 #include <bit>
 #include <cmath>
+#include <cstdint>
 #include <cstring>
 #include <memory>
 #include <new>
 #include <vector>
 
 #include <hwy/aligned_allocator.h>
+#include <hwy/cache_control.h>
 
 #include "covary/core/base/threads.h"
 #include "covary/core/compute/lanes.h"
@@ -32,25 +32,22 @@ namespace {
 
 #include "covary/core/compute/rasterize/footprints.inc"
 
-constexpr int kPixels = kTile * kTile;
-// The unit of work: a row of pixels of a tile as wide as a vector, at least four.
-constexpr int kBlock = kLanes >= kTile ? kTile : kLanes < 4 ? 4 : kLanes;
-constexpr int kAcross = kTile / kBlock;  // blocks in a row of the tile
-constexpr int kBlocks = kTile * kAcross;
-constexpr int kStep = kLanes < kBlock ? kLanes : kBlock;  // pixels a vector
-constexpr int kBatch =
-    128;  // primitives whose lists are built at a time; bounds the work after a tile is opaque
-static_assert(kBlocks <= 64, "a word has a bit a block");
+constexpr int kColumns = kTile / kLanes;
+constexpr int kGroup = 4;  // rows at a time
+constexpr int kRows =
+    kTile + kGroup;  // rows of a column in the arrays: a group may begin at the last
+constexpr int kState = kColumns * kRows * kLanes;  // numbers in an array that holds a tile's pixels
+constexpr int kPrefetch = 8;  // primitives between the one at work and the one that is fetched
+static_assert(kLanes <= kTile && kTile <= 32);
 
-// A primitive as the kernels read it, one after the other: x, y, opacity, then chord, prepared params
-// and params of the footprint, features. With three channels and a Gaussian it fills a cache line.
-constexpr int kHead = 3;
+// A primitive as the kernels read it, one after the other: x, y, opacity and its logarithm to base 2, then
+// chord and prepared params of the footprint, features. With up to six channels and a Gaussian it fills a
+// cache line.
+constexpr int kChordAt = 4;
 template <class F>
-constexpr int kPreparedAt = kHead + F::kChord;
+constexpr int kPreparedAt = kChordAt + F::kChord;
 template <class F>
-constexpr int kParamsAt = kPreparedAt<F> + F::kPrepared;
-template <class F>
-constexpr int kFeaturesAt = kParamsAt<F> + F::kParams;
+constexpr int kFeaturesAt = kPreparedAt<F> + F::kPrepared;
 
 struct Records {
   hwy::AlignedFreeUniquePtr<float[]> data;
@@ -75,175 +72,198 @@ Records pack(const RasterInput<float>& in) {
       out[0] = in.centres[2 * i];
       out[1] = in.centres[2 * i + 1];
       out[2] = in.opacities[i];
-      F::chord(params, in.extents[i], out + kHead);
+      out[3] = std::log2(in.opacities[i]);
+      F::chord(params, in.extents[i], out + kChordAt);
       F::prepare(params, out + kPreparedAt<F>);
-      std::copy_n(params, F::kParams, out + kParamsAt<F>);
       std::copy_n(in.features + i * in.channels, in.channels, out + kFeaturesAt<F>);
     }
   });
   return r;
 }
 
-// The tile's pixels. Block j of row y is number j * kTile + y; its pixels lie one after the other in the
-// arrays that hold a tile's state.
+// Where the pixels of row y in column c begin in an array that holds a tile's pixels.
+constexpr int place(int column, int row) { return (column * kRows + row) * kLanes; }
+
 struct TileFrame {
   int x0, y0, rows, columns;
-  alignas(64) float px[kTile + 16];
-  alignas(64) float py[kTile + 16];
+  alignas(64) float px[kTile];
+  alignas(64) float py[kTile];
 
   HWY_INLINE TileFrame(const TileGrid& g, int64_t tile) {
     x0 = static_cast<int>(tile % g.tiles_x()) * kTile;
     y0 = static_cast<int>(tile / g.tiles_x()) * kTile;
     rows = std::min(kTile, g.height - y0);
     columns = std::min(kTile, g.width - x0);
-    for (int i = 0; i < kTile + 16; ++i) {
+    for (int i = 0; i < kTile; ++i) {
       px[i] = static_cast<float>(g.offset_x + g.stride * (x0 + i)) + 0.5f;
       py[i] = static_cast<float>(g.offset_y + g.stride * (y0 + i)) + 0.5f;
     }
-  }
-  HWY_INLINE uint64_t blocks() const {  // those that hold a pixel of the picture
-    uint64_t all = 0;
-    for (int j = 0; j < kAcross; ++j) {
-      if (j * kBlock < columns) all |= ((uint64_t{1} << rows) - 1) << (j * kTile);
-    }
-    return all;
   }
   // Calls use(place of the pixel in the tile's arrays, column, row) for the pixels of the picture.
   template <class Use>
   HWY_INLINE void for_pixels(Use&& use) const {
     for (int y = 0; y < rows; ++y) {
-      for (int x = 0; x < columns; ++x) use((x / kBlock * kTile + y) * kBlock + x % kBlock, x, y);
+      for (int x = 0; x < columns; ++x) use(place(x / kLanes, y) + x % kLanes, x, y);
     }
   }
-  // A bit for each block that the primitive's chords cross.
-  template <class F>
-  HWY_INLINE uint64_t crossed(const float* record) const {
-    Lanes chord[F::kChord];
-    for (int k = 0; k < F::kChord; ++k) chord[k] = Lanes(record[kHead + k]);
-    uint64_t bits = 0;
+};
+
+// The rows of the tile's columns that still have a pixel to be finished, a bit each.
+struct Live {
+  uint32_t rows[kColumns] = {};
+  int count = 0;
+
+  HWY_INLINE explicit Live(const TileFrame& frame) {
+    for (int c = 0; c < kColumns && c * kLanes < frame.columns; ++c) {
+      rows[c] = static_cast<uint32_t>((uint64_t{1} << frame.rows) - 1);
+      count += frame.rows;
+    }
+  }
+  HWY_INLINE void finish(int column, int row) {
+    rows[column] &= ~(uint32_t{1} << row);
+    --count;
+  }
+};
+
+// A primitive in a tile.
+template <class F>
+struct Visit {
+  const float* record;
+  uint32_t
+      rows[kColumns];  // a bit for each row that its chords cross in a column and that is alive
+  alignas(64) float terms[F::kRowTerms][kRows] = {};  // F::row_terms of every row
+
+  // False where there is nothing to compute.
+  HWY_INLINE bool start(const float* primitive, const TileFrame& frame, const Live& live) {
+    record = primitive;
+    Lanes chord[F::kChord], prepared[F::kPrepared];
+    for (int k = 0; k < F::kChord; ++k) chord[k] = Lanes(record[kChordAt + k]);
+    for (int k = 0; k < F::kPrepared; ++k) prepared[k] = Lanes(record[kPreparedAt<F> + k]);
+    for (uint32_t& r : rows) r = 0;
     for (int y = 0; y < kTile; y += kLanes) {
-      Lanes middle, square;
-      F::template chord_at<Lanes>(Lanes::load(py + y) - Lanes(record[1]), chord, middle, square);
+      const Lanes dy = Lanes::load(frame.py + y) - Lanes(record[1]);
+      Lanes middle, square, row[F::kRowTerms];
+      F::template row_terms<Lanes>(dy, Lanes(record[3]), prepared, row);
+      for (int k = 0; k < F::kRowTerms; ++k) row[k].store(terms[k] + y);
+      F::template chord_at<Lanes>(dy, chord, middle, square);
       const LaneMask there = square >= Lanes(0.0f);
       const Lanes half = lane_sqrt(lane_max(square, Lanes(0.0f))) + Lanes(0.01f);
       const Lanes centre = Lanes(record[0]) + middle;
-      for (int j = 0; j < kAcross; ++j) {
-        const LaneMask touched = there & (centre - half <= Lanes(px[j * kBlock + kBlock - 1])) &
-                                 (centre + half >= Lanes(px[j * kBlock]));
-        bits |= lane_bits(touched) << (j * kTile + y);
+      for (int c = 0; c < kColumns; ++c) {
+        const LaneMask touched = there &
+                                 (centre - half <= Lanes(frame.px[c * kLanes + kLanes - 1])) &
+                                 (centre + half >= Lanes(frame.px[c * kLanes]));
+        rows[c] |= static_cast<uint32_t>(lane_bits(touched)) << y;
       }
     }
-    return bits;
+    uint32_t any = 0;
+    for (int c = 0; c < kColumns; ++c) any |= rows[c] &= live.rows[c];
+    return any != 0;
+  }
+
+  HWY_INLINE void row(int y, Lanes* out) const {
+    for (int k = 0; k < F::kRowTerms; ++k) out[k] = Lanes(terms[k][y]);
+  }
+  // alpha in a group of rows from y on at x offsets dx, 0 where it is below kMinAlpha.
+  HWY_INLINE void shade(Lanes dx, int y, Lanes* alpha) const {
+    Lanes prepared[F::kPrepared], log2[kGroup];
+    for (int k = 0; k < F::kPrepared; ++k) prepared[k] = Lanes(record[kPreparedAt<F> + k]);
+    for (int u = 0; u < kGroup; ++u) {
+      Lanes r[F::kRowTerms];
+      row(y + u, r);
+      log2[u] = F::template log2_alpha<Lanes>(dx, r, prepared);
+    }
+    for (int u = 0; u < kGroup; ++u) alpha[u] = log2[u];
+    lane_exp2<kGroup>(alpha);
+    for (int u = 0; u < kGroup; ++u) {
+      const Lanes a = lane_min(Lanes(static_cast<float>(kMaxAlpha)), alpha[u]);
+      alpha[u] = lane_or_zero(log2[u] >= Lanes(static_cast<float>(kLog2MinAlpha)), a);
+    }
   }
 };
 
-// What a primitive is at a vector of pixels.
-struct Shade {
-  Lanes dx, raw, alpha;  // offset; opacity * value; the same, clamped
-  LaneMask seen;
+// The rows of a column that a primitive crosses, as [begin, end).
+struct Span {
+  int begin, end;
+  HWY_INLINE explicit Span(uint32_t rows)
+      : begin(std::countr_zero(rows)), end(32 - std::countl_zero(rows)) {}
 };
-template <class F>
-HWY_INLINE Shade shade(const float* record, Lanes px, Lanes dy) {
-  Lanes params[F::kPrepared];
-  for (int k = 0; k < F::kPrepared; ++k) params[k] = Lanes(record[kPreparedAt<F> + k]);
-  Shade s;
-  s.dx = px - Lanes(record[0]);
-  s.raw = Lanes(record[2]) * lane_exp2_negative(F::template log2_value<Lanes>(s.dx, dy, params));
-  s.alpha = lane_min(Lanes(static_cast<float>(kMaxAlpha)), s.raw);
-  s.seen = s.alpha >= Lanes(static_cast<float>(kMinAlpha));
-  return s;
-}
 
-// A primitive over pixels of transmittance t, 0 for those that are finished. Where it would bring an
-// alive one to the end, that pixel stops before it: nothing is blended, and `next` is 0.
-struct Blend {
-  Lanes weight, next;  // T * alpha; T behind the primitive
-  LaneMask stop;
-  bool stops;  // any of them
-};
-HWY_INLINE Blend blend(const Shade& s, Lanes t, LaneMask alive) {
-  Blend b;
-  b.weight = t * lane_or_zero(s.seen, s.alpha);
-  b.next = t - b.weight;
-  b.stop = alive & (b.next <= Lanes(static_cast<float>(kMinTransmittance)));
-  b.stops = !none(b.stop);
-  if (HWY_UNLIKELY(b.stops)) {
-    b.weight = lane_select(b.stop, Lanes(0.0f), b.weight);
-    b.next = lane_select(b.stop, Lanes(0.0f), b.next);
+// A primitive over a group of rows of transmittance t, 0 where a pixel is finished. Where it would bring a
+// pixel to the end, that pixel stops before it and is finished: nothing is blended.
+struct Group {
+  Lanes t[kGroup], weight[kGroup],
+      next[kGroup];  // weight = T * alpha; next = T behind the primitive
+  LaneMask stop[kGroup];
+
+  HWY_INLINE Group(const Lanes* alpha, const float* state) {
+    for (int u = 0; u < kGroup; ++u) {
+      t[u] = Lanes::load(state + u * kLanes);
+      weight[u] = t[u] * alpha[u];
+      next[u] = t[u] - weight[u];
+      stop[u] = (t[u] > Lanes(0.0f)) & (next[u] <= Lanes(static_cast<float>(kMinTransmittance)));
+    }
   }
-  return b;
-}
+  HWY_INLINE bool stops() const {
+    LaneMask any = stop[0];
+    for (int u = 1; u < kGroup; ++u) any = any | stop[u];
+    return !none(any);
+  }
+  HWY_INLINE void finish(int u) {
+    for (Lanes* x : {&t[u], &weight[u], &next[u]}) *x = lane_select(stop[u], Lanes(0.0f), *x);
+  }
+};
 
 struct ForwardScratch {
-  std::vector<uint32_t> lists = std::vector<uint32_t>(static_cast<size_t>(kBlocks) * kBatch);
-  std::vector<float> color;  // [C, 256]
+  std::vector<float> color;  // [C, kState]
 };
 
-// A block's pixels: transmittance t, 0 once a pixel is finished; then `left` holds what it was.
+// Transmittance t is 0 once a pixel is finished; then `left` holds what it was.
 // kChannels = 0: any number, in memory.
 template <class F, int kChannels>
 void forward_tile(const RasterInput<float>& in, const Records& records,
                   const RasterOutput<float>& out, int64_t tile, ForwardScratch& scratch) {
   const int channels = kChannels ? kChannels : in.channels;
   const TileFrame frame(in.grid, tile);
-  alignas(64) float t_state[kPixels + 16] = {}, left_state[kPixels + 16] = {};
-  scratch.color.assign(static_cast<size_t>(channels) * kPixels + 16, 0.0f);
+  alignas(64) float t_state[kState] = {}, left_state[kState] = {};
+  scratch.color.assign(static_cast<size_t>(channels) * kState, 0.0f);
   float* const color = scratch.color.data();
   frame.for_pixels([&](int at, int, int) HWY_ATTR { t_state[at] = 1.0f; });
-  uint64_t live = frame.blocks();  // blocks that still have a pixel to be finished
+  Live live(frame);
+  Visit<F> visit;
 
+  const uint32_t* const list = in.lists->splat.data();
   const int64_t begin = in.lists->begin[static_cast<size_t>(tile)],
                 end = in.lists->begin[static_cast<size_t>(tile) + 1];
-  for (int64_t e0 = begin; e0 < end && live != 0; e0 += kBatch) {
-    std::array<int, kBlocks> count{};
-    const int64_t e1 = std::min(end, e0 + kBatch);
-    for (int64_t e = e0; e < e1; ++e) {
-      const uint32_t i = in.lists->splat[static_cast<size_t>(e)];
-      for (uint64_t bits = frame.crossed<F>(records.at(i)) & live; bits != 0; bits &= bits - 1) {
-        const auto block = static_cast<size_t>(std::countr_zero(bits));
-        scratch.lists[block * kBatch + static_cast<size_t>(count[block]++)] = i;
-      }
-    }
-    for (uint64_t rest = live; rest != 0; rest &= rest - 1) {
-      const int block = std::countr_zero(rest);
-      const uint32_t* list = scratch.lists.data() + block * kBatch;
-      const int n = count[static_cast<size_t>(block)];
-      const float py = frame.py[block % kTile];
-      bool finished = true;
-      for (int part = 0; part < kBlock; part += kStep) {
-        const int at = block * kBlock + part;
-        const Lanes px = Lanes::load(frame.px + block / kTile * kBlock + part);
-        Lanes t = Lanes::load(t_state + at), acc[kChannels ? kChannels : 1];
-        LaneMask alive = t > Lanes(0.0f);
-        if (none(alive)) continue;
-        if constexpr (kChannels > 0)
-          for (int c = 0; c < kChannels; ++c) acc[c] = Lanes::load(color + c * kPixels + at);
-        for (int j = 0; j < n; ++j) {
-          const float* record = records.at(list[j]);
-          const Shade s = shade<F>(record, px, Lanes(py - record[1]));
-          const Blend b = blend(s, t, alive);
-          if (HWY_UNLIKELY(b.stops)) {
-            lane_select(b.stop, t, Lanes::load(left_state + at)).store(left_state + at);
-            alive = and_not(b.stop, alive);
+  for (int64_t e = begin; e < end && live.count != 0; ++e) {
+    hwy::Prefetch(records.at(list[std::min(e + kPrefetch, end - 1)]));
+    const float* record = records.at(list[e]);
+    if (!visit.start(record, frame, live)) continue;
+    const float* const feature = record + kFeaturesAt<F>;
+    for (int c = 0; c < kColumns; ++c) {
+      if (visit.rows[c] == 0) continue;
+      const Span span(visit.rows[c]);
+      const Lanes dx = Lanes::load(frame.px + c * kLanes) - Lanes(record[0]);
+      for (int y = span.begin; y < span.end; y += kGroup) {
+        Lanes alpha[kGroup];
+        visit.shade(dx, y, alpha);
+        Group g(alpha, t_state + place(c, y));
+        if (HWY_UNLIKELY(g.stops())) {
+          for (int u = 0; u < kGroup; ++u) {
+            float* left = left_state + place(c, y + u);
+            lane_select(g.stop[u], g.t[u], Lanes::load(left)).store(left);
+            g.finish(u);
+            if (!none(g.stop[u]) && none(g.next[u] > Lanes(0.0f))) live.finish(c, y + u);
           }
-          t = b.next;
-          const float* feature = record + kFeaturesAt<F>;
-          if constexpr (kChannels > 0) {
-            for (int c = 0; c < kChannels; ++c)
-              acc[c] = lane_fma(b.weight, Lanes(feature[c]), acc[c]);
-          } else {
-            float* p = color + at;
-            for (int c = 0; c < channels; ++c, p += kPixels)
-              lane_fma(b.weight, Lanes(feature[c]), Lanes::load(p)).store(p);
-          }
-          if (HWY_UNLIKELY(b.stops) && none(alive)) break;
         }
-        t.store(t_state + at);
-        if constexpr (kChannels > 0)
-          for (int c = 0; c < kChannels; ++c) acc[c].store(color + c * kPixels + at);
-        finished &= none(alive);
+        for (int u = 0; u < kGroup; ++u) g.next[u].store(t_state + place(c, y + u));
+        float* p = color + place(c, y);
+        for (int k = 0; k < channels; ++k, p += kState) {
+          const Lanes f(feature[k]);
+          for (int u = 0; u < kGroup; ++u)
+            lane_fma(g.weight[u], f, Lanes::load(p + u * kLanes)).store(p + u * kLanes);
+        }
       }
-      if (finished) live &= ~(uint64_t{1} << block);
     }
   }
 
@@ -253,12 +273,12 @@ void forward_tile(const RasterInput<float>& in, const Records& records,
     out.transmittance[pixel] = left;
     for (int c = 0; c < channels; ++c)
       out.image[pixel * channels + c] =
-          color[c * kPixels + at] + (in.background ? left * in.background[c] : 0.0f);
+          color[c * kState + at] + (in.background ? left * in.background[c] : 0.0f);
   });
 }
 
 struct BackwardScratch {
-  std::vector<float> v_color;  // [C, 256]
+  std::vector<float> v_color;  // [C, kState]
   std::vector<float> sums;     // [C, lanes]
 };
 
@@ -268,8 +288,8 @@ void backward_tile(const RasterInput<float>& in, const Records& records,
                    int64_t tile, float* parts, int stride, BackwardScratch& scratch) {
   const int channels = kChannels ? kChannels : in.channels;
   const TileFrame frame(in.grid, tile);
-  alignas(64) float t_state[kPixels + 16] = {}, rest_state[kPixels + 16] = {};
-  scratch.v_color.assign(static_cast<size_t>(channels) * kPixels + 16, 0.0f);
+  alignas(64) float t_state[kState] = {}, rest_state[kState] = {};
+  scratch.v_color.assign(static_cast<size_t>(channels) * kState, 0.0f);
   scratch.sums.resize(static_cast<size_t>(channels) * kLanes);
   float* const v_color = scratch.v_color.data();
   // rest = (T at the end) * (d loss / d alpha - v . background) - v . (what lies behind), see the
@@ -280,97 +300,105 @@ void backward_tile(const RasterInput<float>& in, const Records& records,
     float rest = v.alpha ? forward.transmittance[pixel] * v.alpha[pixel] : 0.0f;
     for (int c = 0; c < channels; ++c) {
       const float g = v.image ? v.image[pixel * channels + c] : 0.0f;
-      v_color[c * kPixels + at] = g;
+      v_color[c * kState + at] = g;
       rest -= g * forward.image[pixel * channels + c];
     }
     t_state[at] = 1.0f;
     rest_state[at] = rest;
   });
-  uint64_t live = frame.blocks();
+  Live live(frame);
+  Visit<F> visit;
 
+  const uint32_t* const list = in.lists->splat.data();
   const int64_t begin = in.lists->begin[static_cast<size_t>(tile)],
                 end = in.lists->begin[static_cast<size_t>(tile) + 1];
   for (int64_t e = begin; e < end; ++e) {
-    float* const part =
-        parts + static_cast<int64_t>(in.lists->slot[static_cast<size_t>(e)]) * stride;
-    const float* record = records.at(in.lists->splat[static_cast<size_t>(e)]);
-    const uint64_t crossed = live == 0 ? 0 : frame.crossed<F>(record) & live;
-    if (crossed == 0) {
+    float* const part = parts + e * stride;
+    if (live.count == 0) {
+      std::memset(part, 0, sizeof(float) * static_cast<size_t>((end - e) * stride));
+      break;
+    }
+    hwy::Prefetch(records.at(list[std::min(e + kPrefetch, end - 1)]));
+    const float* record = records.at(list[e]);
+    if (!visit.start(record, frame, live)) {
       std::memset(part, 0, sizeof(float) * static_cast<size_t>(stride));
       continue;
     }
-    const float* feature = record + kFeaturesAt<F>;
-    Lanes sums[F::kSums], v_log_sum(0.0f), abs_x(0.0f), abs_y(0.0f);
+    const float* const feature = record + kFeaturesAt<F>;
+    // the sums of the footprint, that of the gradient by log alpha, of the features, of absolute values
+    constexpr int kFeatureSums = F::kSums + 1, kAbsoluteSums = kFeatureSums + kChannels,
+                  kCount = kAbsoluteSums + (kAbsolute ? 2 : 0);
+    Lanes sums[kCount];
     for (Lanes& s : sums) s = Lanes(0.0f);
-    Lanes v_feature[kChannels ? kChannels : 1];
-    if constexpr (kChannels > 0) {
-      for (Lanes& s : v_feature) s = Lanes(0.0f);
-    } else {
-      std::fill(scratch.sums.begin(), scratch.sums.end(), 0.0f);
-    }
-    for (uint64_t bits = crossed; bits != 0; bits &= bits - 1) {
-      const int block = std::countr_zero(bits);
-      const Lanes dy = Lanes(frame.py[block % kTile] - record[1]);
-      for (int offset = 0; offset < kBlock; offset += kStep) {
-        const int at = block * kBlock + offset;
-        Shade s = shade<F>(record, Lanes::load(frame.px + block / kTile * kBlock + offset), dy);
-        const Lanes t = Lanes::load(t_state + at);
-        const Blend b = blend(s, t, t > Lanes(0.0f));
-        if (HWY_UNLIKELY(b.stops)) s.seen = and_not(b.stop, s.seen);
-        b.next.store(t_state + at);
-        Lanes dot(0.0f);
-        if constexpr (kChannels > 0) {
-          for (int c = 0; c < kChannels; ++c) {
-            const Lanes g = Lanes::load(v_color + c * kPixels + at);
-            dot = lane_fma(g, Lanes(feature[c]), dot);
-            v_feature[c] = lane_fma(b.weight, g, v_feature[c]);
-          }
-        } else {
-          for (int c = 0; c < channels; ++c) {
-            const Lanes g = Lanes::load(v_color + c * kPixels + at);
-            dot = lane_fma(g, Lanes(feature[c]), dot);
-            float* sum_of = scratch.sums.data() + c * kLanes;
-            lane_fma(b.weight, g, Lanes::load(sum_of)).store(sum_of);
+    if constexpr (kChannels == 0) std::fill(scratch.sums.begin(), scratch.sums.end(), 0.0f);
+    [[maybe_unused]] Lanes many;
+    for (int c = 0; c < kColumns; ++c) {
+      if (visit.rows[c] == 0) continue;
+      const Span span(visit.rows[c]);
+      const Lanes dx = Lanes::load(frame.px + c * kLanes) - Lanes(record[0]);
+      Lanes column[F::kColumnSums];
+      for (Lanes& s : column) s = Lanes(0.0f);
+      for (int y = span.begin; y < span.end; y += kGroup) {
+        Lanes alpha[kGroup];
+        visit.shade(dx, y, alpha);
+        Group g(alpha, t_state + place(c, y));
+        if (HWY_UNLIKELY(g.stops())) {
+          for (int u = 0; u < kGroup; ++u) {
+            float* rest = rest_state + place(c, y + u);
+            lane_select(g.stop[u], Lanes(0.0f), Lanes::load(rest)).store(rest);
+            alpha[u] = lane_select(g.stop[u], Lanes(0.0f), alpha[u]);
+            g.finish(u);
+            if (!none(g.stop[u]) && none(g.next[u] > Lanes(0.0f))) live.finish(c, y + u);
           }
         }
-        Lanes rest = lane_fma(b.weight, dot, Lanes::load(rest_state + at));
-        const Lanes v_alpha = lane_fma(t, dot, rest / (Lanes(1.0f) - s.alpha));
-        if (HWY_UNLIKELY(b.stops)) {
-          rest = lane_select(b.stop, Lanes(0.0f), rest);
-          bool dead = true;
-          for (int k = 0; k < kBlock; k += kStep)
-            dead &= none(Lanes::load(t_state + block * kBlock + k) > Lanes(0.0f));
-          if (dead) live &= ~(uint64_t{1} << block);
+        for (int u = 0; u < kGroup; ++u) g.next[u].store(t_state + place(c, y + u));
+        Lanes dot[kGroup];
+        for (Lanes& d : dot) d = Lanes(0.0f);
+        const float* p = v_color + place(c, y);
+        for (int k = 0; k < channels; ++k, p += kState) {
+          const Lanes f(feature[k]);
+          Lanes& sum = kChannels ? sums[kFeatureSums + k] : many;
+          if constexpr (kChannels == 0) sum = Lanes::load(scratch.sums.data() + k * kLanes);
+          for (int u = 0; u < kGroup; ++u) {
+            const Lanes v_pixel = Lanes::load(p + u * kLanes);
+            dot[u] = lane_fma(v_pixel, f, dot[u]);
+            sum = lane_fma(g.weight[u], v_pixel, sum);
+          }
+          if constexpr (kChannels == 0) sum.store(scratch.sums.data() + k * kLanes);
         }
-        rest.store(rest_state + at);
-        // no gradient where nothing was blended and where alpha was clamped
-        const LaneMask free = s.seen & (s.raw <= Lanes(static_cast<float>(kMaxAlpha)));
-        const Lanes v_log = lane_or_zero(free, v_alpha * s.raw);  // by the logarithm of alpha
-        F::template accumulate<Lanes>(s.dx, dy, v_log, sums);
-        v_log_sum += v_log;
-        if constexpr (kAbsolute) {
-          Lanes params[F::kParams], gx, gy;
-          for (int k = 0; k < F::kParams; ++k) params[k] = Lanes(record[kParamsAt<F> + k]);
-          F::template centre_gradient<Lanes>(s.dx, dy, params, v_log, gx, gy);
-          abs_x += lane_abs(gx);
-          abs_y += lane_abs(gy);
+        for (int u = 0; u < kGroup; ++u) {
+          float* const state = rest_state + place(c, y + u);
+          const Lanes rest = lane_fma(g.weight[u], dot[u], Lanes::load(state));
+          rest.store(state);
+          const Lanes v_alpha = lane_fma(g.t[u], dot[u], rest / (Lanes(1.0f) - alpha[u]));
+          // by the logarithm of alpha; the clamp passes no gradient
+          const Lanes v_log =
+              lane_or_zero(alpha[u] < Lanes(static_cast<float>(kMaxAlpha)), v_alpha * alpha[u]);
+          Lanes row[F::kRowTerms];
+          visit.row(y + u, row);
+          F::template accumulate_row<Lanes>(v_log, row, column);
+          if constexpr (kAbsolute) {
+            Lanes params[F::kParams], gx, gy;
+            for (int k = 0; k < F::kParams; ++k)
+              params[k] = Lanes(in.params[static_cast<int64_t>(list[e]) * F::kParams + k]);
+            const Lanes dy = Lanes(frame.py[std::min(y + u, kTile - 1)] - record[1]);
+            F::template centre_gradient<Lanes>(dx, dy, params, v_log, gx, gy);
+            sums[kAbsoluteSums] += lane_abs(gx);
+            sums[kAbsoluteSums + 1] += lane_abs(gy);
+          }
         }
       }
+      F::template accumulate_column<Lanes>(dx, column, sums, sums[F::kSums]);
     }
-    for (int k = 0; k < F::kSums; ++k) part[k] = sum(sums[k]);
-    const float v_log = sum(v_log_sum);
-    part[F::kSums] = v_log == 0 ? 0 : v_log / record[2];
-    for (int c = 0; c < channels; ++c) {
-      if constexpr (kChannels > 0) {
-        part[F::kSums + 1 + c] = sum(v_feature[c]);
-      } else {
-        part[F::kSums + 1 + c] = sum(Lanes::load(scratch.sums.data() + c * kLanes));
-      }
+    float total[kCount + 4];
+    sum_each<kCount>(sums, total);
+    total[F::kSums] = total[F::kSums] == 0 ? 0 : total[F::kSums] / record[2];
+    std::copy_n(total, kAbsoluteSums, part);
+    if constexpr (kChannels == 0) {
+      for (int k = 0; k < channels; ++k)
+        part[kFeatureSums + k] = sum(Lanes::load(scratch.sums.data() + k * kLanes));
     }
-    if constexpr (kAbsolute) {
-      part[F::kSums + 1 + channels] = sum(abs_x);
-      part[F::kSums + 2 + channels] = sum(abs_y);
-    }
+    if constexpr (kAbsolute) std::copy_n(total + kAbsoluteSums, 2, part + kFeatureSums + channels);
   }
 }
 
@@ -416,7 +444,7 @@ void rasterize_vjp_lanes(const RasterInput<float>& in, const RasterOutput<float>
         backward_tile<F, kChannels, false>(in, records, forward, v, tile, parts.get(), stride, s);
       }
     });
-    reduce_slots<float>(in, parts.get(), stride, out);
+    reduce_parts<float>(in, parts.get(), stride, out);
   });
   if (out.background) background_gradient(in, forward, v, out.background);
 }

@@ -4,10 +4,10 @@
 //   for (int64_t e = lists.begin[t]; e < lists.begin[t + 1]; ++e)
 //     use(lists.splat[e]);   // nearest first
 //
-// Every (primitive, tile) pair has a slot; the slots of a primitive are neighbours (first_slot), so
-// that what tiles write into slots can be added up by primitive in a fixed order. Equal depths keep
-// the order of the primitives. Cost: one radix sort of M depths, then a counting sort of the pairs
-// by tile: O(M + pairs) with no 64-bit keys.
+// Every (primitive, tile) pair is an entry of its tile's list. `entry` names those of a primitive, tile
+// by tile, so that what tiles write for their entries, one after the other, can be added up by primitive
+// in a fixed order. Equal depths keep the order of the primitives. Cost: one radix sort of M depths, then
+// a counting sort of the pairs by tile: O(M + pairs) with no 64-bit keys.
 #pragma once
 
 #include <cstdint>
@@ -39,10 +39,10 @@ struct TileSplats {
 };
 
 struct TileLists {
-  std::vector<int64_t> begin;       // [tiles + 1] into splat and slot
-  std::vector<uint32_t> splat;      // [pairs] by tile, front to back
-  std::vector<uint32_t> slot;       // [pairs] the pair's slot
-  std::vector<int64_t> first_slot;  // [M + 1]
+  std::vector<int64_t> begin;        // [tiles + 1] into splat
+  std::vector<uint32_t> splat;       // [pairs] by tile, front to back
+  std::vector<int64_t> first_entry;  // [M + 1] into entry
+  std::vector<uint32_t> entry;       // [pairs] by primitive: the pair's place in splat
   int64_t pairs() const { return static_cast<int64_t>(splat.size()); }
 };
 

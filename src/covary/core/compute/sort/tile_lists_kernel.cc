@@ -77,7 +77,7 @@ TileLists build(const TileGrid& grid, const TileSplats<T>& s, bool exact) {
   const int tiles = grid.tiles(), tiles_x = grid.tiles_x();
   std::optional<StageTimer> stage(std::in_place, "bin");
   TileLists lists;
-  lists.first_slot.assign(static_cast<size_t>(m) + 1, 0);
+  lists.first_entry.assign(static_cast<size_t>(m) + 1, 0);
   // Each chunk of primitives lists its tiles on its own; then the chunks are joined.
   std::vector<std::vector<uint32_t>> parts(static_cast<size_t>(chunks));
   parallel_tasks(chunks, [&](int64_t chunk) {
@@ -88,16 +88,16 @@ TileLists build(const TileGrid& grid, const TileSplats<T>& s, bool exact) {
       for_tile_rows<F>(grid, s, i, exact, [&](int row, TileRange r) {
         for (int x = r.x0; x < r.x1; ++x) part.push_back(static_cast<uint32_t>(row * tiles_x + x));
       });
-      lists.first_slot[static_cast<size_t>(i) + 1] = static_cast<int64_t>(part.size() - before);
+      lists.first_entry[static_cast<size_t>(i) + 1] = static_cast<int64_t>(part.size() - before);
     }
   });
-  std::partial_sum(lists.first_slot.begin(), lists.first_slot.end(), lists.first_slot.begin());
-  const int64_t pairs = lists.first_slot[static_cast<size_t>(m)];
+  std::partial_sum(lists.first_entry.begin(), lists.first_entry.end(), lists.first_entry.begin());
+  const int64_t pairs = lists.first_entry[static_cast<size_t>(m)];
   if (pairs > int64_t{0xffffffff}) {
     throw Error(ExitCode::kFailed, "more than 2^32 pairs of primitives and tiles", "rasterizer",
                 "render a smaller image or fewer primitives");
   }
-  std::vector<uint32_t> tile_of;
+  std::vector<uint32_t>& tile_of = lists.entry;  // until the pair's place is known
   tile_of.reserve(static_cast<size_t>(pairs));
   for (const auto& part : parts) tile_of.insert(tile_of.end(), part.begin(), part.end());
 
@@ -116,13 +116,13 @@ TileLists build(const TileGrid& grid, const TileSplats<T>& s, bool exact) {
   const auto each_pair = [&](int64_t block, auto&& use) {
     for (int64_t r = block * per_block; r < std::min(m, (block + 1) * per_block); ++r) {
       const uint32_t i = order[static_cast<size_t>(r)];
-      for (int64_t k = lists.first_slot[i]; k < lists.first_slot[i + 1]; ++k)
-        use(i, static_cast<uint32_t>(k));
+      for (int64_t k = lists.first_entry[i]; k < lists.first_entry[i + 1]; ++k)
+        use(i, tile_of[static_cast<size_t>(k)]);
     }
   };
   parallel_tasks(blocks, [&](int64_t block) {
     int64_t* count = position.data() + block * tiles;
-    each_pair(block, [&](uint32_t, uint32_t slot) { ++count[tile_of[slot]]; });
+    each_pair(block, [&](uint32_t, uint32_t tile) { ++count[tile]; });
   });
   lists.begin.resize(static_cast<size_t>(tiles) + 1);
   int64_t at = 0;
@@ -137,13 +137,12 @@ TileLists build(const TileGrid& grid, const TileSplats<T>& s, bool exact) {
   }
   lists.begin[static_cast<size_t>(tiles)] = at;
   lists.splat.resize(static_cast<size_t>(pairs));
-  lists.slot.resize(static_cast<size_t>(pairs));
   parallel_tasks(blocks, [&](int64_t block) {
     int64_t* next = position.data() + block * tiles;
-    each_pair(block, [&](uint32_t i, uint32_t slot) {
-      const auto e = static_cast<size_t>(next[tile_of[slot]]++);
-      lists.splat[e] = i;
-      lists.slot[e] = slot;
+    each_pair(block, [&](uint32_t i, uint32_t& entry) {
+      const int64_t e = next[entry]++;
+      lists.splat[static_cast<size_t>(e)] = i;
+      entry = static_cast<uint32_t>(e);
     });
   });
   return lists;
