@@ -145,14 +145,16 @@ void reduce(const RasterInput<T>& in, const T* parts, int stride,
   const int c = in.channels;
   const uint32_t* const entry = in.lists->entry.data();
   constexpr int64_t kPrefetch = 16;  // the parts of a primitive lie far apart
+  const int64_t last_entry = in.lists->pairs() - 1;
   parallel_for(in.count, 1024, [&](int64_t first, int64_t last) {
     std::vector<T> sum(static_cast<size_t>(stride));
     for (int64_t i = first; i < last; ++i) {
       std::fill(sum.begin(), sum.end(), T(0));
       for (int64_t s = in.lists->first_entry[static_cast<size_t>(i)];
            s < in.lists->first_entry[static_cast<size_t>(i) + 1]; ++s) {
-        const int64_t ahead = std::min(s + kPrefetch, in.lists->pairs() - 1);
-        __builtin_prefetch(parts + static_cast<int64_t>(entry[ahead]) * stride);
+        const T* ahead = parts + static_cast<int64_t>(entry[std::min(s + kPrefetch, last_entry)]) * stride;
+        __builtin_prefetch(ahead);
+        __builtin_prefetch(ahead + stride - 1);
         const T* part = parts + static_cast<int64_t>(entry[s]) * stride;
         for (int k = 0; k < stride; ++k) sum[static_cast<size_t>(k)] += part[k];
       }
