@@ -43,10 +43,11 @@ Work work_of(const std::string& path, double items, const Sizes& s) {
   if (path == "step/backward/composite")
     return {29 * blends, blends, (64 + 2 * 36) * pairs + 32 * pixels};
 
-  // Value and gradient in one pass, 194 multiply-adds a pixel and channel: float and byte read, float written. Backward
-  // only scales the gradient.
-  if (path == "step/loss") return {194 * items, 0, 9 * items};
-  if (path == "step/backward/loss") return {0, 0, 8 * items};
+  // Value and gradient in one pass, a pixel and channel: 7 fields through 2 windows of 11 taps, which are symmetric, 6
+  // multiplications each (and 5 sums of two, which go beside multiply-adds and are not counted), and 40 multiply-adds for the
+  // map: float and byte read, float written. Backward hands the gradient on; a weight other than 1 would scale it.
+  if (path == "step/loss") return {124 * items, 0, 9 * items};
+  if (path == "step/backward/loss") return {};
 
   // Value, gradient and two moments read, three written; 6 multiply-adds beside a root and a quotient.
   if (path == "step/adam") return {6 * items, 0, 28 * items};

@@ -121,7 +121,9 @@ PhotometricLoss photometric_loss(const at::Tensor& rendered, const at::Tensor& t
   const auto backward = [gradient, views](const Saved& saved, const Tensors& grad) {
     StageTimer stage("loss");
     stage.add_items(gradient->numel());
-    return Tensors{(*gradient * (grad[0] / views)).view(saved.inputs[0].sizes())};
+    const double scale = grad[0].item<double>() / views;
+    const at::Tensor scaled = scale == 1 ? *gradient : *gradient * scale;
+    return Tensors{scaled.view(saved.inputs[0].sizes())};
   };
   const at::Tensor value = differentiable("photometric_loss", {rendered}, forward, backward)[0];
   return {value, parts.l1, parts.ssim};

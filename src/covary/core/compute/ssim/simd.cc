@@ -1,3 +1,8 @@
+// How it is laid out. A tile's row is cut into as many stripes as a vector has lanes; vector j of the
+// row holds element j of each stripe. A neighbour along the row is then another vector, as a
+// neighbour along a column is, so that both windows are the same loop over whole aligned vectors,
+// each loaded once for two outputs; and only where a stripe ends do lanes move. The pictures are
+// laid out so as they are read, the windowed derivatives back as the gradient is written.
 #include <algorithm>
 #include <cstring>
 #include <vector>
@@ -16,14 +21,18 @@
 namespace covary::compute {
 namespace {
 
-constexpr int64_t kRing = 16;     // rows kept of a filtered field: 10 above and below, and a group
-constexpr int64_t kSlack = 64;    // floats behind a row, so that whole vectors may run over its end
-constexpr int64_t kStripe = 512;  // widest tile, px: its rings stay in the second-level cache
-constexpr int64_t kBand = 72;     // highest tile, px
+constexpr int64_t kBatch = 4;  // rows whose vertical windows are summed together; even
+constexpr int64_t kRing = kBatch + 2 * kSsimRadius;  // rows kept of a filtered field
+constexpr int64_t kPiece = 16;    // vectors of a row whose columns are summed together: their part
+                                  // of a ring stays in the first-level cache
+constexpr int64_t kStripe = 288;  // widest tile, px: its rings stay in the second-level cache
+constexpr int64_t kBand = 120;    // highest tile, px
 
 // Windows are taken of the images less this: variances are then smaller differences of squares,
 // and lose fewer digits.
 constexpr float kShift = 0.5f;
+
+constexpr float kByte = 1.0f / 255.0f;
 
 // A tile of the gradient, and what the sweep over it needs to know.
 struct Tile {
@@ -43,29 +52,63 @@ struct Sums {
   double l1 = 0, ssim = 0;
 };
 
-// Rows as long as the tile with 10 pixels to each side, zeroed.
-struct Scratch {
-  explicit Scratch(int64_t floats) : stride(floats) {
-    const size_t total = static_cast<size_t>(stride * (10 + 7 * kRing + 16));
-    memory = hwy::AllocateAligned<float>(total);
-    std::memset(memory.get(), 0, total * sizeof(float));
-  }
-  float* row(int64_t i) { return memory.get() + i * stride; }
+// Rows of a tile with up to 10 pixels of the picture to each side, in stripes. Counts are of floats
+// of a stripe, that is, of vectors of a row.
+struct Shape {
+  Shape(const Job& job, const Tile& tile, int64_t lanes_)
+      : channels(job.pair.channels),
+        lanes(lanes_),
+        left(std::max<int64_t>(0, tile.left - 2 * kSsimRadius)),
+        inset((tile.left - left) * channels),
+        halo(kSsimRadius * channels),
+        // Not shorter than a window's half, so that what lies beyond a stripe is in the next.
+        stripe(std::max<int64_t>(
+                   kSsimRadius,
+                   (std::min(job.pair.width, tile.right + 2 * kSsimRadius) - left + lanes - 1) /
+                       lanes) *
+               channels),
+        // Two pixels behind the halo: outputs are made in pairs of pixels. An odd number of cache
+        // lines: the same column of many rows does not fall on the same set.
+        stride(16 * (((stripe + 2 * halo + 2 * channels) * lanes + 15) / 16 | 1)) {}
+  int64_t across() const { return stripe * lanes; }  // floats of a row, halo left out
+
+  int64_t channels, lanes;
+  int64_t left;   // px, first column of a row
+  int64_t inset;  // floats of a row before the tile's own
+  int64_t halo, stripe;
+  int64_t stride;  // floats from row to row
+};
+
+// Working memory of a tile. A row of a field in stripes has its halo before and behind it.
+class Scratch {
+ public:
+  Scratch(const Shape& shape, float* memory) : stride_(shape.stride), memory_(memory) {}
+  static int64_t floats(const Shape& shape) { return shape.stride * kRows; }
+
+  // Along the picture's rows.
   float* mask() { return row(0); }
   float* x() { return row(1); }
   float* y() { return row(2); }
-  float* squares() { return row(3); }
-  float* product() { return row(4); }
-  float* map_row(int64_t field) { return row(5 + field); }  // 3 derivatives
-  float* weights() { return row(8); }
-  float* means(int64_t field, int64_t y) { return row(10 + field * kRing + (y & (kRing - 1))); }
-  float* backs(int64_t field, int64_t y) {
-    return row(10 + (4 + field) * kRing + (y & (kRing - 1)));
+  float* line(int64_t field) { return row(3 + field); }  // 3 windowed derivatives
+  // In stripes.
+  float* own() { return row(6); }                         // 1 where a column belongs to the tile
+  float* columns() { return row(7); }                     // 1 where it counts in the map
+  float* nothing() { return row(8); }                     // 0
+  float* image(int64_t field) { return row(9 + field); }  // x, y, (x - y)^2, xy
+  float* weights(int64_t g) { return row(13 + g); }
+  float* means(int64_t field, int64_t y) { return row(13 + kBatch + field * kRing + slot(y)); }
+  float* backs(int64_t field, int64_t y) { return means(4 + field, y); }
+  float* windows(int64_t field, int64_t g) {
+    return row(13 + kBatch + 7 * kRing + field * kBatch + g);
   }
-  float* vertical(int64_t field, int64_t i) { return row(10 + 7 * kRing + field * 4 + i); }
 
-  int64_t stride;
-  hwy::AlignedFreeUniquePtr<float[]> memory;
+ private:
+  static constexpr int64_t kRows = 13 + kBatch + 7 * kRing + 3 * kBatch;
+  static int64_t slot(int64_t y) { return (y + 2 * kRing) % kRing; }
+  float* row(int64_t i) { return memory_ + i * stride_; }
+
+  int64_t stride_;
+  float* memory_;
 };
 
 }  // namespace
@@ -81,11 +124,14 @@ namespace hn = hwy::HWY_NAMESPACE;
 using D = hn::ScalableTag<float>;
 using V = hn::Vec<D>;
 
-// Rows whose vertical windows are summed together, so that a loaded row serves several: as many as
-// registers allow.
-constexpr int64_t kGroup = HWY_MAX_BYTES >= 64 ? 4 : 2;
-
 HWY_INLINE int64_t lanes() { return static_cast<int64_t>(hn::Lanes(D())); }
+
+HWY_INLINE V from_bytes(const uint8_t* p) {
+  const D d;
+  const hn::Rebind<uint8_t, D> bytes;
+  const hn::Rebind<int32_t, D> words;
+  return hn::Mul(hn::ConvertTo(d, hn::PromoteTo(words, hn::LoadU(bytes, p))), hn::Set(d, kByte));
+}
 
 // The mask's row y from column `left`, `count` floats, each pixel's weight for all its channels; 0
 // beyond the image.
@@ -117,18 +163,12 @@ void load_rows(const Job& job, int64_t y, int64_t left, int64_t count, float* ma
     std::memcpy(out_y + begin, job.pair.truth + (at + begin),
                 static_cast<size_t>(end - begin) * sizeof(float));
   } else {
-    const hn::Rebind<uint8_t, D> bytes;
-    const hn::Rebind<int32_t, D> words;
-    const auto scale = hn::Set(d, 1.0f / 255.0f);
     const uint8_t* from = job.pair.truth_bytes + (at + begin);
     float* to = out_y + begin;
     const int64_t n = end - begin;
     int64_t i = 0;
-    for (; i + lanes() <= n; i += lanes()) {
-      const auto word = hn::PromoteTo(words, hn::LoadU(bytes, from + i));
-      hn::StoreU(hn::Mul(hn::ConvertTo(d, word), scale), d, to + i);
-    }
-    for (; i < n; ++i) to[i] = static_cast<float>(from[i]) * (1.0f / 255.0f);
+    for (; i + lanes() <= n; i += lanes()) hn::StoreU(from_bytes(from + i), d, to + i);
+    for (; i < n; ++i) to[i] = static_cast<float>(from[i]) * kByte;
   }
   std::fill(out_x + end, out_x + count, 0.0f);
   std::fill(out_y + end, out_y + count, 0.0f);
@@ -141,40 +181,197 @@ void load_rows(const Job& job, int64_t y, int64_t left, int64_t count, float* ma
   }
 }
 
-// out[i] = sum of taps[k] * in[i + k * channels].
-HWY_INLINE void filter_row(const float* taps, int64_t channels, const float* HWY_RESTRICT in,
-                           int64_t count, float* HWY_RESTRICT out) {
-  const D d;
-  const V t0 = hn::Set(d, taps[0]), t1 = hn::Set(d, taps[1]), t2 = hn::Set(d, taps[2]),
-          t3 = hn::Set(d, taps[3]), t4 = hn::Set(d, taps[4]), t5 = hn::Set(d, taps[5]);
-  const int64_t c = channels;
-  for (int64_t i = 0; i < count; i += lanes()) {
-    const float* p = in + i;
-    // The window is symmetric: one product for two taps.
-    V a = hn::Mul(t5, hn::LoadU(d, p + 5 * c));
-    V b = hn::Mul(t0, hn::Add(hn::LoadU(d, p), hn::LoadU(d, p + 10 * c)));
-    a = hn::MulAdd(t4, hn::Add(hn::LoadU(d, p + 4 * c), hn::LoadU(d, p + 6 * c)), a);
-    b = hn::MulAdd(t1, hn::Add(hn::LoadU(d, p + c), hn::LoadU(d, p + 9 * c)), b);
-    a = hn::MulAdd(t3, hn::Add(hn::LoadU(d, p + 3 * c), hn::LoadU(d, p + 7 * c)), a);
-    b = hn::MulAdd(t2, hn::Add(hn::LoadU(d, p + 2 * c), hn::LoadU(d, p + 8 * c)), b);
-    hn::StoreU(hn::Add(a, b), d, out + i);
+#if HWY_TARGET == HWY_SCALAR || HWY_HAVE_SCALABLE
+
+// to: element j of every stripe, for all j, less shift; from: the stripes one after the other.
+void to_stripes(const float* from, int64_t stripe, float shift, float* to) {
+  for (int64_t j = 0; j < stripe; ++j) {
+    for (int64_t l = 0; l < lanes(); ++l) *to++ = from[l * stripe + j] - shift;
   }
 }
 
-// Vertical windows of kGroup rows at element i: sums[g] = sum of taps[k] * rows[g + k][i].
-HWY_INLINE void filter_columns(const float* taps, const float* const* rows, int64_t i, V* sums) {
+void from_stripes(const float* from, int64_t stripe, float* to) {
+  for (int64_t j = 0; j < stripe; ++j) {
+    for (int64_t l = 0; l < lanes(); ++l) to[l * stripe + j] = *from++;
+  }
+}
+
+#else
+
+// Block b of the vector is the four floats at p + b * step.
+template <class DX>
+HWY_INLINE hn::Vec<DX> load_blocks(DX d, const float* p, int64_t step) {
+  if constexpr (hn::MaxLanes(DX()) > 4) {
+    const hn::Half<DX> half;
+    const int64_t blocks = static_cast<int64_t>(hn::MaxLanes(half)) / 4;
+    return hn::Combine(d, load_blocks(half, p + blocks * step, step), load_blocks(half, p, step));
+  } else {
+    return hn::LoadU(d, p);
+  }
+}
+
+template <class DX>
+HWY_INLINE void store_blocks(hn::Vec<DX> v, DX d, float* p, int64_t step) {
+  if constexpr (hn::MaxLanes(DX()) > 4) {
+    const hn::Half<DX> half;
+    const int64_t blocks = static_cast<int64_t>(hn::MaxLanes(half)) / 4;
+    store_blocks(hn::LowerHalf(half, v), half, p, step);
+    store_blocks(hn::UpperHalf(half, v), half, p + blocks * step, step);
+  } else {
+    hn::StoreU(v, d, p);
+  }
+}
+
+// Lane 4 b + q of the k-th becomes lane 4 b + k of the q-th.
+HWY_INLINE void transpose(V& r0, V& r1, V& r2, V& r3) {
   const D d;
-  V row = hn::LoadU(d, rows[0] + i);
-  for (int64_t g = 0; g < kGroup; ++g) sums[g] = hn::Zero(d);
-  HWY_UNROLL(kSsimTaps + kGroup - 1)
-  for (int64_t k = 0; k < kSsimTaps + kGroup - 1; ++k) {
-    if (k > 0) row = hn::LoadU(d, rows[k] + i);
-    HWY_UNROLL(kGroup)
-    for (int64_t g = 0; g < kGroup; ++g) {
-      if (k - g >= 0 && k - g < kSsimTaps) {
-        sums[g] = hn::MulAdd(hn::Set(d, taps[k - g]), row, sums[g]);
-      }
+  const V a = hn::InterleaveLower(d, r0, r2), b = hn::InterleaveLower(d, r1, r3);
+  const V c = hn::InterleaveUpper(d, r0, r2), e = hn::InterleaveUpper(d, r1, r3);
+  r0 = hn::InterleaveLower(d, a, b);
+  r1 = hn::InterleaveUpper(d, a, b);
+  r2 = hn::InterleaveLower(d, c, e);
+  r3 = hn::InterleaveUpper(d, c, e);
+}
+
+// Elements [j, j + 4) of every stripe at a time; the last four may meet the four before them.
+template <class Use>
+HWY_INLINE void each_four(int64_t stripe, Use&& use) {
+  for (int64_t j = 0;; j = std::min(j + 4, stripe - 4)) {
+    use(j);
+    if (j == stripe - 4) return;
+  }
+}
+
+// to: element j of every stripe, for all j, less shift; from: the stripes one after the other.
+void to_stripes(const float* HWY_RESTRICT from, int64_t stripe, float shift,
+                float* HWY_RESTRICT to) {
+  const D d;
+  const V less = hn::Set(d, shift);
+  const int64_t n = lanes(), step = 4 * stripe;
+  each_four(stripe, [&](int64_t j) HWY_ATTR {
+    const float* p = from + j;
+    V r0 = load_blocks(d, p, step), r1 = load_blocks(d, p + stripe, step),
+      r2 = load_blocks(d, p + 2 * stripe, step), r3 = load_blocks(d, p + 3 * stripe, step);
+    transpose(r0, r1, r2, r3);
+    hn::Store(hn::Sub(r0, less), d, to + j * n);
+    hn::Store(hn::Sub(r1, less), d, to + (j + 1) * n);
+    hn::Store(hn::Sub(r2, less), d, to + (j + 2) * n);
+    hn::Store(hn::Sub(r3, less), d, to + (j + 3) * n);
+  });
+}
+
+void from_stripes(const float* HWY_RESTRICT from, int64_t stripe, float* HWY_RESTRICT to) {
+  const D d;
+  const int64_t n = lanes(), step = 4 * stripe;
+  each_four(stripe, [&](int64_t j) HWY_ATTR {
+    V r0 = hn::Load(d, from + j * n), r1 = hn::Load(d, from + (j + 1) * n),
+      r2 = hn::Load(d, from + (j + 2) * n), r3 = hn::Load(d, from + (j + 3) * n);
+    transpose(r0, r1, r2, r3);
+    float* p = to + j;
+    store_blocks(r0, d, p, step);
+    store_blocks(r1, d, p + stripe, step);
+    store_blocks(r2, d, p + 2 * stripe, step);
+    store_blocks(r3, d, p + 3 * stripe, step);
+  });
+}
+
+#endif
+
+// What lies before and behind each stripe of a row is in its neighbours; beyond the row is `fill`.
+void fill_halo(const Shape& shape, float fill, float* row) {
+  const D d;
+  const V beyond = hn::Set(d, fill);
+  const int64_t n = lanes(), behind = (shape.halo + shape.stripe) * n;
+  const auto first = hn::FirstN(d, 1), but_last = hn::FirstN(d, static_cast<size_t>(n - 1));
+  for (int64_t k = 0; k < shape.halo; ++k) {
+    const V before = hn::LoadU(d, row + (shape.stripe + k) * n - 1);
+    hn::Store(hn::IfThenElse(first, beyond, before), d, row + k * n);
+  }
+  for (int64_t k = 0; k < shape.halo; ++k) {
+    const V next = hn::LoadU(d, row + (shape.halo + k) * n + 1);
+    hn::Store(hn::IfThenElse(but_last, next, beyond), d, row + behind + k * n);
+  }
+}
+
+struct Taps {
+  V t0, t1, t2, t3, t4, t5;
+};
+
+HWY_INLINE Taps taps_of(const Job& job) {
+  const D d;
+  return {hn::Set(d, job.taps[0]), hn::Set(d, job.taps[1]), hn::Set(d, job.taps[2]),
+          hn::Set(d, job.taps[3]), hn::Set(d, job.taps[4]), hn::Set(d, job.taps[5])};
+}
+
+// Two neighbouring windows: a = sum of taps[k] * at(k), b = sum of taps[k] * at(k + 1). From the
+// ends inwards, the smallest weights first, which rounds less: of the twelve vectors each is loaded
+// once, and four are held at a time. The window is symmetric: one product for two taps.
+template <class At>
+HWY_INLINE void two_windows(const Taps& t, const At& at, V& a, V& b) {
+  const V r0 = at(0), r1 = at(1), r10 = at(10), r11 = at(11);
+  a = hn::Mul(t.t0, hn::Add(r0, r10));
+  b = hn::Mul(t.t0, hn::Add(r1, r11));
+  const V r2 = at(2), r9 = at(9);
+  a = hn::MulAdd(t.t1, hn::Add(r1, r9), a);
+  b = hn::MulAdd(t.t1, hn::Add(r2, r10), b);
+  const V r3 = at(3), r8 = at(8);
+  a = hn::MulAdd(t.t2, hn::Add(r2, r8), a);
+  b = hn::MulAdd(t.t2, hn::Add(r3, r9), b);
+  const V r4 = at(4), r7 = at(7);
+  a = hn::MulAdd(t.t3, hn::Add(r3, r7), a);
+  b = hn::MulAdd(t.t3, hn::Add(r4, r8), b);
+  const V r5 = at(5), r6 = at(6);
+  a = hn::MulAdd(t.t4, hn::Add(r4, r6), a);
+  b = hn::MulAdd(t.t4, hn::Add(r5, r7), b);
+  a = hn::MulAdd(t.t5, r5, a);
+  b = hn::MulAdd(t.t5, r6, b);
+}
+
+// Windows along a row with its halo; out may be the row itself: what is overwritten is no longer
+// needed. kChannels 0: any number.
+template <int kChannels>
+HWY_INLINE void filter_row_of(const Taps taps, const Shape& shape, const float* in, float* out) {
+  const D d;
+  const int64_t n = lanes(), pixel = (kChannels > 0 ? kChannels : shape.channels) * n;
+  for (int64_t left = shape.stripe; left > 0; left -= 2 * pixel / n) {
+    for (int64_t i = 0; i < pixel; i += n) {
+      V a, b;
+      two_windows(taps, [&](int64_t k) HWY_ATTR { return hn::Load(d, in + i + k * pixel); }, a, b);
+      hn::Store(a, d, out + i);
+      hn::Store(b, d, out + i + pixel);
     }
+    in += 2 * pixel;
+    out += 2 * pixel;
+  }
+}
+
+void filter_row(const Taps& taps, const Shape& shape, const float* in, float* out) {
+  if (shape.channels == 3) {
+    filter_row_of<3>(taps, shape, in, out);
+  } else {
+    filter_row_of<0>(taps, shape, in, out);
+  }
+}
+
+// Windows along columns, floats [begin, end) of two rows of output; rows: the twelve that they
+// cover.
+HWY_INLINE void filter_columns(const Taps& taps, const float* const* rows, int64_t begin,
+                               int64_t end, float* HWY_RESTRICT to_a, float* HWY_RESTRICT to_b) {
+  const D d;
+  const float *r0 = rows[0], *r1 = rows[1], *r2 = rows[2], *r3 = rows[3], *r4 = rows[4],
+              *r5 = rows[5], *r6 = rows[6], *r7 = rows[7], *r8 = rows[8], *r9 = rows[9],
+              *r10 = rows[10], *r11 = rows[11];
+  for (int64_t i = begin; i < end; i += lanes()) {
+    V a, b;
+    two_windows(
+        taps,
+        [&](int k) HWY_ATTR {
+          const float* const r[] = {r0, r1, r2, r3, r4, r5, r6, r7, r8, r9, r10, r11};
+          return hn::Load(d, r[k] + i);
+        },
+        a, b);
+    hn::Store(a, d, to_a + i);
+    hn::Store(b, d, to_b + i);
   }
 }
 
@@ -191,7 +388,10 @@ HWY_INLINE V map_at(V ma, V mb, V squares_mean, V product_mean, V weight, int64_
   const V luminance = hn::MulAdd(hn::Mul(two, full_a), full_b, c1);
   const V squares = hn::MulAdd(full_a, full_a, hn::MulAdd(full_b, full_b, c1));
   const V covariance = hn::MulAdd(two, hn::NegMulAdd(ma, mb, product_mean), c2);
-  const V variances = hn::Add(hn::NegMulAdd(ma, ma, hn::NegMulAdd(mb, mb, squares_mean)), c2);
+  // Those of x and y together are that of x - y and twice the covariance, whose rounding then
+  // stands in both halves of the quotient.
+  const V apart = hn::Sub(ma, mb);
+  const V variances = hn::Add(hn::NegMulAdd(apart, apart, squares_mean), covariance);
   const V inverse = hn::Div(hn::Set(d, 1.0f), hn::Mul(squares, variances));
   const V s = hn::Mul(hn::Mul(luminance, covariance), inverse);
   const V scaled = hn::Mul(weight, inverse);
@@ -215,151 +415,191 @@ HWY_INLINE double total(V sum) {
 }
 
 // Filters row y of both images along the row into the rings of means.
-void take_row(const Job& job, const Tile& tile, int64_t y, Scratch& s) {
+void take_row(const Job& job, const Shape& shape, const Taps& taps, int64_t y, Scratch& s) {
   const D d;
-  const int64_t c = job.pair.channels, width = tile.right - tile.left;
-  const int64_t count = (width + 4 * kSsimRadius) * c, inner = (width + 2 * kSsimRadius) * c;
+  const int64_t n = lanes();
   if (y < 0 || y >= job.pair.height) {
-    const float outside[4] = {-kShift, -kShift, 2 * kShift * kShift, kShift * kShift};
-    for (int64_t f = 0; f < 4; ++f) std::fill_n(s.means(f, y), inner, outside[f]);
+    const float outside[4] = {-kShift, -kShift, 0, kShift * kShift};
+    for (int64_t f = 0; f < 4; ++f) std::fill_n(s.means(f, y), shape.across(), outside[f]);
     return;
   }
-  load_rows(job, y, tile.left - 2 * kSsimRadius, count, s.mask(), s.x(), s.y());
-  const V shift = hn::Set(d, kShift);
-  for (int64_t i = 0; i < count; i += lanes()) {
-    const V a = hn::Sub(hn::LoadU(d, s.x() + i), shift);
-    const V b = hn::Sub(hn::LoadU(d, s.y() + i), shift);
-    hn::StoreU(a, d, s.x() + i);
-    hn::StoreU(b, d, s.y() + i);
-    hn::StoreU(hn::MulAdd(a, a, hn::Mul(b, b)), d, s.squares() + i);
-    hn::StoreU(hn::Mul(a, b), d, s.product() + i);
+  load_rows(job, y, shape.left, shape.across(), s.mask(), s.x(), s.y());
+  const float* linear[2] = {s.x(), s.y()};
+  for (int64_t f = 0; f < 2; ++f) {
+    to_stripes(linear[f], shape.stripe, kShift, s.image(f) + shape.halo * n);
+    fill_halo(shape, -kShift, s.image(f));
   }
-  filter_row(job.taps, c, s.x(), inner, s.means(0, y));
-  filter_row(job.taps, c, s.y(), inner, s.means(1, y));
-  filter_row(job.taps, c, s.squares(), inner, s.means(2, y));
-  filter_row(job.taps, c, s.product(), inner, s.means(3, y));
+  const float *x = s.image(0), *truth = s.image(1);
+  float *squares = s.image(2), *product = s.image(3);
+  for (int64_t i = 0; i < (shape.stripe + 2 * shape.halo) * n; i += n) {
+    const V a = hn::Load(d, x + i), b = hn::Load(d, truth + i);
+    const V difference = hn::Sub(a, b);
+    hn::Store(hn::Mul(difference, difference), d, squares + i);
+    hn::Store(hn::Mul(a, b), d, product + i);
+  }
+  for (int64_t f = 0; f < 4; ++f) filter_row(taps, shape, s.image(f), s.means(f, y));
 }
 
-// The map of rows [y, y + kGroup); its derivatives, filtered along the row, go to the rings of
+// The map of rows [y, y + count); its derivatives, filtered along the row, go to the rings of
 // backs.
-double map_rows(const Job& job, const Tile& tile, int64_t y, Scratch& s) {
+double map_rows(const Job& job, const Tile& tile, const Shape& shape, const Taps& taps, int64_t y,
+                int64_t count, Scratch& s) {
   const D d;
-  const int64_t c = job.pair.channels, width = tile.right - tile.left;
-  const int64_t inner = (width + 2 * kSsimRadius) * c, own = width * c;
-  // Of the map's columns those of the tile itself count in the sum; it begins kSsimRadius pixels
-  // in.
-  const int64_t own_begin = kSsimRadius * c, own_end = own_begin + own;
-  for (int64_t f = 0; f < 4; ++f) {
-    const float* rows[kSsimTaps + kGroup - 1];
-    for (int64_t k = 0; k < kSsimTaps + kGroup - 1; ++k) rows[k] = s.means(f, y + k - kSsimRadius);
-    for (int64_t i = 0; i < inner; i += lanes()) {
-      V sums[kGroup];
-      filter_columns(job.taps, rows, i, sums);
-      for (int64_t g = 0; g < kGroup; ++g) hn::StoreU(sums[g], d, s.vertical(f, g) + i);
+  const int64_t n = lanes(), all = shape.across(), halo = shape.halo * n;
+  const bool backward = job.gradient != nullptr;
+  const float* weights[kBatch];
+  float* to[kBatch][3];
+  V sums[kBatch];
+  for (int64_t g = 0; g < count; ++g) {
+    const int64_t row = y + g;
+    const bool counted = row >= job.rim && row < job.pair.height - job.rim;
+    weights[g] = counted ? s.columns() : s.nothing();
+    if (counted && job.pair.mask) {
+      spread_mask(job, row, shape.left, all, job.rim, s.mask());
+      to_stripes(s.mask(), shape.stripe, 0, s.weights(g));
+      weights[g] = s.weights(g);
+    }
+    for (int64_t f = 0; f < 3; ++f) to[g][f] = backward ? s.backs(f, row) + halo : nullptr;
+    sums[g] = hn::Zero(d);
+  }
+  HWY_ALIGN float piece[4][kBatch][kPiece * HWY_MAX_BYTES / sizeof(float)];
+  for (int64_t begin = 0; begin < all; begin += kPiece * n) {
+    const int64_t end = std::min(all, begin + kPiece * n);
+    for (int64_t f = 0; f < 4; ++f) {
+      const float* rows[kRing];
+      for (int64_t k = 0; k < kRing; ++k) rows[k] = s.means(f, y - kSsimRadius + k) + begin;
+      for (int64_t g = 0; g < count; g += 2) {
+        filter_columns(taps, rows + g, 0, end - begin, piece[f][g], piece[f][g + 1]);
+      }
+    }
+    for (int64_t g = 0; g < count; ++g) {
+      V sum = sums[g];
+      for (int64_t i = begin, k = 0; i < end; i += n, k += n) {
+        const V value = map_at(hn::Load(d, piece[0][g] + k), hn::Load(d, piece[1][g] + k),
+                               hn::Load(d, piece[2][g] + k), hn::Load(d, piece[3][g] + k),
+                               hn::Load(d, weights[g] + i), i, to[g][0], to[g][1], to[g][2]);
+        sum = hn::MulAdd(hn::Load(d, s.own() + i), value, sum);
+      }
+      sums[g] = sum;
     }
   }
   double ssim = 0;
-  for (int64_t g = 0; g < kGroup; ++g) {
-    const int64_t row = y + g;
-    const bool counted = row >= job.rim && row < job.pair.height - job.rim;
-    if (!counted) {
-      for (int64_t f = 0; f < 3; ++f) std::fill_n(s.backs(f, row), own, 0.0f);
-      continue;
+  for (int64_t g = 0; g < count; ++g) {
+    if (y + g >= tile.top && y + g < tile.bottom) ssim += total(sums[g]);
+    for (int64_t f = 0; backward && f < 3; ++f) {
+      fill_halo(shape, 0, s.backs(f, y + g));
+      filter_row(taps, shape, s.backs(f, y + g), s.backs(f, y + g));
     }
-    if (job.pair.mask || g == 0 || row == job.rim) {
-      spread_mask(job, row, tile.left - kSsimRadius, inner, job.rim, s.weights());
-    }
-    const bool mine = row >= tile.top && row < tile.bottom;
-    float* to[3] = {nullptr, nullptr, nullptr};
-    if (job.gradient) {
-      for (int64_t f = 0; f < 3; ++f) to[f] = s.map_row(f);
-    } else if (!mine) {
-      continue;
-    }
-    V sum = hn::Zero(d);
-    for (int64_t i = 0; i < inner; i += lanes()) {
-      const V value = map_at(hn::LoadU(d, s.vertical(0, g) + i), hn::LoadU(d, s.vertical(1, g) + i),
-                             hn::LoadU(d, s.vertical(2, g) + i), hn::LoadU(d, s.vertical(3, g) + i),
-                             hn::LoadU(d, s.weights() + i), i, to[0], to[1], to[2]);
-      if (i >= own_begin && i + lanes() <= own_end) {
-        sum = hn::Add(sum, value);
-      } else {
-        const auto at = hn::Add(hn::Iota(d, 0), hn::Set(d, static_cast<float>(i)));
-        const auto in = hn::And(hn::Ge(at, hn::Set(d, static_cast<float>(own_begin))),
-                                hn::Lt(at, hn::Set(d, static_cast<float>(own_end))));
-        sum = hn::Add(sum, hn::IfThenElseZero(in, value));
-      }
-    }
-    if (mine) ssim += total(sum);
-    if (!job.gradient) continue;
-    for (int64_t f = 0; f < 3; ++f) filter_row(job.taps, c, to[f], own, s.backs(f, row));
   }
   return ssim;
 }
 
-// L1 of one row, and its gradient when the windowed derivatives are given.
-double finish_row(const Job& job, const Tile& tile, int64_t y, int64_t g, Scratch& s) {
+// L1 of row y, and its gradient from the windowed derivatives of row g of the batch.
+double finish_row(const Job& job, const Tile& tile, const Shape& shape, int64_t y, int64_t g,
+                  Scratch& s) {
   const D d;
-  const int64_t c = job.pair.channels, own = (tile.right - tile.left) * c;
-  load_rows(job, y, tile.left, own, s.mask(), s.x(), s.y());
-  V sum = hn::Zero(d);
-  float* gradient = job.gradient ? job.gradient + (y * job.pair.width + tile.left) * c : nullptr;
+  const int64_t c = shape.channels, own = (tile.right - tile.left) * c, n = lanes();
+  const int64_t at = (y * job.pair.width + tile.left) * c;
+  const float *x = job.pair.rendered + at, *truth = job.pair.truth ? job.pair.truth + at : nullptr;
+  const uint8_t* bytes = job.pair.truth ? nullptr : job.pair.truth_bytes + at;
+  if (job.pair.mask) {
+    load_rows(job, y, tile.left, own, s.mask(), s.x(), s.y());
+    x = s.x();
+    truth = s.y();
+    bytes = nullptr;
+  }
+  float* gradient = job.gradient ? job.gradient + at : nullptr;
+  for (int64_t f = 0; gradient && f < 3; ++f) {
+    from_stripes(s.windows(f, g), shape.stripe, s.line(f));
+  }
+  const float *back_a = s.line(0) + shape.inset, *back_aa = s.line(1) + shape.inset,
+              *back_ab = s.line(2) + shape.inset;
   const V shift = hn::Set(d, kShift), scale_l1 = hn::Set(d, job.scale_l1),
           scale_ssim = hn::Set(d, job.scale_ssim);
-  float* out = s.map_row(0);
-  for (int64_t i = 0; i < own; i += lanes()) {
-    const V a = hn::LoadU(d, s.x() + i), b = hn::LoadU(d, s.y() + i);
-    const V difference = hn::Sub(a, b);
-    const V absolute = hn::Abs(difference);
-    if (i + lanes() <= own) {
-      sum = hn::Add(sum, absolute);
-    } else {
-      const auto in = hn::Lt(hn::Iota(d, 0), hn::Set(d, static_cast<float>(own - i)));
-      sum = hn::Add(sum, hn::IfThenElseZero(in, absolute));
-    }
-    if (!gradient) continue;
-    const V back_aa = hn::LoadU(d, s.vertical(1, g) + i);
+  const auto derivative = [&](V a, V b, V difference, int64_t i) HWY_ATTR {
     const V low_a = hn::Sub(a, shift), low_b = hn::Sub(b, shift);
-    V back =
-        hn::MulAdd(low_b, hn::LoadU(d, s.vertical(2, g) + i), hn::LoadU(d, s.vertical(0, g) + i));
-    back = hn::MulAdd(hn::Add(low_a, low_a), back_aa, back);
+    V back = hn::MulAdd(low_b, hn::LoadU(d, back_ab + i), hn::LoadU(d, back_a + i));
+    back = hn::MulAdd(hn::Add(low_a, low_a), hn::LoadU(d, back_aa + i), back);
     const V step = hn::IfThenZeroElse(hn::Eq(difference, hn::Zero(d)),
                                       hn::CopySignToAbs(scale_l1, difference));
-    V value = hn::NegMulAdd(scale_ssim, back, step);
-    if (job.pair.mask) value = hn::Mul(hn::LoadU(d, s.mask() + i), value);
-    hn::StoreU(value, d, out + i);
+    const V value = hn::NegMulAdd(scale_ssim, back, step);
+    return job.pair.mask ? hn::Mul(hn::LoadU(d, s.mask() + i), value) : value;
+  };
+  V sum = hn::Zero(d);
+  int64_t i = 0;
+  for (; i + n <= own; i += n) {
+    const V a = hn::LoadU(d, x + i), b = bytes ? from_bytes(bytes + i) : hn::LoadU(d, truth + i);
+    const V difference = hn::Sub(a, b);
+    sum = hn::Add(sum, hn::Abs(difference));
+    if (gradient) hn::StoreU(derivative(a, b, difference, i), d, gradient + i);
   }
-  if (gradient) std::memcpy(gradient, out, static_cast<size_t>(own) * sizeof(float));
+  if (i < own) {  // what is left of the row, with zeros behind it
+    HWY_ALIGN float lane_x[HWY_MAX_BYTES / sizeof(float)] = {};
+    HWY_ALIGN float lane_y[HWY_MAX_BYTES / sizeof(float)] = {};
+    for (int64_t k = 0; i + k < own; ++k) {
+      lane_x[k] = x[i + k];
+      lane_y[k] = bytes ? static_cast<float>(bytes[i + k]) * kByte : truth[i + k];
+    }
+    const V a = hn::Load(d, lane_x), b = hn::Load(d, lane_y), difference = hn::Sub(a, b);
+    sum = hn::Add(sum, hn::Abs(difference));
+    if (gradient) {
+      hn::Store(derivative(a, b, difference, i), d, lane_x);
+      std::copy_n(lane_x, own - i, gradient + i);
+    }
+  }
   return total(sum);
 }
 
-Sums photometric_tile(const Job& job, const Tile& tile) {
-  const D d;
-  const int64_t c = job.pair.channels, own = (tile.right - tile.left) * c;
-  Scratch s(own + 4 * kSsimRadius * c + kSlack);
+// L1 and gradient of the tile's own rows among [y, y + kBatch); their windows are complete.
+double finish_rows(const Job& job, const Tile& tile, const Shape& shape, const Taps& taps,
+                   int64_t y, Scratch& s) {
+  const int64_t n = lanes(), all = shape.across();
+  for (int64_t f = 0; job.gradient && f < 3; ++f) {
+    const float* rows[kRing];
+    for (int64_t k = 0; k < kRing; ++k) rows[k] = s.backs(f, y - kSsimRadius + k);
+    for (int64_t begin = 0; begin < all; begin += kPiece * n) {
+      const int64_t end = std::min(all, begin + kPiece * n);
+      for (int64_t g = 0; g < kBatch; g += 2) {
+        if (y + g + 1 < tile.top || y + g >= tile.bottom) continue;
+        filter_columns(taps, rows + g, begin, end, s.windows(f, g), s.windows(f, g + 1));
+      }
+    }
+  }
+  double l1 = 0;
+  for (int64_t g = 0; g < kBatch; ++g) {
+    if (y + g < tile.top || y + g >= tile.bottom) continue;
+    l1 += finish_row(job, tile, shape, y + g, g, s);
+  }
+  return l1;
+}
+
+int64_t photometric_scratch(const Job& job, const Tile& tile) {
+  return Scratch::floats(Shape(job, tile, lanes()));
+}
+
+Sums photometric_tile(const Job& job, const Tile& tile, float* memory) {
+  const Shape shape(job, tile, lanes());
+  const Taps taps = taps_of(job);
+  Scratch s(shape, memory);
+  const int64_t c = shape.channels, all = shape.across();
+  std::fill_n(s.nothing(), all, 0.0f);
+  std::fill_n(s.x(), all, 0.0f);
+  std::fill_n(s.x() + shape.inset, (tile.right - tile.left) * c, 1.0f);
+  to_stripes(s.x(), shape.stripe, 0, s.own());
+  for (int64_t i = 0; i < all; ++i) {
+    const int64_t x = shape.left + i / c;
+    s.x()[i] = x >= job.rim && x < job.pair.width - job.rim ? 1.0f : 0.0f;
+  }
+  to_stripes(s.x(), shape.stripe, 0, s.columns());
   Sums sums;
   int64_t taken = tile.top - 2 * kSsimRadius;  // the next row of the images
-  for (int64_t y = tile.top - kSsimRadius; y - kSsimRadius < tile.bottom; y += kGroup) {
-    for (; taken < y + kGroup + kSsimRadius; ++taken) take_row(job, tile, taken, s);
-    sums.ssim += map_rows(job, tile, y, s);
-    const int64_t done = y - kSsimRadius;  // rows [done, done + kGroup) have all they need
-    if (done + kGroup <= tile.top) continue;
-    for (int64_t f = 0; job.gradient && f < 3; ++f) {
-      const float* rows[kSsimTaps + kGroup - 1];
-      for (int64_t k = 0; k < kSsimTaps + kGroup - 1; ++k) {
-        rows[k] = s.backs(f, done + k - kSsimRadius);
-      }
-      for (int64_t i = 0; i < own; i += lanes()) {
-        V windows[kGroup];
-        filter_columns(job.taps, rows, i, windows);
-        for (int64_t g = 0; g < kGroup; ++g) hn::StoreU(windows[g], d, s.vertical(f, g) + i);
-      }
-    }
-    for (int64_t g = 0; g < kGroup; ++g) {
-      if (done + g >= tile.top && done + g < tile.bottom) {
-        sums.l1 += finish_row(job, tile, done + g, g, s);
-      }
-    }
+  for (int64_t y = tile.top - kSsimRadius; y - kSsimRadius < tile.bottom; y += kBatch) {
+    // An even number; beyond the tile's last window nothing is needed.
+    const int64_t left = tile.bottom + kSsimRadius - y,
+                  count = std::clamp<int64_t>(left + (left & 1), 0, kBatch);
+    for (; taken < y + count + kSsimRadius; ++taken) take_row(job, shape, taps, taken, s);
+    sums.ssim += map_rows(job, tile, shape, taps, y, count, s);
+    sums.l1 += finish_rows(job, tile, shape, taps, y - kSsimRadius, s);
   }
   return sums;
 }
@@ -372,6 +612,7 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace covary::compute {
 
+HWY_EXPORT(photometric_scratch);
 HWY_EXPORT(photometric_tile);
 
 PhotometricParts photometric(const ImagePair<float>& pair, const PhotometricOptions& options,
@@ -413,12 +654,26 @@ PhotometricParts photometric(const ImagePair<float>& pair, const PhotometricOpti
   job.scale_ssim = static_cast<float>(options.ssim_weight * scale_ssim);
 
   const int64_t bands = (h + kBand - 1) / kBand, stripes = (w + kStripe - 1) / kStripe;
-  std::vector<Sums> sums(static_cast<size_t>(bands * stripes));
-  parallel_tasks(bands * stripes, [&](int64_t i) {
+  const int64_t tiles = bands * stripes;
+  std::vector<Sums> sums(static_cast<size_t>(tiles));
+  // A worker keeps its memory from tile to tile; what is left there from the last one reaches no
+  // result.
+  int64_t floats = 0;
+  for (int64_t i = 0; i < stripes; ++i) {
+    const Tile tile{0, h, w * i / stripes, w * (i + 1) / stripes};
+    floats = std::max(floats, HWY_DYNAMIC_DISPATCH(photometric_scratch)(job, tile));
+  }
+  std::vector<hwy::AlignedFreeUniquePtr<float[]>> memory(static_cast<size_t>(threads()));
+  parallel_tasks(tiles, [&](int64_t i, int worker) {
+    auto& own = memory[static_cast<size_t>(worker)];
+    if (!own) {
+      own = hwy::AllocateAligned<float>(static_cast<size_t>(floats));
+      std::fill_n(own.get(), floats, 0.0f);
+    }
     const int64_t band = i / stripes, stripe = i % stripes;
     const Tile tile{h * band / bands, h * (band + 1) / bands, w * stripe / stripes,
                     w * (stripe + 1) / stripes};
-    sums[static_cast<size_t>(i)] = HWY_DYNAMIC_DISPATCH(photometric_tile)(job, tile);
+    sums[static_cast<size_t>(i)] = HWY_DYNAMIC_DISPATCH(photometric_tile)(job, tile, own.get());
   });
   PhotometricParts parts;
   double l1 = 0, ssim = 0;
