@@ -284,6 +284,25 @@ class Stages(Case):
 
         self.from_reference_cameras(view["psnr"])
 
+    def test_render_says_how_fast_it_draws(self):
+        self.done("train", self.capture, "-o", self.out, "--steps", 5)
+        pictures = self.folder / "pictures"
+        said = self.document("render", self.out, "-o", pictures, "--cameras", "all")
+        self.assertEqual((said["frames"], said["drawing"]["frames_timed"], said["drawing"]["rounds"]), (6, 5, 1))
+        kept = json.loads((pictures / "render.json").read_text())
+        self.assertEqual((kept["drawing"], kept["names"]), (said["drawing"], said["names"]))
+        self.assertEqual(sorted(p.name for p in (pictures / "rgb").iterdir()), [f"{i:02d}.png" for i in range(6)])
+        once = [sha(p) for p in sorted((pictures / "rgb").iterdir())]
+
+        r = self.done("render", self.out, "-o", pictures, "--cameras", "all", "--benchmark", "2", "--overwrite", "--json")
+        drawing = json.loads(r.stdout)["drawing"]
+        self.assertEqual((drawing["frames_timed"], drawing["rounds"]), (6, 2))
+        self.assertAlmostEqual(drawing["frames_per_second"] * drawing["ms_per_frame"], 1000, places=3)
+        self.assertGreater(drawing["cpu_ms_per_frame"], 0)
+        self.assertIn("ms a frame", r.stderr)
+        self.assertEqual([sha(p) for p in sorted((pictures / "rgb").iterdir())], once)
+        self.refused(2, "render", self.out, "-o", self.folder / "no", "--benchmark", "-1", says=["benchmark"])
+
     def from_reference_cameras(self, own):
         metrics = (self.out / "metrics.json").read_bytes()
 

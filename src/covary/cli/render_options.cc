@@ -30,6 +30,11 @@ void RenderOptions::describe(OptionList& o) {
       .bare("mip");
   o.add("downscale", &downscale, "integer factor of the photos' size; 0 = as trained").range(0, 64);
   o.add("quality", &quality, "of a video: constant rate factor, lower is better").range(0, 51);
+  o.add("benchmark", &benchmark,
+        "draw all frames so many times more and give the medians of the time a frame takes")
+      .unit("rounds")
+      .range(0, 1000)
+      .bare("5");
 }
 
 void RenderOptions::check() const {

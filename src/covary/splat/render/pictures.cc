@@ -33,9 +33,7 @@ std::array<float, 3> ramp(float t) {
   return out;
 }
 
-uint8_t byte_of(float v) {
-  return static_cast<uint8_t>(std::lround(std::clamp(v, 0.0F, 1.0F) * 255));
-}
+uint8_t byte_of(float v) { return static_cast<uint8_t>(std::clamp(v, 0.0F, 1.0F) * 255 + 0.5F); }
 
 // Calls f(pixel of out, index) for every pixel of an [H,W,C] tensor's size.
 template <class F>
@@ -71,9 +69,9 @@ Pictures pictures(const Primitives& primitives, const scene::Camera& camera,
 data::Image8 color_picture(const at::Tensor& color) {
   const at::Tensor c = floats(color);
   const float* p = c.data_ptr<float>();
-  return painted(c, [&](uint8_t* out, int64_t i) {
-    for (int64_t k = 0; k < 3; ++k) out[k] = byte_of(p[3 * i + k]);
-  });
+  data::Image8 out(static_cast<int>(c.size(0)), static_cast<int>(c.size(1)), 3);
+  std::transform(p, p + c.numel(), out.pixels.begin(), byte_of);
+  return out;
 }
 
 data::Image8 gray_picture(const at::Tensor& value) {
