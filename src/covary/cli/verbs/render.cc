@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 #include <functional>
+#include <optional>
 
 #include "covary/cli/render_options.h"
 #include "covary/cli/verbs/budget.h"
@@ -23,6 +24,7 @@
 #include "covary/core/base/threads.h"
 #include "covary/core/data/image.h"
 #include "covary/splat/fit/load.h"
+#include "covary/splat/render/fast.h"
 #include "covary/splat/render/pictures.h"
 #include "covary/splat/scene/camera_path.h"
 #include "covary/splat/scene/cameras_json.h"
@@ -260,6 +262,39 @@ std::string drawing_text(const json& d) {
          number_text(", %.1f ms of CPU)", d["cpu_ms_per_frame"].get<double>());
 }
 
+// --fast: what was left out, and what it gained.
+json fast_figures(const render::FastFacts& f) {
+  return {{"gaussians", f.gaussians},
+          {"kept", f.kept},
+          {"threshold", f.threshold},
+          {"psnr", f.psnr},
+          {"psnr_mean", f.psnr_mean},
+          {"psnr_packed", f.psnr_packed},
+          {"views_judged", f.judged},
+          {"views_compared", f.compared},
+          {"views_checked", f.checked},
+          {"exact_cpu_ms_per_frame", 1e3 * f.exact_cpu_s},
+          {"fast_cpu_ms_per_frame", 1e3 * f.fast_cpu_s},
+          {"bytes", f.bytes},
+          {"seconds", f.seconds}};
+}
+
+std::string fast_text(const render::FastFacts& f) {
+  return "fast: " + count_text(f.kept) + " of " + count_text(f.gaussians) +
+         number_text(" Gaussians stay (contribution of %.2g or more), ", f.threshold) +
+         number_text("%.1f dB to the exact picture ", f.psnr) + "at the worst of " +
+         std::to_string(f.compared + f.checked) +
+         number_text(" views, %.2f times less CPU a frame; ", f.exact_cpu_s / f.fast_cpu_s) +
+         number_text("prepared in %.1f s\n", f.seconds);
+}
+
+// Bytes that preparation adds: the exact pictures to compare with, the packed scene twice.
+double fast_bytes(const scene::Cloud& cloud, double pixels, size_t frames) {
+  const double bands = (cloud.sh_degree() + 1.0) * (cloud.sh_degree() + 1.0);
+  return std::min(static_cast<double>(std::min<size_t>(frames, 12)) * 12 * pixels, 384e6) +
+         static_cast<double>(cloud.size()) * 4 * (12 + 3 * bands);
+}
+
 }  // namespace
 
 Result run_render(const Job& job) {
@@ -271,6 +306,11 @@ Result run_render(const Job& job) {
   const fs::path out =
       v.outputs.empty() ? default_run(name_of(v.inputs[0]) + "-render") : fs::path(v.outputs[0]);
   if (v.outputs.empty() && !job.common.dry_run) log_info("writing to " + out.string());
+  if (job.typed("fast_psnr") && !options.fast)
+    throw Error(ExitCode::kUsage, "belongs to --fast", "--fast-psnr", "add --fast");
+  if (options.fast && job.common.precision == "double")
+    throw Error(ExitCode::kUsage, "the double reference draws everything", "--fast",
+                "leave --fast or --precision double out");
   Sink sink(out, options, job.common.overwrite);
   (void)background_of(options.background, {});  // a wrong colour is said before work
 
@@ -315,6 +355,7 @@ Result run_render(const Job& job) {
   const Batch batch = batch_of(options, frames, in_double ? sizeof(double) : sizeof(float));
   MemoryEstimate estimate = drawing_memory(scene.cloud, pixels, in_double);
   estimate.gaussians += batch.bytes;
+  if (options.fast) estimate.gaussians += fast_bytes(scene.cloud, pixels, frames.size());
   check_memory(job.common, "rendering", estimate, "make smaller pictures: --scale 0.5");
   if (!job.common.report.empty()) AtomicFile probe(job.common.report);
 
@@ -338,8 +379,9 @@ Result run_render(const Job& job) {
   for (const auto& f : frames)
     depth_far = std::max(depth_far, (f.camera.centre() - centre).norm() + 1.5 * radius);
 
+  std::optional<render::FastScene> fast;
   const Draw draw = [&](const scene::Camera& camera) {
-    return render::pictures(primitives, camera, how);
+    return fast ? render::pictures(*fast, camera, how) : render::pictures(primitives, camera, how);
   };
   const auto shown_of = [&](const std::string& name, const render::Pictures& p) {
     Shown shown{name, {}, {}};
@@ -357,6 +399,16 @@ Result run_render(const Job& job) {
 
   if (job.common.time_budget > 0) check_render_time(job, frames, draw);
   sink.open();
+  if (options.fast) {
+    std::vector<scene::Camera> cameras;
+    for (const auto& f : frames)
+      cameras.push_back(
+          f.camera.scaled(f.camera.width * how.supersample, f.camera.height * how.supersample));
+    fast.emplace(primitives, cameras,
+                 render::FastOptions{.psnr = options.fast_psnr,
+                                     .antialiased = how.antialiased,
+                                     .background = how.background});
+  }
   Table figures;
   std::vector<DrawTime> times(frames.size());
   Progress progress("render", static_cast<int64_t>(frames.size()), "frames");
@@ -394,16 +446,17 @@ Result run_render(const Job& job) {
   if (options.benchmark > 0) benchmark(options.benchmark, frames, draw, &times);
   result.document["drawing"] = drawing_figures(times, options.benchmark);
   result.document["writing_seconds"] = writing_s;
+  if (fast) result.document["fast"] = fast_figures(fast->facts());
   if (how.depth)
     result.document["depth_unit"] =
         depth_far / 65535;  // capture units a step of 16-bit depth pictures
   sink.finish(result.document);
   if (!job.common.report.empty()) figures.write(job.common.report);
-  result.text = out.string() + ": " + std::to_string(frames.size()) +
-                (frames.size() == 1 ? " frame, " : " frames, ") +
-                std::to_string(frames[0].camera.width) + "x" +
-                std::to_string(frames[0].camera.height) + " px, " +
-                number_text("%.2f s; ", seconds) + drawing_text(result.document["drawing"]) + "\n";
+  result.text =
+      out.string() + ": " + std::to_string(frames.size()) +
+      (frames.size() == 1 ? " frame, " : " frames, ") + std::to_string(frames[0].camera.width) +
+      "x" + std::to_string(frames[0].camera.height) + " px, " + number_text("%.2f s; ", seconds) +
+      drawing_text(result.document["drawing"]) + "\n" + (fast ? fast_text(fast->facts()) : "");
   return result;
 }
 

@@ -11,13 +11,6 @@ namespace {
 
 constexpr float kThere = 0.5F;  // alpha from which a pixel has a depth and a normal worth showing
 
-// Mean over blocks of k x k pixels.
-at::Tensor shrunk(const at::Tensor& image, int k) {
-  if (k == 1 || !image.defined()) return image;
-  const int64_t h = image.size(0) / k, w = image.size(1) / k, c = image.size(2);
-  return image.view({h, k, w, k, c}).mean({1, 3});
-}
-
 // A perceptual ramp from black over violet and orange to pale yellow (five corners of it).
 std::array<float, 3> ramp(float t) {
   static constexpr float kCorners[5][3] = {{0.0F, 0.0F, 0.02F},
@@ -47,6 +40,12 @@ at::Tensor floats(const at::Tensor& t) { return t.detach().to(at::kFloat).contig
 
 }  // namespace
 
+at::Tensor mean_of_blocks(const at::Tensor& image, int k) {
+  if (k == 1 || !image.defined()) return image;
+  const int64_t h = image.size(0) / k, w = image.size(1) / k, c = image.size(2);
+  return image.view({h, k, w, k, c}).mean({1, 3});
+}
+
 Pictures pictures(const Primitives& primitives, const scene::Camera& camera,
                   const PictureOptions& options) {
   const int k = options.supersample;
@@ -58,11 +57,12 @@ Pictures pictures(const Primitives& primitives, const scene::Camera& camera,
   const Rendered r = rasterize(primitives, views_of({fine}, primitives.means.scalar_type()), how,
                                options.background);
   Pictures out;
-  out.color = shrunk(r.color[0], k);
-  out.alpha = shrunk(r.alpha[0], k);
+  out.color = mean_of_blocks(r.color[0], k);
+  out.alpha = mean_of_blocks(r.alpha[0], k);
   // A depth or normal of several samples is their mean weighted by alpha: what is empty has no say.
-  if (options.depth) out.depth = shrunk(r.depth[0] * r.alpha[0], k) / out.alpha.clamp_min(1e-6);
-  if (options.normal) out.normal = shrunk(r.normal[0], k);
+  if (options.depth)
+    out.depth = mean_of_blocks(r.depth[0] * r.alpha[0], k) / out.alpha.clamp_min(1e-6);
+  if (options.normal) out.normal = mean_of_blocks(r.normal[0], k);
   return out;
 }
 
