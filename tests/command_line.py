@@ -284,6 +284,46 @@ class Stages(Case):
 
         self.from_reference_cameras(view["psnr"])
 
+    def test_render_says_how_fast_it_draws(self):
+        self.done("train", self.capture, "-o", self.out, "--steps", 5)
+        pictures = self.folder / "pictures"
+        said = self.document("render", self.out, "-o", pictures, "--cameras", "all")
+        self.assertEqual((said["frames"], said["drawing"]["frames_timed"], said["drawing"]["rounds"]), (6, 5, 1))
+        kept = json.loads((pictures / "render.json").read_text())
+        self.assertEqual((kept["drawing"], kept["names"]), (said["drawing"], said["names"]))
+        self.assertEqual(sorted(p.name for p in (pictures / "rgb").iterdir()), [f"{i:02d}.png" for i in range(6)])
+        once = [sha(p) for p in sorted((pictures / "rgb").iterdir())]
+
+        r = self.done("render", self.out, "-o", pictures, "--cameras", "all", "--benchmark", "2", "--overwrite", "--json")
+        drawing = json.loads(r.stdout)["drawing"]
+        self.assertEqual((drawing["frames_timed"], drawing["rounds"]), (6, 2))
+        self.assertAlmostEqual(drawing["frames_per_second"] * drawing["ms_per_frame"], 1000, places=3)
+        self.assertGreater(drawing["cpu_ms_per_frame"], 0)
+        self.assertIn("ms a frame", r.stderr)
+        self.assertEqual([sha(p) for p in sorted((pictures / "rgb").iterdir())], once)
+        self.refused(2, "render", self.out, "-o", self.folder / "no", "--benchmark", "-1", says=["benchmark"])
+
+    def test_render_draws_fast_what_stays_near_the_exact_picture(self):
+        self.done("train", self.capture, "-o", self.out, "--steps", 5)
+        pictures = self.folder / "pictures"
+        r = self.done("render", self.out, "-o", pictures, "--cameras", "all", "--fast", "--modes", "rgb,alpha", "--json")
+        fast = json.loads(r.stdout)["fast"]
+        self.assertGreaterEqual(fast["psnr"], 40)
+        self.assertEqual((fast["gaussians"], fast["views_compared"], fast["views_checked"]), (60, 6, 0))
+        self.assertTrue(0 < fast["kept"] <= 60)
+        self.assertIn("of 60 Gaussians stay", r.stderr)
+        self.assertEqual(len(list((pictures / "alpha").iterdir())), 6)
+        other = self.folder / "other"
+        exact = self.document("render", self.out, "-o", other, "--cameras", "all")
+        self.assertNotIn("fast", exact)
+        tight = self.document("render", self.out, "-o", other, "--fast", "--fast-psnr", "50", "--overwrite")["fast"]
+        self.assertTrue(tight["psnr"] >= 50 and tight["threshold"] <= fast["threshold"])
+        more = ("render", self.out, "-o", self.folder / "no")
+        self.refused(2, *more, "--fast", "--modes", "rgb,depth", says=["rgb and alpha"])
+        self.refused(2, *more, "--fast", "--precision", "double", says=["double"])
+        self.refused(2, *more, "--fast-psnr", "45", says=["belongs to --fast"])
+        self.refused(2, *more, "--fast", "--fast-psnr", "70", says=["fast"])
+
     def from_reference_cameras(self, own):
         metrics = (self.out / "metrics.json").read_bytes()
 

@@ -24,6 +24,9 @@ struct RenderOptions {
   std::string antialias = "auto";   // auto (as trained) | none | mip
   int64_t downscale = 0;            // of the photos' size; 0 = as the run was trained
   int64_t quality = 18;             // of a video: x264's constant rate factor, lower is better
+  bool fast = false;                // prepare once, then draw with less; see splat/render/fast.h
+  double fast_psnr = 40;            // dB to the exact picture, kept by --fast
+  int64_t benchmark = 0;  // rounds over all frames, drawn again for steady figures; 0 = none
 
   void describe(OptionList& o);
   void check() const;

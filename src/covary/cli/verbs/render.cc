@@ -5,11 +5,13 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <memory>
+#include <functional>
+#include <optional>
 
 #include "covary/cli/render_options.h"
 #include "covary/cli/verbs/budget.h"
 #include "covary/cli/verbs/places.h"
+#include "covary/cli/verbs/render_sink.h"
 #include "covary/cli/verbs/tables.h"
 #include "covary/cli/verbs/train_run.h"
 #include "covary/cli/verbs/verb.h"
@@ -19,9 +21,10 @@
 #include "covary/core/base/log.h"
 #include "covary/core/base/machine.h"
 #include "covary/core/base/progress.h"
+#include "covary/core/base/threads.h"
 #include "covary/core/data/image.h"
-#include "covary/core/data/video.h"
 #include "covary/splat/fit/load.h"
+#include "covary/splat/render/fast.h"
 #include "covary/splat/render/pictures.h"
 #include "covary/splat/scene/camera_path.h"
 #include "covary/splat/scene/cameras_json.h"
@@ -158,97 +161,138 @@ at::Tensor background_of(const std::string& text, const scene::CameraFile& file)
   return at::tensor(rgb);
 }
 
-// A folder for each mode, one video, or one picture.
-class Sink {
- public:
-  Sink(fs::path out, const RenderOptions& options, bool overwrite)
-      : out_(std::move(out)), options_(options) {
-    video_ = data::is_video(out_);
-    const std::string e = out_.extension().string();
-    picture_ = e == ".png" || e == ".jpg" || e == ".jpeg";
-    if (!video_ && !picture_ && !e.empty() && !fs::is_directory(out_))
-      for (const char* other : {".ply", ".json", ".html", ".avi", ".webp", ".exr"})
-        if (e == other)
-          throw Error(ExitCode::kUsage, "cannot render to " + e, "-o " + out_.string(),
-                      "name a folder, .mp4, .webm, .gif, .png or .jpg");
-    if ((video_ || picture_) && fs::exists(out_) && !overwrite)
-      throw Error(ExitCode::kData, "is there already", out_.string(),
-                  "add --overwrite, or choose another name");
-    if (!video_ && !picture_ && !overwrite && !is_empty_or_absent(out_))
-      throw Error(ExitCode::kData, "the folder is not empty", out_.string(),
-                  "add --overwrite, or choose another");
-  }
-
-  // Before anything is loaded: the place can be written.
-  void open() {
-    if (video_ || picture_) {
-      AtomicFile probe(out_);
-      return;
-    }
-    for (const std::string& mode : options_.modes) make_folder(out_ / mode);
-  }
-
-  void check(size_t frames) const {
-    if (picture_ && frames != 1)
-      throw Error(ExitCode::kUsage, std::to_string(frames) + " pictures do not fit in one file",
-                  "-o " + out_.string(),
-                  "name a folder or a video; or render one frame: --frames 1 --path orbit");
-  }
-
-  bool video() const { return video_; }
-
-  // The pictures of a frame, in the order of the modes.
-  void write(const std::string& name, const std::vector<data::Image8>& pictures,
-             const data::Image16& depth) {
-    if (!video_ && !picture_) {
-      for (size_t k = 0; k < pictures.size(); ++k) {
-        const fs::path file = out_ / options_.modes[k] / (fs::path(name).stem().string() + ".png");
-        if (options_.modes[k] == "depth")
-          data::write_image16(file, depth);
-        else
-          data::write_image(file, pictures[k]);
-      }
-      return;
-    }
-    data::Image8 wide(pictures[0].height, pictures[0].width * static_cast<int>(pictures.size()), 3);
-    for (size_t k = 0; k < pictures.size(); ++k)
-      for (int y = 0; y < wide.height; ++y)
-        std::copy_n(pictures[k].at(y, 0), pictures[k].width * 3,
-                    wide.at(y, static_cast<int>(k) * pictures[k].width));
-    if (picture_) {
-      data::write_image(out_, wide);
-      return;
-    }
-    if (!writer_)
-      writer_ = std::make_unique<data::VideoWriter>(
-          out_, wide.width, wide.height,
-          data::VideoOptions{options_.fps, static_cast<int>(options_.quality)});
-    writer_->write(wide);
-  }
-
-  void finish(const json& record) {
-    if (writer_) writer_->commit();
-    if (!video_ && !picture_) write_file(out_ / "render.json", record.dump(2) + "\n");
-  }
-
- private:
-  fs::path out_;
-  const RenderOptions& options_;
-  bool video_ = false, picture_ = false;
-  std::unique_ptr<data::VideoWriter> writer_;
-};
+using Draw = std::function<render::Pictures(const scene::Camera&)>;
 
 // --time-budget, before anything is written: the seconds of a few frames times all of them.
-void check_render_time(const Job& job, const render::Primitives& primitives,
-                       const std::vector<scene::NamedCamera>& frames,
-                       const render::PictureOptions& how) {
-  render::pictures(primitives, frames.front().camera, how);  // the first one allocates
+void check_render_time(const Job& job, const std::vector<scene::NamedCamera>& frames,
+                       const Draw& draw) {
+  draw(frames.front().camera);  // the first one allocates
   const std::array<size_t, 3> timed = {0, frames.size() / 2, frames.size() - 1};
   const double begin = wall_seconds();
-  for (const size_t i : timed) render::pictures(primitives, frames[i].camera, how);
+  for (const size_t i : timed) draw(frames[i].camera);
   const double one = (wall_seconds() - begin) / static_cast<double>(timed.size());
   check_time(job.common, "rendering", one * static_cast<double>(frames.size()),
              "render fewer frames, or smaller ones: --scale 0.5");
+}
+
+double most_pixels(const std::vector<scene::NamedCamera>& frames) {
+  double most = 0;
+  for (const auto& f : frames)
+    most = std::max(most, static_cast<double>(f.camera.width) * f.camera.height);
+  return most;
+}
+
+// Frames are drawn one after the other, each on all threads, and encoded a batch at a time, each on
+// one thread: so many that no thread waits long for the last, within 256 MB of pictures.
+struct Batch {
+  int64_t frames;
+  double bytes;  // of the drawn pictures that wait
+};
+Batch batch_of(const RenderOptions& o, const std::vector<scene::NamedCamera>& frames,
+               size_t number_bytes) {
+  const double one = most_pixels(frames) * static_cast<double>(number_bytes) *
+                     (4 + 4 * static_cast<double>(o.modes.size()));
+  const double room = std::max(1.0, std::floor(256e6 / one));
+  const auto n = std::min({static_cast<int64_t>(frames.size()), int64_t{4} * threads(),
+                           static_cast<int64_t>(std::min(room, 1e6))});
+  return {n, static_cast<double>(n) * one};
+}
+
+// What drawing took, encoding and writing left out.
+struct DrawTime {
+  double wall_s = 0, cpu_s = 0;  // cpu: of all threads
+};
+template <class F>
+auto timed(DrawTime* time, F&& f) {
+  const double wall = wall_seconds(), cpu = cpu_seconds();
+  auto out = f();
+  *time = {wall_seconds() - wall, cpu_seconds() - cpu};
+  return out;
+}
+
+void poll_interrupt() {
+  if (const int code = interrupted()) throw Interrupted{code};
+}
+
+// --benchmark: the median of each frame over so many rounds.
+void benchmark(int64_t rounds, const std::vector<scene::NamedCamera>& frames, const Draw& draw,
+               std::vector<DrawTime>* times) {
+  Progress progress("benchmark", rounds * static_cast<int64_t>(frames.size()), "frames");
+  std::vector<std::vector<double>> wall(frames.size()), cpu(frames.size());
+  for (int64_t round = 0; round < rounds; ++round)
+    for (size_t i = 0; i < frames.size(); ++i) {
+      poll_interrupt();
+      DrawTime t;
+      timed(&t, [&] { return draw(frames[i].camera); });
+      wall[i].push_back(t.wall_s);
+      cpu[i].push_back(t.cpu_s);
+      progress.update(round * static_cast<int64_t>(frames.size()) + static_cast<int64_t>(i) + 1);
+    }
+  const auto median = [](std::vector<double>& v) {
+    const auto middle = v.begin() + static_cast<std::ptrdiff_t>(v.size() / 2);
+    std::nth_element(v.begin(), middle, v.end());
+    return *middle;
+  };
+  for (size_t i = 0; i < frames.size(); ++i) (*times)[i] = {median(wall[i]), median(cpu[i])};
+}
+
+// Means over the frames. The first frame of several also wakes threads and takes memory, and is left
+// out where it was drawn once.
+json drawing_figures(const std::vector<DrawTime>& times, int64_t rounds) {
+  const size_t first = rounds == 0 && times.size() > 1 ? 1 : 0;
+  double wall = 0, cpu = 0;
+  for (size_t i = first; i < times.size(); ++i) {
+    wall += times[i].wall_s;
+    cpu += times[i].cpu_s;
+  }
+  const auto n = static_cast<double>(times.size() - first);
+  return {{"frames_timed", times.size() - first},
+          {"rounds", std::max<int64_t>(rounds, 1)},
+          {"threads", threads()},
+          {"frames_per_second", n / std::max(wall, 1e-9)},
+          {"ms_per_frame", 1e3 * wall / n},
+          {"cpu_ms_per_frame", 1e3 * cpu / n}};
+}
+
+std::string drawing_text(const json& d) {
+  return "drawing " + number_text("%.1f ms a frame", d["ms_per_frame"].get<double>()) +
+         number_text(" (%.3g frames/s", d["frames_per_second"].get<double>()) + " on " +
+         std::to_string(d["threads"].get<int>()) +
+         (d["threads"].get<int>() == 1 ? " thread" : " threads") +
+         number_text(", %.1f ms of CPU)", d["cpu_ms_per_frame"].get<double>());
+}
+
+// --fast: what was left out, and what it gained.
+json fast_figures(const render::FastFacts& f) {
+  return {{"gaussians", f.gaussians},
+          {"kept", f.kept},
+          {"threshold", f.threshold},
+          {"psnr", f.psnr},
+          {"psnr_mean", f.psnr_mean},
+          {"psnr_packed", f.psnr_packed},
+          {"views_judged", f.judged},
+          {"views_compared", f.compared},
+          {"views_checked", f.checked},
+          {"exact_cpu_ms_per_frame", 1e3 * f.exact_cpu_s},
+          {"fast_cpu_ms_per_frame", 1e3 * f.fast_cpu_s},
+          {"bytes", f.bytes},
+          {"seconds", f.seconds}};
+}
+
+std::string fast_text(const render::FastFacts& f) {
+  return "fast: " + count_text(f.kept) + " of " + count_text(f.gaussians) +
+         number_text(" Gaussians stay (contribution of %.2g or more), ", f.threshold) +
+         number_text("%.1f dB to the exact picture ", f.psnr) + "at the worst of " +
+         std::to_string(f.compared + f.checked) +
+         number_text(" views, %.2f times less CPU a frame; ", f.exact_cpu_s / f.fast_cpu_s) +
+         number_text("prepared in %.1f s\n", f.seconds);
+}
+
+// Bytes that preparation adds: the exact pictures to compare with, the packed scene twice.
+double fast_bytes(const scene::Cloud& cloud, double pixels, size_t frames) {
+  const double bands = (cloud.sh_degree() + 1.0) * (cloud.sh_degree() + 1.0);
+  return std::min(static_cast<double>(std::min<size_t>(frames, 12)) * 12 * pixels, 384e6) +
+         static_cast<double>(cloud.size()) * 4 * (12 + 3 * bands);
 }
 
 }  // namespace
@@ -262,6 +306,11 @@ Result run_render(const Job& job) {
   const fs::path out =
       v.outputs.empty() ? default_run(name_of(v.inputs[0]) + "-render") : fs::path(v.outputs[0]);
   if (v.outputs.empty() && !job.common.dry_run) log_info("writing to " + out.string());
+  if (job.typed("fast_psnr") && !options.fast)
+    throw Error(ExitCode::kUsage, "belongs to --fast", "--fast-psnr", "add --fast");
+  if (options.fast && job.common.precision == "double")
+    throw Error(ExitCode::kUsage, "the double reference draws everything", "--fast",
+                "leave --fast or --precision double out");
   Sink sink(out, options, job.common.overwrite);
   (void)background_of(options.background, {});  // a wrong colour is said before work
 
@@ -301,12 +350,13 @@ Result run_render(const Job& job) {
     return result;
   }
   const bool in_double = job.common.precision == "double";
-  double pixels = 0;
-  for (const auto& f : frames)
-    pixels = std::max(pixels, static_cast<double>(f.camera.width) * f.camera.height);
-  pixels *= static_cast<double>(options.supersample * options.supersample);
-  check_memory(job.common, "rendering", drawing_memory(scene.cloud, pixels, in_double),
-               "make smaller pictures: --scale 0.5");
+  const double pixels =
+      most_pixels(frames) * static_cast<double>(options.supersample * options.supersample);
+  const Batch batch = batch_of(options, frames, in_double ? sizeof(double) : sizeof(float));
+  MemoryEstimate estimate = drawing_memory(scene.cloud, pixels, in_double);
+  estimate.gaussians += batch.bytes;
+  if (options.fast) estimate.gaussians += fast_bytes(scene.cloud, pixels, frames.size());
+  check_memory(job.common, "rendering", estimate, "make smaller pictures: --scale 0.5");
   if (!job.common.report.empty()) AtomicFile probe(job.common.report);
 
   const InterruptGuard interrupts;
@@ -329,43 +379,74 @@ Result run_render(const Job& job) {
   for (const auto& f : frames)
     depth_far = std::max(depth_far, (f.camera.centre() - centre).norm() + 1.5 * radius);
 
-  if (job.common.time_budget > 0) check_render_time(job, primitives, frames, how);
-  sink.open();
-  Table figures;
-  Progress progress("render", static_cast<int64_t>(frames.size()), "frames");
-  const double begin = wall_seconds();
-  json cameras = json::array();
-  for (size_t i = 0; i < frames.size(); ++i) {
-    if (const int code = interrupted()) throw Interrupted{code};
-    const double began = wall_seconds();
-    const render::Pictures p = render::pictures(primitives, frames[i].camera, how);
-    const double drawn_s = wall_seconds() - began;
-    std::vector<data::Image8> shown;
-    data::Image16 depth;
+  std::optional<render::FastScene> fast;
+  const Draw draw = [&](const scene::Camera& camera) {
+    return fast ? render::pictures(*fast, camera, how) : render::pictures(primitives, camera, how);
+  };
+  const auto shown_of = [&](const std::string& name, const render::Pictures& p) {
+    Shown shown{name, {}, {}};
     for (const std::string& mode : options.modes) {
-      if (mode == "rgb") shown.push_back(render::color_picture(p.color));
-      if (mode == "alpha") shown.push_back(render::gray_picture(p.alpha));
-      if (mode == "normal") shown.push_back(render::normal_picture(p.normal, p.alpha));
+      if (mode == "rgb") shown.pictures.push_back(render::color_picture(p.color));
+      if (mode == "alpha") shown.pictures.push_back(render::gray_picture(p.alpha));
+      if (mode == "normal") shown.pictures.push_back(render::normal_picture(p.normal, p.alpha));
       if (mode == "depth") {
-        shown.push_back(render::depth_picture(p.depth, p.alpha, depth_far));
-        depth = render::depth_image16(p.depth, p.alpha, depth_far);
+        shown.pictures.push_back(render::depth_picture(p.depth, p.alpha, depth_far));
+        shown.depth = render::depth_image16(p.depth, p.alpha, depth_far);
       }
     }
-    sink.write(frames[i].name, shown, depth);
-    cameras.push_back(frames[i].name);
-    if (!job.common.report.empty())
-      figures.add({{"frame", i},
-                   {"name", frames[i].name},
-                   {"width", frames[i].camera.width},
-                   {"height", frames[i].camera.height},
-                   {"seconds", drawn_s},
-                   {"mean_alpha", p.alpha.mean().item<double>()}});
-    progress.update(static_cast<int64_t>(i) + 1);
+    return shown;
+  };
+
+  if (job.common.time_budget > 0) check_render_time(job, frames, draw);
+  sink.open();
+  if (options.fast) {
+    std::vector<scene::Camera> cameras;
+    for (const auto& f : frames)
+      cameras.push_back(
+          f.camera.scaled(f.camera.width * how.supersample, f.camera.height * how.supersample));
+    fast.emplace(primitives, cameras,
+                 render::FastOptions{.psnr = options.fast_psnr,
+                                     .antialiased = how.antialiased,
+                                     .background = how.background});
+  }
+  Table figures;
+  std::vector<DrawTime> times(frames.size());
+  Progress progress("render", static_cast<int64_t>(frames.size()), "frames");
+  const double begin = wall_seconds();
+  double writing_s = 0;
+  json cameras = json::array();
+  const auto count = static_cast<int64_t>(frames.size());
+  for (int64_t first = 0; first < count; first += batch.frames) {
+    std::vector<render::Pictures> drawn;
+    for (int64_t i = first; i < std::min(count, first + batch.frames); ++i) {
+      poll_interrupt();
+      const auto& frame = frames[static_cast<size_t>(i)];
+      DrawTime& time = times[static_cast<size_t>(i)];
+      drawn.push_back(timed(&time, [&] { return draw(frame.camera); }));
+      cameras.push_back(frame.name);
+      if (!job.common.report.empty())
+        figures.add({{"frame", i},
+                     {"name", frame.name},
+                     {"width", frame.camera.width},
+                     {"height", frame.camera.height},
+                     {"seconds", time.wall_s},
+                     {"mean_alpha", drawn.back().alpha.mean().item<double>()}});
+    }
+    const double drawn_at = wall_seconds();
+    sink.write(static_cast<int64_t>(drawn.size()), [&](int64_t i) {
+      return shown_of(frames[static_cast<size_t>(first + i)].name, drawn[static_cast<size_t>(i)]);
+    });
+    writing_s += wall_seconds() - drawn_at;
+    progress.update(first + static_cast<int64_t>(drawn.size()));
   }
   progress.finish();
   const double seconds = wall_seconds() - begin;
   result.document["names"] = cameras;
   result.document["seconds"] = seconds;
+  if (options.benchmark > 0) benchmark(options.benchmark, frames, draw, &times);
+  result.document["drawing"] = drawing_figures(times, options.benchmark);
+  result.document["writing_seconds"] = writing_s;
+  if (fast) result.document["fast"] = fast_figures(fast->facts());
   if (how.depth)
     result.document["depth_unit"] =
         depth_far / 65535;  // capture units a step of 16-bit depth pictures
@@ -374,7 +455,8 @@ Result run_render(const Job& job) {
   result.text =
       out.string() + ": " + std::to_string(frames.size()) +
       (frames.size() == 1 ? " frame, " : " frames, ") + std::to_string(frames[0].camera.width) +
-      "x" + std::to_string(frames[0].camera.height) + " px, " + number_text("%.2f s\n", seconds);
+      "x" + std::to_string(frames[0].camera.height) + " px, " + number_text("%.2f s; ", seconds) +
+      drawing_text(result.document["drawing"]) + "\n" + (fast ? fast_text(fast->facts()) : "");
   return result;
 }
 

@@ -1,4 +1,5 @@
 #include <png.h>
+#include <zlib.h>
 
 #include <bit>
 #include <csetjmp>
@@ -138,8 +139,15 @@ bool write_png(Codec& codec, int height, int width, int channels, int bits, cons
                                    : PNG_COLOR_TYPE_GRAY;
   png_set_user_limits(codec.png, 1u << 30, 1u << 30);
   png_set_write_fn(codec.png, codec.output, on_write, on_flush);
-  png_set_compression_level(codec.png, 4);
-  png_set_filter(codec.png, 0, PNG_FILTER_SUB | PNG_FILTER_UP);
+  if (bits ==
+      8) {  // of a photo Paeth leaves noise, in which looking for repeats finds none: as small
+            // as level 4 with the filters Sub and Up, in half the time
+    png_set_compression_strategy(codec.png, Z_RLE);
+    png_set_filter(codec.png, 0, PNG_FILTER_PAETH);
+  } else {
+    png_set_compression_level(codec.png, 4);
+    png_set_filter(codec.png, 0, PNG_FILTER_SUB | PNG_FILTER_UP);
+  }
   png_set_IHDR(codec.png, codec.info, width, height, bits, type, PNG_INTERLACE_NONE,
                PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
   png_write_info(codec.png, codec.info);

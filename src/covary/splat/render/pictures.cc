@@ -11,13 +11,6 @@ namespace {
 
 constexpr float kThere = 0.5F;  // alpha from which a pixel has a depth and a normal worth showing
 
-// Mean over blocks of k x k pixels.
-at::Tensor shrunk(const at::Tensor& image, int k) {
-  if (k == 1 || !image.defined()) return image;
-  const int64_t h = image.size(0) / k, w = image.size(1) / k, c = image.size(2);
-  return image.view({h, k, w, k, c}).mean({1, 3});
-}
-
 // A perceptual ramp from black over violet and orange to pale yellow (five corners of it).
 std::array<float, 3> ramp(float t) {
   static constexpr float kCorners[5][3] = {{0.0F, 0.0F, 0.02F},
@@ -33,9 +26,7 @@ std::array<float, 3> ramp(float t) {
   return out;
 }
 
-uint8_t byte_of(float v) {
-  return static_cast<uint8_t>(std::lround(std::clamp(v, 0.0F, 1.0F) * 255));
-}
+uint8_t byte_of(float v) { return static_cast<uint8_t>(std::clamp(v, 0.0F, 1.0F) * 255 + 0.5F); }
 
 // Calls f(pixel of out, index) for every pixel of an [H,W,C] tensor's size.
 template <class F>
@@ -49,6 +40,12 @@ at::Tensor floats(const at::Tensor& t) { return t.detach().to(at::kFloat).contig
 
 }  // namespace
 
+at::Tensor mean_of_blocks(const at::Tensor& image, int k) {
+  if (k == 1 || !image.defined()) return image;
+  const int64_t h = image.size(0) / k, w = image.size(1) / k, c = image.size(2);
+  return image.view({h, k, w, k, c}).mean({1, 3});
+}
+
 Pictures pictures(const Primitives& primitives, const scene::Camera& camera,
                   const PictureOptions& options) {
   const int k = options.supersample;
@@ -60,20 +57,21 @@ Pictures pictures(const Primitives& primitives, const scene::Camera& camera,
   const Rendered r = rasterize(primitives, views_of({fine}, primitives.means.scalar_type()), how,
                                options.background);
   Pictures out;
-  out.color = shrunk(r.color[0], k);
-  out.alpha = shrunk(r.alpha[0], k);
+  out.color = mean_of_blocks(r.color[0], k);
+  out.alpha = mean_of_blocks(r.alpha[0], k);
   // A depth or normal of several samples is their mean weighted by alpha: what is empty has no say.
-  if (options.depth) out.depth = shrunk(r.depth[0] * r.alpha[0], k) / out.alpha.clamp_min(1e-6);
-  if (options.normal) out.normal = shrunk(r.normal[0], k);
+  if (options.depth)
+    out.depth = mean_of_blocks(r.depth[0] * r.alpha[0], k) / out.alpha.clamp_min(1e-6);
+  if (options.normal) out.normal = mean_of_blocks(r.normal[0], k);
   return out;
 }
 
 data::Image8 color_picture(const at::Tensor& color) {
   const at::Tensor c = floats(color);
   const float* p = c.data_ptr<float>();
-  return painted(c, [&](uint8_t* out, int64_t i) {
-    for (int64_t k = 0; k < 3; ++k) out[k] = byte_of(p[3 * i + k]);
-  });
+  data::Image8 out(static_cast<int>(c.size(0)), static_cast<int>(c.size(1)), 3);
+  std::transform(p, p + c.numel(), out.pixels.begin(), byte_of);
+  return out;
 }
 
 data::Image8 gray_picture(const at::Tensor& value) {

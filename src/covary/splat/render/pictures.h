@@ -26,6 +26,9 @@ struct Pictures {
 Pictures pictures(const Primitives& primitives, const scene::Camera& camera,
                   const PictureOptions& options);
 
+// Means over blocks of k x k pixels: [H,W,C] to [H/k,W/k,C].
+at::Tensor mean_of_blocks(const at::Tensor& image, int k);
+
 data::Image8 color_picture(const at::Tensor& color);  // [H,W,3] clamped to [0,1]
 data::Image8 gray_picture(const at::Tensor& value);   // [H,W,1] clamped to [0,1], as three channels
 data::Image8 normal_picture(

@@ -1,0 +1,125 @@
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include <ATen/ATen.h>
+
+#include "covary/splat/render/fast.h"
+
+namespace covary::render {
+namespace {
+
+constexpr int kMortonBits = 21;  // an axis
+
+// Every third bit from the lowest on.
+uint64_t spread_bits(uint64_t x) {
+  uint64_t out = 0;
+  for (int b = 0; b < kMortonBits; ++b) out |= ((x >> b) & 1) << (3 * b);
+  return out;
+}
+
+// Places 0 .. n-1 of points [n,3] in the order of a Morton curve. The grid covers the middle 98 % of each
+// axis; the rest counts as its border.
+std::vector<int64_t> morton_order(const float* points, int64_t n) {
+  std::array<double, 3> low{}, scale{};
+  std::vector<float> axis(static_cast<size_t>(n));
+  for (int k = 0; k < 3 && n > 0; ++k) {
+    for (int64_t i = 0; i < n; ++i) axis[static_cast<size_t>(i)] = points[3 * i + k];
+    const auto at = [&](double share) {
+      const auto place = axis.begin() + std::lround(share * static_cast<double>(n - 1));
+      std::nth_element(axis.begin(), place, axis.end());
+      return static_cast<double>(*place);
+    };
+    low[static_cast<size_t>(k)] = at(0.01);
+    const double width = at(0.99) - low[static_cast<size_t>(k)];
+    scale[static_cast<size_t>(k)] = width > 0 ? ((1 << kMortonBits) - 1) / width : 0;
+  }
+  std::vector<std::pair<uint64_t, int64_t>> keys(static_cast<size_t>(n));
+  for (int64_t i = 0; i < n; ++i) {
+    uint64_t key = 0;
+    for (size_t k = 0; k < 3; ++k) {
+      const double cell = (points[3 * i + static_cast<int64_t>(k)] - low[k]) * scale[k];
+      key |= spread_bits(static_cast<uint64_t>(std::clamp(cell, 0.0, (1 << kMortonBits) - 1.0)))
+             << k;
+    }
+    keys[static_cast<size_t>(i)] = {key, i};
+  }
+  std::sort(keys.begin(), keys.end());
+  std::vector<int64_t> order(keys.size());
+  std::transform(keys.begin(), keys.end(), order.begin(), [](const auto& k) { return k.second; });
+  return order;
+}
+
+uint16_t half_of(float x) {
+  constexpr float kLargest = 65504;
+  return c10::Half(std::clamp(x, -kLargest, kLargest)).x;
+}
+
+}  // namespace
+
+PackedScene pack(const Primitives& g, const Pruned& pruned) {
+  constexpr int kGroup = PackedScene::kGroup;
+  const auto rows_of = [&](const at::Tensor& t) {
+    return t.index_select(0, pruned.rows).to(at::kFloat).contiguous();
+  };
+  const at::Tensor means = rows_of(g.means), scales = rows_of(g.scales),
+                   quats = rows_of(g.quats / g.quats.norm(2, 1, true)),
+                   opacities = pruned.opacities.to(at::kFloat).contiguous(),
+                   reach = pruned.reach.to(at::kFloat).contiguous();
+  const at::Tensor colors =
+      rows_of(g.shN.defined() ? at::cat({g.sh0, g.shN}, 1) : g.sh0);  // [K, bands, 3]
+  PackedScene out;
+  out.count = means.size(0);
+  out.bands = static_cast<int>(colors.size(1));
+  const auto *mean = means.const_data_ptr<float>(), *quat = quats.const_data_ptr<float>(),
+             *scale = scales.const_data_ptr<float>(), *opacity = opacities.const_data_ptr<float>(),
+             *reaches = reach.const_data_ptr<float>(), *color = colors.const_data_ptr<float>();
+  const std::vector<int64_t> order = morton_order(mean, out.count);
+  const int64_t groups = (out.count + kGroup - 1) / kGroup, numbers = 3 * out.bands;
+  out.groups.resize(static_cast<size_t>(groups));
+  out.numbers.assign(static_cast<size_t>(groups * out.rows() * kGroup), 0);
+  for (int64_t at = 0; at < groups; ++at) {
+    PackedScene::Group& group = out.groups[static_cast<size_t>(at)];
+    uint16_t* to = out.numbers.data() + at * out.rows() * kGroup;
+    const int64_t first = at * kGroup, n = std::min<int64_t>(kGroup, out.count - first);
+    const auto id = [&](int64_t l) {  // places behind the last repeat it
+      return order[static_cast<size_t>(first + std::min(l, n - 1))];
+    };
+    float low[3], high[3], largest = 0;
+    for (int k = 0; k < 3; ++k) low[k] = high[k] = mean[3 * id(0) + k];
+    for (int64_t l = 0; l < n; ++l)
+      for (int k = 0; k < 3; ++k) {
+        low[k] = std::min(low[k], mean[3 * id(l) + k]);
+        high[k] = std::max(high[k], mean[3 * id(l) + k]);
+        largest = std::max(largest, scale[3 * id(l) + k]);
+      }
+    const float side = std::max({high[0] - low[0], high[1] - low[1], high[2] - low[2]});
+    group.step = side / 65535;
+    group.scale = largest > 0 ? largest : 1;
+    for (int k = 0; k < 3; ++k) {
+      group.origin[k] = low[k];
+      group.centre[k] = 0.5F * (low[k] + high[k]);
+    }
+    constexpr float kReach = 3.4F;  // deviations: sqrt(2 ln 255) and a little
+    group.radius =
+        0.5F * std::hypot(high[0] - low[0], high[1] - low[1], high[2] - low[2]) + kReach * largest;
+    for (int64_t l = 0; l < kGroup; ++l) {
+      const int64_t i = id(l);
+      const auto put = [&](int row, uint16_t value) { to[row * kGroup + l] = value; };
+      for (int k = 0; k < 3; ++k) {
+        const float step =
+            group.step > 0 ? std::round((mean[3 * i + k] - low[k]) / group.step) : 0.0F;
+        put(PackedScene::kMean + k, static_cast<uint16_t>(std::clamp(step, 0.0F, 65535.0F)));
+        put(PackedScene::kScale + k, half_of(scale[3 * i + k] / group.scale));
+      }
+      for (int k = 0; k < 4; ++k) put(PackedScene::kQuat + k, half_of(quat[4 * i + k]));
+      put(PackedScene::kOpacity, l < n ? half_of(opacity[i]) : uint16_t{0});
+      put(PackedScene::kReach, half_of(reaches[i]));
+      for (int k = 0; k < static_cast<int>(numbers); ++k)
+        put(PackedScene::kColor + k, half_of(color[numbers * i + k]));
+    }
+  }
+  return out;
+}
+
+}  // namespace covary::render

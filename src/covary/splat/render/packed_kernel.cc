@@ -1,0 +1,212 @@
+// Projection and colours of a packed scene: a vector of Gaussians a step, nothing gathered.
+#include <algorithm>
+#include <cmath>
+
+#include "covary/core/base/threads.h"
+#include "covary/core/compute/lanes.h"
+#include "covary/core/compute/project/chunks.h"
+#include "covary/core/compute/sh/sh.h"
+#include "covary/splat/render/packed.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "covary/splat/render/packed_kernel.cc"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include "covary/core/compute/lanes-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace covary::compute {
+namespace HWY_NAMESPACE {
+namespace {
+
+template <class V>
+HWY_INLINE Lanes load_lanes(const float* p) {
+  return Lanes::load(p);
+}
+HWY_INLINE void store_lanes(Lanes v, float* p) { v.store(p); }
+
+#include "covary/core/compute/project/project_math.inc"
+
+#include "covary/core/compute/rasterize/footprints.inc"
+
+#include "covary/core/compute/project/project_loop.inc"
+
+#include "covary/core/compute/sh/sh_math.inc"
+
+using render::PackedScene;
+using render::PackedView;
+
+HWY_INLINE Lanes from_fixed(const uint16_t* p) {
+  const hn::Rebind<uint16_t, FloatTag> narrow;
+  return Lanes(hn::ConvertTo(kFloats, hn::PromoteTo(IntTag(), hn::LoadU(narrow, p))));
+}
+HWY_INLINE Lanes from_half(const uint16_t* p) {
+  const hn::Rebind<uint16_t, FloatTag> narrow;
+  const hn::Rebind<hwy::float16_t, FloatTag> half;
+  return Lanes(hn::PromoteTo(kFloats, hn::BitCast(half, hn::LoadU(narrow, p))));
+}
+
+// Whether all of a group lies outside of a pinhole's view. The sphere holds the Gaussians in the world;
+// what dilation adds on the screen is within the margin.
+bool outside(const PackedScene::Group& group, const ProjectionCamera& cam,
+             const CameraParameters& view, const ProjectOptions& o) {
+  if (cam.kind != 0) return false;
+  constexpr double kMargin = 16;  // px
+  const CameraPoint<double> p =
+      to_camera<double>(cam, group.centre[0], group.centre[1], group.centre[2]);
+  const double r = group.radius;
+  if (p.z + r < o.near || p.z - r > o.far) return true;
+  const auto beyond = [&](double f, double at, double edge) {  // f at + edge z < 0 is outside
+    return f * at + edge * p.z < -r * std::hypot(f, edge);
+  };
+  return beyond(cam.fx, p.x, cam.cx + kMargin) ||
+         beyond(-cam.fx, p.x, view.width - cam.cx + kMargin) ||
+         beyond(cam.fy, p.y, cam.cy + kMargin) ||
+         beyond(-cam.fy, p.y, view.height - cam.cy + kMargin);
+}
+
+// The groups [first, last) into `out` from place `at` on; returns the place behind the last.
+int64_t project_groups(const PackedScene& scene, const CameraParameters& view,
+                       const ProjectOptions& o, int64_t first, int64_t last, int64_t at,
+                       PackedView& out) {
+  using F = GaussianFootprint;
+  constexpr int kGroup = PackedScene::kGroup;
+  static_assert(kGroup % kLanes == 0, "a group is whole vectors");
+  const ProjectionCamera cam = projection_camera(view);
+  const int degree = static_cast<int>(std::lround(std::sqrt(scene.bands))) - 1;
+  double eye[3];
+  for (int k = 0; k < 3; ++k)
+    eye[k] = -(cam.r[k] * cam.t[0] + cam.r[3 + k] * cam.t[1] + cam.r[6 + k] * cam.t[2]);
+  HWY_ALIGN float x[kLanes], y[kLanes], z[kLanes], alpha[kLanes], extent[kLanes], half_x[kLanes],
+      half_y[kLanes], valid[kLanes], params[F::kParams * kLanes], color[3 * kLanes];
+  for (int64_t g = first; g < last; ++g) {
+    const PackedScene::Group& group = scene.groups[static_cast<size_t>(g)];
+    if (outside(group, cam, view, o)) continue;
+    for (int begin = 0; begin < kGroup; begin += kLanes) {
+      const uint16_t* numbers = scene.numbers.data() + g * scene.rows() * kGroup + begin;
+      const auto row = [&](int k) HWY_ATTR { return numbers + k * kGroup; };
+      Lanes mean[3], shape[7];
+      for (int k = 0; k < 3; ++k)
+        mean[k] = lane_fma(Lanes(group.step), from_fixed(row(PackedScene::kMean + k)),
+                           Lanes(group.origin[k]));
+      for (int k = 0; k < 4; ++k) shape[k] = from_half(row(PackedScene::kQuat + k));
+      for (int k = 0; k < 3; ++k)
+        shape[4 + k] = Lanes(group.scale) * from_half(row(PackedScene::kScale + k));
+      const Projected<Lanes> p = project_gaussian<false>(cam, mean, shape);
+      const auto s = F::setup<Lanes>(o.shape, p.a, p.b, p.c, mean);
+      const Lanes opacity = from_half(row(PackedScene::kOpacity)) * s.opacity_factor;
+      const Lanes reach = from_half(row(PackedScene::kReach));
+      const Lanes q =
+          lane_min(F::extent<Lanes>(opacity), Lanes(2.0f) * lane_log(reach * s.opacity_factor));
+      const Lanes root = lane_sqrt(lane_max(q, Lanes(0.0f)));
+      store_lanes(p.x, x);
+      store_lanes(p.y, y);
+      store_lanes(p.z, z);
+      store_lanes(opacity, alpha);
+      store_lanes(q, extent);
+      store_lanes(root * s.half_x, half_x);
+      store_lanes(root * s.half_y, half_y);
+      store_lanes(s.valid, valid);
+      for (int k = 0; k < F::kParams; ++k) store_lanes(s.params[k], params + k * kLanes);
+      bool colored = false;
+      for (int l = 0; l < kLanes; ++l) {
+        // written so that a NaN anywhere fails a comparison
+        if (!(z[l] >= o.near && z[l] <= o.far)) continue;
+        if (!(extent[l] > 0 && valid[l] > 0)) continue;
+        const float hx = half_x[l], hy = half_y[l];
+        if (!(std::max(hx, hy) > o.radius_clip && std::max(hx, hy) < 1e9f)) continue;
+        if (!(x[l] + hx > 0 && x[l] - hx < view.width && y[l] + hy > 0 && y[l] - hy < view.height))
+          continue;
+        if (!colored) {
+          colored = true;
+          Lanes d[3], basis[kMaxShBands], sum[3] = {Lanes(0.5f), Lanes(0.5f), Lanes(0.5f)};
+          for (int k = 0; k < 3; ++k) d[k] = mean[k] - Lanes(eye[k]);
+          const Lanes inverse = Lanes(1.0f) / lane_sqrt(d[0] * d[0] + d[1] * d[1] + d[2] * d[2]);
+          sh_basis_of(degree, d[0] * inverse, d[1] * inverse, d[2] * inverse, basis);
+          for (int k = 0; k < scene.bands; ++k)
+            for (int c = 0; c < 3; ++c)
+              sum[c] = lane_fma(basis[k], from_half(row(PackedScene::kColor + 3 * k + c)), sum[c]);
+          for (int c = 0; c < 3; ++c)
+            store_lanes(lane_max(sum[c], Lanes(0.0f)), color + c * kLanes);
+        }
+        const auto i = static_cast<size_t>(at++);
+        out.centres[2 * i] = x[l];
+        out.centres[2 * i + 1] = y[l];
+        out.depths[i] = z[l];
+        for (size_t k = 0; k < F::kParams; ++k)
+          out.params[F::kParams * i + k] = params[k * kLanes + static_cast<size_t>(l)];
+        out.opacities[i] = alpha[l];
+        out.extents[i] = extent[l];
+        out.halves[2 * i] = hx;
+        out.halves[2 * i + 1] = hy;
+        for (size_t c = 0; c < 3; ++c)
+          out.colors[3 * i + c] = color[c * kLanes + static_cast<size_t>(l)];
+      }
+    }
+  }
+  return at;
+}
+
+}  // namespace
+}  // namespace HWY_NAMESPACE
+}  // namespace covary::compute
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace covary::compute {
+namespace {
+
+HWY_EXPORT(project_groups);
+
+int64_t project_groups_here(const render::PackedScene& scene, const CameraParameters& camera,
+                            const ProjectOptions& options, int64_t first, int64_t last, int64_t at,
+                            render::PackedView& out) {
+  return HWY_DYNAMIC_DISPATCH(project_groups)(scene, camera, options, first, last, at, out);
+}
+
+// Chunks wrote their parts to [begin, begin + count) of rows of `width`: moves them together.
+void close_up(std::vector<float>& values, size_t width, size_t chunk,
+              const std::vector<int64_t>& counts) {
+  size_t to = 0;
+  for (size_t c = 0; c < counts.size(); ++c) {
+    const size_t n = width * static_cast<size_t>(counts[c]);
+    float* const from = values.data() + width * chunk * c;
+    if (values.data() + to != from) std::copy_n(from, n, values.data() + to);
+    to += n;
+  }
+}
+
+}  // namespace
+}  // namespace covary::compute
+
+namespace covary::render {
+
+void project_packed(const PackedScene& scene, const compute::CameraParameters& camera,
+                    const compute::ProjectOptions& options, PackedView& out) {
+  constexpr int64_t kChunk = 32;  // groups a task
+  const auto groups = static_cast<int64_t>(scene.groups.size());
+  const int64_t chunks = (groups + kChunk - 1) / kChunk;
+  const auto places = static_cast<size_t>(groups) * PackedScene::kGroup;
+  const struct {
+    std::vector<float>& values;
+    size_t width;
+  } arrays[] = {{out.centres, 2}, {out.depths, 1}, {out.params, 3}, {out.opacities, 1},
+                {out.extents, 1}, {out.halves, 2}, {out.colors, 3}};
+  for (const auto& a : arrays) a.values.resize(places * a.width);
+  std::vector<int64_t> counts(static_cast<size_t>(chunks));
+  parallel_tasks(chunks, [&](int64_t c) {
+    const int64_t first = c * kChunk, last = std::min(groups, first + kChunk);
+    const int64_t begin = first * PackedScene::kGroup;
+    counts[static_cast<size_t>(c)] =
+        compute::project_groups_here(scene, camera, options, first, last, begin, out) - begin;
+  });
+  parallel_tasks(static_cast<int64_t>(std::size(arrays)), [&](int64_t k) {
+    compute::close_up(arrays[k].values, arrays[k].width, kChunk * PackedScene::kGroup, counts);
+  });
+  out.count = 0;
+  for (const int64_t n : counts) out.count += n;
+}
+
+}  // namespace covary::render
+#endif
