@@ -12,8 +12,8 @@
 #include "covary/core/base/stages.h"
 #include "covary/core/compute/project/op.h"
 #include "covary/core/compute/rasterize/op.h"
+#include "covary/core/compute/rasterize/rasterize.h"
 #include "covary/core/eval/image.h"
-#include "covary/splat/render/largest_weight.h"
 
 namespace covary::render {
 namespace {
@@ -83,7 +83,7 @@ Contributions contributions(const Primitives& g, const std::vector<scene::Camera
     const auto lists = compute::tile_lists(splats, options.footprint, grid, true);
     const int64_t m = splats.ids.numel();
     std::vector<float> here(static_cast<size_t>(m));
-    largest_weights({.count = m,
+    compute::largest_weights({.count = m,
                      .footprint = options.footprint,
                      .channels = 0,
                      .grid = grid,

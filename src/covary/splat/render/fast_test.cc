@@ -11,7 +11,6 @@
 #include "covary/core/compute/every_target.h"
 #include "covary/core/compute/test_tensors.h"
 #include "covary/core/eval/image.h"
-#include "covary/splat/render/largest_weight.h"
 #include "covary/splat/render/truth_splats.h"
 
 namespace covary::render {

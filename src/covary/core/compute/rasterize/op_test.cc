@@ -2,7 +2,9 @@
 // invariances, and the SIMD kernels against the reference.
 #include "covary/core/compute/rasterize/op.h"
 
+#include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
@@ -12,6 +14,7 @@
 #include "covary/core/base/random.h"
 #include "covary/core/base/threads.h"
 #include "covary/core/compute/every_target.h"
+#include "covary/core/compute/rasterize/rasterize.h"
 #include "covary/core/compute/test_tensors.h"
 
 namespace covary::compute {
@@ -383,6 +386,36 @@ TEST(Rasterize, EverySimdTargetAgreesWithTheReference) {
   on_every_target([](const char* target) {
     SCOPED_TRACE(target);
     expect_agreement_with_the_reference();
+  });
+}
+
+TEST(Rasterize, LargestWeightsAreThoseOfThePixelsOnEverySimdTarget) {
+  const int64_t n = 60;
+  const Scene s = make_scene(n, at::kFloat);
+  const Output o = render(s);
+  const int64_t m = o.splats.ids.numel();
+  const Inspected i = inspect(o.splats, 0, s.grid(), *o.lists, static_cast<int>(m), false, false);
+  std::vector<float> expected(static_cast<size_t>(m));
+  const at::Tensor ids = i.topk.flatten(), weights = i.topk_weights.flatten();
+  for (int64_t k = 0; k < ids.numel(); ++k) {
+    const int64_t id = ids[k].item<int64_t>();
+    if (id < 0) continue;
+    float& largest = expected[static_cast<size_t>(id)];
+    largest = std::max(largest, weights[k].item<float>());
+  }
+  EXPECT_GT(*std::max_element(expected.begin(), expected.end()), 0.5);
+  on_every_target([&](const char* target) {
+    SCOPED_TRACE(target);
+    std::vector<float> largest(static_cast<size_t>(m), -1.0f);
+    largest_weights({.count = m,
+                     .grid = s.grid(),
+                     .lists = o.lists.get(),
+                     .centres = o.splats.centres.const_data_ptr<float>(),
+                     .params = o.splats.params.const_data_ptr<float>(),
+                     .opacities = o.splats.opacities.const_data_ptr<float>(),
+                     .extents = o.splats.extents.const_data_ptr<float>()},
+                    largest.data());
+    EXPECT_THAT(largest, testing::Pointwise(testing::FloatNear(1e-5f), expected));
   });
 }
 

@@ -76,6 +76,9 @@ void rasterize(const RasterInput<float>& in, const RasterOutput<float>& out);
 void rasterize_vjp(const RasterInput<float>& in, const RasterOutput<float>& forward,
                    const RasterGradients<float>& v, const RasterInputGradients<float>& out);
 
+// The largest weight T * alpha that each primitive has at any pixel, [M]; features are not read.
+void largest_weights(const RasterInput<float>& in, float* largest);
+
 // What is known of pixels and primitives without gradients. Null pointers are not wanted.
 template <class T>
 struct InspectOutput {

@@ -402,6 +402,47 @@ void backward_tile(const RasterInput<float>& in, const Records& records,
   }
 }
 
+// Sets largest[e] for the tile's entries.
+template <class F>
+void largest_tile(const RasterInput<float>& in, const Records& records, int64_t tile,
+                  float* largest) {
+  const TileFrame frame(in.grid, tile);
+  alignas(64) float t_state[kState] = {};
+  frame.for_pixels([&](int at, int, int) HWY_ATTR { t_state[at] = 1.0f; });
+  Live live(frame);
+  Visit<F> visit;
+  const int64_t begin = in.lists->begin[static_cast<size_t>(tile)],
+                end = in.lists->begin[static_cast<size_t>(tile) + 1];
+  for (int64_t e = begin; e < end; ++e) {
+    Lanes most(0.0f);
+    const float* record = records.at(in.lists->splat[static_cast<size_t>(e)]);
+    if (live.count != 0 && visit.start(record, frame, live)) {
+      for (int c = 0; c < kColumns; ++c) {
+        if (visit.rows[c] == 0) continue;
+        const Span span(visit.rows[c]);
+        const Lanes dx = Lanes::load(frame.px + c * kLanes) - Lanes(record[0]);
+        for (int y = span.begin; y < span.end; y += kGroup) {
+          Lanes alpha[kGroup];
+          visit.shade(dx, y, alpha);
+          Group g(alpha, t_state + place(c, y));
+          const bool stops = g.stops();
+          for (int u = 0; u < kGroup; ++u) {
+            if (HWY_UNLIKELY(stops)) {
+              g.finish(u);
+              if (!none(g.stop[u]) && none(g.next[u] > Lanes(0.0f))) live.finish(c, y + u);
+            }
+            g.next[u].store(t_state + place(c, y + u));
+            most = lane_max(most, g.weight[u]);
+          }
+        }
+      }
+    }
+    alignas(64) float lanes[kLanes];
+    most.store(lanes);
+    largest[e] = *std::max_element(lanes, lanes + kLanes);
+  }
+}
+
 // Calls f.template operator()<Footprint, kChannels>() with the channel counts that are worth an
 // instance of their own.
 template <class Call>
@@ -449,6 +490,22 @@ void rasterize_vjp_lanes(const RasterInput<float>& in, const RasterOutput<float>
   if (out.background) background_gradient(in, forward, v, out.background);
 }
 
+void largest_weights_lanes(const RasterInput<float>& in, float* largest) {
+  std::vector<float> of_entry(static_cast<size_t>(in.lists->pairs()));
+  with_footprint(in.footprint, [&]<class F>() HWY_ATTR {
+    const Records records = pack<F>(in);
+    parallel_tasks(in.grid.tiles(), [&](int64_t tile) HWY_ATTR {
+      largest_tile<F>(in, records, tile, of_entry.data());
+    });
+  });
+  for (int64_t i = 0; i < in.count; ++i) {
+    largest[i] = 0;
+    for (int64_t s = in.lists->first_entry[static_cast<size_t>(i)];
+         s < in.lists->first_entry[static_cast<size_t>(i) + 1]; ++s)
+      largest[i] = std::max(largest[i], of_entry[in.lists->entry[static_cast<size_t>(s)]]);
+  }
+}
+
 }  // namespace
 }  // namespace HWY_NAMESPACE
 }  // namespace covary::compute
@@ -459,6 +516,7 @@ namespace covary::compute {
 
 HWY_EXPORT(rasterize_lanes);
 HWY_EXPORT(rasterize_vjp_lanes);
+HWY_EXPORT(largest_weights_lanes);
 
 void rasterize(const RasterInput<float>& in, const RasterOutput<float>& out) {
   HWY_DYNAMIC_DISPATCH(rasterize_lanes)(in, out);
@@ -467,6 +525,10 @@ void rasterize(const RasterInput<float>& in, const RasterOutput<float>& out) {
 void rasterize_vjp(const RasterInput<float>& in, const RasterOutput<float>& forward,
                    const RasterGradients<float>& v, const RasterInputGradients<float>& out) {
   HWY_DYNAMIC_DISPATCH(rasterize_vjp_lanes)(in, forward, v, out);
+}
+
+void largest_weights(const RasterInput<float>& in, float* largest) {
+  HWY_DYNAMIC_DISPATCH(largest_weights_lanes)(in, largest);
 }
 
 }  // namespace covary::compute
