@@ -49,6 +49,12 @@ constexpr int kPreparedAt = kChordAt + F::kChord;
 template <class F>
 constexpr int kFeaturesAt = kPreparedAt<F> + F::kPrepared;
 
+hwy::AlignedFreeUniquePtr<float[]> allocate(int64_t count) {
+  auto data = hwy::AllocateAligned<float>(static_cast<size_t>(count));
+  if (!data) throw std::bad_alloc();
+  return data;
+}
+
 struct Records {
   hwy::AlignedFreeUniquePtr<float[]> data;
   int stride = 0;
@@ -62,9 +68,7 @@ Records pack(const RasterInput<float>& in) {
   constexpr int kLine = 16;
   Records r;
   r.stride = (kFeaturesAt<F> + in.channels + kLine - 1) / kLine * kLine;
-  r.data = hwy::AllocateAligned<float>(
-      static_cast<size_t>(in.count) * static_cast<size_t>(r.stride) + kLine);
-  if (!r.data) throw std::bad_alloc();
+  r.data = allocate(in.count * r.stride + kLine);
   parallel_for(in.count, 4096, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       float* out = r.data.get() + i * r.stride;
@@ -214,20 +218,30 @@ struct Group {
   }
 };
 
-struct ForwardScratch {
-  std::vector<float> color;  // [C, kState]
+// A worker's memory: channels of a tile's pixels, and a vector a channel.
+struct Scratch {
+  hwy::AlignedFreeUniquePtr<float[]> pixels;  // [C, kState]
+  hwy::AlignedFreeUniquePtr<float[]> sums;    // [C, lanes]
+  explicit Scratch(int channels)
+      : pixels(allocate(int64_t{channels} * kState + 1)),
+        sums(allocate(int64_t{channels} * kLanes + 1)) {}
 };
+std::vector<Scratch> scratch_of_workers(int channels) {
+  std::vector<Scratch> all;
+  for (int i = 0; i < threads(); ++i) all.emplace_back(channels);
+  return all;
+}
 
 // Transmittance t is 0 once a pixel is finished; then `left` holds what it was.
 // kChannels = 0: any number, in memory.
 template <class F, int kChannels>
 void forward_tile(const RasterInput<float>& in, const Records& records,
-                  const RasterOutput<float>& out, int64_t tile, ForwardScratch& scratch) {
+                  const RasterOutput<float>& out, int64_t tile, Scratch& scratch) {
   const int channels = kChannels ? kChannels : in.channels;
   const TileFrame frame(in.grid, tile);
   alignas(64) float t_state[kState] = {}, left_state[kState] = {};
-  scratch.color.assign(static_cast<size_t>(channels) * kState, 0.0f);
-  float* const color = scratch.color.data();
+  float* const color = scratch.pixels.get();
+  std::fill_n(color, channels * kState, 0.0f);
   frame.for_pixels([&](int at, int, int) HWY_ATTR { t_state[at] = 1.0f; });
   Live live(frame);
   Visit<F> visit;
@@ -277,21 +291,15 @@ void forward_tile(const RasterInput<float>& in, const Records& records,
   });
 }
 
-struct BackwardScratch {
-  std::vector<float> v_color;  // [C, kState]
-  std::vector<float> sums;     // [C, lanes]
-};
-
 template <class F, int kChannels, bool kAbsolute>
 void backward_tile(const RasterInput<float>& in, const Records& records,
                    const RasterOutput<float>& forward, const RasterGradients<float>& v,
-                   int64_t tile, float* parts, int stride, BackwardScratch& scratch) {
+                   int64_t tile, float* parts, int stride, Scratch& scratch) {
   const int channels = kChannels ? kChannels : in.channels;
   const TileFrame frame(in.grid, tile);
   alignas(64) float t_state[kState] = {}, rest_state[kState] = {};
-  scratch.v_color.assign(static_cast<size_t>(channels) * kState, 0.0f);
-  scratch.sums.resize(static_cast<size_t>(channels) * kLanes);
-  float* const v_color = scratch.v_color.data();
+  float* const v_color = scratch.pixels.get();
+  std::fill_n(v_color, channels * kState, 0.0f);
   // rest = (T at the end) * (d loss / d alpha - v . background) - v . (what lies behind), see the
   // reference; before the first primitive the background's two parts cancel. Where a pixel is
   // finished, t and rest are 0, and so is every gradient.
@@ -330,7 +338,7 @@ void backward_tile(const RasterInput<float>& in, const Records& records,
                   kCount = kAbsoluteSums + (kAbsolute ? 2 : 0);
     Lanes sums[kCount];
     for (Lanes& s : sums) s = Lanes(0.0f);
-    if constexpr (kChannels == 0) std::fill(scratch.sums.begin(), scratch.sums.end(), 0.0f);
+    if constexpr (kChannels == 0) std::fill_n(scratch.sums.get(), channels * kLanes, 0.0f);
     [[maybe_unused]] Lanes many;
     for (int c = 0; c < kColumns; ++c) {
       if (visit.rows[c] == 0) continue;
@@ -358,13 +366,13 @@ void backward_tile(const RasterInput<float>& in, const Records& records,
         for (int k = 0; k < channels; ++k, p += kState) {
           const Lanes f(feature[k]);
           Lanes& sum = kChannels ? sums[kFeatureSums + k] : many;
-          if constexpr (kChannels == 0) sum = Lanes::load(scratch.sums.data() + k * kLanes);
+          if constexpr (kChannels == 0) sum = Lanes::load(scratch.sums.get() + k * kLanes);
           for (int u = 0; u < kGroup; ++u) {
             const Lanes v_pixel = Lanes::load(p + u * kLanes);
             dot[u] = lane_fma(v_pixel, f, dot[u]);
             sum = lane_fma(g.weight[u], v_pixel, sum);
           }
-          if constexpr (kChannels == 0) sum.store(scratch.sums.data() + k * kLanes);
+          if constexpr (kChannels == 0) sum.store(scratch.sums.get() + k * kLanes);
         }
         for (int u = 0; u < kGroup; ++u) {
           float* const state = rest_state + place(c, y + u);
@@ -396,7 +404,7 @@ void backward_tile(const RasterInput<float>& in, const Records& records,
     std::copy_n(total, kAbsoluteSums, part);
     if constexpr (kChannels == 0) {
       for (int k = 0; k < channels; ++k)
-        part[kFeatureSums + k] = sum(Lanes::load(scratch.sums.data() + k * kLanes));
+        part[kFeatureSums + k] = sum(Lanes::load(scratch.sums.get() + k * kLanes));
     }
     if constexpr (kAbsolute) std::copy_n(total + kAbsoluteSums, 2, part + kFeatureSums + channels);
   }
@@ -462,7 +470,7 @@ void dispatch(const RasterInput<float>& in, Call&& f) {
 void rasterize_lanes(const RasterInput<float>& in, const RasterOutput<float>& out) {
   dispatch(in, [&]<class F, int kChannels>() HWY_ATTR {
     const Records records = pack<F>(in);
-    std::vector<ForwardScratch> scratch(static_cast<size_t>(threads()));
+    std::vector<Scratch> scratch = scratch_of_workers(in.channels);
     parallel_tasks(in.grid.tiles(), [&](int64_t tile, int worker) HWY_ATTR {
       forward_tile<F, kChannels>(in, records, out, tile, scratch[static_cast<size_t>(worker)]);
     });
@@ -476,7 +484,7 @@ void rasterize_vjp_lanes(const RasterInput<float>& in, const RasterOutput<float>
     const int stride = F::kSums + 1 + in.channels + (out.absolute ? 2 : 0);
     const auto parts = std::make_unique_for_overwrite<float[]>(
         static_cast<size_t>(in.lists->pairs()) * static_cast<size_t>(stride) + 1);
-    std::vector<BackwardScratch> scratch(static_cast<size_t>(threads()));
+    std::vector<Scratch> scratch = scratch_of_workers(in.channels);
     parallel_tasks(in.grid.tiles(), [&](int64_t tile, int worker) HWY_ATTR {
       auto& s = scratch[static_cast<size_t>(worker)];
       if (out.absolute) {
