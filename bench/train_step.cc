@@ -11,7 +11,8 @@
 // operators. Counts are those of train_step_work.cc. Refinement (clone, split, prune) falls on no timed step while --repeats
 // stays below 400. Shares of the ceilings are of one
 // thread's rates, by CPU time; a share of the copy rate above 1 is data that came from a cache,
-// since that rate is measured beyond every cache. Repeats move the scene a little, always alike: same seed, same bits.
+// since that rate is measured beyond every cache. "x roof": CPU time over the roofline, the larger of (multiply-adds and
+// exponentials at their rates, one after the other) and (bytes at the copy rate). Repeats move the scene a little, always alike: same seed, same bits.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -137,6 +138,15 @@ Measured count_work(const fit::Trainer& trainer, int64_t view) {
 
 json number_or_null(double x) { return x > 0 ? json(x) : json(nullptr); }
 
+double ratio(double a, double b) { return b > 0 ? a / b : 0; }
+
+// The least time that one thread needs: multiply-adds and exponentials share their units and add up; the
+// streams go beside them.
+double roofline_seconds(const Work& work, const eval::CeilingRates& ceiling) {
+  return std::max(ratio(work.fma, ceiling.fma) + ratio(work.exp, ceiling.exp),
+                  ratio(work.bytes, ceiling.copy));
+}
+
 // Shares by CPU time: of the rate while the stage's threads ran, whatever else the machine had to do.
 json stage_json(const std::string& path, const Samples& s, const Sizes& sizes,
                 const eval::CeilingRates& ceiling, int thread_count) {
@@ -158,7 +168,10 @@ json stage_json(const std::string& path, const Samples& s, const Sizes& sizes,
           {"bytes", number_or_null(work.bytes)},
           {"fma_share", share(work.fma, ceiling.fma)},
           {"exp_share", share(work.exp, ceiling.exp)},
-          {"copy_share", share(work.bytes, ceiling.copy)}};
+          {"copy_share", share(work.bytes, ceiling.copy)},
+          {"roofline_ms", number_or_null(1e3 * roofline_seconds(work, ceiling))},
+          {"times_roofline",
+           number_or_null(ratio(cpu.median, roofline_seconds(work, ceiling) * thread_count))}};
 }
 
 // In the order of a step, the whole last.
@@ -204,15 +217,15 @@ void print_scene(const json& scene) {
               scene["visible"].get<long long>(), scene["width"].get<int>(),
               scene["height"].get<int>(), scene["sh_degree"].get<int>(),
               scene["pairs"].get<long long>(), scene["blends"].get<long long>());
-  std::printf("%-24s %10s %10s %9s %9s %9s %7s %7s %7s\n", "stage", "wall ms", "CPU ms", "M FMA",
-              "M exp", "MB", "FMA %", "exp %", "copy %");
+  std::printf("%-24s %10s %10s %9s %9s %9s %7s %7s %7s %9s\n", "stage", "wall ms", "CPU ms",
+              "M FMA", "M exp", "MB", "FMA %", "exp %", "copy %", "x roof");
   for (const json& s : scene["stages"])
     std::printf(
-        "%-24s %10.3f %10.3f %9s %9s %9s %7s %7s %7s\n", s["label"].get<std::string>().c_str(),
+        "%-24s %10.3f %10.3f %9s %9s %9s %7s %7s %7s %9s\n", s["label"].get<std::string>().c_str(),
         s["wall_ms"].get<double>(), s["cpu_ms"].get<double>(), cell(s["fma"], "%.2f", 1e-6).c_str(),
         cell(s["exp"], "%.2f", 1e-6).c_str(), cell(s["bytes"], "%.2f", 1e-6).c_str(),
         cell(s["fma_share"], "%.1f", 100).c_str(), cell(s["exp_share"], "%.1f", 100).c_str(),
-        cell(s["copy_share"], "%.1f", 100).c_str());
+        cell(s["copy_share"], "%.1f", 100).c_str(), cell(s["times_roofline"], "%.1f", 1).c_str());
   std::printf("tiles on %d threads, replayed: busy %.1f %% of the time (bar: 90 %%)\n", kSimulated,
               100 * scene["busy"]["share"].get<double>());
   std::printf("peak memory of the process so far: %.2f GB\n",

@@ -36,12 +36,13 @@ Work work_of(const std::string& path, double items, const Sizes& s) {
   // out. Pairs: the tile read by both passes, index and slot written.
   if (path == "step/render/sort") return {0, 0, m * (3 * 24 + 12 + 12) + 16 * pairs};
 
-  // A blend: 10 multiply-adds for the exponent and its exponential, 2 for weight and transmittance, 3 channels; backward 13
-  // and 2 a channel beside the 10. A record of a cache line read a pair; backward 9 floats more (11 with absolute gradients,
-  // which the default strategy does not read), written and read once. The image and its transmittance.
-  if (path == "step/render/composite") return {15 * blends, blends, 64 * pairs + 16 * pixels};
+  // A blend: an exponential; 2 multiply-adds for its exponent, 2 for weight and transmittance, 3 channels; backward 6 beside
+  // the exponent, weight and transmittance and 2 a channel, and a quotient, which is not counted. A record of a cache line
+  // read a pair; backward 9 floats more (11 with absolute gradients, which the default strategy does not read), written
+  // and read once. The image and its transmittance.
+  if (path == "step/render/composite") return {7 * blends, blends, 64 * pairs + 16 * pixels};
   if (path == "step/backward/composite")
-    return {29 * blends, blends, (64 + 2 * 36) * pairs + 32 * pixels};
+    return {16 * blends, blends, (64 + 2 * 36) * pairs + 32 * pixels};
 
   // Value and gradient in one pass, a pixel and channel: 7 fields through 2 windows of 11 taps, which are symmetric, 6
   // multiplications each (and 5 sums of two, which go beside multiply-adds and are not counted), and 40 multiply-adds for the

@@ -84,15 +84,15 @@ Contributions contributions(const Primitives& g, const std::vector<scene::Camera
     const int64_t m = splats.ids.numel();
     std::vector<float> here(static_cast<size_t>(m));
     compute::largest_weights({.count = m,
-                     .footprint = options.footprint,
-                     .channels = 0,
-                     .grid = grid,
-                     .lists = lists.get(),
-                     .centres = splats.centres.const_data_ptr<float>(),
-                     .params = splats.params.const_data_ptr<float>(),
-                     .opacities = splats.opacities.const_data_ptr<float>(),
-                     .extents = splats.extents.const_data_ptr<float>()},
-                    here.data());
+                              .footprint = options.footprint,
+                              .channels = 0,
+                              .grid = grid,
+                              .lists = lists.get(),
+                              .centres = splats.centres.const_data_ptr<float>(),
+                              .params = splats.params.const_data_ptr<float>(),
+                              .opacities = splats.opacities.const_data_ptr<float>(),
+                              .extents = splats.extents.const_data_ptr<float>()},
+                             here.data());
     const auto* ids = splats.ids.const_data_ptr<int64_t>();
     for (int64_t i = 0; i < m; ++i) {
       largest[ids[i]] = std::max(largest[ids[i]], here[static_cast<size_t>(i)]);

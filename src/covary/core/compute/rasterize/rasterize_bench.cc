@@ -3,9 +3,9 @@
 // of the same algorithm.
 //
 // Counted a run: blends (a primitive at a pixel with alpha >= 1/255 before the pixel is opaque). A
-// lane of a block that is computed takes 5 multiply-adds for the exponent and 5 for its exponential; a
-// forward blend 2 + C more, a backward blend 13 + 2 C. Bytes: a record, a cache line with three
-// channels, a visit of a block, and (kSums + 1 + C) floats a pair written and read once.
+// blend takes an exponential and 2 multiply-adds for its exponent; forward 2 + C more, backward
+// 8 + 2 C. Bytes: a record, a cache line with three channels, a pair, and (kSums + 1 + C) floats a pair
+// written and read once.
 #include <benchmark/benchmark.h>
 
 #include <cmath>

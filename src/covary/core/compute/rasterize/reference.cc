@@ -152,7 +152,8 @@ void reduce(const RasterInput<T>& in, const T* parts, int stride,
       std::fill(sum.begin(), sum.end(), T(0));
       for (int64_t s = in.lists->first_entry[static_cast<size_t>(i)];
            s < in.lists->first_entry[static_cast<size_t>(i) + 1]; ++s) {
-        const T* ahead = parts + static_cast<int64_t>(entry[std::min(s + kPrefetch, last_entry)]) * stride;
+        const T* ahead =
+            parts + static_cast<int64_t>(entry[std::min(s + kPrefetch, last_entry)]) * stride;
         __builtin_prefetch(ahead);
         __builtin_prefetch(ahead + stride - 1);
         const T* part = parts + static_cast<int64_t>(entry[s]) * stride;
