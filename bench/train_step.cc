@@ -111,7 +111,6 @@ Measured count_work(const fit::Trainer& trainer, int64_t view) {
   m.sizes.gaussians = cloud.size();
   m.sizes.pixels = int64_t{camera.width} * camera.height;
   m.sizes.sh_degree = trainer.sh_degree();
-  m.sizes.sh_rest = m.sizes.sh_degree > 0 ? cloud.shN.size(1) * 3 : 0;
   const render::Footprints seen =
       render::rasterize(g, views, {.absolute_gradients = false, .weights = true}).footprints.at(0);
   m.sizes.visible = seen.ids.numel();

@@ -7,7 +7,7 @@ namespace covary::bench {
 Work work_of(const std::string& path, double items, const Sizes& s) {
   const auto n = static_cast<double>(s.gaussians), m = static_cast<double>(s.visible),
              pairs = static_cast<double>(s.pairs), blends = static_cast<double>(s.blends),
-             pixels = static_cast<double>(s.pixels), rest = static_cast<double>(s.sh_rest),
+             pixels = static_cast<double>(s.pixels),
              coefficients = 3.0 * (s.sh_degree + 1) * (s.sh_degree + 1);
 
   // N x (log scales 3, logit 1): an exponential each, read and written; backward y * d: two read, one written.
@@ -22,13 +22,12 @@ Work work_of(const std::string& path, double items, const Sizes& s) {
   if (path == "step/backward/project") return {2 * 121 * m, 0, 4 * (18 + 11) * m + 44 * n};
 
   // A visible one: coefficients read once, a direction made of its mean (read 12, written 24) and its colour; a basis of
-  // (degree + 1)^2 functions, about 20 multiply-adds a degree. Backward: twice; the gradient written beside, and zeros for
-  // every primitive before that.
+  // (degree + 1)^2 functions, about 20 multiply-adds a degree. Backward: twice; the gradient of a visible one written beside.
   if (path == "step/render/sh")
     return {m * (coefficients + 20 * s.sh_degree), 0, m * (4 * coefficients + 12 + 24 + 12 + 8)};
   if (path == "step/backward/sh")
     return {2 * m * (coefficients + 20 * s.sh_degree), 0,
-            m * (8 * coefficients + 12 + 12 + 12 + 8) + n * 4 * (3 + rest)};
+            m * (8 * coefficients + 12 + 12 + 12 + 8)};
 
   // Ten floats a visible one; the tile of each pair written, and once more when the parts are joined.
   if (path == "step/render/bin") return {0, 0, 48 * m + 12 * pairs};

@@ -15,8 +15,7 @@ struct Sizes {
   int64_t pairs = 0;      // of a Gaussian and a tile
   int64_t blends = 0;     // of a Gaussian and a pixel, before the pixel is opaque
   int64_t pixels = 0;
-  int sh_degree = 0;    // that is active
-  int64_t sh_rest = 0;  // numbers a Gaussian above degree 0 that are stored and active, 3 (K - 1)
+  int sh_degree = 0;  // that is active
 };
 
 // 0: not counted, because it is no arithmetic or no stream.

@@ -154,7 +154,8 @@ render::Primitives Trainer::primitives() const {
 render::RasterizeOptions Trainer::raster_options() const {
   return {.antialiased = options_.antialias == "mip",
           .absolute_gradients = strategy_->reads_absolute_gradients(),
-          .sh_degree = sh_degree()};
+          .sh_degree = sh_degree(),
+          .sparse_sh_gradients = options_.optimizer.visible_only};
 }
 
 at::Tensor Trainer::background_of(int64_t step, int64_t view) const {

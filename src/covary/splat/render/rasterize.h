@@ -61,6 +61,9 @@ struct RasterizeOptions {
   bool median_depth = false;
   bool weights = false;  // per-primitive sums of blending weights and hit counts
   int sh_degree = -1;    // use only bands up to this one; -1 = all there are
+  // Gradients of sh0 and shN, where these are leaves, as sparse tensors of the visible rows, which is
+  // what nn::Adam takes at least cost; otherwise dense.
+  bool sparse_sh_gradients = false;
 };
 
 // The visible primitives of one view, in ascending id, and what training strategies ask of them.

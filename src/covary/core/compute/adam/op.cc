@@ -40,7 +40,23 @@ AdamGradient<T> gradient_of(const at::Tensor& gradient, const at::Tensor& ids, i
 
 }  // namespace
 
-void check_adam_step(const AdamTensors& rows, const at::Tensor& gradient, const at::Tensor& ids) {
+void check_adam_ids(const at::Tensor& ids, int64_t rows) {
+  if (!ids.defined()) return;
+  if (ids.dim() != 1 || ids.scalar_type() != at::kLong || !ids.is_contiguous()) {
+    refuse("ids must be contiguous int64 [M]");
+  }
+  const int64_t* id = ids.const_data_ptr<int64_t>();
+  int64_t before = -1;
+  for (int64_t i = 0; i < ids.numel(); ++i) {
+    if (id[i] <= before || id[i] >= rows) {
+      refuse("ids must be ascending, distinct and below " + std::to_string(rows));
+    }
+    before = id[i];
+  }
+}
+
+void check_adam_tensors(const AdamTensors& rows, const at::Tensor& gradient,
+                        const at::Tensor& ids) {
   const at::Tensor& value = rows.value;
   if (!value.defined() || value.dim() < 1) refuse("value needs a row dimension");
   if (value.scalar_type() != at::kFloat && value.scalar_type() != at::kDouble) {
@@ -59,19 +75,6 @@ void check_adam_step(const AdamTensors& rows, const at::Tensor& gradient, const 
     refuse("the gradient " + (gradient.defined() ? shape_of(gradient) : "(undefined)") +
            " does not fit the value " + shape_of(value));
   }
-  if (ids.defined()) {
-    if (ids.dim() != 1 || ids.scalar_type() != at::kLong || !ids.is_contiguous()) {
-      refuse("ids must be contiguous int64 [M]");
-    }
-    const int64_t* id = ids.data_ptr<int64_t>();
-    int64_t before = -1;
-    for (int64_t i = 0; i < ids.numel(); ++i) {
-      if (id[i] <= before || id[i] >= value.size(0)) {
-        refuse("ids must be ascending, distinct and below " + std::to_string(value.size(0)));
-      }
-      before = id[i];
-    }
-  }
   const bool compact = ids.defined() && gradient.size(0) == ids.numel();
   if (gradient.size(0) != value.size(0) && !compact) {
     refuse("the gradient " + shape_of(gradient) + " has neither the rows of the value " +
@@ -81,7 +84,13 @@ void check_adam_step(const AdamTensors& rows, const at::Tensor& gradient, const 
 
 void adam_step(const AdamRule& rule, const AdamTensors& rows, const at::Tensor& gradient,
                const at::Tensor& ids, UnseenRows unseen) {
-  check_adam_step(rows, gradient, ids);
+  check_adam_tensors(rows, gradient, ids);
+  check_adam_ids(ids, rows.value.size(0));
+  checked_adam_step(rule, rows, gradient, ids, unseen);
+}
+
+void checked_adam_step(const AdamRule& rule, const AdamTensors& rows, const at::Tensor& gradient,
+                       const at::Tensor& ids, UnseenRows unseen) {
   if (rows.value.numel() == 0) return;
   const at::Tensor g = gradient.contiguous();
   const int64_t n = rows.value.size(0);

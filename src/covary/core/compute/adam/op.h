@@ -23,9 +23,14 @@ struct AdamTensors {
 void adam_step(const AdamRule& rule, const AdamTensors& rows, const at::Tensor& gradient,
                const at::Tensor& ids = {}, UnseenRows unseen = UnseenRows::kDecay);
 
-// What adam_step would refuse; to be asked first when several tensors must move together or not at
-// all.
-void check_adam_step(const AdamTensors& rows, const at::Tensor& gradient, const at::Tensor& ids);
+// What adam_step would refuse, in two parts; to be asked first when several tensors must move
+// together or not at all. The second looks at no id but counts them.
+void check_adam_ids(const at::Tensor& ids, int64_t rows);
+void check_adam_tensors(const AdamTensors& rows, const at::Tensor& gradient, const at::Tensor& ids);
+
+// adam_step of what has passed both checks.
+void checked_adam_step(const AdamRule& rule, const AdamTensors& rows, const at::Tensor& gradient,
+                       const at::Tensor& ids, UnseenRows unseen);
 
 // Whether every element is finite (float or double).
 bool is_finite(const at::Tensor& values);

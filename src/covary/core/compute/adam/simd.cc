@@ -7,6 +7,7 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "covary/core/compute/adam/simd.cc"
+#include <hwy/cache_control.h>
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
@@ -70,10 +71,12 @@ HWY_INLINE int64_t sweep(D d, const Coefficients& c, const Run& r, int64_t i, in
   return i;
 }
 
-// Whole vectors, then fours, then ones: every element sees the same operations wherever it stands.
+// Whole vectors, then fours, twos and ones: every element sees the same operations wherever it
+// stands.
 HWY_INLINE void sweep_run(const Coefficients& c, const Run& r, int64_t n) {
   int64_t i = sweep(hn::ScalableTag<float>(), c, r, 0, n);
   i = sweep(hn::CappedTag<float, 4>(), c, r, i, n);
+  i = sweep(hn::CappedTag<float, 2>(), c, r, i, n);
   sweep(hn::CappedTag<float, 1>(), c, r, i, n);
 }
 
@@ -84,12 +87,59 @@ void adam_dense(const Coefficients& c, const AdamRows<float>& rows,
             (end - begin) * rows.width);
 }
 
+// Rows of one element, ids[begin .. end): picked up into a block that is swept as one run and put
+// back.
+void adam_single(const Coefficients& c, const AdamRows<float>& rows,
+                 const AdamGradient<float>& gradient, int64_t begin, int64_t end) {
+  constexpr int64_t kBlock = 128;
+  HWY_ALIGN float value[kBlock], first[kBlock], second[kBlock], multiplier[kBlock], picked[kBlock];
+  for (int64_t i = begin; i < end; i += kBlock) {
+    const int64_t count = std::min(kBlock, end - i);
+    const int64_t* ids = gradient.ids + i;
+    const auto pick = [&](const float* from, float* to) HWY_ATTR {
+      for (int64_t j = 0; j < count; ++j) to[j] = from[ids[j]];
+    };
+    const auto put = [&](const float* from, float* to) HWY_ATTR {
+      for (int64_t j = 0; j < count; ++j) to[ids[j]] = from[j];
+    };
+    pick(rows.value, value);
+    pick(rows.first, first);
+    pick(rows.second, second);
+    if (rows.multiplier) pick(rows.multiplier, multiplier);
+    if (!gradient.compact) pick(gradient.values, picked);
+    sweep_run(c,
+              {value, first, second, rows.multiplier ? multiplier : nullptr,
+               gradient.compact ? gradient.values + i : picked},
+              count);
+    put(value, rows.value);
+    put(first, rows.first);
+    put(second, rows.second);
+  }
+}
+
+// The lines of a row of the table, to be there when its turn comes.
+HWY_INLINE void prefetch_row(const AdamRows<float>& rows, int64_t row) {
+  const int64_t at = row * rows.width;
+  for (int64_t k = 0; k < rows.width; k += 16) {
+    hwy::Prefetch(rows.value + at + k);
+    hwy::Prefetch(rows.first + at + k);
+    hwy::Prefetch(rows.second + at + k);
+  }
+}
+
 // The rows ids[begin .. end); neighbours in the table are swept together.
 void adam_listed(const Coefficients& c, const AdamRows<float>& rows,
                  const AdamGradient<float>& gradient, int64_t begin, int64_t end) {
+  if (rows.width == 1) return adam_single(c, rows, gradient, begin, end);
+  constexpr int64_t kAhead = 3;             // rows
+  const bool long_rows = rows.width >= 16;  // what is not foreseen by the hardware
+  int64_t fetched = begin;
   for (int64_t i = begin; i < end;) {
     int64_t j = i + 1;
     while (j < end && gradient.ids[j] == gradient.ids[j - 1] + 1) ++j;
+    for (; long_rows && fetched < std::min(end, j + kAhead); ++fetched) {
+      prefetch_row(rows, gradient.ids[fetched]);
+    }
     const int64_t row = gradient.ids[i];
     const float* g = gradient.values + (gradient.compact ? i : row) * rows.width;
     sweep_run(c, run_at(rows, row, g), (j - i) * rows.width);

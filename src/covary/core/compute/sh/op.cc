@@ -38,24 +38,39 @@ Tensors forward(const Tensors& in, int degree) {
   return {colors};
 }
 
+// The gradient of a whole tensor from that of the rows ids.
+at::Tensor sparse(const at::Tensor& ids, const at::Tensor& values, const at::Tensor& like) {
+  return at::_sparse_coo_tensor_unsafe(ids.unsqueeze(0), values, like.sizes(),
+                                       like.options().layout(at::kSparse), true);
+}
+
 template <class T>
-Tensors backward(const Saved& saved, const Tensors& gradients, int degree) {
+Tensors backward(const Saved& saved, const Tensors& gradients, int degree, bool compact) {
   const Tensors& in = saved.inputs;
   StageTimer stage("sh");
   stage.add_items(in[kDirections].size(0));
   Tensors out(in.size());
-  if (saved.needs[kSh0]) out[kSh0] = at::zeros_like(in[kSh0]);
-  if (saved.needs[kShN]) out[kShN] = at::zeros_like(in[kShN]);
+  for (const Input i : {kSh0, kShN}) {
+    if (!saved.needs[i]) continue;
+    std::vector<int64_t> shape = in[i].sizes().vec();
+    if (compact) shape[0] = in[kDirections].size(0);
+    // The kernel sets every number of a row but those of bands above the degree.
+    const bool all = compact && (i == kSh0 || in[kShN].size(1) + 1 == (degree + 1) * (degree + 1));
+    out[i] = all ? at::empty(shape, in[i].options()) : at::zeros(shape, in[i].options());
+  }
   if (saved.needs[kDirections]) out[kDirections] = at::empty_like(in[kDirections]);
   const auto to = [&](Input i) {
     return out[i].defined() ? out[i].template data_ptr<T>() : nullptr;
   };
-  const ShGradients<T> v{to(kSh0), to(kShN), to(kDirections)};
+  const ShGradients<T> v{to(kSh0), to(kShN), to(kDirections), compact};
   const at::Tensor v_colors = gradients[0].contiguous();
   if constexpr (std::is_same_v<T, float>) {
     sh_color_vjp(input_of<T>(in, degree), v_colors.const_data_ptr<T>(), v);
   } else {
     sh_color_vjp_reference(input_of<T>(in, degree), v_colors.const_data_ptr<T>(), v);
+  }
+  for (const Input i : {kSh0, kShN}) {
+    if (compact && out[i].defined()) out[i] = sparse(in[kIds], out[i], in[i]);
   }
   return out;
 }
@@ -71,7 +86,7 @@ int sh_degree_of(int64_t bands) {
 }
 
 at::Tensor sh_color(const at::Tensor& sh0, const at::Tensor& shN, const at::Tensor& ids,
-                    const at::Tensor& directions, int degree) {
+                    const at::Tensor& directions, int degree, ShGradientRows rows) {
   const auto type = directions.scalar_type();
   if (!sh0.defined() || sh0.dim() != 3 || sh0.size(1) != 1 || sh0.size(2) != 3 ||
       sh0.scalar_type() != type)
@@ -91,14 +106,18 @@ at::Tensor sh_color(const at::Tensor& sh0, const at::Tensor& shN, const at::Tens
   const int used = degree < 0 ? there : std::min(degree, there);
   const Tensors inputs = {sh0.contiguous(), above ? shN.contiguous() : at::Tensor(), ids,
                           directions.contiguous()};
+  bool compact = rows == ShGradientRows::kSparse && ids.defined();
+  for (const Input i : {kSh0, kShN}) {
+    compact = compact && (!inputs[i].defined() || inputs[i].is_leaf());
+  }
   return differentiable(
       "sh_color", inputs,
       [&](const Tensors& in) {
         return type == at::kFloat ? forward<float>(in, used) : forward<double>(in, used);
       },
-      [type, used](const Saved& saved, const Tensors& gradients) {
-        return type == at::kFloat ? backward<float>(saved, gradients, used)
-                                  : backward<double>(saved, gradients, used);
+      [type, used, compact](const Saved& saved, const Tensors& gradients) {
+        return type == at::kFloat ? backward<float>(saved, gradients, used, compact)
+                                  : backward<double>(saved, gradients, used, compact);
       })[0];
 }
 

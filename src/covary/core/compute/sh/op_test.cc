@@ -67,6 +67,39 @@ TEST(SphericalHarmonics, GradientsMatchFiniteDifferences) {
   }
 }
 
+TEST(SphericalHarmonics, SparseGradientsHoldTheRowsOfTheDenseOnes) {
+  const at::Tensor ids = at::tensor({0, 2, 3, 5}, at::kLong);
+  for (const at::ScalarType type : {at::kFloat, at::kDouble}) {
+    for (const int degree : {3, 1}) {
+      const at::Tensor d = normal(3, {4, 3}).to(type), w = normal(4, {4, 3}).to(type);
+      const auto gradients = [&](ShGradientRows rows) {
+        at::Tensor sh0 = normal(1, {6, 1, 3}).to(type).requires_grad_(true),
+                   shN = normal(2, {6, 15, 3}).to(type).requires_grad_(true);
+        (sh_color(sh0, shN, ids, d, degree, rows) * w).sum().backward();
+        return std::vector<at::Tensor>{sh0.grad(), shN.grad()};
+      };
+      const auto dense = gradients(ShGradientRows::kDense),
+                 sparse = gradients(ShGradientRows::kSparse);
+      for (size_t i = 0; i < 2; ++i) {
+        EXPECT_FALSE(dense[i].is_sparse());
+        ASSERT_TRUE(sparse[i].is_sparse());
+        EXPECT_TRUE(at::equal(sparse[i]._indices()[0], ids));
+        EXPECT_TRUE(at::equal(sparse[i].to_dense(), dense[i]));
+      }
+    }
+  }
+}
+
+TEST(SphericalHarmonics, WhatIsNoLeafHasADenseGradient) {
+  at::Tensor leaf = normal(1, {6, 1, 3}).requires_grad_(true);
+  sh_color(leaf * 2, {}, at::tensor({1, 4}, at::kLong), normal(3, {2, 3}), -1,
+           ShGradientRows::kSparse)
+      .sum()
+      .backward();
+  EXPECT_FALSE(leaf.grad().is_sparse());
+  EXPECT_EQ(leaf.grad().abs().sum(at::IntArrayRef({1, 2})).ne(0).sum().item<int64_t>(), 2);
+}
+
 TEST(SphericalHarmonics, DegreeLimitsTheBandsUsed) {
   const at::Tensor sh0 = normal(1, {5, 1, 3}), shN = normal(2, {5, 15, 3}), d = normal(3, {5, 3});
   EXPECT_TRUE(

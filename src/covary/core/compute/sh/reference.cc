@@ -48,14 +48,15 @@ template <class T>
 void sh_color_vjp_reference(const ShInput<T>& in, const T* v_colors, const ShGradients<T>& out) {
   for (int64_t m = 0; m < in.count; ++m) {
     const Seen<T> seen(in, m);
+    const int64_t row = out.compact ? m : seen.row;
     T v[3], weight[kMaxShBands] = {};  // weight k of basis k in the sum that is differentiated
     for (int c = 0; c < 3; ++c) v[c] = seen.raw[c] > 0 ? v_colors[3 * m + c] : T(0);
     for (int k = 0; k < Seen<T>::used(in); ++k) {
       for (int c = 0; c < 3; ++c) {
         weight[k] += seen.coefficient(k, c) * v[c];
-        if (k == 0 && out.sh0) out.sh0[3 * seen.row + c] = seen.basis[0] * v[c];
+        if (k == 0 && out.sh0) out.sh0[3 * row + c] = seen.basis[0] * v[c];
         if (k > 0 && out.shN) {
-          out.shN[3 * ((in.bands - 1) * seen.row + k - 1) + c] = seen.basis[k] * v[c];
+          out.shN[3 * ((in.bands - 1) * row + k - 1) + c] = seen.basis[k] * v[c];
         }
       }
     }

@@ -32,6 +32,7 @@ struct ShGradients {        // null = not wanted
   T* sh0 = nullptr;         // [N,1,3]; rows that ids do not name are left as they are
   T* shN = nullptr;         // [N,K-1,3]; likewise, and bands above the degree
   T* directions = nullptr;  // [M,3]; every element is set
+  bool compact = false;     // sh0 [M,1,3] and shN [M,K-1,3]: row m is that of ids[m]
 };
 
 // colors [M,3]

@@ -153,7 +153,7 @@ void sh_color_vjp_lanes(const ShInput<float>& in, const float* v_colors,
       block.raw(in, l, color);
       for (int c = 0; c < 3; ++c) v[c] = color[c] > 0 ? v_colors[3 * (begin + l) + c] : 0.0f;
       v[3] = 0;
-      const int64_t row = block.row[l];
+      const int64_t row = out.compact ? begin + l : block.row[l];
       for (int c = 0; out.sh0 && c < 3; ++c) out.sh0[3 * row + c] = block.weight(0, l) * v[c];
       const QuadVec v4 = quad_load(v);
       if (out.shN && above > 0) {
@@ -165,7 +165,7 @@ void sh_color_vjp_lanes(const ShInput<float>& in, const float* v_colors,
         for (int c = 0; c < 3; ++c) to[3 * (above - 1) + c] = block.weight(above, l) * v[c];
       }
       if (!out.directions) continue;
-      const float* shN = in.shN + row * 3 * count;
+      const float* shN = in.shN + block.row[l] * 3 * count;
       for (int j = 0; j < above; j += 4) {
         QuadVec p[4];
         for (int k = 0; k < 4; ++k) {

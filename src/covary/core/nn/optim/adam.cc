@@ -1,6 +1,9 @@
 #include "covary/core/nn/optim/adam.h"
 
+#include <algorithm>
 #include <cmath>
+#include <string>
+#include <vector>
 
 #include <ATen/ATen.h>
 
@@ -9,6 +12,53 @@
 #include "covary/core/compute/adam/op.h"
 
 namespace covary::nn {
+
+namespace {
+
+// The values of a sparse gradient at the rows ids, [M,...]; rows that it does not name are 0. Sums in
+// the order of the entries.
+template <class T>
+void gather_rows(const at::Tensor& indices, const at::Tensor& values, const at::Tensor& ids,
+                 at::Tensor& out) {
+  const int64_t width = out.size(0) > 0 ? out.numel() / out.size(0) : 0;
+  const int64_t *index = indices.const_data_ptr<int64_t>(), *id = ids.const_data_ptr<int64_t>();
+  const T* from = values.const_data_ptr<T>();
+  T* to = out.mutable_data_ptr<T>();
+  for (int64_t e = 0; e < indices.numel(); ++e) {
+    const int64_t* at = std::lower_bound(id, id + ids.numel(), index[e]);
+    if (at == id + ids.numel() || *at != index[e]) {
+      throw Error(ExitCode::kFailed,
+                  "a sparse gradient names row " + std::to_string(index[e]) +
+                      ", which is not among the visible ones",
+                  "adam step");
+    }
+    T* row = to + (at - id) * width;
+    for (int64_t k = 0; k < width; ++k) row[k] += from[e * width + k];
+  }
+}
+
+// A gradient that the kernel takes: dense, or compact for the rows ids.
+at::Tensor strided(const at::Tensor& gradient, const at::Tensor& ids) {
+  if (!gradient.defined() || !gradient.is_sparse()) return gradient;
+  if (!ids.defined() || gradient.sparse_dim() != 1) return gradient.to_dense();
+  const at::Tensor indices = gradient._indices().select(0, 0).contiguous(),
+                   values = gradient._values().contiguous();
+  if (indices.is_same_size(ids) &&
+      (indices.const_data_ptr() == ids.const_data_ptr() || at::equal(indices, ids))) {
+    return values;
+  }
+  std::vector<int64_t> shape = values.sizes().vec();
+  shape[0] = ids.numel();
+  at::Tensor out = at::zeros(shape, values.options());
+  if (values.scalar_type() == at::kDouble) {
+    gather_rows<double>(indices, values, ids, out);
+  } else {
+    gather_rows<float>(indices, values, ids, out);
+  }
+  return out;
+}
+
+}  // namespace
 
 void AdamOptions::check() const {
   const auto refuse = [](const char* field, const char* what) {
@@ -36,9 +86,13 @@ void Adam::step(const NamedTensors& gradients, int64_t step, const at::Tensor& v
   const auto tensors = [](const RowTable::Parameter& p) {
     return compute::AdamTensors{p.value.detach(), p.first, p.second, p.multiplier};
   };
-  for (const auto& [name, gradient] : gradients) {
+  NamedTensors rows_of;
+  if (!gradients.empty()) compute::check_adam_ids(ids, table_.rows());
+  for (const auto& [name, given] : gradients) {
+    at::Tensor& gradient = rows_of[name];
     try {
-      compute::check_adam_step(tensors(table_.entry(name)), gradient, ids);
+      gradient = strided(given, ids);
+      compute::check_adam_tensors(tensors(table_.entry(name)), gradient, ids);
     } catch (const Error& error) {
       throw Error(error.code(), error.message(), name, error.hint());
     }
@@ -48,7 +102,7 @@ void Adam::step(const NamedTensors& gradients, int64_t step, const at::Tensor& v
     }
   }
   const double batch = static_cast<double>(options_.batch);
-  for (const auto& [name, gradient] : gradients) {
+  for (const auto& [name, gradient] : rows_of) {
     RowTable::Parameter& p = table_.entry(name);
     p.updates += 1;
     const compute::AdamRule rule{.rate = p.rate.at(step) * std::sqrt(batch),
@@ -56,7 +110,7 @@ void Adam::step(const NamedTensors& gradients, int64_t step, const at::Tensor& v
                                  .beta2 = 1 - batch * (1 - options_.beta2),
                                  .eps = options_.eps / std::sqrt(batch),
                                  .update = p.updates};
-    compute::adam_step(rule, tensors(p), gradient, ids, unseen);
+    compute::checked_adam_step(rule, tensors(p), gradient, ids, unseen);
     const int64_t rows = p.value.size(0);
     if (rows > 0) stage.add_items(p.value.numel() / rows * (ids.defined() ? ids.numel() : rows));
   }

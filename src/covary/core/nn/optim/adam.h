@@ -7,7 +7,9 @@
 //   adam.step({{"means", g}, {"shN", c}}, step, visible);  // int64 [M], ascending and distinct
 //
 // A gradient is dense ([N,...], the parameter's shape) or, when `visible` is given, may be compact
-// ([M,...]: row i belongs to parameter row visible[i]). A parameter without a gradient does not
+// ([M,...]: row i belongs to parameter row visible[i]), or a sparse COO tensor of the parameter's
+// shape (rows as values, those of a repeated index are summed in their order): where its indices are
+// `visible`, nothing is copied. A parameter without a gradient does not
 // move and its update count stays. Rows outside `visible`: under "plain" they have gradient 0, so
 // moments decay and the row still moves; under "selective" they are not touched at all. Without
 // `visible` both are the same.

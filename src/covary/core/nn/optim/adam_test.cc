@@ -102,6 +102,28 @@ TEST(Adam, UnseenRowsFollowThePolicy) {
   }
 }
 
+TEST(Adam, SparseGradientsAreThoseOfTheirRows) {
+  const at::Tensor seen = at::tensor({0, 1, 3}, at::kLong);
+  const auto sparse = [](std::initializer_list<int64_t> rows, const at::Tensor& values) {
+    return at::sparse_coo_tensor(at::tensor(rows, at::kLong).unsqueeze(0), values, {5, 3});
+  };
+  const auto moved_by = [&](const at::Tensor& gradient, const at::Tensor& visible) {
+    RowTable t = table_of(5);
+    Adam(t, {.rows = "selective"}).step({{"a", gradient}}, 1, visible);
+    return t.entry("a").first.clone();
+  };
+  const at::Tensor g = wave(3, 3, 3);
+  EXPECT_TRUE(at::equal(moved_by(sparse({0, 1, 3}, g), seen), moved_by(g, seen)));
+  EXPECT_TRUE(
+      at::equal(moved_by(sparse({0, 1, 3}, g), {}), moved_by(sparse({0, 1, 3}, g).to_dense(), {})));
+  // Two views: the second saw one row of the first, and none saw row 1.
+  at::Tensor sum = at::zeros({3, 3});
+  sum[0] = g[0];
+  sum[2] = g[1] + g[2];
+  EXPECT_TRUE(at::equal(moved_by(sparse({0, 3, 3}, g), seen), moved_by(sum, seen)));
+  EXPECT_THROW(moved_by(sparse({0, 1, 4}, g), seen), Error) << "row 4 is not visible";
+}
+
 TEST(Adam, BatchScalesRateBetasAndEps) {
   RowTable t = table_of(4), u = table_of(4);
   Adam four(t, {.batch = 4});
