@@ -124,17 +124,19 @@ Pruned prune(const Primitives& g, const Contributions& c, double threshold) {
   return out;
 }
 
-FastScene::FastScene(const Primitives& g, const std::vector<scene::Camera>& cameras,
+FastScene::FastScene(const Primitives& primitives, const std::vector<scene::Camera>& cameras,
                      const FastOptions& options)
     : antialiased_(options.antialiased) {
   options.check();
-  if (!g.sh0.defined() || !g.quats.defined() || g.means.scalar_type() != at::kFloat)
+  if (!primitives.sh0.defined() || !primitives.quats.defined() ||
+      primitives.means.scalar_type() != at::kFloat)
     throw Error(ExitCode::kUsage, "draws float Gaussians with SH colours", "fast",
                 "draw this scene without --fast");
   if (cameras.empty())
     throw Error(ExitCode::kUsage, "there is no camera to prepare for", "fast", "give one");
   const at::NoGradGuard no_grad;
   const double begin = wall_seconds();
+  const Primitives g = in_morton_order(primitives);
 
   std::vector<scene::Camera> judged;
   for (const size_t i : spread(cameras.size(), static_cast<size_t>(options.judged)))
@@ -160,9 +162,9 @@ FastScene::FastScene(const Primitives& g, const std::vector<scene::Camera>& came
     const scene::Camera& camera = cameras[views[i]];
     const double cpu = cpu_seconds();
     all.push_back(
-        {camera,
-         pictures(g, camera, {.background = options.background, .antialiased = options.antialiased})
-             .color});
+        {camera, pictures(primitives, camera,
+                          {.background = options.background, .antialiased = options.antialiased})
+                     .color});
     if (i > 0 || views.size() == 1) facts_.exact_cpu_s += cpu_seconds() - cpu;
   }
   facts_.exact_cpu_s /= static_cast<double>(std::max<size_t>(views.size() - 1, 1));

@@ -85,7 +85,11 @@ struct Pruned {
 };
 Pruned prune(const Primitives& primitives, const Contributions& c, double threshold);
 
-// rows of the primitives in order along a Morton curve, packed.
+// All rows, along a Morton curve through the means.
+Primitives in_morton_order(const Primitives& primitives);
+
+// The rows in their order, packed. Neighbours should follow one another: the numbers of a group are as
+// exact as its box is small.
 PackedScene pack(const Primitives& primitives, const Pruned& pruned);
 
 // With supersampling; depth and normals are not drawn: Error(kUsage).

@@ -132,7 +132,7 @@ TEST(Fast, ContributionsAreTheLargestOfAllPixels) {
 
 TEST(Fast, PackedScenesDrawTheSamePicture) {
   for (const int64_t bands : {1, 4, 16}) {
-    const Primitives g = random_scene(300, bands);
+    const Primitives g = in_morton_order(random_scene(300, bands));
     const PackedScene packed = pack(g, all_of(g));
     EXPECT_EQ(packed.count, 600);
     EXPECT_EQ(packed.groups.size(), 10U);
