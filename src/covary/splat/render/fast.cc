@@ -8,7 +8,9 @@
 #include <ATen/core/grad_mode.h>
 
 #include "covary/core/base/error.h"
+#include "covary/core/base/interrupt.h"
 #include "covary/core/base/machine.h"
+#include "covary/core/base/progress.h"
 #include "covary/core/base/stages.h"
 #include "covary/core/compute/project/op.h"
 #include "covary/core/compute/rasterize/op.h"
@@ -50,6 +52,19 @@ compute::CameraParameters parameters_of(const scene::Camera& c) {
   p.kind = static_cast<int>(c.projection);
   return p;
 }
+
+// Preparation takes seconds: it shows how far it is and gives way to Ctrl-C between views.
+class Steps {
+ public:
+  void next() {
+    if (const int code = interrupted()) throw Interrupted{code};
+    progress_.update(++done_);
+  }
+
+ private:
+  Progress progress_{"prepare", 0, "views"};
+  int64_t done_ = 0;
+};
 
 struct Compared {
   scene::Camera camera;
@@ -141,7 +156,14 @@ FastScene::FastScene(const Primitives& primitives, const std::vector<scene::Came
   std::vector<scene::Camera> judged;
   for (const size_t i : spread(cameras.size(), static_cast<size_t>(options.judged)))
     judged.push_back(cameras[i]);
-  const Contributions c = contributions(g, judged, antialiased_);
+  Steps steps;
+  Contributions c = contributions(g, {judged[0]}, antialiased_);
+  for (size_t i = 1; i < judged.size(); ++i) {
+    steps.next();
+    const Contributions more = contributions(g, {judged[i]}, antialiased_);
+    c.largest = at::maximum(c.largest, more.largest);
+    c.seen = c.seen | more.seen;
+  }
 
   // Compared views are of the judged; those checked lie halfway between them.
   double pixels = 1;
@@ -160,6 +182,7 @@ FastScene::FastScene(const Primitives& primitives, const std::vector<scene::Came
   std::vector<Compared> all;
   for (size_t i = 0; i < views.size(); ++i) {
     const scene::Camera& camera = cameras[views[i]];
+    steps.next();
     const double cpu = cpu_seconds();
     all.push_back(
         {camera, pictures(primitives, camera,
@@ -178,6 +201,7 @@ FastScene::FastScene(const Primitives& primitives, const std::vector<scene::Came
     std::vector<double> db;
     double cpu = 0;
     for (const size_t i : which) {
+      steps.next();
       const double start = cpu_seconds();
       const at::Tensor color = draw(all[i].camera, options.background).color;
       cpu += cpu_seconds() - start;
@@ -228,7 +252,7 @@ FastScene::FastScene(const Primitives& primitives, const std::vector<scene::Came
   }
 
   std::vector<double> db;
-  for (t = low;; t = t < kSmallestThreshold ? 0 : 0.9 * t) {
+  for (t = low;; t = t < kSmallestThreshold ? 0 : 0.8 * t) {
     set_threshold(t);
     db = measure(every);
     if (worst(db) >= options.psnr || t == 0) break;
