@@ -274,6 +274,7 @@ json fast_figures(const render::FastFacts& f) {
   return {{"gaussians", f.gaussians},
           {"kept", f.kept},
           {"threshold", f.threshold},
+          {"share", f.share},
           {"psnr", f.psnr},
           {"psnr_mean", f.psnr_mean},
           {"psnr_packed", f.psnr_packed},
