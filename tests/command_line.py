@@ -319,6 +319,7 @@ class Stages(Case):
         tight = self.document("render", self.out, "-o", other, "--fast", "--fast-psnr", "50", "--overwrite")["fast"]
         self.assertTrue(tight["psnr"] >= 50 and tight["threshold"] <= fast["threshold"])
         more = ("render", self.out, "-o", self.folder / "no")
+        self.refused(1, *more, "--fast", "--time-budget", "1e-6", says=["would take at least"])
         self.refused(2, *more, "--fast", "--modes", "rgb,depth", says=["rgb and alpha"])
         self.refused(2, *more, "--fast", "--precision", "double", says=["double"])
         self.refused(2, *more, "--fast-psnr", "45", says=["belongs to --fast"])

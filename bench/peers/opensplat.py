@@ -24,8 +24,7 @@ but do not refine (each begins after 500 steps), so the number of Gaussians stay
 GOMP_SPINCOUNT=0, so that waiting threads do no work that would be counted. OpenSplat's rasteriser runs on one thread in
 any case, the rest of its step on those of libtorch.
 
-Rendering is left out: OpenSplat draws only while it trains (--val-render, a picture every ten steps, which cannot be told
-from those steps) and has no program that draws a finished scene.
+Drawing a finished scene: opensplat_render.py beside this.
 """
 import argparse
 import json

@@ -2,13 +2,16 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
 #include "covary/core/base/error.h"
+#include "covary/core/base/interrupt.h"
 #include "covary/core/base/machine.h"
+#include "covary/core/base/progress.h"
 #include "covary/core/base/stages.h"
 #include "covary/core/compute/project/op.h"
 #include "covary/core/compute/rasterize/op.h"
@@ -18,8 +21,9 @@
 namespace covary::render {
 namespace {
 
-constexpr double kShareOfThreshold = 0.5;  // weights under this share of it are cut: most pairs
-                                           // saved at one PSNR on a capture among 1, 1/2, 1/4
+// Shares of the threshold under which weights are cut, in the order in which they are tried. Which one
+// leaves the fewest pairs depends on the scene: many faint Gaussians over one another want the last.
+constexpr double kShares[] = {0.5, 0.2, 0.08, 0.03};
 constexpr double kSmallestThreshold = 1e-4;
 
 // k of 0 .. n-1, spread evenly; all of them when there are no more.
@@ -50,6 +54,19 @@ compute::CameraParameters parameters_of(const scene::Camera& c) {
   p.kind = static_cast<int>(c.projection);
   return p;
 }
+
+// Preparation takes seconds: it shows how far it is and gives way to Ctrl-C between views.
+class Steps {
+ public:
+  void next() {
+    if (const int code = interrupted()) throw Interrupted{code};
+    progress_.update(++done_);
+  }
+
+ private:
+  Progress progress_{"prepare", 0, "views"};
+  int64_t done_ = 0;
+};
 
 struct Compared {
   scene::Camera camera;
@@ -102,7 +119,7 @@ Contributions contributions(const Primitives& g, const std::vector<scene::Camera
   return out;
 }
 
-Pruned prune(const Primitives& g, const Contributions& c, double threshold) {
+Pruned prune(const Primitives& g, const Contributions& c, double threshold, double share) {
   const at::Tensor finite = g.means.isfinite().all(1) & g.quats.isfinite().all(1) &
                             g.scales.isfinite().all(1) & g.opacities.isfinite();
   Pruned out;
@@ -114,8 +131,8 @@ Pruned prune(const Primitives& g, const Contributions& c, double threshold) {
   // the share 1 - 1/reach of the total is left.
   constexpr double kUncut = 1000, kMostRaise = 1.5;
   const at::Tensor full = o * (1 / compute::kMinAlpha);
-  out.reach = at::where(
-      seen, (largest / std::max(kShareOfThreshold * threshold, 1e-12)).clamp_max(kUncut), kUncut);
+  out.reach =
+      at::where(seen, (largest / std::max(share * threshold, 1e-12)).clamp_max(kUncut), kUncut);
   const at::Tensor raised =
       o * (1 - 1 / full.clamp_min(1.01)) / (1 - 1 / out.reach.clamp_min(1.01));
   out.opacities = at::where(
@@ -124,22 +141,31 @@ Pruned prune(const Primitives& g, const Contributions& c, double threshold) {
   return out;
 }
 
-FastScene::FastScene(const Primitives& g, const std::vector<scene::Camera>& cameras,
+FastScene::FastScene(const Primitives& primitives, const std::vector<scene::Camera>& cameras,
                      const FastOptions& options)
     : antialiased_(options.antialiased) {
   options.check();
-  if (!g.sh0.defined() || !g.quats.defined() || g.means.scalar_type() != at::kFloat)
+  if (!primitives.sh0.defined() || !primitives.quats.defined() ||
+      primitives.means.scalar_type() != at::kFloat)
     throw Error(ExitCode::kUsage, "draws float Gaussians with SH colours", "fast",
                 "draw this scene without --fast");
   if (cameras.empty())
     throw Error(ExitCode::kUsage, "there is no camera to prepare for", "fast", "give one");
   const at::NoGradGuard no_grad;
   const double begin = wall_seconds();
+  const Primitives g = in_morton_order(primitives);
 
   std::vector<scene::Camera> judged;
   for (const size_t i : spread(cameras.size(), static_cast<size_t>(options.judged)))
     judged.push_back(cameras[i]);
-  const Contributions c = contributions(g, judged, antialiased_);
+  Steps steps;
+  Contributions c = contributions(g, {judged[0]}, antialiased_);
+  for (size_t i = 1; i < judged.size(); ++i) {
+    steps.next();
+    const Contributions more = contributions(g, {judged[i]}, antialiased_);
+    c.largest = at::maximum(c.largest, more.largest);
+    c.seen = c.seen | more.seen;
+  }
 
   // Compared views are of the judged; those checked lie halfway between them.
   double pixels = 1;
@@ -158,27 +184,32 @@ FastScene::FastScene(const Primitives& g, const std::vector<scene::Camera>& came
   std::vector<Compared> all;
   for (size_t i = 0; i < views.size(); ++i) {
     const scene::Camera& camera = cameras[views[i]];
+    steps.next();
     const double cpu = cpu_seconds();
     all.push_back(
-        {camera,
-         pictures(g, camera, {.background = options.background, .antialiased = options.antialiased})
-             .color});
+        {camera, pictures(primitives, camera,
+                          {.background = options.background, .antialiased = options.antialiased})
+                     .color});
     if (i > 0 || views.size() == 1) facts_.exact_cpu_s += cpu_seconds() - cpu;
   }
   facts_.exact_cpu_s /= static_cast<double>(std::max<size_t>(views.size() - 1, 1));
 
   // Decibels of each of these views when the scene is pruned so.
   const auto set_threshold = [&](double t) {
-    scene_ = pack(g, prune(g, c, t));
+    scene_ = pack(g, prune(g, c, t, facts_.share));
     facts_.threshold = t;
   };
+  int64_t pairs = 0;  // of the views last measured
   const auto measure = [&](const std::vector<size_t>& which) {
     std::vector<double> db;
     double cpu = 0;
+    pairs = 0;
     for (const size_t i : which) {
+      steps.next();
       const double start = cpu_seconds();
       const at::Tensor color = draw(all[i].camera, options.background).color;
       cpu += cpu_seconds() - start;
+      pairs += pairs_;
       db.push_back(eval::psnr(color, all[i].exact));
     }
     facts_.fast_cpu_s = cpu / static_cast<double>(which.size());
@@ -200,33 +231,59 @@ FastScene::FastScene(const Primitives& g, const std::vector<scene::Camera>& came
     throw Error(ExitCode::kUsage, text, "fast_psnr", "ask for less, or draw without --fast");
   }
 
-  double low = 0, high = 0, low_db = 0, high_db = 0, t = 0.02;
-  for (int tries = 0; tries < 8; ++tries) {
-    set_threshold(t);
+  {  // the worst views stay the worst: the search looks at three
+    set_threshold(0.01);
     const std::vector<double> db = measure(searched);
-    if (tries == 0 && searched.size() > 3) {  // the worst views stay the worst
-      std::sort(searched.begin(), searched.end(),
-                [&](size_t a, size_t b) { return db[a] < db[b]; });
-      searched.resize(3);
-    }
-    const double p = worst(db);
-    (p >= options.psnr ? low : high) = t;
-    (p >= options.psnr ? low_db : high_db) = p;
-    if (high == 0) {
-      if (t >= 0.5) break;
-      t = std::min(0.5, 2 * t);
-    } else if (low == 0) {
-      t /= 2;
-      if (t < kSmallestThreshold) break;
-    } else {
-      if (high < 1.05 * low || low_db - options.psnr < 0.05) break;
-      const double at = std::clamp((low_db - options.psnr) / (low_db - high_db), 0.1, 0.9);
-      t = low * std::pow(high / low, at);
-    }
+    std::stable_sort(searched.begin(), searched.end(),
+                     [&](size_t a, size_t b) { return db[a] < db[b]; });
+    searched.resize(std::min<size_t>(searched.size(), 3));
   }
 
+  // The largest threshold that keeps the PSNR, from a guess; sets the pairs that it leaves.
+  struct Found {
+    double share = kShares[0], threshold = 0;
+    int64_t pairs = std::numeric_limits<int64_t>::max();
+  };
+  const auto search = [&](double share, double t) {
+    facts_.share = share;
+    Found found{share};
+    double low_db = 0, high = 0, high_db = 0;
+    for (int tries = 0; tries < 8; ++tries) {
+      set_threshold(t);
+      const double p = worst(measure(searched));
+      double& low = found.threshold;
+      if (p >= options.psnr) {
+        low = t;
+        low_db = p;
+        found.pairs = pairs;
+      } else {
+        high = t;
+        high_db = p;
+      }
+      if (high == 0) {
+        if (t >= 0.5) break;
+        t = std::min(0.5, 2 * t);
+      } else if (low == 0) {
+        t /= 2;
+        if (t < kSmallestThreshold) break;
+      } else {
+        if (high < 1.05 * low || low_db - options.psnr < 0.05) break;
+        const double at = std::clamp((low_db - options.psnr) / (low_db - high_db), 0.1, 0.9);
+        t = low * std::pow(high / low, at);
+      }
+    }
+    return found;
+  };
+  Found best;
+  for (const double share : kShares) {
+    const Found found = search(share, best.threshold > 0 ? 1.5 * best.threshold : 0.01);
+    if (found.pairs >= best.pairs) break;
+    best = found;
+  }
+  facts_.share = best.share;
+
   std::vector<double> db;
-  for (t = low;; t = t < kSmallestThreshold ? 0 : 0.9 * t) {
+  for (double t = best.threshold;; t = t < kSmallestThreshold ? 0 : 0.8 * t) {
     set_threshold(t);
     db = measure(every);
     if (worst(db) >= options.psnr || t == 0) break;
@@ -261,8 +318,9 @@ Pictures FastScene::draw(const scene::Camera& camera, const at::Tensor& backgrou
                                                            .extents = view_.extents.data(),
                                                            .halves = view_.halves.data()},
                                 true);
+  pairs_ = lists.pairs();
   StageTimer composite("composite");
-  composite.add_items(lists.pairs());
+  composite.add_items(pairs_);
   const at::Tensor behind =
       background.defined() ? background.to(at::kFloat).contiguous() : at::Tensor();
   Pictures out;

@@ -7,11 +7,14 @@
 //
 // One threshold does it. The largest blending weight T alpha of each Gaussian over all pixels of up to
 // `judged` views, spread evenly over the cameras, is its contribution. Whose contribution stays under the
-// threshold is dropped; the others end where their weight falls under half of it (opacity is raised so
-// that the total of what is left is that of the whole). A Gaussian that none of these views holds stays
-// as it is. What stays is laid out anew, see packed.h. The threshold is the largest, to a twentieth, at
-// which the worst of the compared views keeps the PSNR; views between them are checked in the end, and the
-// threshold falls until they keep it too.
+// threshold is dropped; the others end where their weight falls under a share of it (opacity is
+// raised so that the total of what is left is that of the whole). A Gaussian that none of these views
+// holds stays as it is. What stays is laid out anew, see packed.h.
+//
+// For each of a few shares the threshold is the largest, to a twentieth, at which the worst of the
+// compared views keeps the PSNR; that share is taken which leaves the fewest pairs of a Gaussian and a
+// tile. Views between the compared ones are checked in the end, and the threshold falls until they keep it
+// too.
 //
 // Pinhole, orthographic and fisheye cameras; float; colours by spherical harmonics. Source: contributions as
 // a measure of importance, Niemeyer et al. 2024 (RadSplat), who train on after pruning; Morton 1966.
@@ -43,6 +46,7 @@ struct FastOptions {
 struct FastFacts {
   int64_t gaussians = 0, kept = 0;
   double threshold = 0;            // of the contribution
+  double share = 0.5;              // of the threshold, under which weights are cut
   double psnr = 0, psnr_mean = 0;  // dB; worst and mean of the compared and checked views
   double psnr_packed = 0;          // dB, worst, before anything is dropped: what 16 bits cost
   int64_t judged = 0, compared = 0, checked = 0;  // views
@@ -68,6 +72,7 @@ class FastScene {
   bool antialiased_;
   PackedScene scene_;
   PackedView view_;
+  int64_t pairs_ = 0;  // of the view last drawn
 };
 
 // The contributions [N] over the views of the cameras; `seen` [N] bool: some view holds it.
@@ -77,15 +82,20 @@ struct Contributions {
 Contributions contributions(const Primitives& primitives, const std::vector<scene::Camera>& cameras,
                             bool antialiased);
 
-// The rows to keep (int64, ascending) and what is changed of them, by the rule above.
+// The rows to keep (int64, ascending) and what is changed of them, by the rule above. share: of the
+// threshold, under which weights are cut, in (0, 1].
 struct Pruned {
   at::Tensor rows;       // [K]
   at::Tensor opacities;  // [K]
   at::Tensor reach;      // [K], see packed.h
 };
-Pruned prune(const Primitives& primitives, const Contributions& c, double threshold);
+Pruned prune(const Primitives& primitives, const Contributions& c, double threshold, double share);
 
-// rows of the primitives in order along a Morton curve, packed.
+// All rows, along a Morton curve through the means.
+Primitives in_morton_order(const Primitives& primitives);
+
+// The rows in their order, packed. Neighbours should follow one another: the numbers of a group are as
+// exact as its box is small.
 PackedScene pack(const Primitives& primitives, const Pruned& pruned);
 
 // With supersampling; depth and normals are not drawn: Error(kUsage).

@@ -94,18 +94,18 @@ TEST(Fast, DropsWhatIsHiddenAndKeepsWhatIsSeen) {
   EXPECT_NEAR(largest(4), 0.5, 1e-4);
   EXPECT_NEAR(largest(5), 0.01, 0.002);
   EXPECT_FALSE(c.seen[6].item<bool>());
-  EXPECT_THAT(numbers(prune(g, c, 0.02).rows), testing::ElementsAre(0, 1, 4, 6));
-  EXPECT_THAT(numbers(prune(g, c, 0.005).rows), testing::ElementsAre(0, 1, 4, 5, 6));
-  EXPECT_THAT(numbers(prune(g, c, 0).rows), testing::SizeIs(7));
+  EXPECT_THAT(numbers(prune(g, c, 0.02, 0.5).rows), testing::ElementsAre(0, 1, 4, 6));
+  EXPECT_THAT(numbers(prune(g, c, 0.005, 0.5).rows), testing::ElementsAre(0, 1, 4, 5, 6));
+  EXPECT_THAT(numbers(prune(g, c, 0, 0.5).rows), testing::SizeIs(7));
 }
 
-TEST(Fast, ACutGaussianEndsWhereItsWeightIsHalfTheThresholdAndKeepsItsTotal) {
+TEST(Fast, ACutGaussianEndsWhereItsWeightIsTheShareAndKeepsItsTotal) {
   const Primitives g = round_gaussians({{0, 0, 0, 0.5F, 0.4F}, {0, 0, -20, 0.5F, 0.4F}});
   const Contributions c = contributions(g, {camera()}, false);
   const double largest = c.largest[0].item<double>(), threshold = 0.1;
-  const Pruned p = prune(g, c, threshold);
+  const Pruned p = prune(g, c, threshold, 0.25);
   const double reach = p.reach[0].item<double>();
-  EXPECT_NEAR(largest / reach, threshold / 2, 1e-6);
+  EXPECT_NEAR(largest / reach, threshold / 4, 1e-6);
   // The integral of opacity exp(-q / 2) over {q <= 2 ln r} is proportional to opacity (1 - 1 / r).
   EXPECT_NEAR(p.opacities[0].item<double>() * (1 - 1 / reach), 0.4 * (1 - 1 / (255 * 0.4)), 1e-5);
   EXPECT_EQ(p.opacities[1].item<float>(), 0.4F);  // that no view holds
@@ -131,7 +131,7 @@ TEST(Fast, ContributionsAreTheLargestOfAllPixels) {
 
 TEST(Fast, PackedScenesDrawTheSamePicture) {
   for (const int64_t bands : {1, 4, 16}) {
-    const Primitives g = random_scene(300, bands);
+    const Primitives g = in_morton_order(random_scene(300, bands));
     const PackedScene packed = pack(g, all_of(g));
     EXPECT_EQ(packed.count, 600);
     EXPECT_EQ(packed.groups.size(), 10U);
@@ -204,6 +204,7 @@ TEST(Fast, DrawsTheSameBitsOnAnyNumberOfThreads) {
   EXPECT_TRUE(at::equal(second.draw(cameras[0], {}).color, picture));
   set_threads(0);
   EXPECT_EQ(first.facts().threshold, second.facts().threshold);
+  EXPECT_EQ(first.facts().share, second.facts().share);
 }
 
 TEST(Fast, DrawsTheBackgroundWhereNothingIsLeft) {

@@ -1,9 +1,12 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <utility>
+#include <vector>
 
 #include <ATen/ATen.h>
 
+#include "covary/core/base/threads.h"
 #include "covary/splat/render/fast.h"
 
 namespace covary::render {
@@ -57,34 +60,48 @@ uint16_t half_of(float x) {
 
 }  // namespace
 
+Primitives in_morton_order(const Primitives& g) {
+  const at::Tensor means = g.means.contiguous();
+  const std::vector<int64_t> order = morton_order(means.const_data_ptr<float>(), means.size(0));
+  const at::Tensor rows = at::tensor(order, at::kLong);
+  const auto moved = [&](const at::Tensor& t) {
+    return t.defined() ? t.index_select(0, rows) : at::Tensor();
+  };
+  return {.means = moved(g.means),
+          .quats = moved(g.quats),
+          .scales = moved(g.scales),
+          .covariances = moved(g.covariances),
+          .opacities = moved(g.opacities),
+          .sh0 = moved(g.sh0),
+          .shN = moved(g.shN),
+          .features = moved(g.features),
+          .extras = moved(g.extras)};
+}
+
 PackedScene pack(const Primitives& g, const Pruned& pruned) {
   constexpr int kGroup = PackedScene::kGroup;
-  const auto rows_of = [&](const at::Tensor& t) {
-    return t.index_select(0, pruned.rows).to(at::kFloat).contiguous();
-  };
-  const at::Tensor means = rows_of(g.means), scales = rows_of(g.scales),
-                   quats = rows_of(g.quats / g.quats.norm(2, 1, true)),
+  const at::Tensor rows = pruned.rows.contiguous(), means = g.means.contiguous(),
+                   scales = g.scales.contiguous(), quats = g.quats.contiguous(),
                    opacities = pruned.opacities.to(at::kFloat).contiguous(),
-                   reach = pruned.reach.to(at::kFloat).contiguous();
-  const at::Tensor colors =
-      rows_of(g.shN.defined() ? at::cat({g.sh0, g.shN}, 1) : g.sh0);  // [K, bands, 3]
+                   reach = pruned.reach.to(at::kFloat).contiguous(), sh0 = g.sh0.contiguous(),
+                   shN = g.shN.defined() ? g.shN.contiguous() : at::Tensor();
   PackedScene out;
-  out.count = means.size(0);
-  out.bands = static_cast<int>(colors.size(1));
+  out.count = rows.size(0);
+  out.bands = 1 + static_cast<int>(shN.defined() ? shN.size(1) : 0);
+  const auto* row = rows.const_data_ptr<int64_t>();
   const auto *mean = means.const_data_ptr<float>(), *quat = quats.const_data_ptr<float>(),
              *scale = scales.const_data_ptr<float>(), *opacity = opacities.const_data_ptr<float>(),
-             *reaches = reach.const_data_ptr<float>(), *color = colors.const_data_ptr<float>();
-  const std::vector<int64_t> order = morton_order(mean, out.count);
-  const int64_t groups = (out.count + kGroup - 1) / kGroup, numbers = 3 * out.bands;
+             *reaches = reach.const_data_ptr<float>(), *base = sh0.const_data_ptr<float>(),
+             *above = shN.defined() ? shN.const_data_ptr<float>() : nullptr;
+  const int64_t groups = (out.count + kGroup - 1) / kGroup, numbers = 3 * (out.bands - 1);
   out.groups.resize(static_cast<size_t>(groups));
   out.numbers.assign(static_cast<size_t>(groups * out.rows() * kGroup), 0);
-  for (int64_t at = 0; at < groups; ++at) {
+  parallel_tasks(groups, [&](int64_t at) {
     PackedScene::Group& group = out.groups[static_cast<size_t>(at)];
     uint16_t* to = out.numbers.data() + at * out.rows() * kGroup;
     const int64_t first = at * kGroup, n = std::min<int64_t>(kGroup, out.count - first);
-    const auto id = [&](int64_t l) {  // places behind the last repeat it
-      return order[static_cast<size_t>(first + std::min(l, n - 1))];
-    };
+    const auto place = [&](int64_t l) { return first + std::min(l, n - 1); };  // behind: the last
+    const auto id = [&](int64_t l) { return row[place(l)]; };
     float low[3], high[3], largest = 0;
     for (int k = 0; k < 3; ++k) low[k] = high[k] = mean[3 * id(0) + k];
     for (int64_t l = 0; l < n; ++l)
@@ -112,13 +129,16 @@ PackedScene pack(const Primitives& g, const Pruned& pruned) {
         put(PackedScene::kMean + k, static_cast<uint16_t>(std::clamp(step, 0.0F, 65535.0F)));
         put(PackedScene::kScale + k, half_of(scale[3 * i + k] / group.scale));
       }
-      for (int k = 0; k < 4; ++k) put(PackedScene::kQuat + k, half_of(quat[4 * i + k]));
-      put(PackedScene::kOpacity, l < n ? half_of(opacity[i]) : uint16_t{0});
-      put(PackedScene::kReach, half_of(reaches[i]));
+      const float *q = quat + 4 * i,
+                  norm = std::sqrt(q[0] * q[0] + q[1] * q[1] + q[2] * q[2] + q[3] * q[3]);
+      for (int k = 0; k < 4; ++k) put(PackedScene::kQuat + k, half_of(q[k] / norm));
+      put(PackedScene::kOpacity, l < n ? half_of(opacity[place(l)]) : uint16_t{0});
+      put(PackedScene::kReach, half_of(reaches[place(l)]));
+      for (int k = 0; k < 3; ++k) put(PackedScene::kColor + k, half_of(base[3 * i + k]));
       for (int k = 0; k < static_cast<int>(numbers); ++k)
-        put(PackedScene::kColor + k, half_of(color[numbers * i + k]));
+        put(PackedScene::kColor + 3 + k, half_of(above[numbers * i + k]));
     }
-  }
+  });
   return out;
 }
 
