@@ -305,7 +305,7 @@ Pictures FastScene::draw(const scene::Camera& camera, const at::Tensor& backgrou
   {
     StageTimer project("project");
     project.add_items(scene_.count);
-    project_packed(scene_, parameters_of(camera), options, view_);
+    compute::project_packed(scene_, parameters_of(camera), options, view_);
   }
   const compute::TileGrid grid{.width = camera.width, .height = camera.height};
   const compute::TileLists lists =

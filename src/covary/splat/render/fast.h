@@ -26,7 +26,7 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "covary/splat/render/packed.h"
+#include "covary/core/compute/project/packed.h"
 #include "covary/splat/render/pictures.h"
 #include "covary/splat/render/rasterize.h"
 #include "covary/splat/scene/camera.h"
@@ -70,8 +70,8 @@ class FastScene {
  private:
   FastFacts facts_;
   bool antialiased_;
-  PackedScene scene_;
-  PackedView view_;
+  compute::PackedScene scene_;
+  compute::PackedView view_;
   int64_t pairs_ = 0;  // of the view last drawn
 };
 
@@ -96,7 +96,7 @@ Primitives in_morton_order(const Primitives& primitives);
 
 // The rows in their order, packed. Neighbours should follow one another: the numbers of a group are as
 // exact as its box is small.
-PackedScene pack(const Primitives& primitives, const Pruned& pruned);
+compute::PackedScene pack(const Primitives& primitives, const Pruned& pruned);
 
 // With supersampling; depth and normals are not drawn: Error(kUsage).
 Pictures pictures(FastScene& scene, const scene::Camera& camera, const PictureOptions& options);

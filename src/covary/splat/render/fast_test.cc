@@ -132,7 +132,7 @@ TEST(Fast, ContributionsAreTheLargestOfAllPixels) {
 TEST(Fast, PackedScenesDrawTheSamePicture) {
   for (const int64_t bands : {1, 4, 16}) {
     const Primitives g = in_morton_order(random_scene(300, bands));
-    const PackedScene packed = pack(g, all_of(g));
+    const compute::PackedScene packed = pack(g, all_of(g));
     EXPECT_EQ(packed.count, 600);
     EXPECT_EQ(packed.groups.size(), 10U);
     for (const auto projection : {scene::Projection::kPinhole, scene::Projection::kOrthographic,
@@ -156,8 +156,8 @@ TEST(Fast, PackedScenesDrawTheSamePicture) {
         const auto exact = rasterize(g, views_of({c}), {.antialiased = antialiased});
         compute::on_every_target([&](const char* target) {
           SCOPED_TRACE(target);
-          PackedView view;
-          project_packed(packed, p, how, view);
+          compute::PackedView view;
+          compute::project_packed(packed, p, how, view);
           // What lies on the border of being seen may fall to either side by rounding.
           EXPECT_NEAR(static_cast<double>(view.count),
                       static_cast<double>(exact.footprints[0].ids.numel()), 4);

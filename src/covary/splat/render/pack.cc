@@ -78,14 +78,14 @@ Primitives in_morton_order(const Primitives& g) {
           .extras = moved(g.extras)};
 }
 
-PackedScene pack(const Primitives& g, const Pruned& pruned) {
-  constexpr int kGroup = PackedScene::kGroup;
+compute::PackedScene pack(const Primitives& g, const Pruned& pruned) {
+  constexpr int kGroup = compute::PackedScene::kGroup;
   const at::Tensor rows = pruned.rows.contiguous(), means = g.means.contiguous(),
                    scales = g.scales.contiguous(), quats = g.quats.contiguous(),
                    opacities = pruned.opacities.to(at::kFloat).contiguous(),
                    reach = pruned.reach.to(at::kFloat).contiguous(), sh0 = g.sh0.contiguous(),
                    shN = g.shN.defined() ? g.shN.contiguous() : at::Tensor();
-  PackedScene out;
+  compute::PackedScene out;
   out.count = rows.size(0);
   out.bands = 1 + static_cast<int>(shN.defined() ? shN.size(1) : 0);
   const auto* row = rows.const_data_ptr<int64_t>();
@@ -97,7 +97,7 @@ PackedScene pack(const Primitives& g, const Pruned& pruned) {
   out.groups.resize(static_cast<size_t>(groups));
   out.numbers.assign(static_cast<size_t>(groups * out.rows() * kGroup), 0);
   parallel_tasks(groups, [&](int64_t at) {
-    PackedScene::Group& group = out.groups[static_cast<size_t>(at)];
+    compute::PackedScene::Group& group = out.groups[static_cast<size_t>(at)];
     uint16_t* to = out.numbers.data() + at * out.rows() * kGroup;
     const int64_t first = at * kGroup, n = std::min<int64_t>(kGroup, out.count - first);
     const auto place = [&](int64_t l) { return first + std::min(l, n - 1); };  // behind: the last
@@ -126,17 +126,18 @@ PackedScene pack(const Primitives& g, const Pruned& pruned) {
       for (int k = 0; k < 3; ++k) {
         const float step =
             group.step > 0 ? std::round((mean[3 * i + k] - low[k]) / group.step) : 0.0F;
-        put(PackedScene::kMean + k, static_cast<uint16_t>(std::clamp(step, 0.0F, 65535.0F)));
-        put(PackedScene::kScale + k, half_of(scale[3 * i + k] / group.scale));
+        put(compute::PackedScene::kMean + k,
+            static_cast<uint16_t>(std::clamp(step, 0.0F, 65535.0F)));
+        put(compute::PackedScene::kScale + k, half_of(scale[3 * i + k] / group.scale));
       }
       const float *q = quat + 4 * i,
                   norm = std::sqrt(q[0] * q[0] + q[1] * q[1] + q[2] * q[2] + q[3] * q[3]);
-      for (int k = 0; k < 4; ++k) put(PackedScene::kQuat + k, half_of(q[k] / norm));
-      put(PackedScene::kOpacity, l < n ? half_of(opacity[place(l)]) : uint16_t{0});
-      put(PackedScene::kReach, half_of(reaches[place(l)]));
-      for (int k = 0; k < 3; ++k) put(PackedScene::kColor + k, half_of(base[3 * i + k]));
+      for (int k = 0; k < 4; ++k) put(compute::PackedScene::kQuat + k, half_of(q[k] / norm));
+      put(compute::PackedScene::kOpacity, l < n ? half_of(opacity[place(l)]) : uint16_t{0});
+      put(compute::PackedScene::kReach, half_of(reaches[place(l)]));
+      for (int k = 0; k < 3; ++k) put(compute::PackedScene::kColor + k, half_of(base[3 * i + k]));
       for (int k = 0; k < static_cast<int>(numbers); ++k)
-        put(PackedScene::kColor + 3 + k, half_of(above[numbers * i + k]));
+        put(compute::PackedScene::kColor + 3 + k, half_of(above[numbers * i + k]));
     }
   });
   return out;

@@ -5,11 +5,11 @@
 #include "covary/core/base/threads.h"
 #include "covary/core/compute/lanes.h"
 #include "covary/core/compute/project/chunks.h"
+#include "covary/core/compute/project/packed.h"
 #include "covary/core/compute/sh/sh.h"
-#include "covary/splat/render/packed.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "covary/splat/render/packed_kernel.cc"
+#define HWY_TARGET_INCLUDE "covary/core/compute/project/packed_kernel.cc"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
@@ -33,9 +33,6 @@ HWY_INLINE void store_lanes(Lanes v, float* p) { v.store(p); }
 #include "covary/core/compute/project/project_loop.inc"
 
 #include "covary/core/compute/sh/sh_math.inc"
-
-using render::PackedScene;
-using render::PackedView;
 
 HWY_INLINE Lanes from_fixed(const uint16_t* p) {
   const hn::Rebind<uint16_t, FloatTag> narrow;
@@ -159,9 +156,9 @@ namespace {
 
 HWY_EXPORT(project_groups);
 
-int64_t project_groups_here(const render::PackedScene& scene, const CameraParameters& camera,
+int64_t project_groups_here(const PackedScene& scene, const CameraParameters& camera,
                             const ProjectOptions& options, int64_t first, int64_t last, int64_t at,
-                            render::PackedView& out) {
+                            PackedView& out) {
   return HWY_DYNAMIC_DISPATCH(project_groups)(scene, camera, options, first, last, at, out);
 }
 
@@ -178,12 +175,9 @@ void close_up(std::vector<float>& values, size_t width, size_t chunk,
 }
 
 }  // namespace
-}  // namespace covary::compute
 
-namespace covary::render {
-
-void project_packed(const PackedScene& scene, const compute::CameraParameters& camera,
-                    const compute::ProjectOptions& options, PackedView& out) {
+void project_packed(const PackedScene& scene, const CameraParameters& camera,
+                    const ProjectOptions& options, PackedView& out) {
   constexpr int64_t kChunk = 32;  // groups a task
   const auto groups = static_cast<int64_t>(scene.groups.size());
   const int64_t chunks = (groups + kChunk - 1) / kChunk;
@@ -199,14 +193,14 @@ void project_packed(const PackedScene& scene, const compute::CameraParameters& c
     const int64_t first = c * kChunk, last = std::min(groups, first + kChunk);
     const int64_t begin = first * PackedScene::kGroup;
     counts[static_cast<size_t>(c)] =
-        compute::project_groups_here(scene, camera, options, first, last, begin, out) - begin;
+        project_groups_here(scene, camera, options, first, last, begin, out) - begin;
   });
   parallel_tasks(static_cast<int64_t>(std::size(arrays)), [&](int64_t k) {
-    compute::close_up(arrays[k].values, arrays[k].width, kChunk * PackedScene::kGroup, counts);
+    close_up(arrays[k].values, arrays[k].width, kChunk * PackedScene::kGroup, counts);
   });
   out.count = 0;
   for (const int64_t n : counts) out.count += n;
 }
 
-}  // namespace covary::render
+}  // namespace covary::compute
 #endif

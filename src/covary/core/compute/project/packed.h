@@ -1,8 +1,9 @@
-// A scene laid out for drawing alone: 16-bit numbers, in groups of neighbours, a row a number.
+// Projection and colours of a scene laid out for drawing alone: 16-bit numbers, in groups of neighbours, a row a number.
 //
-//   PackedScene scene = pack(primitives);                       // once
-//   PackedView view; project_packed(scene, camera, options, view);   // a frame; view keeps its memory
-//   // view.centres ... view.colors: what compute::build_tile_lists and compute::rasterize take
+//   PackedScene scene;   // render::pack of primitives, once
+//   PackedView view;
+//   project_packed(scene, camera, options, view);   // a frame; view keeps its memory
+//   // view.centres ... view.colors: what build_tile_lists and rasterize take
 //
 // Sixty-four Gaussians that follow one another along a Morton curve make a group: row k of its numbers holds
 // number k of all of them, so that a vector is read without gathering, a group outside of the view is
@@ -10,8 +11,6 @@
 // fixed-point steps within the group's box, the rest half-precision floats, scales in units of the
 // group's largest: 2 (12 + 3 K) bytes a Gaussian with K coefficients of spherical harmonics, where
 // float tensors have 4 (11 + 3 K).
-//
-// The file's SIMD code sees no torch; it works on what pack() made.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +18,7 @@
 
 #include "covary/core/compute/project/project.h"
 
-namespace covary::render {
+namespace covary::compute {
 
 struct PackedScene {
   static constexpr int kGroup = 64;
@@ -44,7 +43,7 @@ struct PackedScene {
   }
 };
 
-// The M visible Gaussians of a view, as compute::Projection has them, with their colours.
+// The M visible Gaussians of a view, as Projection has them, with their colours.
 struct PackedView {
   int64_t count = 0;  // M; the vectors may be longer
   std::vector<float> centres, depths, params, opacities, extents, halves, colors;
@@ -52,7 +51,7 @@ struct PackedView {
 
 // options: the Gaussian footprint alone. A Gaussian ends where its alpha falls under 1/255 or
 // under 1/reach of it, whichever is nearer.
-void project_packed(const PackedScene& scene, const compute::CameraParameters& camera,
-                    const compute::ProjectOptions& options, PackedView& out);
+void project_packed(const PackedScene& scene, const CameraParameters& camera,
+                    const ProjectOptions& options, PackedView& out);
 
-}  // namespace covary::render
+}  // namespace covary::compute
