@@ -18,7 +18,12 @@ constexpr double kGrowth =
 // and lists (about 200 bytes), buffers of a view (about 60 bytes a pixel).
 MemoryEstimate estimate(const scene::Capture& capture, const fit::TrainOptions& options) {
   MemoryEstimate e;
+  const auto levels = fit::resolution_levels(options.resolution_schedule);
   e.photos = photo_bytes(capture);
+  if (!levels.empty()) {  // the largest of the coarse levels, of which one is held
+    const double division = levels.back().division;
+    e.photos += photo_bytes(capture) / (division * division);
+  }
   double pixels = 0;
   for (const scene::View& v : capture.views)
     pixels = std::max(pixels, static_cast<double>(v.camera.width) * v.camera.height);
@@ -34,6 +39,16 @@ MemoryEstimate estimate(const scene::Capture& capture, const fit::TrainOptions& 
   e.gaussians = e.count * (5 * 4 * (11 + 3 * bands) + 200) +
                 60 * pixels * static_cast<double>(options.views_per_step);
   return e;
+}
+
+// Pixels of a run's renderings over those of a run on whole photos.
+double share_of_pixels(const std::vector<fit::ResolutionLevel>& levels) {
+  double share = 0, before = 0;
+  for (const fit::ResolutionLevel& level : levels) {
+    share += (level.until - before) / (level.division * level.division);
+    before = level.until;
+  }
+  return share + 1 - before;
 }
 
 void check_training_memory(const MemoryEstimate& e, const CommonOptions& common) {
@@ -53,7 +68,9 @@ std::string estimate_training(const Job& job, const fit::TrainOptions& options,
                               nlohmann::json* document) {
   const scene::Capture capture = load_and_tell(job.invocation.inputs[0], options.capture);
   const MemoryEstimate e = estimate(capture, options);
-  fit::Trainer trainer(capture, options);
+  fit::TrainOptions whole = options;  // steps on whole photos are measured
+  whole.resolution_schedule = "full";
+  fit::Trainer trainer(capture, whole);
   trainer.start(static_cast<uint64_t>(job.common.seed));
   trainer.step();  // the first one allocates
   const double begin = wall_seconds();
@@ -62,7 +79,9 @@ std::string estimate_training(const Job& job, const fit::TrainOptions& options,
   const double step_s = (wall_seconds() - begin) / 2;
   const double grown = std::sqrt(
       std::max(1.0, e.count / static_cast<double>(std::max<int64_t>(trainer.count(), 1))));
-  const double low = step_s * static_cast<double>(options.steps), high = low * grown;
+  const double most = step_s * static_cast<double>(options.steps),
+               low = most * share_of_pixels(fit::resolution_levels(options.resolution_schedule)),
+               high = most * grown;
   (*document)["estimate"] = {
       {"memory_bytes", e.total()}, {"photo_bytes", e.photos}, {"gaussians_start", trainer.count()},
       {"gaussians_end", e.count},  {"seconds_low", low},      {"seconds_high", high}};

@@ -208,6 +208,7 @@ RunResult Trainer::run(const RunContext& context) {
                 {"loss", loss_sum / n},
                 {"count", count()},
                 {"sh_degree", sh_degree()},
+                {"division", division_at(levels_, step_, options_.steps)},
                 {"lr_means", table_.entry("means").rate.at(step_)},
                 {"memory_mb", static_cast<double>(memory_bytes()) / 1e6}};
       for (const auto& [name, sum] : term_sums) record["terms"][name] = sum / n;

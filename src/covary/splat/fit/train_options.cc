@@ -165,7 +165,13 @@ void TrainOptions::describe(OptionList& o) {
   o.add("init_scale", &init_scale,
         "size at the start over the distance to the 3 nearest; none: 1, and 0.1 under mcmc")
       .range(1e-3, 1e3);
-  o.add("views_per_step", &views_per_step, "views whose gradients one step sums").range(1, 1024);
+  o.add("views_per_step", &views_per_step,
+        "views whose gradients one step sums; rates grow by its root")
+      .range(1, 1024);
+  o.add("resolution_schedule", &resolution_schedule,
+        "coarse photos first: full (never), or DIVISION:UNTIL,... with shares of the steps, as "
+        "in 4:0.1,2:0.4")
+      .suggestions({"full"});
   o.add("checkpoint_every", &checkpoint_every,
         "steps between checkpoints; none: 1000, or steps/10 when that is less; 0: only at the end")
       .range(0, kNoLimit)
@@ -188,6 +194,7 @@ void TrainOptions::check() const {
   if (antialias != "none" && antialias != "mip")
     refuse("antialias", "is neither none nor mip", "use mip");
   if (views_per_step < 1) refuse("views_per_step", "is below 1", "use 1");
+  resolution_levels(resolution_schedule);
   if (max_gaussians < 0) refuse("max_gaussians", "is negative", "use 0 for no cap");
   if (init.empty()) refuse("init", "is empty", "use auto, points, random or a .ply file");
   if (max_gaussians > 0 && init_count > max_gaussians)
@@ -241,6 +248,7 @@ nlohmann::json parity_options(const TrainOptions& options) {
   const double fallen = std::min(1.0, static_cast<double>(options.steps) / 30000);
   nlohmann::json parity = {
       {"sh_every", 1000},
+      {"resolution_schedule", "full"},
       {"optimizer", {{"visible_only", false}, {"lr_means_final_factor", std::pow(0.01, fallen)}}}};
   if (options.strategy == "default") parity["default"] = {{"start", 500}, {"stop", 15000}};
   if (options.strategy == "mcmc")

@@ -19,6 +19,7 @@
 #include <nlohmann/json.hpp>
 
 #include "covary/core/base/options.h"
+#include "covary/splat/fit/resolution_options.h"
 #include "covary/splat/scene/capture_options.h"
 
 namespace covary::fit {
@@ -104,7 +105,9 @@ struct TrainOptions {
   std::optional<double> init_opacity;
   // Standard deviation over the distance to the 3 nearest neighbours; none: 1, and 0.1 under mcmc.
   std::optional<double> init_scale;
-  int64_t views_per_step = 1;
+  int64_t views_per_step = 1;  // B: gradients are summed, rates grow by sqrt(B) (nn/optim/adam.h)
+  // full | DIVISION:UNTIL,...: coarse photos first (resolution_options.h)
+  std::string resolution_schedule = "full";
   std::optional<double>
       checkpoint_every;  // steps; none: 1000, or steps/10 when that is less; 0: only at the end
   std::optional<double>

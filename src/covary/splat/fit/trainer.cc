@@ -97,6 +97,7 @@ Trainer::Trainer(scene::Capture capture, TrainOptions options)
     }
   extent_ = capture_.extent;
   if (!(extent_ > 0)) throw Error(ExitCode::kFailed, "has no extent", capture_.name);
+  levels_ = resolution_levels(options_.resolution_schedule);
   terms_ = standard_terms(options_);
   strategy_ = make_strategy(options_.strategy, options_);
 }
@@ -128,6 +129,8 @@ int Trainer::sh_degree() const {
   const int64_t reached = every > 0 ? step_ / every : options_.sh_degree;
   return static_cast<int>(std::min(options_.sh_degree, reached));
 }
+
+double Trainer::division() const { return division_at(levels_, step_ + 1, options_.steps); }
 
 std::vector<int64_t> Trainer::views_of_step(int64_t step) const {
   const auto n = static_cast<int64_t>(capture_.train.size());
@@ -175,17 +178,25 @@ StepResult Trainer::step(const std::vector<int64_t>& views) {
   const StageTimer whole("step");
   StepResult result;
   const int64_t step = step_ + 1;
+  const double division = this->division();
   std::vector<at::Tensor> seen;
   const auto add = [&](const std::string& name, double value) {
     result.terms[name] += value / static_cast<double>(views.size());
   };
+  // What is activated once a step is differentiated once, by the sum over the views.
+  const render::Primitives activated = primitives();
+  render::Primitives splats = activated;
+  splats.scales = activated.scales.detach().requires_grad_();
+  splats.opacities = activated.opacities.detach().requires_grad_();
   for (const int64_t index : views) {
-    const scene::View& view = capture_.views.at(static_cast<size_t>(index));
+    const scene::View& view = in_stage("target", [&]() -> const scene::View& {
+      return division > 1 ? coarse_.at(capture_, index, division)
+                          : capture_.views.at(static_cast<size_t>(index));
+    });
     const at::Tensor background = background_of(step, index);
     const Target target = in_stage("target", [&] {
       return make_target(view, capture_, options_.capture.mask_mode, background);
     });
-    const render::Primitives splats = primitives();
     const render::Rendered rendered =
         render::rasterize(splats, render::views_of({view.camera}), raster_options(), background);
     const LossContext context{step, view, target, rendered, splats};
@@ -216,6 +227,10 @@ StepResult Trainer::step(const std::vector<int64_t>& views) {
     in_stage("strategy", [&] { strategy_->after_backward(facts); });
     seen.push_back(rendered.footprints[0].ids);
   }
+  in_stage("backward", [&] {
+    if (splats.scales.grad().defined()) activated.scales.backward(splats.scales.grad());
+    if (splats.opacities.grad().defined()) activated.opacities.backward(splats.opacities.grad());
+  });
 
   const OptimizerOptions& o = options_.optimizer;
   nn::Adam adam(table_, {.beta1 = o.beta1,

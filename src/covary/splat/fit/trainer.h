@@ -22,6 +22,7 @@
 
 #include "covary/core/nn/optim/rows.h"
 #include "covary/splat/fit/loss.h"
+#include "covary/splat/fit/resolution.h"
 #include "covary/splat/fit/strategy.h"
 #include "covary/splat/fit/train_options.h"
 #include "covary/splat/scene/capture.h"
@@ -84,7 +85,8 @@ class Trainer {
       int64_t step) const;  // shuffled epochs: a function of (seed, step)
   int64_t steps_done() const { return step_; }
   int64_t count() const { return table_.rows(); }
-  int sh_degree() const;  // active at the next step
+  int sh_degree() const;    // active at the next step
+  double division() const;  // of the photos' sides at the next step (resolution_options.h)
 
   const nn::RowTable& table() const { return table_; }
   const scene::Capture& capture() const { return capture_; }
@@ -109,6 +111,8 @@ class Trainer {
   uint64_t seed_ = 42;
   int64_t step_ = 0;
   nn::RowTable table_;
+  std::vector<ResolutionLevel> levels_;
+  CoarseViews coarse_;
   std::vector<LossTerm> terms_;
   std::unique_ptr<Strategy> strategy_;
 };

@@ -442,6 +442,70 @@ TEST_F(TrainerTest, EveryEpochShowsEachViewOnceAndIsAFunctionOfSeedAndStep) {
   EXPECT_EQ(trainer.views_of_step(2), trainer.views_of_step(2));
 }
 
+TEST_F(TrainerTest, StepSeesThePhotosAtTheScheduledSize) {
+  TrainOptions o = short_options("default", 20);
+  o.resolution_schedule = "2:0.2,1.5:0.5";
+  Trainer trainer(small_capture(), o);
+  std::vector<int64_t> widths, heights;
+  trainer.terms().push_back(
+      {.name = "size", .weight = nn::constant(1), .value = [&](const LossContext& c) {
+         widths.push_back(c.rendered.color.size(2));
+         heights.push_back(c.target.image.size(0));
+         EXPECT_EQ(c.view.camera.width, c.rendered.color.size(2));
+         return TermValue{at::zeros({})};
+       }});
+  trainer.run({.out = folder_ / "run", .until = Stage::kTrain});
+  for (size_t i = 0; i < 20; ++i) {
+    EXPECT_EQ(widths[i], i < 4 ? 24 : i < 10 ? 32 : 48) << i;
+    EXPECT_EQ(heights[i], i < 4 ? 18 : i < 10 ? 24 : 36) << i;
+  }
+  for (const auto& record : read_log(folder_ / "run" / "log.jsonl")) {
+    if (!record.contains("loss")) continue;
+    const auto step = record["step"].get<int64_t>();
+    EXPECT_EQ(record["division"], step <= 4 ? 2 : step <= 10 ? 1.5 : 1) << step;
+  }
+}
+
+TEST_F(TrainerTest, RunResumedInsideTheScheduleEndsInTheSameBits) {
+  TrainOptions o = short_options();
+  o.resolution_schedule = "2:0.3,1.5:0.6";  // until steps 36 and 72
+  Trainer whole(small_capture(), o);
+  whole.start(3);
+  for (const int64_t at : {30, 36, 50}) {
+    while (whole.steps_done() < at) whole.step();
+    whole.save_checkpoint(folder_ / (std::to_string(at) + ".cov"));
+  }
+  while (whole.steps_done() < 90) whole.step();
+  for (const int64_t at : {30, 36, 50}) {
+    Trainer cut(small_capture(), o);
+    cut.load_checkpoint(folder_ / (std::to_string(at) + ".cov"));
+    EXPECT_EQ(cut.division(), at < 36 ? 2 : 1.5);
+    while (cut.steps_done() < 90) cut.step();
+    EXPECT_TRUE(same_bits(whole.cloud(), cut.cloud())) << at;
+  }
+}
+
+TEST_F(TrainerTest, GradientOfAStepIsTheSumOverItsViews) {
+  // Adam's first moment after one step of B views is B (1 - beta1) times the gradient
+  TrainOptions o = short_options("none");
+  o.optimizer.visible_only = false;
+  o.sh_every = 0;
+  const auto moments = [&](const std::vector<int64_t>& views, const char* name) {
+    Trainer trainer(small_capture(), o);
+    trainer.start(1);
+    trainer.step(views);
+    return trainer.table().entry(name).first.clone();
+  };
+  for (const char* name : {"means", "quats", "scales", "opacities", "sh0", "shN"}) {
+    SCOPED_TRACE(name);
+    const at::Tensor sum = moments({1}, name) + moments({2}, name) + moments({3}, name);
+    const at::Tensor together = moments({1, 2, 3}, name) / 3;
+    const double size = sum.abs().max().item<double>();
+    ASSERT_GT(size, 0);
+    EXPECT_LT((together - sum).abs().max().item<double>(), 1e-5 * size);
+  }
+}
+
 TEST_F(TrainerTest, GradientsOfSeveralViewsAddUp) {
   // two views a step and one term: the same as one view a step in which the other's loss is added
   TrainOptions o = short_options("none");
