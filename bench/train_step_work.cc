@@ -29,11 +29,11 @@ Work work_of(const std::string& path, double items, const Sizes& s) {
     return {2 * m * (coefficients + 20 * s.sh_degree), 0,
             m * (8 * coefficients + 12 + 12 + 12 + 8)};
 
-  // Ten floats a visible one; the tile of each pair written, and once more when the parts are joined.
-  if (path == "step/render/bin") return {0, 0, 48 * m + 12 * pairs};
-  // Radix: 3 passes that read keys and indices twice (count, move) and write them once, 8 bytes each, and the way in and
-  // out. Pairs: the tile read by both passes, index and slot written.
-  if (path == "step/render/sort") return {0, 0, m * (3 * 24 + 12 + 12) + 16 * pairs};
+  // Ten floats and a rank a visible one; a run of neighbouring tiles, 8 bytes, is at most a pair.
+  if (path == "step/render/bin") return {0, 0, 52 * m + 8 * pairs};
+  // Radix: keys counted once for all digits, 3 passes that read keys and indices and write them, 8 bytes each, and the way in
+  // and out. Pairs: the runs read by both passes, index and slot written.
+  if (path == "step/render/sort") return {0, 0, m * (3 * 16 + 12 + 12) + 24 * pairs};
 
   // A blend: an exponential; 2 multiply-adds for its exponent, 2 for weight and transmittance, 3 channels; backward 6 beside
   // the exponent, weight and transmittance and 2 a channel, and a quotient, which is not counted. A record of a cache line

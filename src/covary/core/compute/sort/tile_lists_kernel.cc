@@ -18,7 +18,7 @@ namespace {
 
 #include "covary/core/compute/rasterize/footprints.inc"
 
-constexpr int64_t kChunk = 4096;  // primitives a task
+constexpr int64_t kChunk = 2048;  // primitives a task
 
 struct TileRange {
   int x0, x1;  // tiles [x0, x1)
@@ -71,24 +71,45 @@ COVARY_INLINE void for_tile_rows(const TileGrid& grid, const TileSplats<T>& s, i
   }
 }
 
+// Neighbouring tiles of one row: [tile, tile + count).
+struct Run {
+  uint32_t tile, count;
+};
+
 template <class F, class T>
 TileLists build(const TileGrid& grid, const TileSplats<T>& s, bool exact) {
   const int64_t m = s.count, chunks = (m + kChunk - 1) / kChunk;
   const int tiles = grid.tiles(), tiles_x = grid.tiles_x();
-  std::optional<StageTimer> stage(std::in_place, "bin");
+  std::optional<StageTimer> stage(std::in_place, "sort");
+  const std::vector<uint32_t> order = order_by_depth(s.depths, m);
+  stage.reset();
+  stage.emplace("bin");
   TileLists lists;
   lists.first_entry.assign(static_cast<size_t>(m) + 1, 0);
-  // Each chunk of primitives lists its tiles on its own; then the chunks are joined.
-  std::vector<std::vector<uint32_t>> parts(static_cast<size_t>(chunks));
+  // Each chunk of ranks lists its tiles on its own: front to back, so that what follows reads them
+  // one after the other, and only here are primitives picked here and there.
+  std::vector<std::vector<Run>> parts(static_cast<size_t>(chunks));
+  std::vector<uint32_t> runs_of(static_cast<size_t>(m));  // by rank
   parallel_tasks(chunks, [&](int64_t chunk) {
-    std::vector<uint32_t>& part = parts[static_cast<size_t>(chunk)];
+    std::vector<Run>& part = parts[static_cast<size_t>(chunk)];
     part.reserve(4 * kChunk);
-    for (int64_t i = chunk * kChunk; i < std::min(m, (chunk + 1) * kChunk); ++i) {
+    const int64_t end = std::min(m, (chunk + 1) * kChunk);
+    for (int64_t r = chunk * kChunk; r < end; ++r) {
+      const auto ahead = static_cast<int64_t>(order[static_cast<size_t>(std::min(r + 8, end - 1))]);
+      __builtin_prefetch(s.centres + 2 * ahead);
+      __builtin_prefetch(s.halves + 2 * ahead);
+      __builtin_prefetch(s.extents + ahead);
+      __builtin_prefetch(s.params + F::kParams * ahead);
+      const int64_t i = order[static_cast<size_t>(r)];
       const size_t before = part.size();
-      for_tile_rows<F>(grid, s, i, exact, [&](int row, TileRange r) {
-        for (int x = r.x0; x < r.x1; ++x) part.push_back(static_cast<uint32_t>(row * tiles_x + x));
+      int64_t entries = 0;
+      for_tile_rows<F>(grid, s, i, exact, [&](int row, TileRange range) {
+        const auto count = static_cast<uint32_t>(range.x1 - range.x0);
+        part.push_back({static_cast<uint32_t>(row * tiles_x + range.x0), count});
+        entries += count;
       });
-      lists.first_entry[static_cast<size_t>(i) + 1] = static_cast<int64_t>(part.size() - before);
+      runs_of[static_cast<size_t>(r)] = static_cast<uint32_t>(part.size() - before);
+      lists.first_entry[static_cast<size_t>(i) + 1] = entries;
     }
   });
   std::partial_sum(lists.first_entry.begin(), lists.first_entry.end(), lists.first_entry.begin());
@@ -97,76 +118,88 @@ TileLists build(const TileGrid& grid, const TileSplats<T>& s, bool exact) {
     throw Error(ExitCode::kFailed, "more than 2^32 pairs of primitives and tiles", "rasterizer",
                 "render a smaller image or fewer primitives");
   }
-  std::vector<uint32_t>& tile_of = lists.entry;  // until the pair's place is known
-  tile_of.reserve(static_cast<size_t>(pairs));
-  for (const auto& part : parts) tile_of.insert(tile_of.end(), part.begin(), part.end());
-
   stage->add_items(pairs);
   stage.reset();
   stage.emplace("sort");
   stage->add_items(pairs);
 
-  // Counting sort by tile in depth order. Blocks of consecutive ranks count on their own; a block's
-  // entries of a tile follow those of the blocks before it, so that the order is that of one serial
-  // pass.
-  const std::vector<uint32_t> order = order_by_depth(s.depths, m);
-  const int64_t blocks = std::clamp<int64_t>(pairs / 65536, 1, 2 * threads()),
-                per_block = (m + blocks - 1) / blocks;
-  std::vector<int64_t> position(static_cast<size_t>(blocks * tiles), 0);
-  const auto each_pair = [&](int64_t block, auto&& use) {
-    for (int64_t r = block * per_block; r < std::min(m, (block + 1) * per_block); ++r) {
-      const uint32_t i = order[static_cast<size_t>(r)];
-      for (int64_t k = lists.first_entry[i]; k < lists.first_entry[i + 1]; ++k)
-        use(i, tile_of[static_cast<size_t>(k)]);
-    }
+  // Counting sort by tile. Blocks of consecutive chunks count on their own; a block's entries of a
+  // tile follow those of the blocks before it, so that the order is that of one serial pass.
+  const int64_t most = threads() == 1 ? 1 : std::min<int64_t>(chunks, 2 * threads()),
+                blocks = std::clamp<int64_t>(pairs / 65536, 1, std::max<int64_t>(most, 1));
+  const auto chunks_of = [&](int64_t block, auto&& use) {
+    for (int64_t c = chunks * block / blocks; c < chunks * (block + 1) / blocks; ++c) use(c);
   };
+  std::vector<uint32_t> position(static_cast<size_t>(blocks * tiles), 0);
   parallel_tasks(blocks, [&](int64_t block) {
-    int64_t* count = position.data() + block * tiles;
-    each_pair(block, [&](uint32_t, uint32_t tile) { ++count[tile]; });
+    uint32_t* count = position.data() + block * tiles;
+    chunks_of(block, [&](int64_t chunk) {
+      for (const Run run : parts[static_cast<size_t>(chunk)])
+        for (uint32_t k = 0; k < run.count; ++k) ++count[run.tile + k];
+    });
   });
   lists.begin.resize(static_cast<size_t>(tiles) + 1);
   int64_t at = 0;
   for (int t = 0; t < tiles; ++t) {
     lists.begin[static_cast<size_t>(t)] = at;
     for (int64_t b = 0; b < blocks; ++b) {
-      int64_t& p = position[static_cast<size_t>(b * tiles + t)];
-      const int64_t n = p;
-      p = at;
+      uint32_t& p = position[static_cast<size_t>(b * tiles + t)];
+      const uint32_t n = p;
+      p = static_cast<uint32_t>(at);
       at += n;
     }
   }
   lists.begin[static_cast<size_t>(tiles)] = at;
   lists.splat.resize(static_cast<size_t>(pairs));
+  lists.entry.resize(static_cast<size_t>(pairs));
   parallel_tasks(blocks, [&](int64_t block) {
-    int64_t* next = position.data() + block * tiles;
-    each_pair(block, [&](uint32_t i, uint32_t& entry) {
-      const int64_t e = next[entry]++;
-      lists.splat[static_cast<size_t>(e)] = i;
-      entry = static_cast<uint32_t>(e);
+    uint32_t* next = position.data() + block * tiles;
+    uint32_t* const to_splat = lists.splat.data();
+    chunks_of(block, [&](int64_t chunk) {
+      const Run* run = parts[static_cast<size_t>(chunk)].data();
+      for (int64_t r = chunk * kChunk; r < std::min(m, (chunk + 1) * kChunk); ++r) {
+        const uint32_t i = order[static_cast<size_t>(r)];
+        uint32_t* entry = lists.entry.data() + lists.first_entry[i];
+        for (uint32_t n = runs_of[static_cast<size_t>(r)]; n > 0; --n, ++run) {
+          for (uint32_t k = 0; k < run->count; ++k) {
+            const uint32_t e = next[run->tile + k]++;
+            to_splat[e] = i;
+            *entry++ = e;
+          }
+        }
+      }
     });
   });
   return lists;
 }
 
-// Least significant digit first, 11 bits a pass; positive floats order like their bits.
+// Least significant digit first, 11 bits a pass; positive floats order like their bits. The digits
+// of all passes are counted in one reading.
 template <class Bits, class T>
 std::vector<uint32_t> radix_order(const T* keys, int64_t n) {
   constexpr int kDigit = 11, kBuckets = 1 << kDigit;
+  constexpr int kPasses = (static_cast<int>(8 * sizeof(Bits)) + kDigit - 1) / kDigit;
   struct Item {
     Bits key;
     uint32_t index;
   };
+  const auto digit = [](Bits key, int pass) {
+    return static_cast<size_t>((key >> (pass * kDigit)) & (kBuckets - 1));
+  };
   std::vector<Item> a(static_cast<size_t>(n)), b(static_cast<size_t>(n));
-  for (int64_t i = 0; i < n; ++i)
-    a[static_cast<size_t>(i)] = {std::bit_cast<Bits>(keys[i]), static_cast<uint32_t>(i)};
-  for (int shift = 0; shift < static_cast<int>(8 * sizeof(Bits)); shift += kDigit) {
-    std::array<int64_t, kBuckets> count{};
-    for (const Item& item : a) ++count[(item.key >> shift) & (kBuckets - 1)];
+  std::vector<std::array<uint32_t, kBuckets>> counts(kPasses);
+  for (int64_t i = 0; i < n; ++i) {
+    const Bits key = std::bit_cast<Bits>(keys[i]);
+    a[static_cast<size_t>(i)] = {key, static_cast<uint32_t>(i)};
+    for (int pass = 0; pass < kPasses; ++pass)
+      ++counts[static_cast<size_t>(pass)][digit(key, pass)];
+  }
+  for (int pass = 0; pass < kPasses; ++pass) {
+    std::array<uint32_t, kBuckets>& count = counts[static_cast<size_t>(pass)];
     if (std::find(count.begin(), count.end(), n) != count.end()) continue;  // one digit for all
-    int64_t at = 0;
-    for (int64_t& c : count) at += std::exchange(c, at);
-    for (const Item& item : a)
-      b[static_cast<size_t>(count[(item.key >> shift) & (kBuckets - 1)]++)] = item;
+    uint32_t at = 0;
+    for (uint32_t& c : count) at += std::exchange(c, at);
+    for (const Item& item : a) b[count[digit(item.key, pass)]++] = item;
     a.swap(b);
   }
   std::vector<uint32_t> order(static_cast<size_t>(n));
