@@ -9,10 +9,10 @@
 //
 // A step is Trainer::step on one fixed view; the clock is base/stages.h inside the trainer, the rasteriser and the kernels'
 // operators. Counts are those of train_step_work.cc. Refinement (clone, split, prune) falls on no timed step while --repeats
-// stays below 400. Shares of the ceilings are of one
-// thread's rates, by CPU time; a share of the copy rate above 1 is data that came from a cache,
-// since that rate is measured beyond every cache. "x roof": CPU time over the roofline, the larger of (multiply-adds and
-// exponentials at their rates, one after the other) and (bytes at the copy rate). Repeats move the scene a little, always alike: same seed, same bits.
+// stays below 400. Shares of the ceilings are of one thread's rates, by CPU time; a share of the copy rate above 1 is data
+// that came from a cache, since that rate is measured beyond every cache. "x roof": CPU time over the roofline, the larger
+// of (multiply-adds and exponentials at their rates, one after the other) and (bytes at the copy rate). Repeats move the
+// scene a little, always alike: same seed, same bits.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -152,8 +152,7 @@ json stage_json(const std::string& path, const Samples& s, const Sizes& sizes,
   const Middle wall = middle_of(s.wall), cpu = middle_of(s.cpu);
   const Work work = work_of(path, s.items, sizes);
   const auto share = [&](double amount, double rate) {
-    const double seconds = cpu.median / thread_count;
-    return number_or_null(seconds > 0 && rate > 0 ? amount / seconds / rate : 0);
+    return number_or_null(ratio(ratio(amount, cpu.median / thread_count), rate));
   };
   return {{"stage", path},
           {"label", path == kWhole ? path : label_of(path)},

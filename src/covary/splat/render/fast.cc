@@ -41,20 +41,6 @@ compute::ProjectOptions project_options(bool antialiased) {
   return o;
 }
 
-compute::CameraParameters parameters_of(const scene::Camera& c) {
-  compute::CameraParameters p{};
-  for (int i = 0; i < 4; ++i)
-    for (int j = 0; j < 4; ++j) p.cam_from_world[4 * i + j] = c.cam_from_world(i, j);
-  p.fx = c.fx;
-  p.fy = c.fy;
-  p.cx = c.cx;
-  p.cy = c.cy;
-  p.width = c.width;
-  p.height = c.height;
-  p.kind = static_cast<int>(c.projection);
-  return p;
-}
-
 // Preparation takes seconds: it shows how far it is and gives way to Ctrl-C between views.
 class Steps {
  public:
@@ -84,14 +70,15 @@ void FastOptions::check() const {
 }
 
 Contributions contributions(const Primitives& g, const std::vector<scene::Camera>& cameras,
-                            bool antialiased) {
+                            bool antialiased, const std::function<void()>& between) {
   const int64_t n = g.means.size(0);
   Contributions out{at::zeros({n}, at::kFloat), at::zeros({n}, at::kBool)};
   auto* largest = out.largest.data_ptr<float>();
   bool* seen = out.seen.data_ptr<bool>();
   const compute::ProjectOptions options = project_options(antialiased);
-  for (const scene::Camera& camera : cameras) {
-    const Views v = views_of({camera});
+  for (size_t c = 0; c < cameras.size(); ++c) {
+    if (c > 0 && between) between();
+    const Views v = views_of({cameras[c]});
     const auto splats =
         compute::project({g.means, g.quats, g.scales, g.covariances, g.opacities, g.extras,
                           v.cam_from_world[0], v.intrinsics[0]},
@@ -159,13 +146,7 @@ FastScene::FastScene(const Primitives& primitives, const std::vector<scene::Came
   for (const size_t i : spread(cameras.size(), static_cast<size_t>(options.judged)))
     judged.push_back(cameras[i]);
   Steps steps;
-  Contributions c = contributions(g, {judged[0]}, antialiased_);
-  for (size_t i = 1; i < judged.size(); ++i) {
-    steps.next();
-    const Contributions more = contributions(g, {judged[i]}, antialiased_);
-    c.largest = at::maximum(c.largest, more.largest);
-    c.seen = c.seen | more.seen;
-  }
+  const Contributions c = contributions(g, judged, antialiased_, [&] { steps.next(); });
 
   // Compared views are of the judged; those checked lie halfway between them.
   double pixels = 1;

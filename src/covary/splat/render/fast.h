@@ -21,6 +21,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -75,12 +76,13 @@ class FastScene {
   int64_t pairs_ = 0;  // of the view last drawn
 };
 
-// The contributions [N] over the views of the cameras; `seen` [N] bool: some view holds it.
+// The contributions [N] over the views of the cameras; `seen` [N] bool: some view holds it. between:
+// called before every view but the first.
 struct Contributions {
   at::Tensor largest, seen;
 };
 Contributions contributions(const Primitives& primitives, const std::vector<scene::Camera>& cameras,
-                            bool antialiased);
+                            bool antialiased, const std::function<void()>& between = {});
 
 // The rows to keep (int64, ascending) and what is changed of them, by the rule above. share: of the
 // threshold, under which weights are cut, in (0, 1].

@@ -143,21 +143,11 @@ TEST(Fast, PackedScenesDrawTheSamePicture) {
         if (projection == scene::Projection::kOrthographic) c.fx = c.fy = 15;
         compute::ProjectOptions how;
         how.shape.antialiased = antialiased;
-        compute::CameraParameters p{};
-        Eigen::Map<Eigen::Matrix<double, 4, 4, Eigen::RowMajor>>(p.cam_from_world) =
-            c.cam_from_world;
-        p.fx = c.fx;
-        p.fy = c.fy;
-        p.cx = c.cx;
-        p.cy = c.cy;
-        p.width = c.width;
-        p.height = c.height;
-        p.kind = static_cast<int>(projection);
         const auto exact = rasterize(g, views_of({c}), {.antialiased = antialiased});
         compute::on_every_target([&](const char* target) {
           SCOPED_TRACE(target);
           compute::PackedView view;
-          compute::project_packed(packed, p, how, view);
+          compute::project_packed(packed, parameters_of(c), how, view);
           // What lies on the border of being seen may fall to either side by rounding.
           EXPECT_NEAR(static_cast<double>(view.count),
                       static_cast<double>(exact.footprints[0].ids.numel()), 4);

@@ -159,6 +159,20 @@ Views views_of(const std::vector<scene::Camera>& cameras, at::ScalarType dtype) 
   return v;
 }
 
+compute::CameraParameters parameters_of(const scene::Camera& camera) {
+  compute::CameraParameters p{};
+  Eigen::Map<Eigen::Matrix<double, 4, 4, Eigen::RowMajor>>(p.cam_from_world) =
+      camera.cam_from_world;
+  p.fx = camera.fx;
+  p.fy = camera.fy;
+  p.cx = camera.cx;
+  p.cy = camera.cy;
+  p.width = camera.width;
+  p.height = camera.height;
+  p.kind = static_cast<int>(camera.projection);
+  return p;
+}
+
 Rendered rasterize(const Primitives& primitives, const Views& views,
                    const RasterizeOptions& options, const at::Tensor& background) {
   if (!primitives.means.defined()) refuse("means", "give [N,3]");

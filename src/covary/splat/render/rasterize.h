@@ -16,6 +16,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "covary/core/compute/project/project.h"
 #include "covary/splat/scene/camera.h"
 #include "covary/splat/scene/cloud.h"
 
@@ -43,6 +44,8 @@ struct Views {
   scene::Projection projection = scene::Projection::kPinhole;
 };
 Views views_of(const std::vector<scene::Camera>& cameras, at::ScalarType dtype = at::kFloat);
+// A camera as the kernels take it where no gradient is asked for.
+compute::CameraParameters parameters_of(const scene::Camera& camera);
 
 struct RasterizeOptions {
   std::string footprint = "gaussian";  // a name in compute/rasterize/footprints.h

@@ -75,8 +75,8 @@ int64_t project_groups(const PackedScene& scene, const CameraParameters& view,
   double eye[3];
   for (int k = 0; k < 3; ++k)
     eye[k] = -(cam.r[k] * cam.t[0] + cam.r[3 + k] * cam.t[1] + cam.r[6 + k] * cam.t[2]);
-  HWY_ALIGN float x[kLanes], y[kLanes], z[kLanes], alpha[kLanes], extent[kLanes], half_x[kLanes],
-      half_y[kLanes], valid[kLanes], params[F::kParams * kLanes], color[3 * kLanes];
+  ScreenBlock<F, float, kLanes> screen;
+  HWY_ALIGN float color[3 * kLanes];
   for (int64_t g = first; g < last; ++g) {
     const PackedScene::Group& group = scene.groups[static_cast<size_t>(g)];
     if (outside(group, cam, view, o)) continue;
@@ -96,25 +96,10 @@ int64_t project_groups(const PackedScene& scene, const CameraParameters& view,
       const Lanes reach = from_half(row(PackedScene::kReach));
       const Lanes q =
           lane_min(F::extent<Lanes>(opacity), Lanes(2.0f) * lane_log(reach * s.opacity_factor));
-      const Lanes root = lane_sqrt(lane_max(q, Lanes(0.0f)));
-      store_lanes(p.x, x);
-      store_lanes(p.y, y);
-      store_lanes(p.z, z);
-      store_lanes(opacity, alpha);
-      store_lanes(q, extent);
-      store_lanes(root * s.half_x, half_x);
-      store_lanes(root * s.half_y, half_y);
-      store_lanes(s.valid, valid);
-      for (int k = 0; k < F::kParams; ++k) store_lanes(s.params[k], params + k * kLanes);
+      screen.store(p, s, opacity, q);
       bool colored = false;
       for (int l = 0; l < kLanes; ++l) {
-        // written so that a NaN anywhere fails a comparison
-        if (!(z[l] >= o.near && z[l] <= o.far)) continue;
-        if (!(extent[l] > 0 && valid[l] > 0)) continue;
-        const float hx = half_x[l], hy = half_y[l];
-        if (!(std::max(hx, hy) > o.radius_clip && std::max(hx, hy) < 1e9f)) continue;
-        if (!(x[l] + hx > 0 && x[l] - hx < view.width && y[l] + hy > 0 && y[l] - hy < view.height))
-          continue;
+        if (!screen.shows(l, view, o)) continue;
         if (!colored) {
           colored = true;
           Lanes d[3], basis[kMaxShBands], sum[3] = {Lanes(0.5f), Lanes(0.5f), Lanes(0.5f)};
@@ -128,15 +113,15 @@ int64_t project_groups(const PackedScene& scene, const CameraParameters& view,
             store_lanes(lane_max(sum[c], Lanes(0.0f)), color + c * kLanes);
         }
         const auto i = static_cast<size_t>(at++);
-        out.centres[2 * i] = x[l];
-        out.centres[2 * i + 1] = y[l];
-        out.depths[i] = z[l];
+        out.centres[2 * i] = screen.x[l];
+        out.centres[2 * i + 1] = screen.y[l];
+        out.depths[i] = screen.z[l];
         for (size_t k = 0; k < F::kParams; ++k)
-          out.params[F::kParams * i + k] = params[k * kLanes + static_cast<size_t>(l)];
-        out.opacities[i] = alpha[l];
-        out.extents[i] = extent[l];
-        out.halves[2 * i] = hx;
-        out.halves[2 * i + 1] = hy;
+          out.params[F::kParams * i + k] = screen.params[k * kLanes + static_cast<size_t>(l)];
+        out.opacities[i] = screen.opacity[l];
+        out.extents[i] = screen.extent[l];
+        out.halves[2 * i] = screen.half_x[l];
+        out.halves[2 * i + 1] = screen.half_y[l];
         for (size_t c = 0; c < 3; ++c)
           out.colors[3 * i + c] = color[c * kLanes + static_cast<size_t>(l)];
       }

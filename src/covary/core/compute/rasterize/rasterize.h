@@ -11,7 +11,6 @@
 // their list; a primitive's parts are added in a fixed order: the same bits for any number of threads.
 //
 // rasterize_reference is written to be read: a pixel at a time, double or float. rasterize and
-// rasterize_reference is written to be read: a pixel at a time, double or float. rasterize and
 // rasterize_vjp are the SIMD kernels (float), which compute the rows that a primitive's chords cross, a
 // vector wide, primitive by primitive. Source: Kerbl et al. 2023, section 6 and appendix C.
 #pragma once

@@ -129,6 +129,13 @@ struct Live {
   }
 };
 
+// The rows of a column that a primitive crosses, as [begin, end).
+struct Span {
+  int begin, end;
+  HWY_INLINE explicit Span(uint32_t rows)
+      : begin(std::countr_zero(rows)), end(32 - std::countl_zero(rows)) {}
+};
+
 // A primitive in a tile.
 template <class F>
 struct Visit {
@@ -165,6 +172,14 @@ struct Visit {
     return any != 0;
   }
 
+  // Calls use(column, its rows, x offsets of its pixels) for the columns in which there is something.
+  template <class Use>
+  HWY_INLINE void for_columns(const TileFrame& frame, Use&& use) const {
+    for (int c = 0; c < kColumns; ++c) {
+      if (rows[c] != 0)
+        use(c, Span(rows[c]), Lanes::load(frame.px + c * kLanes) - Lanes(record[0]));
+    }
+  }
   HWY_INLINE void row(int y, Lanes* out) const {
     for (int k = 0; k < F::kRowTerms; ++k) out[k] = Lanes(terms[k][y]);
   }
@@ -184,13 +199,6 @@ struct Visit {
       alpha[u] = lane_or_zero(log2[u] >= Lanes(static_cast<float>(kLog2MinAlpha)), a);
     }
   }
-};
-
-// The rows of a column that a primitive crosses, as [begin, end).
-struct Span {
-  int begin, end;
-  HWY_INLINE explicit Span(uint32_t rows)
-      : begin(std::countr_zero(rows)), end(32 - std::countl_zero(rows)) {}
 };
 
 // A primitive over a group of rows of transmittance t, 0 where a pixel is finished. Where it would bring a
@@ -213,8 +221,10 @@ struct Group {
     for (int u = 1; u < kGroup; ++u) any = any | stop[u];
     return !none(any);
   }
-  HWY_INLINE void finish(int u) {
+  // Row u of the group, which is this row of the column.
+  HWY_INLINE void finish(int u, int column, int row, Live& live) {
     for (Lanes* x : {&t[u], &weight[u], &next[u]}) *x = lane_select(stop[u], Lanes(0.0f), *x);
+    if (!none(stop[u]) && none(next[u] > Lanes(0.0f))) live.finish(column, row);
   }
 };
 
@@ -254,10 +264,7 @@ void forward_tile(const RasterInput<float>& in, const Records& records,
     const float* record = records.at(list[e]);
     if (!visit.start(record, frame, live)) continue;
     const float* const feature = record + kFeaturesAt<F>;
-    for (int c = 0; c < kColumns; ++c) {
-      if (visit.rows[c] == 0) continue;
-      const Span span(visit.rows[c]);
-      const Lanes dx = Lanes::load(frame.px + c * kLanes) - Lanes(record[0]);
+    visit.for_columns(frame, [&](int c, Span span, Lanes dx) HWY_ATTR {
       for (int y = span.begin; y < span.end; y += kGroup) {
         Lanes alpha[kGroup];
         visit.shade(dx, y, alpha);
@@ -266,8 +273,7 @@ void forward_tile(const RasterInput<float>& in, const Records& records,
           for (int u = 0; u < kGroup; ++u) {
             float* left = left_state + place(c, y + u);
             lane_select(g.stop[u], g.t[u], Lanes::load(left)).store(left);
-            g.finish(u);
-            if (!none(g.stop[u]) && none(g.next[u] > Lanes(0.0f))) live.finish(c, y + u);
+            g.finish(u, c, y + u, live);
           }
         }
         for (int u = 0; u < kGroup; ++u) g.next[u].store(t_state + place(c, y + u));
@@ -278,7 +284,7 @@ void forward_tile(const RasterInput<float>& in, const Records& records,
             lane_fma(g.weight[u], f, Lanes::load(p + u * kLanes)).store(p + u * kLanes);
         }
       }
-    }
+    });
   }
 
   frame.for_pixels([&](int at, int x, int y) HWY_ATTR {
@@ -340,10 +346,7 @@ void backward_tile(const RasterInput<float>& in, const Records& records,
     for (Lanes& s : sums) s = Lanes(0.0f);
     if constexpr (kChannels == 0) std::fill_n(scratch.sums.get(), channels * kLanes, 0.0f);
     [[maybe_unused]] Lanes many;
-    for (int c = 0; c < kColumns; ++c) {
-      if (visit.rows[c] == 0) continue;
-      const Span span(visit.rows[c]);
-      const Lanes dx = Lanes::load(frame.px + c * kLanes) - Lanes(record[0]);
+    visit.for_columns(frame, [&](int c, Span span, Lanes dx) HWY_ATTR {
       Lanes column[F::kColumnSums];
       for (Lanes& s : column) s = Lanes(0.0f);
       for (int y = span.begin; y < span.end; y += kGroup) {
@@ -355,8 +358,7 @@ void backward_tile(const RasterInput<float>& in, const Records& records,
             float* rest = rest_state + place(c, y + u);
             lane_select(g.stop[u], Lanes(0.0f), Lanes::load(rest)).store(rest);
             alpha[u] = lane_select(g.stop[u], Lanes(0.0f), alpha[u]);
-            g.finish(u);
-            if (!none(g.stop[u]) && none(g.next[u] > Lanes(0.0f))) live.finish(c, y + u);
+            g.finish(u, c, y + u, live);
           }
         }
         for (int u = 0; u < kGroup; ++u) g.next[u].store(t_state + place(c, y + u));
@@ -397,7 +399,7 @@ void backward_tile(const RasterInput<float>& in, const Records& records,
         }
       }
       F::template accumulate_column<Lanes>(dx, column, sums, sums[F::kSums]);
-    }
+    });
     float total[kCount + 4];
     sum_each<kCount>(sums, total);
     total[F::kSums] = total[F::kSums] == 0 ? 0 : total[F::kSums] / record[2];
@@ -425,25 +427,19 @@ void largest_tile(const RasterInput<float>& in, const Records& records, int64_t 
     Lanes most(0.0f);
     const float* record = records.at(in.lists->splat[static_cast<size_t>(e)]);
     if (live.count != 0 && visit.start(record, frame, live)) {
-      for (int c = 0; c < kColumns; ++c) {
-        if (visit.rows[c] == 0) continue;
-        const Span span(visit.rows[c]);
-        const Lanes dx = Lanes::load(frame.px + c * kLanes) - Lanes(record[0]);
+      visit.for_columns(frame, [&](int c, Span span, Lanes dx) HWY_ATTR {
         for (int y = span.begin; y < span.end; y += kGroup) {
           Lanes alpha[kGroup];
           visit.shade(dx, y, alpha);
           Group g(alpha, t_state + place(c, y));
           const bool stops = g.stops();
           for (int u = 0; u < kGroup; ++u) {
-            if (HWY_UNLIKELY(stops)) {
-              g.finish(u);
-              if (!none(g.stop[u]) && none(g.next[u] > Lanes(0.0f))) live.finish(c, y + u);
-            }
+            if (HWY_UNLIKELY(stops)) g.finish(u, c, y + u, live);
             g.next[u].store(t_state + place(c, y + u));
             most = lane_max(most, g.weight[u]);
           }
         }
-      }
+      });
     }
     alignas(64) float lanes[kLanes];
     most.store(lanes);
