@@ -86,14 +86,20 @@ target_link_libraries(covary_options PUBLIC covary_base)
 covary_library(covary_core STATIC core/compute core/linalg core/geometry core/data core/nn core/eval)
 target_include_directories(covary_core SYSTEM PUBLIC ${NANOFLANN_INCLUDE})
 target_link_libraries(covary_core PUBLIC covary_options covary_torch Eigen3::Eigen hwy::hwy
-  PRIVATE PNG::PNG JPEG::JPEG ZLIB::ZLIB embree)
+  PRIVATE PNG::PNG JPEG::JPEG ZLIB::ZLIB PkgConfig::EXIF embree)
 
 # SIMD targets: baseline (scalar or SSE2), SSE4, AVX2, AVX-512. The two left out would double compile time for machines
 # that one of these serves.
 target_compile_definitions(covary_core PUBLIC "HWY_DISABLED_TARGETS=(HWY_SSSE3|HWY_AVX3_DL)")
 
-covary_library(covary_splat STATIC splat/scene splat/render splat/fit)
+covary_library(covary_splat STATIC splat/scene splat/capture splat/render splat/fit)
 target_link_libraries(covary_splat PUBLIC covary_core)
+# The text of the child program is part of the library.
+set(worker ${COVARY_SOURCE}/splat/capture/pycolmap_worker.py)
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${worker})
+file(READ ${worker} worker_text)
+file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/generated/pycolmap_worker.inc CONTENT "R\"worker(@worker_text@)worker\"\n" @ONLY)
+target_include_directories(covary_splat PRIVATE ${CMAKE_BINARY_DIR}/generated)
 
 covary_library(covary_stat STATIC stat/process stat/mixture stat/filter)
 target_link_libraries(covary_stat PUBLIC covary_core)
@@ -103,7 +109,7 @@ covary_room_test(core/numeric covary_base)
 foreach(room compute linalg geometry data nn eval)
   covary_room_test(core/${room} covary_core)
 endforeach()
-foreach(room scene render fit)
+foreach(room scene capture render fit)
   covary_room_test(splat/${room} covary_splat)
 endforeach()
 foreach(room process mixture filter)

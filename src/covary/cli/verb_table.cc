@@ -13,6 +13,7 @@
 #include "covary/cli/render_options.h"
 #include "covary/cli/special_options.h"
 #include "covary/core/eval/study_options.h"
+#include "covary/splat/capture/photo_options.h"
 #include "covary/splat/fit/train_options.h"
 
 namespace covary::cli {
@@ -262,10 +263,19 @@ std::string joined_inputs(const Verb& verb) {
 
 const std::vector<Verb>& verbs() {
   static const std::vector<Verb> table = {
+      {"capture",
+       "scenes",
+       "photos or a video in, cameras out: an ordinary COLMAP folder",
+       "PHOTOS|VIDEO|ZIP -o DIR",
+       "covary capture holiday.mp4 -o out/holiday",
+       1,
+       1,
+       bind<capture::PhotoOptions>,
+       {"resume", "overwrite"}},
       {"train",
        "scenes",
-       "posed photos in, a scene of Gaussians out",
-       "CAPTURE -o RUN",
+       "photos or a capture in, a scene of Gaussians out",
+       "CAPTURE|PHOTOS|VIDEO|ZIP -o RUN",
        "covary train data/fox -o out/fox",
        1,
        1,
@@ -413,9 +423,9 @@ std::string verb_synonym(std::string_view word) {
 
 const std::vector<std::string>& planned_verbs() {
   static const std::vector<std::string> names = {
-      "capture", "view",    "edit",     "animate",  "compress", "stream",
-      "surface", "segment", "simulate", "generate", "pde",      "bridge",
-      "flow",    "bayes",   "regress",  "classify", "network",  "convert"};
+      "view",    "edit",     "animate",  "compress", "stream", "surface",
+      "segment", "simulate", "generate", "pde",      "bridge", "flow",
+      "bayes",   "regress",  "classify", "network",  "convert"};
   return names;
 }
 

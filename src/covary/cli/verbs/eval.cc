@@ -137,9 +137,7 @@ void for_each_scene(const EvalOptions& options, const std::vector<std::string>& 
     fit::LoadedScene scene = fit::load_scene(name);
     if (!scene.note.empty()) log_warning(name + ": " + scene.note);
     std::string source = capture_name;
-    if (source.empty() && scene.config.is_object() && scene.config.contains("inputs") &&
-        scene.config["inputs"].is_array() && !scene.config["inputs"].empty())
-      source = scene.config["inputs"][0].get<std::string>();
+    if (source.empty()) source = capture_of(scene);
     if (source.empty())
       throw Error(ExitCode::kUsage, "no capture to compare with", name,
                   "name it last: covary eval " + name + " CAPTURE");

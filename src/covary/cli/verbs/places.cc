@@ -7,6 +7,7 @@
 #include "covary/core/base/error.h"
 #include "covary/core/base/file.h"
 #include "covary/core/base/sample_name.h"
+#include "covary/splat/scene/capture.h"
 
 namespace covary::cli {
 
@@ -46,6 +47,16 @@ fs::path default_run(const std::string& name) {
     std::error_code ignored;
     if (!fs::exists(path, ignored)) return path;
   }
+}
+
+std::string capture_of(const fit::LoadedScene& scene) {
+  const fs::path made = scene.run / "capture";
+  if (!scene.run.empty() && scene::has_cameras(made.string())) return made.string();
+  if (!scene.config.is_object() || !scene.config.contains("inputs")) return "";
+  const nlohmann::json& inputs = scene.config["inputs"];
+  return inputs.is_array() && !inputs.empty() && inputs[0].is_string()
+             ? inputs[0].get<std::string>()
+             : "";
 }
 
 bool is_empty_or_absent(const fs::path& folder) {

@@ -7,6 +7,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "covary/splat/fit/load.h"
 #include "covary/splat/fit/train_options.h"
 
 namespace covary::cli {
@@ -20,6 +21,10 @@ bool is_scene(const std::filesystem::path& path);
 std::filesystem::path default_run(const std::string& name);
 // A short name of an input: the last folder, a file's stem, a sample's name.
 std::string name_of(const std::string& input);
+
+// What a run was trained on: the capture that it made of photos (RUN/capture), else the input that its config.json names;
+// empty when unknown.
+std::string capture_of(const fit::LoadedScene& scene);
 
 bool is_empty_or_absent(const std::filesystem::path& folder);
 

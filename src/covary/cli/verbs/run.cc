@@ -82,6 +82,7 @@ int run(const char* text) {
     prepare(job);
 
     static const std::map<std::string, Result (*)(const Job&)> verbs = {
+        {"capture", run_capture},
         {"train", run_train},
         {"eval", run_eval},
         {"render", run_render},

@@ -7,6 +7,8 @@
 #include "covary/cli/verbs/places.h"
 #include "covary/core/base/log.h"
 #include "covary/core/base/machine.h"
+#include "covary/core/base/threads.h"
+#include "covary/splat/capture/make_capture.h"
 
 namespace covary::cli {
 namespace {
@@ -122,6 +124,25 @@ scene::Capture load_and_tell(const std::string& input, const scene::CaptureOptio
   return capture;
 }
 
+std::string posed_input(const std::string& input, const fit::TrainOptions& options,
+                        const CommonOptions& common, const std::filesystem::path& run) {
+  if (!options.capture.cameras.empty() || !capture::needs_cameras(input)) return input;
+  const std::filesystem::path made = run / "capture";
+  const bool fresh = is_empty_or_absent(made) || common.overwrite;
+  const capture::CaptureReport report =
+      capture::make_capture(input,
+                            {.out = made,
+                             .resume = !fresh,
+                             .overwrite = common.overwrite,
+                             .seed = static_cast<uint64_t>(common.seed),
+                             .threads = threads()},
+                            options.photos);
+  log_info(made.string() + ": " + count_text(report.registered) + " of " +
+           count_text(report.photos) + " photos have cameras" +
+           (report.sound ? "" : ", and their poses are doubtful"));
+  return made.string();
+}
+
 fit::Stage from_of(const CommonOptions& common) {
   return common.from.empty() ? fit::Stage::kLoad : fit::stage_of(common.from);
 }
@@ -139,7 +160,9 @@ scene::Capture load_to_train(const Invocation& invocation, const fit::TrainOptio
 
 fit::RunResult train_once(const Invocation& invocation, const fit::TrainOptions& options,
                           const CommonOptions& common, const std::filesystem::path& out) {
-  scene::Capture capture = load_to_train(invocation, options, common);
+  Invocation posed = invocation;
+  posed.inputs[0] = posed_input(invocation.inputs[0], options, common, out);
+  scene::Capture capture = load_to_train(posed, options, common);
   fit::RunContext context;
   context.out = out;
   context.resume = common.resume;
@@ -179,7 +202,12 @@ Result plan_training(const Job& job, const fit::TrainOptions& options) {
   const std::vector<std::string> stages = chosen_stages(job.common);
   result.document["stages"] = stages;
   std::string told;
-  if (from_of(job.common) <= fit::Stage::kTrain && until_of(job.common) >= fit::Stage::kTrain)
+  if (capture::needs_cameras(job.invocation.inputs[0]))
+    told =
+        "cameras of the photos are found first; what training needs can be said then: covary "
+        "capture " +
+        job.invocation.inputs[0] + " -o DIR\n";
+  else if (from_of(job.common) <= fit::Stage::kTrain && until_of(job.common) >= fit::Stage::kTrain)
     told = estimate_training(job, options, &result.document);
   result.text = (job.invocation.json ? "" : result.document.dump(2) + "\n") + told + "stages: ";
   for (const std::string& s : stages) result.text += (&s == &stages.front() ? "" : ", ") + s;

@@ -13,6 +13,11 @@ namespace covary::cli {
 // Loads the capture and says its notes.
 scene::Capture load_and_tell(const std::string& input, const scene::CaptureOptions& options);
 
+// The input as a capture with cameras: itself, or RUN/capture, where cameras of photos, of a video or of an archive are
+// found first (what is there already of the same input stays).
+std::string posed_input(const std::string& input, const fit::TrainOptions& options,
+                        const CommonOptions& common, const std::filesystem::path& run);
+
 // --from and --until.
 fit::Stage from_of(const CommonOptions& common);
 fit::Stage until_of(const CommonOptions& common);

@@ -36,6 +36,7 @@ struct Result {
   int exit_code = 0;
 };
 
+Result run_capture(const Job& job);
 Result run_train(const Job& job);
 Result run_eval(const Job& job);
 Result run_render(const Job& job);

@@ -27,6 +27,16 @@ constexpr int64_t kLogRecords = 500;  // about so many of the loss in a run's lo
 constexpr const char* kOurs[] = {"config.json", "log.jsonl",    "checkpoint",  "metrics.json",
                                  "scene.ply",   "cameras.json", "report.html", "eval"};
 
+// Cameras of photos that had none, which are made before a run begins.
+constexpr const char* kMadeCapture = "capture";
+
+bool holds_a_run(const fs::path& out) {
+  std::error_code fault;
+  for (const auto& entry : fs::directory_iterator(out, fault))
+    if (entry.path().filename() != kMadeCapture) return true;
+  return false;
+}
+
 // Makes the folder, or makes sure that it may be used. True when there is a state to resume from.
 bool open_folder(const RunContext& context) {
   const fs::path& out = context.out;
@@ -36,7 +46,7 @@ bool open_folder(const RunContext& context) {
   make_folder(out);
   if (context.overwrite && !context.resume)
     for (const char* name : kOurs) fs::remove_all(out / name, fault);
-  if (!fs::is_empty(out, fault) && !context.resume && !context.overwrite)
+  if (holds_a_run(out) && !context.resume && !context.overwrite)
     throw Error(ExitCode::kData, "is not empty", out.string(),
                 "--resume continues the run in it, --overwrite starts anew");
   make_folder(out / "checkpoint");

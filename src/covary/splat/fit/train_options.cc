@@ -181,6 +181,7 @@ void TrainOptions::describe(OptionList& o) {
       .range(0, kNoLimit)
       .unit("steps");
   o.group("capture", capture);
+  o.group("photos", photos);
   o.group("loss", loss);
   o.group("optimizer", optimizer);
   o.group("default", default_strategy).only_when("strategy", "default");
@@ -200,6 +201,7 @@ void TrainOptions::check() const {
   if (max_gaussians > 0 && init_count > max_gaussians)
     refuse("init_count", "is above max_gaussians", "lower it or raise max_gaussians");
   capture.check();
+  photos.check();
   loss.check();
   optimizer.check();
   default_strategy.check();

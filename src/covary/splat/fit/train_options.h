@@ -19,6 +19,7 @@
 #include <nlohmann/json.hpp>
 
 #include "covary/core/base/options.h"
+#include "covary/splat/capture/photo_options.h"
 #include "covary/splat/fit/resolution_options.h"
 #include "covary/splat/scene/capture_options.h"
 
@@ -113,6 +114,7 @@ struct TrainOptions {
   std::optional<double>
       eval_every;  // steps between looks at a few held-out views; none: steps/10; 0: never
   scene::CaptureOptions capture;
+  capture::PhotoOptions photos;  // of an input without cameras: photos, a video, a ZIP file
   LossOptions loss;
   OptimizerOptions optimizer;
   DefaultStrategyOptions default_strategy;  // group "default"

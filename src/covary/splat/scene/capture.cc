@@ -442,6 +442,17 @@ std::string list_some(const std::vector<std::string>& names) {
   return out;
 }
 
+bool has_cameras(const std::string& where) {
+  if (is_sample(where)) return true;
+  const fs::path root = where;
+  std::error_code ignored;
+  if (fs::is_regular_file(root, ignored)) return root.extension() == ".json";
+  if (!fs::is_directory(root, ignored)) return false;
+  std::vector<std::string> notes;
+  return !find_colmap_model(root, notes).empty() || fs::is_regular_file(root / "transforms.json") ||
+         fs::is_regular_file(root / "transforms_train.json");
+}
+
 Capture load_capture(const std::string& where, const CaptureOptions& options) {
   options.check();
   if (is_sample(where)) return make_sample(where, options);

@@ -60,6 +60,8 @@ struct Capture {
 };
 
 Capture load_capture(const std::string& where, const CaptureOptions& options);
+// Whether a folder or file holds cameras of a kind that load_capture reads; nothing is read but names.
+bool has_cameras(const std::string& where);
 
 // Generators of "sample:NAME,key=value,...": registered by the rooms above.
 struct SampleSource {
