@@ -414,6 +414,159 @@ class Safety(Case):
             print(f"  killed after step {reached}: resumed, same bits", file=sys.stderr)
 
 
+def corner(folder, views=9, size=(320, 240), names="{:02d}.png"):
+    """Pictures of a corner of three walls with a pattern that never repeats, from an arc of cameras. Their true rotations
+    (world to camera), by name."""
+    width, height = size
+    rng = random.Random(3)
+    side = 512
+    texture = [[0.0] * side for _ in range(side)]
+    for cell, weight in ((64, 60), (16, 50), (6, 60), (3, 40)):
+        n = side // cell + 2
+        grid = [[rng.random() for _ in range(n)] for _ in range(n)]
+        for y in range(side):
+            gy, fy = divmod(y / cell, 1)
+            row, above, below = texture[y], grid[int(gy)], grid[int(gy) + 1]
+            for x in range(side):
+                gx, fx = divmod(x / cell, 1)
+                i = int(gx)
+                row[x] += weight * ((1 - fy) * ((1 - fx) * above[i] + fx * above[i + 1]) + fy * ((1 - fx) * below[i] + fx * below[i + 1]))
+    folder.mkdir(parents=True)
+    rotations = {}
+    for view in range(views):
+        turn = math.pi / 4 + 0.09 * (view - (views - 1) / 2)
+        eye = (3.2 * math.cos(turn), 3.2 * math.sin(turn), 1.6 + 0.06 * (view % 3))
+        forward = [t - e for t, e in zip((0.5, 0.5, 0.8), eye)]
+        length = math.sqrt(sum(c * c for c in forward))
+        forward = [c / length for c in forward]
+        right = [forward[1], -forward[0], 0]
+        length = math.hypot(*right[:2])
+        right = [c / length for c in right]
+        down = [forward[1] * right[2] - forward[2] * right[1], forward[2] * right[0] - forward[0] * right[2],
+                forward[0] * right[1] - forward[1] * right[0]]
+        name = names.format(view)
+        rotations[name] = [right, down, forward]
+
+        def pixel(x, y):
+            a, b = (x + 0.5 - width / 2) / (0.9 * width), (y + 0.5 - height / 2) / (0.9 * width)
+            d = [a * r + b * w + f for r, w, f in zip(right, down, forward)]
+            best, wall = 1e9, None
+            for axis in range(3):
+                if d[axis] < 0 and -eye[axis] / d[axis] < best:
+                    best, wall = -eye[axis] / d[axis], axis
+            if wall is None or best > 20:
+                return (20, 20, 20)
+            u, v = (eye[k] + best * d[k] for k in range(3) if k != wall)
+            c = int(texture[int(v * 110 + 200 * wall) % side][int(u * 110 + 90 * wall) % side])
+            return (c, min(255, c + 10 * wall), max(0, c - 15 * wall))
+
+        png(folder / name, width, height, pixel)
+    return rotations
+
+
+def colmap_rotations(file):
+    """Rotations of images.bin, by name."""
+    data, at, found = file.read_bytes(), 8, {}
+    for _ in range(struct.unpack_from("<Q", data)[0]):
+        w, x, y, z = struct.unpack_from("<4d", data, at + 4)
+        end = data.index(b"\0", at + 64)
+        found[data[at + 64:end].decode()] = [[1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+                                             [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+                                             [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)]]
+        at = end + 1 + 8 + 24 * struct.unpack_from("<Q", data, end + 1)[0]
+    return found
+
+
+def angle_between(a, b, c, d):
+    """Degrees between the turn from a to b and that from c to d."""
+    def product(m, n):
+        return [[sum(m[i][k] * n[j][k] for k in range(3)) for j in range(3)] for i in range(3)]
+    p, q = product(b, a), product(d, c)
+    trace = sum(p[i][k] * q[i][k] for i in range(3) for k in range(3))
+    return math.degrees(math.acos(max(-1, min(1, (trace - 1) / 2))))
+
+
+class Photos(Case):
+    def setUp(self):
+        super().setUp()
+        self.photos = self.folder / "photos"
+
+    def test_photos_alone_become_a_capture_and_a_scene(self):
+        truth = corner(self.photos)
+        (self.photos / "IMG_1.HEIC").write_text("x")
+        (self.photos / "broken.jpg").write_text("x")
+        document = self.document("train", self.photos, "-o", self.out, "--steps", "60", "--downscale", "2")
+        made = self.out / "capture"
+        report = json.loads((made / "capture.json").read_text())
+        self.assertEqual((report["photos"], report["registered"], report["sound"]), (9, 9, True), report)
+        self.assertTrue(any("IMG_1.HEIC" in note for note in report["notes"]))
+        self.assertTrue(any("broken.jpg" in note for note in report["notes"]))
+        found = colmap_rotations(made / "sparse" / "0" / "images.bin")
+        first = min(truth)
+        for name in truth:
+            self.assertLess(angle_between(truth[first], truth[name], found[first], found[name]), 0.7, name)
+        self.assertFalse((made / "work").exists())
+        self.assertTrue((made / "colmap.log").exists())
+        self.assertGreater(document["metrics"]["eval"]["test"]["psnr"]["value"], 12)
+        self.assertIn("PSNR", self.done("eval", self.out).stdout)  # the capture is found inside the run
+
+        # A second run on the same photos keeps the cameras.
+        file = made / "sparse" / "0" / "images.bin"
+        before = (sha(file), file.stat().st_mtime_ns)
+        self.done("train", self.photos, "-o", self.out, "--steps", "20", "--downscale", "2", "--overwrite", "--until", "train")
+        self.assertEqual((sha(file), file.stat().st_mtime_ns), before)
+        self.assertIn("9 views", self.done("info", made).stdout)
+
+    def test_ctrl_c_while_cameras_are_found_goes_on_later(self):
+        truth = corner(self.photos, views=6)
+        self.stopped("matches", "capture", self.photos, "-o", self.out, "--no-tty", "-v")
+        self.assertFalse((self.out / "sparse").exists())
+        self.assertTrue((self.out / "work").exists())
+        self.refused(3, "capture", self.photos, "-o", self.out, says=["not empty"])
+        self.done("capture", self.photos, "-o", self.out, "--resume")
+        self.assertEqual(set(colmap_rotations(self.out / "sparse" / "0" / "images.bin")), set(truth))
+
+    def test_what_is_no_capture_is_said(self):
+        empty = self.folder / "empty"
+        empty.mkdir()
+        self.refused(3, "capture", empty, "-o", self.out, says=["no photos"])
+        self.refused(3, "capture", self.folder / "absent", "-o", self.out, says=["absent"])
+        text = self.folder / "text.txt"
+        text.write_text("x")
+        self.refused(3, "capture", text, "-o", self.out, says=["text.txt"])
+        video = self.folder / "bad.mp4"
+        video.write_text("no video")
+        self.refused(3, "train", video, "-o", self.out, says=["bad.mp4"])
+        archive = self.folder / "bad.zip"
+        archive.write_bytes(b"PK\3\4 and then nothing")
+        self.refused(3, "train", archive, "-o", self.out, says=["bad.zip"])
+        posed = colmap(self.folder / "posed")
+        self.refused(2, "capture", posed, "-o", self.out, says=["cameras already"])
+
+    def test_photos_that_do_not_match_are_an_error_with_advice(self):
+        self.photos.mkdir()
+        for i in range(4):
+            png(self.photos / f"{i}.png", 64, 48, lambda x, y: (40 * i, 10, 10))
+        r = run("capture", self.photos, "-o", self.out)
+        self.assertEqual(r.returncode, 3, r.stderr)
+        self.assertIn("no two of the photos match", r.stderr)
+        self.assertIn("hint: 4 of 4 photos show hardly any detail", r.stderr)
+        self.assertFalse((self.out / "sparse").exists())
+
+    def test_an_archive_with_cameras_is_trained_as_it_is(self):
+        colmap(self.folder / "posed")
+        shutil.make_archive(str(self.folder / "posed"), "zip", self.folder, "posed")
+        document = self.document("train", self.folder / "posed.zip", "-o", self.out, "--steps", "10")
+        self.assertEqual(document["metrics"]["steps"], 10)
+        self.assertTrue((self.out / "capture" / "sparse" / "0" / "images.txt").exists())
+        self.assertFalse((self.out / "capture" / "work").exists())
+
+    def test_a_sample_is_written_as_files(self):
+        self.done("capture", "sample:splats", "-o", self.out)
+        self.assertTrue((self.out / "sparse" / "0" / "images.txt").exists())
+        self.refused(3, "capture", "sample:splats", "-o", self.out, says=["not empty"])
+        self.assertIn("views", self.done("info", self.out).stdout)
+
 class Special(Case):
     def said(self, *args, **kwargs):
         r = run("special", *args, **kwargs)

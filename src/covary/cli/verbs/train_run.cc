@@ -5,6 +5,7 @@
 
 #include "covary/cli/verbs/budget.h"
 #include "covary/cli/verbs/places.h"
+#include "covary/core/base/error.h"
 #include "covary/core/base/log.h"
 #include "covary/core/base/machine.h"
 #include "covary/core/base/threads.h"
@@ -128,15 +129,23 @@ std::string posed_input(const std::string& input, const fit::TrainOptions& optio
                         const CommonOptions& common, const std::filesystem::path& run) {
   if (!options.capture.cameras.empty() || !capture::needs_cameras(input)) return input;
   const std::filesystem::path made = run / "capture";
-  const bool fresh = is_empty_or_absent(made) || common.overwrite;
-  const capture::CaptureReport report =
-      capture::make_capture(input,
-                            {.out = made,
-                             .resume = !fresh,
-                             .overwrite = common.overwrite,
-                             .seed = static_cast<uint64_t>(common.seed),
-                             .threads = threads()},
-                            options.photos);
+  std::error_code ignored;
+  const bool new_run = !std::filesystem::exists(run, ignored);
+  // Finding cameras takes longer than many a training: --overwrite is about the run, unless photos or options changed.
+  const bool kept = capture::holds_capture_of(made, input, options.photos);
+  capture::CaptureReport report;
+  try {
+    report = capture::make_capture(input,
+                                   {.out = made,
+                                    .resume = kept || common.resume,
+                                    .overwrite = !kept && common.overwrite,
+                                    .seed = static_cast<uint64_t>(common.seed),
+                                    .threads = threads()},
+                                   options.photos);
+  } catch (const Error&) {
+    if (new_run) std::filesystem::remove(run, ignored);  // when nothing is in it
+    throw;
+  }
   log_info(made.string() + ": " + count_text(report.registered) + " of " +
            count_text(report.photos) + " photos have cameras" +
            (report.sound ? "" : ", and their poses are doubtful"));

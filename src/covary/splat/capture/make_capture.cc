@@ -34,7 +34,8 @@ constexpr int64_t kMostRematched =
 constexpr int64_t kNeighbours = 40;      // photos that look most alike, with matching "similar"
 constexpr int64_t kFewFeatures = 300;    // a photo with fewer is blurred, dark or plain
 constexpr double kLeastAgreement = 0.9;  // share of photos on which both mappings agree
-constexpr double kLeastSupport = 0.9;    // share of matched pairs that fit the poses
+constexpr double kLeastSupport =
+    0.9;  // of well matched pairs, where no second mapping bears a model out
 constexpr double kLeastRegistered =
     0.8;  // of the better mapping's photos that the other must have too
 
@@ -50,9 +51,12 @@ struct Model {
     return pairs > 0 ? static_cast<double>(agreeing) / static_cast<double>(pairs) : 0;
   }
   json to_json() const {
-    return {{"method", method},       {"photos", images},
-            {"points", points},       {"reprojection_px", reprojection_px},
-            {"matched_pairs", pairs}, {"pairs_that_fit", agreeing}};
+    return {{"method", method},
+            {"photos", images},
+            {"points", points},
+            {"reprojection_px", reprojection_px},
+            {"well_matched_pairs", pairs},
+            {"that_fit", agreeing}};
   }
 };
 
@@ -91,6 +95,22 @@ std::string lens_guess(const Photo& photo, const std::string& model) {
   if (model == "simple_radial") return list({f, cx, cy, 0});
   if (model == "radial") return list({f, cx, cy, 0, 0});
   return list({f, f, cx, cy, 0, 0, 0, 0});
+}
+
+std::string full_name(const fs::path& input) {
+  return fs::absolute(input).lexically_normal().string();
+}
+
+json options_json(PhotoOptions options) { return OptionList(options).to_json(); }
+
+// capture.json of a finished capture of this input; null when there is none.
+json finished_report(const fs::path& out, const fs::path& input) {
+  const fs::path file = out / "capture.json";
+  if (!fs::exists(file) || !scene::has_cameras(out.string())) return nullptr;
+  json found = json::parse(read_file(file), nullptr, false);
+  const bool same = found.is_object() && found.value("schema", "") == kSchema &&
+                    found.value("input", "") == full_name(input);
+  return same ? found : json(nullptr);
 }
 
 class Making {
@@ -146,12 +166,8 @@ class Making {
 
   // A capture that is there already, of the same input.
   bool finished() {
-    const fs::path file = context_.out / "capture.json";
-    if (!fs::exists(file) || !scene::has_cameras(context_.out.string())) return false;
-    const json found = json::parse(read_file(file), nullptr, false);
-    if (!found.is_object() || found.value("schema", "") != kSchema ||
-        found.value("input", "") != named_input())
-      return false;
+    const json found = finished_report(context_.out, input_);
+    if (found.is_null()) return false;
     report_.document = found;
     report_.photos = found.value("photos", int64_t{0});
     report_.registered = found.value("registered", int64_t{0});
@@ -159,8 +175,6 @@ class Making {
     if (found.contains("notes")) report_.notes = found["notes"].get<std::vector<std::string>>();
     return true;
   }
-
-  std::string named_input() const { return fs::absolute(input_).lexically_normal().string(); }
 
   // An archive that holds a capture with cameras: that is unpacked as it is.
   bool take_posed_archive() {
@@ -207,7 +221,8 @@ class Making {
                   "--resume goes on with the capture in it, --overwrite starts anew");
     make_folder(work_);
     report_.document = {{"schema", kSchema},
-                        {"input", named_input()},
+                        {"input", full_name(input_)},
+                        {"options", options_json(options_)},
                         {"notes", json::array()},
                         {"stages", json::object()}};
   }
@@ -273,6 +288,7 @@ class Making {
 
   void extract(const Pycolmap& colmap) {
     timed("features", [&] {
+      log_info("features of " + std::to_string(names_.size()) + " photos");
       const std::string mode = camera_mode();
       const std::string guess =
           mode == "SINGLE" ? lens_guess(photos_.photos.front(), options_.camera_model) : "";
@@ -326,6 +342,7 @@ class Making {
   }
 
   void match_pairs(const Pycolmap& colmap, const NamePairs& pairs) {
+    log_info("matches of " + std::to_string(pairs.size()) + " pairs of photos");
     const json r = colmap.run({{"stage", "match"},
                                {"database", database_.string()},
                                {"pairs", pairs},
@@ -356,6 +373,7 @@ class Making {
 
   // The largest model of one mapping; empty when there is none.
   std::optional<Model> map_once(const Pycolmap& colmap, const std::string& method) {
+    log_info(method + " mapping");
     const fs::path output = work_ / method;
     std::error_code ignored;
     fs::remove_all(output, ignored);
@@ -415,7 +433,7 @@ class Making {
     // Points that fit the poses count with the photos that have one.
     const auto worth = [](const Model& m) { return static_cast<double>(m.images) * m.support(); };
     const Model& better = same && a->images >= b->images ? *a : worth(*b) > worth(*a) ? *b : *a;
-    *sound = same && better.support() >= kLeastSupport;
+    *sound = same;
     if (!same)
       doubts_.push_back(overlap ? "two mappings of the same matches disagree on " +
                                       std::to_string(g.differing.size()) + " of " +
@@ -423,9 +441,6 @@ class Making {
                                 : "two mappings of the same matches placed " +
                                       std::to_string(a->images) + " and " +
                                       std::to_string(b->images) + " photos");
-    if (better.support() < kLeastSupport)
-      doubts_.push_back(std::to_string(better.pairs - better.agreeing) + " of " +
-                        std::to_string(better.pairs) + " matched pairs do not fit the poses");
     return better;
   }
 
@@ -571,6 +586,12 @@ bool needs_cameras(const fs::path& input) {
   if (scene::has_cameras(input.string())) return false;
   const InputKind kind = kind_of(input);
   return kind == InputKind::kFolder ? holds_photos(input) : kind != InputKind::kOther;
+}
+
+bool holds_capture_of(const fs::path& out, const fs::path& input, const PhotoOptions& options) {
+  const json found = finished_report(out, input);
+  return found.is_object() && found.contains("options") &&
+         found["options"] == options_json(options);
 }
 
 CaptureReport make_capture(const fs::path& input, const CaptureContext& context,

@@ -9,8 +9,9 @@
 // work/ too, by which --resume goes on; only a finished capture has sparse/.
 //
 // Poses are checked, not believed: a second mapping by another method must agree (agreement.h), else all pairs of photos
-// are matched and both are mapped again; and the pairs that matched before any mapping must fit the poses. What remains
-// in doubt is said, with the photos it touches.
+// are matched and both are mapped again. Of two that disagree the one is taken that more of the well matched pairs fit, and
+// the photos in doubt are named. (That share alone says little: of a right model of repetitive things a third of the
+// pairs may not fit.)
 //
 // Errors: Error(kData) naming the input: nothing there, no photos, too few, no photo matches another, no model (each with
 // advice); Error(kFailed): pycolmap missing or failing; Interrupted, with the work kept.
@@ -45,6 +46,10 @@ struct CaptureReport {
 
 // Whether an input is photos, a video or an archive, and no capture with cameras that can be loaded as it is.
 bool needs_cameras(const std::filesystem::path& input);
+
+// Whether `out` holds a finished capture of this input, made with these options.
+bool holds_capture_of(const std::filesystem::path& out, const std::filesystem::path& input,
+                      const PhotoOptions& options);
 
 CaptureReport make_capture(const std::filesystem::path& input, const CaptureContext& context,
                            const PhotoOptions& options);

@@ -16,6 +16,7 @@ import pycolmap
 CHUNK_PHOTOS = 4    # extracted between two reports
 CHUNK_PAIRS = 40    # matched between two reports
 LEAST_INLIERS = 15  # of a pair of photos that counts as matched, as in COLMAP's mapper
+WELL_MATCHED = 100  # inliers of a pair that the poses must fit (or the median, where that is less)
 
 
 def say(**fields):
@@ -160,9 +161,10 @@ def map_photos(job):
 
 
 def support(path, model):
-    """How many of the matched pairs, measured before any mapping, the model's poses agree with: of each pair of registered
-    photos the share of verified matches within 4 px of the model's epipolar lines (Sampson distance), a pair agreeing
-    when it is over a half. A model that is folded, or has two places for one, loses those that span its fault."""
+    """How many of the well matched pairs, measured before any mapping, the model's poses agree with: of each pair of
+    registered photos the share of verified matches within 4 px of the model's epipolar lines (Sampson distance), a pair
+    agreeing when it is over a half. A model that is folded, or has two places for one, loses those that span its fault.
+    Pairs with few matches are left out: even of a right model a fifth of them disagree, being chance or repetition."""
     agree = pairs = 0
     doubtful = []
     by_name = {image.name: image for image in model.images.values() if image.has_pose}
@@ -180,9 +182,11 @@ def support(path, model):
             return keypoints[image_id]
 
         ids, counts = database.read_two_view_geometry_num_inliers()
+        matched = [count for count in counts if count >= LEAST_INLIERS]
+        least = min(WELL_MATCHED, np.median(matched)) if matched else 0
         for pair, count in zip(ids, counts):
             a, b = pair if isinstance(pair, tuple) else pycolmap.pair_id_to_image_pair(pair)
-            if count < LEAST_INLIERS or names[a] not in by_name or names[b] not in by_name:
+            if count < max(least, LEAST_INLIERS) or names[a] not in by_name or names[b] not in by_name:
                 continue
             geometry = database.read_two_view_geometry(a, b)
             matches = np.asarray(geometry.inlier_matches)
