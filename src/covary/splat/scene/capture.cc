@@ -303,6 +303,20 @@ Points finite_points(Points points, std::vector<std::string>& notes) {
   return out;
 }
 
+// Name and SHA-256 of each; of a model in many files, one hash over theirs.
+std::vector<std::pair<std::string, std::string>> hashes_of(const std::vector<fs::path>& files) {
+  constexpr size_t kMost = 8;
+  std::vector<std::pair<std::string, std::string>> out;
+  std::string all;
+  for (const fs::path& f : files) {
+    out.emplace_back(f.filename().string(), sha256_file(f));
+    all += out.back().second;
+  }
+  if (out.size() <= kMost) return out;
+  const std::string name = out[0].first + " and " + std::to_string(out.size() - 1) + " more";
+  return {{name, sha256({reinterpret_cast<const uint8_t*>(all.data()), all.size()})}};
+}
+
 Capture load_folder(const std::string& where, const CaptureOptions& options) {
   CaptureSource source = read_source(where, options);
   std::sort(source.photos.begin(), source.photos.end(),
@@ -324,8 +338,7 @@ Capture load_folder(const std::string& where, const CaptureOptions& options) {
   capture.name =
       fs::is_regular_file(name) ? name.parent_path().filename().string() : name.filename().string();
   capture.points = finite_points(std::move(source.points), source.notes);
-  for (const fs::path& f : source.files)
-    capture.files.emplace_back(f.filename().string(), sha256_file(f));
+  capture.files = hashes_of(source.files);
 
   // The frame depends on the capture alone, not on which views are loaded.
   std::vector<Camera> cameras;

@@ -59,6 +59,20 @@ TEST(Mvsnet, IntrinsicsOfAnotherSizeAreScaledAndSaid) {
   EXPECT_THAT(c.notes, Contains(HasSubstr("pictures of 32 x 24 px")));
 }
 
+TEST(Mvsnet, ModelsOfManyFilesAreOneInRunRecords) {
+  const TemporaryFolder folder("mvsnet");
+  const TestScene scene = pinhole_scene(9);
+  write_photos(scene, folder.path() / "images");
+  write_cams(scene, folder.path());
+  const Capture a = load(folder.path(), raw());
+  ASSERT_EQ(a.files.size(), 1u);
+  EXPECT_EQ(a.files[0].first, "photo 10_cam.txt and 8 more");
+  TestScene other = scene;
+  other.cam_from_world[4](0, 3) += 0.125;
+  write_cams(other, folder.path());
+  EXPECT_NE(load(folder.path(), raw()).files[0].second, a.files[0].second);
+}
+
 TEST(Mvsnet, OffCentreIntrinsicsOfAWholeFractionAreScaled) {
   // As DTU's: 2 (cx, cy) = 16.5 x 12.3 where the intrinsics are of 16 x 12.
   const TemporaryFolder folder("mvsnet");

@@ -250,11 +250,10 @@ inline nlohmann::json transforms(const TestScene& s,
                    {"fl_x", p[0]},
                    {"fl_y", p[1]},
                    {"cx", p[2]},
-                   {"cy", p[3]},
-                   {"k1", p[4]},
-                   {"k2", p[5]},
-                   {"p1", p[6]},
-                   {"p2", p[7]}};
+                   {"cy", p[3]}};
+  if (s.lens.model == LensModel::kOpenCV)
+    for (const auto& [key, at] : {std::pair{"k1", 4}, {"k2", 5}, {"p1", 6}, {"p2", 7}})
+      document[key] = p[static_cast<size_t>(at)];
   if (!applied.isIdentity()) document["applied_transform"] = json_rows(applied, 3);
   for (size_t i = 0; i < s.names.size(); ++i) {
     Eigen::Matrix4d c2w = s.cam_from_world[i].inverse();
