@@ -7,7 +7,8 @@
 //                                        (y up, z back)
 //    "direction": "world_to_camera",     or camera_to_world
 //    "poses": "poses.npy",               N x 3 x 4 or N x 4 x 4; or "cams/*.npy", a file a photo of
-//                                        3 x 4 or 4 x 4; or, in place of it,
+//                                        3 x 4 or 4 x 4; or "cams/*_cam.txt", MVSNet's, which
+//                                        hold intrinsics too; or, in place of it,
 //    "rotations": "R_list.npy",          N x 3 x 3, with
 //    "translations": "t_list.npy",       N x 3 (or N x 3 x 1)
 //    "fx": 383, "fy": 383, "cx": 320, "cy": 240,       intrinsics in px; or
@@ -23,9 +24,11 @@
 #include <cmath>
 
 #include "covary/core/base/error.h"
+#include "covary/core/base/file.h"
 #include "covary/core/data/archive.h"
 #include "covary/splat/scene/capture_source.h"
 #include "covary/splat/scene/json_fields.h"
+#include "covary/splat/scene/mvsnet.h"
 
 namespace covary::scene {
 namespace {
@@ -130,6 +133,7 @@ bool pose_shape(const std::vector<int64_t>& s, size_t leading) {
 // The pose of each photo as it is written, and where.
 struct WrittenPose {
   Eigen::Matrix4d matrix = Eigen::Matrix4d::Identity();
+  std::optional<MvsnetCamera> text;  // where it came from MVSNet's form
   std::string where;
 };
 
@@ -166,11 +170,16 @@ std::vector<WrittenPose> read_poses(const JsonFields& file, const fs::path& root
         missing.push_back(pattern->with(photos[i].star));
         continue;
       }
+      out[i].where = path.string();
+      source.files.push_back(path);
+      if (path.extension() == ".txt") {
+        out[i].text = parse_mvsnet_camera(read_file(path), path.string());
+        out[i].matrix = out[i].text->cam_from_world;
+        continue;
+      }
       const Doubles a = read_doubles(path);
       if (!pose_shape(a.shape, 0)) wrong_shape(path, a, "3 x 4 or 4 x 4");
       out[i].matrix = matrix_at(a, 0, static_cast<int>(a.shape[0]));
-      out[i].where = path.string();
-      source.files.push_back(path);
     }
     if (missing.size() == photos.size())
       file.fail("poses", "no pose is there for a photo: " + list_some(missing));
@@ -193,7 +202,7 @@ std::vector<WrittenPose> read_poses(const JsonFields& file, const fs::path& root
 
 // Intrinsics of each photo in the order of the array; fills lens, or field_of_view_x.
 void read_intrinsics(const JsonFields& file, const fs::path& root,
-                     const std::vector<NamedPhoto>& photos, std::vector<PhotoSource>& out,
+                     const std::vector<WrittenPose>& poses, std::vector<PhotoSource>& out,
                      CaptureSource& source) {
   const bool sized = file.find("width") || file.find("height");
   const int width = sized ? file.size("width") : 0, height = sized ? file.size("height") : 0;
@@ -201,7 +210,7 @@ void read_intrinsics(const JsonFields& file, const fs::path& root,
   Doubles k;
   if (!array.empty()) {
     k = read_doubles(root / array);
-    const auto n = static_cast<int64_t>(photos.size());
+    const auto n = static_cast<int64_t>(poses.size());
     if (k.shape != std::vector<int64_t>{3, 3} && k.shape != std::vector<int64_t>{n, 3, 3})
       wrong_shape(root / array, k, "3 x 3 or " + std::to_string(n) + " x 3 x 3");
     source.files.push_back(root / array);
@@ -210,7 +219,8 @@ void read_intrinsics(const JsonFields& file, const fs::path& root,
     if (!(fov > 0 && fov < 180)) file.fail("fov_x", "is no angle between 0 and 180 degrees");
     for (PhotoSource& p : out) p.field_of_view_x = fov * M_PI / 180;
     return;
-  } else if (!file.find("fx")) {
+  } else if (!file.find("fx") && std::none_of(poses.begin(), poses.end(),
+                                              [](const WrittenPose& p) { return p.text; })) {
     file.fail("fx", "neither intrinsics, fov_x nor fx is given");
   }
   for (size_t i = 0; i < out.size(); ++i) {
@@ -223,7 +233,14 @@ void read_intrinsics(const JsonFields& file, const fs::path& root,
       h = info.height;
     }
     std::string where = file.where("fx");
-    if (array.empty()) {
+    if (array.empty() && !file.find("fx")) {
+      where = poses[i].where + ": intrinsic";
+      const MvsnetCamera& c = *poses[i].text;
+      if (sized)
+        p.lens = {LensModel::kPinhole, w, h, {c.fx, c.fy, c.cx, c.cy}};
+      else
+        p.lens = mvsnet_lens(c, w, h, where);
+    } else if (array.empty()) {
       const double fx = file.number("fx");
       p.lens = {
           LensModel::kPinhole,
@@ -291,7 +308,7 @@ CaptureSource read_arrays_capture(const fs::path& given_root, const fs::path& mo
         no_mask.push_back(mask_pattern->with(photos[i].star));
     }
   }
-  read_intrinsics(file, root, photos, all, source);
+  read_intrinsics(file, root, poses, all, source);
   for (PhotoSource& photo : all)
     if (!photo.path.empty()) source.photos.push_back(std::move(photo));
   note_missing(source, missing, root, model);

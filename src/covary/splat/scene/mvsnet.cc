@@ -1,5 +1,6 @@
 // MVSNet's cameras: for photo NAME.jpg a text NAME_cam.txt with the word "extrinsic" and 4 x 4
-// numbers (camera from world, OpenCV axes), the word "intrinsic" and 3 x 3 numbers, and a line of
+// numbers (camera from world, OpenCV axes; some writers put world from camera there, which nothing in
+// the file tells: cameras.json can say so, see camera_arrays.cc), the word "intrinsic" and 3 x 3 numbers, and a line of
 // depth bounds, which may be absent and is not used. Source: the README of MVSNet, "File Formats".
 //
 // The intrinsics' picture size is not stated, and the photos at hand may have another. It is found
@@ -94,6 +95,15 @@ MvsnetCamera parse_mvsnet_camera(std::string_view text, const std::string& where
   return camera;
 }
 
+Lens mvsnet_lens(const MvsnetCamera& camera, int photo_width, int photo_height,
+                 const std::string& where) {
+  const Size size = size_of_intrinsics(camera, photo_width, photo_height, where);
+  Lens lens{
+      LensModel::kPinhole, size.width, size.height, {camera.fx, camera.fy, camera.cx, camera.cy}};
+  lens.check(where);
+  return lens;
+}
+
 CaptureSource read_mvsnet_capture(const fs::path& given_root, const fs::path& model,
                                   const CaptureOptions& options) {
   CaptureSource source;
@@ -130,15 +140,12 @@ CaptureSource read_mvsnet_capture(const fs::path& given_root, const fs::path& mo
     // Photos of images_N/ are N times smaller than those that the cameras know.
     const data::ImageInfo info = data::image_info(photo.path);
     const int divide = source.downscaled_folder ? static_cast<int>(options.downscale) : 1;
-    const Size size = size_of_intrinsics(camera, info.width * divide, info.height * divide,
-                                         file.string() + ": intrinsic");
-    if (size.width != info.width * divide) {
+    photo.lens = mvsnet_lens(camera, info.width * divide, info.height * divide,
+                             file.string() + ": intrinsic");
+    if (photo.lens.width != info.width * divide) {
       ++scaled;
-      example = size;
+      example = {photo.lens.width, photo.lens.height};
     }
-    photo.lens = {
-        LensModel::kPinhole, size.width, size.height, {camera.fx, camera.fy, camera.cx, camera.cy}};
-    photo.lens.check(file.string() + ": intrinsic");
     source.photos.push_back(std::move(photo));
   }
   note_missing(source, missing, folder, model);

@@ -7,6 +7,8 @@
 
 #include <Eigen/Core>
 
+#include "covary/splat/scene/camera.h"
+
 namespace covary::scene {
 
 struct MvsnetCamera {
@@ -16,5 +18,10 @@ struct MvsnetCamera {
 
 // Error(kData) naming the line.
 MvsnetCamera parse_mvsnet_camera(std::string_view text, const std::string& where);
+
+// Its lens, for a photo of this size: of the size that the principal point tells. Error(kData) when it
+// tells none.
+Lens mvsnet_lens(const MvsnetCamera& camera, int photo_width, int photo_height,
+                 const std::string& where);
 
 }  // namespace covary::scene
