@@ -275,6 +275,10 @@ CaptureSource read_arrays_capture(const fs::path& given_root, const fs::path& mo
   if (direction != "world_to_camera" && direction != "camera_to_world")
     file.fail("direction", "'" + direction + "' is neither world_to_camera nor camera_to_world");
 
+  const PoseReading reading = {
+      direction == "camera_to_world" ? PoseDirection::kWorldFromCam : PoseDirection::kCamFromWorld,
+      convention == "opengl" ? CameraAxes::kOpenGL : CameraAxes::kOpenCV};
+  source.reading = reading;
   const std::vector<NamedPhoto> photos = find_photos(file, root);
   const std::vector<WrittenPose> poses = read_poses(file, root, photos, source);
   const std::string masks = file.text("masks", "");
@@ -295,11 +299,8 @@ CaptureSource read_arrays_capture(const fs::path& given_root, const fs::path& mo
       missing.push_back(photo.name);
       continue;
     }
-    photo.cam_from_world = cam_from_world(
-        poses[i].matrix,
-        direction == "camera_to_world" ? PoseDirection::kWorldFromCam
-                                       : PoseDirection::kCamFromWorld,
-        convention == "opengl" ? CameraAxes::kOpenGL : CameraAxes::kOpenCV, photo.where);
+    photo.cam_from_world =
+        cam_from_world(poses[i].matrix, reading.direction, reading.axes, photo.where);
     if (mask_pattern) {
       const fs::path mask = root / mask_pattern->with(photos[i].star);
       if (fs::is_regular_file(mask))

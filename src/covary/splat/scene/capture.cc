@@ -15,6 +15,7 @@
 #include "covary/core/base/threads.h"
 #include "covary/core/geometry/rigid.h"
 #include "covary/splat/scene/capture_source.h"
+#include "covary/splat/scene/pose_check.h"
 #include "covary/splat/scene/samples.h"
 #include "covary/splat/scene/split.h"
 #include "covary/splat/scene/undistort.h"
@@ -379,6 +380,17 @@ Capture load_folder(const std::string& where, const CaptureOptions& options) {
         load_view(chosen.photos[static_cast<size_t>(i)], loading);
   });
 
+  if (source.reading) {
+    std::vector<const Image8*> photos;
+    std::vector<Camera> as_read;
+    for (size_t i = 0; i < capture.views.size(); ++i) {
+      photos.push_back(&capture.views[i].image);
+      as_read.push_back(capture.views[i].camera);
+      as_read.back().cam_from_world = chosen.photos[i].cam_from_world;
+    }
+    const std::string doubt = check_poses(photos, as_read, *source.reading).doubt();
+    if (!doubt.empty()) source.notes.push_back(doubt);
+  }
   capture.notes = std::move(source.notes);
   const auto note = [&](size_t n, const std::string& what) {
     if (n > 0) capture.notes.push_back(std::to_string(n) + " " + what);

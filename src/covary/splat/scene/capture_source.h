@@ -17,6 +17,14 @@
 
 namespace covary::scene {
 
+// Axes of a camera: x right in both; y down and z forward (OpenCV), or y up and z back (OpenGL).
+enum class CameraAxes { kOpenCV, kOpenGL };
+enum class PoseDirection { kWorldFromCam, kCamFromWorld };
+struct PoseReading {
+  PoseDirection direction = PoseDirection::kCamFromWorld;
+  CameraAxes axes = CameraAxes::kOpenCV;
+};
+
 struct PhotoSource {
   std::string name;
   std::filesystem::path path, mask;  // mask may be empty
@@ -34,8 +42,10 @@ struct CaptureSource {
   std::vector<PhotoSource> photos;  // in any order
   Points points;                    // capture coordinates; not finite ones included
   bool own_split = false;
-  bool white_background = false;             // of `auto`
-  bool downscaled_folder = false;            // the photos are of images_N: no further shrinking
+  bool white_background = false;   // of `auto`
+  bool downscaled_folder = false;  // the photos are of images_N: no further shrinking
+  // How poses were read, where the file does not settle it: they are then held against the photos.
+  std::optional<PoseReading> reading;
   std::filesystem::path photo_folder;        // where masks/ is looked for beside
   std::vector<std::filesystem::path> files;  // of the model, for run records
   std::vector<std::string> notes;
@@ -67,10 +77,6 @@ void note_missing(CaptureSource& source, const std::vector<std::string>& missing
                   const std::filesystem::path& folder, const std::filesystem::path& file);
 
 // ---- Poses
-
-// Axes of a camera: x right in both; y down and z forward (OpenCV), or y up and z back (OpenGL).
-enum class CameraAxes { kOpenCV, kOpenGL };
-enum class PoseDirection { kWorldFromCam, kCamFromWorld };
 
 // A pose of a file as cam_from_world in OpenCV axes. A uniform scale of the rotation (as some
 // exporters leave) is taken out, and so is rounding. Error(kData, where) when it is no rotation:

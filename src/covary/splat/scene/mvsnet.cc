@@ -149,6 +149,7 @@ CaptureSource read_mvsnet_capture(const fs::path& given_root, const fs::path& mo
     source.photos.push_back(std::move(photo));
   }
   note_missing(source, missing, folder, model);
+  source.reading = PoseReading{PoseDirection::kCamFromWorld, CameraAxes::kOpenCV};
   if (scaled > 0)
     source.notes.push_back("the size of the intrinsics is not stated: by their principal points " +
                            std::to_string(scaled) + " are of pictures of " +
