@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Writes a seed corpus of small good files for each fuzzer of the readers: CORPUS/NAME/*.
+"""Writes a seed corpus of small good files for each fuzzer of the readers, CORPUS/NAME/*, and for text a
+dictionary of the words in them, CORPUS/NAME.dict.
 
     fuzz/seeds.py CORPUS        needs Python alone
 
@@ -8,6 +9,7 @@ A few hundred bytes a file: fuzzers find little in large ones.
 import io
 import json
 import pathlib
+import re
 import struct
 import sys
 import zipfile
@@ -160,6 +162,10 @@ def main():
         folder.mkdir(parents=True, exist_ok=True)
         for file, data in files.items():
             (folder / file).write_bytes(data)
+        if name in ("models_json", "metashape", "reality_capture", "mvsnet"):
+            words = sorted({w for d in files.values() for w in re.findall(rb"[A-Za-z_][A-Za-z_0-9/-]+", d)})
+            lines = b"".join(b'"%s"\n' % w for w in words)
+            (folder.parent / (name + ".dict")).write_bytes(lines)
 
 
 main()

@@ -21,6 +21,7 @@ using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
 
 std::string joined_notes(const Capture& c) {
   std::string all;
@@ -580,6 +581,8 @@ TEST(RealData, FoxTransformsLoadToo) {
   const Capture c = load(fox / "transforms.json", o);
   EXPECT_EQ(c.views.size(), 4u);
   EXPECT_EQ(c.views[0].image.width, 135);
+  o.max_views = 0;
+  EXPECT_THAT(load(fox / "transforms.json", o).notes, Not(Contains(HasSubstr("disagree"))));
 }
 
 TEST(RealData, ChairLoadsWithItsSplit) {
@@ -592,6 +595,7 @@ TEST(RealData, ChairLoadsWithItsSplit) {
   EXPECT_EQ(c.test.size(), 200u);
   EXPECT_EQ(c.views[0].image.width, 200);
   EXPECT_EQ(c.background, Eigen::Vector3f(1, 1, 1));
+  EXPECT_THAT(c.notes, Not(Contains(HasSubstr("disagree"))));
   const View& v = c.views[0];
   EXPECT_EQ(v.alpha.at(0, 0)[0], 0);
   EXPECT_EQ(v.image.at(0, 0)[0], 255);

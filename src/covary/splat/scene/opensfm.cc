@@ -84,8 +84,13 @@ void read_points(const JsonFields& reconstruction, Points& points) {
 
 }  // namespace
 
-CaptureSource read_opensfm_capture(const fs::path& root, const fs::path& model,
+CaptureSource read_opensfm_capture(const fs::path& given_root, const fs::path& model,
                                    const CaptureOptions& options) {
+  // OpenDroneMap keeps the file in opensfm/ and the photos beside that.
+  const fs::path above = fs::absolute(given_root / "..").lexically_normal();
+  const bool photos_above =
+      !fs::is_directory(given_root / "images") && fs::is_directory(above / "images");
+  const fs::path root = photos_above ? above : given_root;
   const json document = parse_json_file(model);
   if (!document.is_array() || document.empty())
     throw Error(ExitCode::kData, "is no list of reconstructions", model.string(),

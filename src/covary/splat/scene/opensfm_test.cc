@@ -63,6 +63,9 @@ TEST(OpenSfm, CamerasAndPointsAreThoseOfTheScene) {
   ASSERT_EQ(c.points.positions.size(), scene.points.size());
   EXPECT_EQ(c.points.colors[0], (Eigen::Matrix<uint8_t, 3, 1>(10, 20, 31)));
   EXPECT_EQ(c.files[0].first, "reconstruction.json");
+  EXPECT_LT(scene_error(load(folder.path() / "opensfm" / "reconstruction.json", raw()), scene),
+            1e-6)
+      << "the file itself";
 }
 
 TEST(OpenSfm, OfSeveralReconstructionsTheLargestIsTakenAndSaid) {

@@ -191,7 +191,7 @@ std::string PoseCheck::doubt() const {
       "camera_to_world in opencv axes", "camera_to_world in opengl axes"};
   const auto best =
       static_cast<size_t>(std::max_element(agree.begin(), agree.end()) - agree.begin());
-  if (matches < kFewest || agree[best] * 2 < matches || agree[best] < 2 * agree_as_read())
+  if (matches < kFewest || agree[best] * 5 < matches * 2 || agree[best] < 2 * agree_as_read())
     return "";
   return "the photos disagree with the poses: of " + std::to_string(matches) +
          " matches between neighbours " + std::to_string(agree_as_read()) +

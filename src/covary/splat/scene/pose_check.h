@@ -31,7 +31,7 @@ struct PoseCheck {
   std::array<size_t, 4> agree{};
 
   size_t agree_as_read() const;
-  // A sentence for notes when another reading agrees at least twice as often; else empty, also when
+  // A sentence for notes when another reading fits two fifths of the matches, and twice as many as the one taken; else empty, also when
   // there are too few matches to tell.
   std::string doubt() const;
 };

@@ -133,5 +133,40 @@ TEST(PoseCheck, DescribedCapturesAreHeldAgainstTheirPhotos) {
               Contains(HasSubstr("if they are world_to_camera in opencv axes")));
 }
 
+TEST(PoseCheck, TransformsInOpencvAxesAreFound) {
+  const TemporaryFolder folder("check");
+  fs::create_directories(folder.path() / "images");
+  nlohmann::json d = {{"w", 320}, {"h", 240}, {"fl_x", 300}};
+  for (size_t i = 0; i < walk().cameras.size(); ++i) {
+    const std::string name = "images/" + std::to_string(i) + ".png";
+    data::write_image(folder.path() / name, walk().photos[i]);
+    d["frames"].push_back(
+        {{"file_path", name},
+         {"transform_matrix", json_rows(walk().cameras[i].cam_from_world.inverse(), 4)}});
+  }
+  write_file(folder.path() / "transforms.json", d.dump());
+  EXPECT_THAT(load(folder.path()).notes,
+              Contains(HasSubstr("if they are camera_to_world in opencv axes")));
+}
+
+// Fox as a script would have written it that forgot to turn the axes.
+TEST(RealData, FoxInWrongAxesIsFound) {
+  const fs::path fox = shared_data("fox");
+  if (!fs::exists(fox)) GTEST_SKIP() << "no data/fox here: set COVARY_DATA";
+  const TemporaryFolder folder("fox");
+  auto d = nlohmann::json::parse(read_file(fox / "transforms.json"));
+  for (auto& frame : d["frames"]) {
+    frame["file_path"] = fs::absolute(fox / frame["file_path"].get<std::string>()).string();
+    for (int r = 0; r < 3; ++r)
+      for (const int c : {1, 2})
+        frame["transform_matrix"][r][c] = -frame["transform_matrix"][r][c].get<double>();
+  }
+  write_file(folder.path() / "transforms.json", d.dump());
+  CaptureOptions o = raw();
+  o.downscale = 4;
+  const Capture c = load(folder.path(), o);
+  EXPECT_THAT(c.notes, Contains(HasSubstr("if they are camera_to_world in opencv axes")));
+}
+
 }  // namespace
 }  // namespace covary::scene

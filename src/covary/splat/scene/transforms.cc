@@ -21,10 +21,12 @@ namespace {
 using nlohmann::json;
 namespace fs = std::filesystem;
 
+// Files that people's own scripts write often hold another.
+constexpr PoseReading kReading = {PoseDirection::kWorldFromCam, CameraAxes::kOpenGL};
+
 Eigen::Matrix4d pose(const JsonFields& frame, const Eigen::Matrix4d& capture_from_file) {
-  return cam_from_world(capture_from_file * frame.matrix("transform_matrix"),
-                        PoseDirection::kWorldFromCam, CameraAxes::kOpenGL,
-                        frame.where("transform_matrix"));
+  return cam_from_world(capture_from_file * frame.matrix("transform_matrix"), kReading.direction,
+                        kReading.axes, frame.where("transform_matrix"));
 }
 
 // A value of the frame, or else of the whole file.
@@ -126,6 +128,7 @@ CaptureSource read_transforms_capture(const fs::path& root, const fs::path& path
   const JsonFields file(document, path.string());
   CaptureSource source;
   source.files.push_back(path);
+  source.reading = kReading;
 
   Eigen::Matrix4d capture_from_file = Eigen::Matrix4d::Identity();
   if (file.find("applied_transform")) {
@@ -240,6 +243,7 @@ CaptureSource read_transforms_capture(const fs::path& root, const fs::path& path
 
 CaptureSource read_synthetic_capture(const fs::path& root) {
   CaptureSource source;
+  source.reading = kReading;
   source.own_split = true;
   source.white_background = true;
   source.photo_folder = root;
