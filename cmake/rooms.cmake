@@ -93,7 +93,7 @@ target_link_libraries(covary_core PUBLIC covary_options covary_torch Eigen3::Eig
 target_compile_definitions(covary_core PUBLIC "HWY_DISABLED_TARGETS=(HWY_SSSE3|HWY_AVX3_DL)")
 
 covary_library(covary_splat STATIC splat/scene splat/capture splat/render splat/fit)
-target_link_libraries(covary_splat PUBLIC covary_core)
+target_link_libraries(covary_splat PUBLIC covary_core PRIVATE pugixml::pugixml)
 # The text of the child program is part of the library.
 set(worker ${COVARY_SOURCE}/splat/capture/pycolmap_worker.py)
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${worker})

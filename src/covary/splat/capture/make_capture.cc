@@ -585,7 +585,11 @@ class Making {
 bool needs_cameras(const fs::path& input) {
   if (scene::has_cameras(input.string())) return false;
   const InputKind kind = kind_of(input);
-  return kind == InputKind::kFolder ? holds_photos(input) : kind != InputKind::kOther;
+  if (kind != InputKind::kFolder) return kind != InputKind::kOther;
+  // A folder above captures is no heap of photos: load_capture says which one to take.
+  for (const auto& entry : fs::directory_iterator(input))
+    if (entry.is_directory() && scene::has_cameras(entry.path().string())) return false;
+  return holds_photos(input);
 }
 
 bool holds_capture_of(const fs::path& out, const fs::path& input, const PhotoOptions& options) {

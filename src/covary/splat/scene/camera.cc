@@ -26,6 +26,8 @@ constexpr Model kModels[] = {
     {"RADIAL", LensModel::kRadial, 5},
     {"OPENCV", LensModel::kOpenCV, 8},
     {"OPENCV_FISHEYE", LensModel::kOpenCVFisheye, 8},
+    {"FULL_OPENCV", LensModel::kFullOpenCV, 12},
+    {"BROWN", LensModel::kBrown, 10},
 };
 
 bool one_focal(LensModel m) {
@@ -43,9 +45,16 @@ Intrinsics intrinsics(const Lens& lens) {
   return {p[0], p[1], p[2], p[3], p + 4};
 }
 
+// The ideal point moved along its ray by `radial`, and by the tangential terms.
+Vector2d bend_brown(const Vector2d& p, double radial, double p1, double p2) {
+  const double x = p.x(), y = p.y(), r2 = p.squaredNorm();
+  return {x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x),
+          y * radial + 2 * p2 * x * y + p1 * (r2 + 2 * y * y)};
+}
+
 // Normalised ideal to normalised distorted.
 Vector2d bend(LensModel model, const double* k, const Vector2d& p) {
-  const double x = p.x(), y = p.y(), r2 = p.squaredNorm();
+  const double r2 = p.squaredNorm();
   switch (model) {
     case LensModel::kSimplePinhole:
     case LensModel::kPinhole:
@@ -54,11 +63,15 @@ Vector2d bend(LensModel model, const double* k, const Vector2d& p) {
       return p * (1 + k[0] * r2);
     case LensModel::kRadial:
       return p * (1 + r2 * (k[0] + k[1] * r2));
-    case LensModel::kOpenCV: {
-      const double radial = 1 + r2 * (k[0] + k[1] * r2);
-      return {x * radial + 2 * k[2] * x * y + k[3] * (r2 + 2 * x * x),
-              y * radial + 2 * k[3] * x * y + k[2] * (r2 + 2 * y * y)};
-    }
+    case LensModel::kOpenCV:
+      return bend_brown(p, 1 + r2 * (k[0] + k[1] * r2), k[2], k[3]);
+    case LensModel::kFullOpenCV:
+      return bend_brown(
+          p,
+          (1 + r2 * (k[0] + r2 * (k[1] + r2 * k[4]))) / (1 + r2 * (k[5] + r2 * (k[6] + r2 * k[7]))),
+          k[2], k[3]);
+    case LensModel::kBrown:
+      return bend_brown(p, 1 + r2 * (k[0] + r2 * (k[1] + r2 * (k[2] + r2 * k[3]))), k[4], k[5]);
     case LensModel::kOpenCVFisheye: {
       const double r = std::sqrt(r2);
       if (r < 1e-12) return p;

@@ -30,14 +30,27 @@ struct Camera {
   Camera scaled(int new_width, int new_height) const;  // K by the actual ratios
 };
 
-// Lens models by COLMAP's names and parameter order.
-enum class LensModel { kSimplePinhole, kPinhole, kSimpleRadial, kRadial, kOpenCV, kOpenCVFisheye };
+// Lens models by COLMAP's names and parameter order; BROWN is ours, for programs whose radial
+// polynomial has up to four terms (Metashape, RealityCapture, OpenMVG).
+enum class LensModel {
+  kSimplePinhole,
+  kPinhole,
+  kSimpleRadial,
+  kRadial,
+  kOpenCV,
+  kOpenCVFisheye,
+  kFullOpenCV,
+  kBrown
+};
 struct Lens {
   LensModel model = LensModel::kPinhole;
   int width = 0, height = 0;
   std::vector<double>
       params;  // SIMPLE_PINHOLE f cx cy; PINHOLE fx fy cx cy; SIMPLE_RADIAL f cx cy k; RADIAL f cx
-               // cy k1 k2; OPENCV fx fy cx cy k1 k2 p1 p2; OPENCV_FISHEYE fx fy cx cy k1 k2 k3 k4
+               // cy k1 k2; OPENCV fx fy cx cy k1 k2 p1 p2; OPENCV_FISHEYE fx fy cx cy k1 k2 k3 k4;
+               // FULL_OPENCV fx fy cx cy k1 k2 p1 p2 k3 k4 k5 k6, radial part (1 + k1 r^2 + k2 r^4
+               // + k3 r^6) / (1 + k4 r^2 + k5 r^4 + k6 r^6); BROWN fx fy cx cy k1 k2 k3 k4 p1 p2,
+               // radial part 1 + k1 r^2 + k2 r^4 + k3 r^6 + k4 r^8
   // Error(kData, where): number of parameters, size, finite, focal length > 0. The functions below
   // take it as checked.
   void check(const std::string& where) const;

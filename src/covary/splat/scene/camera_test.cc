@@ -29,6 +29,11 @@ std::vector<Lens> lenses() {
       {LensModel::kOpenCV, w, h, {250, 245, 158, 103, -0.2, 0.06, 0.002, -0.003}},
       {LensModel::kOpenCV, w, h, {250, 245, 158, 103, 0.1, 0.02, -0.004, 0.003}},
       {LensModel::kOpenCVFisheye, w, h, {140, 141, 161, 99, 0.02, -0.01, 0.004, -0.001}},
+      {LensModel::kFullOpenCV,
+       w,
+       h,
+       {250, 245, 158, 103, 0.3, 0.06, 0.002, -0.003, 0.01, 0.4, 0.1, 0.02}},
+      {LensModel::kBrown, w, h, {250, 245, 158, 103, -0.2, 0.06, -0.02, 0.004, 0.002, -0.003}},
   };
 }
 
@@ -47,6 +52,22 @@ TEST(Lens, SimpleRadialFollowsItsFormula) {
   const Vector2d p = lens.distort({0.3, -0.4});  // r^2 = 0.25
   EXPECT_NEAR(p.x(), 50 * 0.3 * 1.025 + 40, 1e-12);
   EXPECT_NEAR(p.y(), 50 * -0.4 * 1.025 + 60, 1e-12);
+}
+
+TEST(Lens, LongerPolynomialsFollowTheirFormulas) {
+  const Vector2d at(0.3, -0.4);  // r^2 = 0.25
+  const double p1 = 0.01, p2 = -0.02;
+  const Vector2d tangential(2 * p1 * 0.3 * -0.4 + p2 * (0.25 + 2 * 0.09),
+                            2 * p2 * 0.3 * -0.4 + p1 * (0.25 + 2 * 0.16));
+  const Lens brown = {LensModel::kBrown, 100, 100, {50, 40, 1, 2, 0.1, 0.2, 0.3, 0.4, p1, p2}};
+  const double radial = 1 + 0.1 / 4 + 0.2 / 16 + 0.3 / 64 + 0.4 / 256;
+  EXPECT_NEAR(brown.distort(at).x(), 50 * (0.3 * radial + tangential.x()) + 1, 1e-12);
+  EXPECT_NEAR(brown.distort(at).y(), 40 * (-0.4 * radial + tangential.y()) + 2, 1e-12);
+  const Lens full = {
+      LensModel::kFullOpenCV, 100, 100, {50, 40, 1, 2, 0.1, 0.2, p1, p2, 0.3, 0.4, 0.5, 0.6}};
+  const double ratio = (1 + 0.1 / 4 + 0.2 / 16 + 0.3 / 64) / (1 + 0.4 / 4 + 0.5 / 16 + 0.6 / 64);
+  EXPECT_NEAR(full.distort(at).x(), 50 * (0.3 * ratio + tangential.x()) + 1, 1e-12);
+  EXPECT_NEAR(full.distort(at).y(), 40 * (-0.4 * ratio + tangential.y()) + 2, 1e-12);
 }
 
 TEST(Lens, FisheyeMeasuresAngles) {
@@ -128,6 +149,17 @@ TEST(Lens, MasksStayTwoValued) {
   const data::Image8 out = Undistorter(lens).mask(mask);
   EXPECT_THAT(out.pixels, testing::Each(testing::AnyOf(0, 255)));
   EXPECT_NE(out.pixels, mask.pixels);
+}
+
+TEST(Lens, DepthIsNotMixedAcrossEdges) {
+  const Lens lens = lenses()[4];
+  data::ImageF depth(lens.height, lens.width, 1);
+  for (int y = 0; y < lens.height; ++y)
+    for (int x = 0; x < lens.width; ++x) *depth.at(y, x) = x < 150 ? 2.0f : 7.0f;
+  const data::ImageF flat = Undistorter(lens).depth(depth);
+  for (const float z : flat.pixels) EXPECT_TRUE(z == 2.0f || z == 7.0f) << z;
+  EXPECT_EQ(*flat.at(100, 3), 2.0f);
+  EXPECT_EQ(*flat.at(100, 316), 7.0f);
 }
 
 TEST(Lens, UndistortingAConstantPhotoKeepsIt) {

@@ -3,10 +3,12 @@
 #include <cmath>
 #include <map>
 
+#include <Eigen/LU>
 #include <nlohmann/json.hpp>
 
 #include "covary/core/base/error.h"
 #include "covary/core/base/file.h"
+#include "covary/splat/scene/capture_source.h"
 #include "covary/splat/scene/json_fields.h"
 
 namespace covary::scene {
@@ -100,6 +102,54 @@ CameraFile read_cameras(const std::filesystem::path& path) {
     file.cameras.push_back(std::move(n));
   }
   return file;
+}
+
+CaptureSource read_cameras_capture(const std::filesystem::path& root,
+                                   const std::filesystem::path& model,
+                                   const CaptureOptions& options) {
+  const CameraFile file = read_cameras(model);
+  CaptureSource source;
+  source.files.push_back(model);
+  const std::filesystem::path folder = find_photo_folder(root, options.downscale, source);
+  const double det = file.scene_from_capture.topLeftCorner<3, 3>().determinant();
+  if (!(det > 1e-12 && det < 1e12))
+    throw Error(ExitCode::kData, "is no similarity", model.string() + ": scene_from_capture",
+                "give the cameras.json as the run wrote it");
+  const Eigen::Matrix4d capture_from_scene = file.scene_from_capture.inverse();
+  std::vector<std::string> missing;
+  for (size_t i = 0; i < file.cameras.size(); ++i) {
+    const NamedCamera& n = file.cameras[i];
+    PhotoSource photo;
+    photo.name = n.name;
+    photo.where = model.string() + ": cameras[" + std::to_string(i) + "]";
+    if (n.name.empty())
+      throw Error(ExitCode::kData, "is missing", photo.where + ": name", "name the photo");
+    if (n.camera.projection == Projection::kOrthographic)
+      throw Error(ExitCode::kData, "photos have no orthographic cameras",
+                  photo.where + ": projection", "give the cameras of photos");
+    const Camera camera = transformed(n.camera, capture_from_scene);
+    photo.cam_from_world = cam_from_world(camera.cam_from_world, PoseDirection::kCamFromWorld,
+                                          CameraAxes::kOpenCV, photo.where + ": cam_from_world");
+    photo.lens = {LensModel::kPinhole,
+                  camera.width,
+                  camera.height,
+                  {camera.fx, camera.fy, camera.cx, camera.cy}};
+    if (camera.projection == Projection::kFisheye) {
+      photo.lens.model = LensModel::kOpenCVFisheye;
+      photo.lens.params.resize(8);
+    }
+    photo.lens.check(photo.where);
+    photo.test = n.split == "test";
+    source.own_split = source.own_split || photo.test;
+    photo.path = find_photo(root, n.name);
+    if (photo.path.empty()) photo.path = find_photo(folder, n.name);
+    if (photo.path.empty())
+      missing.push_back(n.name);
+    else
+      source.photos.push_back(std::move(photo));
+  }
+  note_missing(source, missing, folder, model);
+  return source;
 }
 
 void take_cameras(Capture& capture, const CameraFile& file, const std::string& where) {

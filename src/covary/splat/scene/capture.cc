@@ -13,8 +13,9 @@
 #include "covary/core/base/file.h"
 #include "covary/core/base/sample_name.h"
 #include "covary/core/base/threads.h"
+#include "covary/core/geometry/rigid.h"
 #include "covary/splat/scene/capture_source.h"
-#include "covary/splat/scene/colmap.h"
+#include "covary/splat/scene/pose_check.h"
 #include "covary/splat/scene/samples.h"
 #include "covary/splat/scene/split.h"
 #include "covary/splat/scene/undistort.h"
@@ -34,53 +35,6 @@ std::string size_text(int width, int height) {
 bool same_aspect(int w, int h, int w2, int h2) {
   return std::abs(static_cast<double>(w) * h2 / (static_cast<double>(h) * w2) - 1) <=
          kAspectTolerance;
-}
-
-CaptureSource read_source(const fs::path& given, const CaptureOptions& options) {
-  std::error_code ignored;
-  if (!fs::exists(given, ignored))
-    throw Error(ExitCode::kData, "there is no such folder", given.string(),
-                "check the path to the capture");
-  const bool is_file = fs::is_regular_file(given);
-  if (is_file && given.extension() != ".json")
-    throw Error(ExitCode::kData, "a capture is a folder, or a transforms.json", given.string(),
-                "give the folder that holds images/ and sparse/, or the transforms.json");
-  const fs::path root =
-      is_file ? (given.has_parent_path() ? given.parent_path() : fs::path(".")) : given;
-  if (!is_file && fs::is_empty(given))
-    throw Error(ExitCode::kData, "the folder is empty", given.string(),
-                "a capture has photos, and cameras from COLMAP or a transforms.json");
-
-  if (!options.cameras.empty()) {
-    fs::path cameras = options.cameras;
-    if (!fs::exists(cameras) && fs::exists(root / cameras)) cameras = root / cameras;
-    if (fs::is_regular_file(cameras)) return read_transforms_capture(root, cameras, options);
-    if (!is_colmap_model(cameras))
-      throw Error(
-          ExitCode::kData, "no cameras are there", cameras.string(),
-          "--cameras takes a COLMAP model folder (cameras.bin, images.bin) or a transforms.json");
-    return read_colmap_capture(root, cameras, options);
-  }
-  if (is_file) return read_transforms_capture(root, given, options);
-
-  std::vector<std::string> notes;
-  const fs::path model = find_colmap_model(root, notes);
-  CaptureSource source;
-  if (!model.empty())
-    source = read_colmap_capture(root, model, options);
-  else if (fs::is_regular_file(root / "transforms.json"))
-    source = read_transforms_capture(root, root / "transforms.json", options);
-  else if (fs::is_regular_file(root / "transforms_train.json"))
-    source = read_synthetic_capture(root);
-  else
-    throw Error(
-        ExitCode::kData,
-        "the folder has no cameras: neither sparse/0, transforms.json nor transforms_train.json",
-        given.string(), "run COLMAP on the photos, or name the cameras with --cameras");
-  if (!model.empty() && fs::is_regular_file(root / "transforms.json"))
-    notes.push_back("cameras are COLMAP's; transforms.json is there too (name it to use it)");
-  source.notes.insert(source.notes.begin(), notes.begin(), notes.end());
-  return source;
 }
 
 // Which photos are loaded, and as what.
@@ -150,7 +104,7 @@ struct Loading {
   bool random_background;
   LensMaps maps;
   std::mutex mutex;
-  size_t rescaled = 0, undistorted = 0, with_alpha = 0, with_mask = 0;
+  size_t rescaled = 0, undistorted = 0, with_alpha = 0, with_mask = 0, with_depth = 0;
   std::string rescaled_example;
 };
 
@@ -175,6 +129,22 @@ Image8 read_mask(const fs::path& path, const Image8& photo, const fs::path& phot
                     photo_path.filename().string() + " is " + size_text(photo.width, photo.height),
                 path.string(), "make masks at the size of their photos");
   return data::resize_nearest(mask, photo.width, photo.height);
+}
+
+// Depth at the photo's size, in scene units.
+data::ImageF read_view_depth(const PhotoSource& source, const Image8& photo,
+                             const Eigen::Matrix4d& scene_from_capture) {
+  data::ImageF depth = read_depth(source.depth, source.depth_unit);
+  const auto scale =
+      static_cast<float>(source.depth_scale * geometry::similarity_scale(scene_from_capture));
+  for (float& z : depth.pixels) z *= scale;
+  if (depth.width == photo.width && depth.height == photo.height) return depth;
+  if (!same_aspect(depth.width, depth.height, photo.width, photo.height))
+    throw Error(ExitCode::kData,
+                "the depth is " + size_text(depth.width, depth.height) + " px, but the photo " +
+                    source.path.filename().string() + " is " + size_text(photo.width, photo.height),
+                source.depth.string(), "depth has the shape of its photo, at any size");
+  return data::resize_nearest(depth, photo.width, photo.height);
 }
 
 // The photo's alpha times the mask, as a fourth channel.
@@ -238,12 +208,15 @@ View load_view(const PhotoSource& source, Loading& loading) {
     image = with_alpha(image, mask);
     mask = {};
   }
+  data::ImageF depth;
+  if (!source.depth.empty()) depth = read_view_depth(source, image, loading.scene_from_capture);
   Camera camera;
   const bool distorted = lens.distorted();
   if (distorted) {
     const auto flat = loading.maps.get(lens, source.where);
     image = flat->photo(image);
     if (!mask.empty()) mask = flat->mask(mask);
+    if (!depth.empty()) depth = flat->depth(depth);
     camera = flat->camera();
   } else {
     camera = lens.optimal_pinhole();
@@ -257,6 +230,7 @@ View load_view(const PhotoSource& source, Loading& loading) {
     const int width = divided(image.width), height = divided(image.height);
     image = data::resize_area(image, width, height);
     if (!mask.empty()) mask = data::resize_nearest(mask, width, height);
+    if (!depth.empty()) depth = data::resize_nearest(depth, width, height);
     camera = camera.scaled(width, height);
   }
   camera.cam_from_world = source.cam_from_world;
@@ -268,11 +242,13 @@ View load_view(const PhotoSource& source, Loading& loading) {
     view.image = std::move(image);
   for (uint8_t& m : mask.pixels) m = m >= 128 ? 255 : 0;
   view.mask = std::move(mask);
+  view.depth = std::move(depth);
 
   const std::scoped_lock lock(loading.mutex);
   loading.undistorted += distorted;
   loading.with_alpha += alpha && !(masked && loading.options.mask_mode == "empty");
   loading.with_mask += masked;
+  loading.with_depth += !view.depth.empty();
   if (other_size && !loading.source.downscaled_folder) {
     if (loading.rescaled++ == 0 || view.name < loading.rescaled_example)
       loading.rescaled_example = view.name;
@@ -328,6 +304,20 @@ Points finite_points(Points points, std::vector<std::string>& notes) {
   return out;
 }
 
+// Name and SHA-256 of each; of a model in many files, one hash over theirs.
+std::vector<std::pair<std::string, std::string>> hashes_of(const std::vector<fs::path>& files) {
+  constexpr size_t kMost = 8;
+  std::vector<std::pair<std::string, std::string>> out;
+  std::string all;
+  for (const fs::path& f : files) {
+    out.emplace_back(f.filename().string(), sha256_file(f));
+    all += out.back().second;
+  }
+  if (out.size() <= kMost) return out;
+  const std::string name = out[0].first + " and " + std::to_string(out.size() - 1) + " more";
+  return {{name, sha256({reinterpret_cast<const uint8_t*>(all.data()), all.size()})}};
+}
+
 Capture load_folder(const std::string& where, const CaptureOptions& options) {
   CaptureSource source = read_source(where, options);
   std::sort(source.photos.begin(), source.photos.end(),
@@ -349,8 +339,7 @@ Capture load_folder(const std::string& where, const CaptureOptions& options) {
   capture.name =
       fs::is_regular_file(name) ? name.parent_path().filename().string() : name.filename().string();
   capture.points = finite_points(std::move(source.points), source.notes);
-  for (const fs::path& f : source.files)
-    capture.files.emplace_back(f.filename().string(), sha256_file(f));
+  capture.files = hashes_of(source.files);
 
   // The frame depends on the capture alone, not on which views are loaded.
   std::vector<Camera> cameras;
@@ -383,14 +372,25 @@ Capture load_folder(const std::string& where, const CaptureOptions& options) {
         "all training cameras stand at one place: the extent of the scene is taken as 1");
   }
 
-  Loading loading{options, source, m, capture.background, capture.random_background, {}, {}, 0, 0,
-                  0,       0,      {}};
+  Loading loading{
+      options, source, m, capture.background, capture.random_background, {}, {}, 0, 0, 0, 0, 0, {}};
   capture.views.resize(chosen.photos.size());
   parallel_tasks(static_cast<int64_t>(chosen.photos.size()), [&](int64_t i) {
     capture.views[static_cast<size_t>(i)] =
         load_view(chosen.photos[static_cast<size_t>(i)], loading);
   });
 
+  if (source.reading) {
+    std::vector<const Image8*> photos;
+    std::vector<Camera> as_read;
+    for (size_t i = 0; i < capture.views.size(); ++i) {
+      photos.push_back(&capture.views[i].image);
+      as_read.push_back(capture.views[i].camera);
+      as_read.back().cam_from_world = chosen.photos[i].cam_from_world;
+    }
+    const std::string doubt = check_poses(photos, as_read, *source.reading).doubt();
+    if (!doubt.empty()) source.notes.push_back(doubt);
+  }
   capture.notes = std::move(source.notes);
   const auto note = [&](size_t n, const std::string& what) {
     if (n > 0) capture.notes.push_back(std::to_string(n) + " " + what);
@@ -404,6 +404,7 @@ Capture load_folder(const std::string& where, const CaptureOptions& options) {
   note(loading.with_mask,
        "photos have masks: dark pixels are " +
            std::string(options.mask_mode == "empty" ? "transparent" : "ignored"));
+  note(loading.with_depth, "photos have depth");
   if (loading.with_alpha > 0 && options.background == "auto" && !source.white_background)
     capture.notes.push_back(
         std::to_string(loading.with_alpha) +
@@ -412,46 +413,6 @@ Capture load_folder(const std::string& where, const CaptureOptions& options) {
 }
 
 }  // namespace
-
-fs::path find_photo_folder(const fs::path& root, int64_t downscale, CaptureSource& source) {
-  const fs::path images = root / "images";
-  source.photo_folder = fs::is_directory(images) ? images : root;
-  if (downscale <= 1) return source.photo_folder;
-  const std::string small = "images_" + std::to_string(downscale);
-  if (!fs::is_directory(root / small)) return source.photo_folder;
-  source.downscaled_folder = true;
-  source.notes.push_back("photos are taken from " + small + "/, shrunk by another program");
-  return root / small;
-}
-
-fs::path find_photo(const fs::path& folder, const std::string& name) {
-  for (const fs::path& p : {folder / name, folder / fs::path(name).filename()}) {
-    if (name.empty()) break;
-    if (fs::is_regular_file(p)) return p;
-    for (const char* extension : {".png", ".jpg", ".jpeg", ".PNG", ".JPG", ".JPEG"})
-      if (fs::path other = p; fs::is_regular_file(other.replace_extension(extension))) return other;
-  }
-  return {};
-}
-
-std::string list_some(const std::vector<std::string>& names) {
-  constexpr size_t kMost = 5;
-  std::string out;
-  for (size_t i = 0; i < std::min(kMost, names.size()); ++i) out += (i ? ", " : "") + names[i];
-  if (names.size() > kMost) out += " and " + std::to_string(names.size() - kMost) + " more";
-  return out;
-}
-
-bool has_cameras(const std::string& where) {
-  if (is_sample(where)) return true;
-  const fs::path root = where;
-  std::error_code ignored;
-  if (fs::is_regular_file(root, ignored)) return root.extension() == ".json";
-  if (!fs::is_directory(root, ignored)) return false;
-  std::vector<std::string> notes;
-  return !find_colmap_model(root, notes).empty() || fs::is_regular_file(root / "transforms.json") ||
-         fs::is_regular_file(root / "transforms_train.json");
-}
 
 Capture load_capture(const std::string& where, const CaptureOptions& options) {
   options.check();

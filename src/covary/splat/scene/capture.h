@@ -3,14 +3,25 @@
 //   Capture c = load_capture("data/fox", {.downscale = 4, .test_every = 8});
 //   for (int64_t i : c.test) show(c.views[i].image);
 //
-// load_capture tells the kind by content: a COLMAP folder (images/ and sparse/0/ with .bin or
-// .txt), transforms.json (nerfstudio, instant-ngp; the file itself may be named),
-// transforms_train.json (NeRF-synthetic), or a name of a registered generator,
-// "sample:NAME,key=value". Photos are undistorted once on loading, kept as 8 bit.
+// load_capture tells the kind of a folder, or of a file in it, by content; docs/captures.md describes
+// each. In order of preference, where a folder holds several (the others are said):
+//
+//   COLMAP            sparse/0 and the like, .bin or .txt
+//   nerfstudio, instant-ngp   transforms.json, with masks and depth
+//   NeRF-synthetic    transforms_train.json
+//   cameras.json      NumPy arrays described by JSON, or the cameras of a run
+//   LLFF              poses_bounds.npy; precomputed.json
+//   OpenSfM           reconstruction.json          OpenMVG    sfm_data.json
+//   Polycam           keyframes/                   Record3D   metadata(.json) and rgb/
+//   Metashape         the XML of exported cameras  RealityCapture   the CSV of camera parameters
+//   MVSNet            cams/NAME_cam.txt
+//
+// "sample:NAME,key=value" is a registered generator. Photos are undistorted once on loading, kept as 8
+// bit.
 //
 // Errors: Error(kData) naming file and field, with a hint: no folder, no cameras, no photo that
-// matches, a lens that is not read, a photo or mask of another shape, damaged files. What can be
-// lived with is a note: photos that are missing, points that are not finite, no points.
+// matches, a lens that is not read, a photo, mask or depth of another shape, damaged files. What can
+// be lived with is a note: photos that are missing, points that are not finite, no points.
 #pragma once
 
 #include <functional>
@@ -60,7 +71,7 @@ struct Capture {
 };
 
 Capture load_capture(const std::string& where, const CaptureOptions& options);
-// Whether a folder or file holds cameras of a kind that load_capture reads; nothing is read but names.
+// Whether it is a sample, a folder with cameras of a kind that load_capture reads, or a file of a type that may hold some.
 bool has_cameras(const std::string& where);
 
 // Generators of "sample:NAME,key=value,...": registered by the rooms above.

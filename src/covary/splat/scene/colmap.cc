@@ -1,7 +1,6 @@
 #include "covary/splat/scene/colmap.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <cstring>
 #include <fstream>
@@ -11,6 +10,7 @@
 #include "covary/core/base/error.h"
 #include "covary/core/base/file.h"
 #include "covary/splat/scene/capture_source.h"
+#include "covary/splat/scene/text_lines.h"
 
 namespace covary::scene {
 namespace {
@@ -79,65 +79,6 @@ class Bytes {
   size_t at_ = 0;
 };
 
-// Lines of a text file, comments left out, each as words.
-class Lines {
- public:
-  Lines(std::string_view text, std::string where) : text_(text), where_(std::move(where)) {}
-
-  // The next line that is neither empty nor a comment; false at the end.
-  bool next() {
-    while (raw())
-      if (!line_.empty() && line_[0] != '#') return true;
-    return false;
-  }
-  // The very next line, which may be empty.
-  bool raw() {
-    if (at_ >= text_.size()) return false;
-    const size_t end = std::min(text_.find('\n', at_), text_.size());
-    line_ = text_.substr(at_, end - at_);
-    at_ = end + 1;
-    ++number_;
-    while (!line_.empty() && (line_.back() == '\r' || line_.back() == ' ')) line_.remove_suffix(1);
-    while (!line_.empty() && line_.front() == ' ') line_.remove_prefix(1);
-    return true;
-  }
-  bool has_word() {
-    while (!line_.empty() && (line_.front() == ' ' || line_.front() == '\t'))
-      line_.remove_prefix(1);
-    return !line_.empty();
-  }
-  std::string_view word(const char* what) {
-    if (!has_word()) fail(std::string("the ") + what + " is missing");
-    const size_t end = std::min(line_.find_first_of(" \t"), line_.size());
-    const std::string_view w = line_.substr(0, end);
-    line_.remove_prefix(end);
-    return w;
-  }
-  template <class T>
-  T number(const char* what) {
-    const std::string_view w = word(what);
-    T v{};
-    const auto [end, fault] = std::from_chars(w.data(), w.data() + w.size(), v);
-    if (fault != std::errc() || end != w.data() + w.size())
-      fail(std::string("the ") + what + " '" + std::string(w.substr(0, 40)) + "' is no number");
-    return v;
-  }
-  std::string rest(const char* what) {
-    if (!has_word()) fail(std::string("the ") + what + " is missing");
-    return std::string(line_);
-  }
-  std::string place() const { return where_ + ": line " + std::to_string(number_); }
-  [[noreturn]] void fail(const std::string& what) const {
-    throw Error(ExitCode::kData, what, place(), kHint);
-  }
-
- private:
-  std::string_view text_, line_;
-  std::string where_;
-  size_t at_ = 0;
-  int64_t number_ = 0;
-};
-
 Eigen::Matrix4d pose(const double q[4], const double t[3], const std::string& where) {
   const Eigen::Quaterniond r(q[0], q[1], q[2], q[3]);
   const double norm = r.norm();
@@ -200,7 +141,7 @@ std::map<uint32_t, Lens> parse_colmap_cameras_bin(std::string_view bytes,
 }
 
 std::map<uint32_t, Lens> parse_colmap_cameras_txt(std::string_view text, const std::string& where) {
-  Lines in(text, where);
+  Lines in(text, where, kHint);
   std::map<uint32_t, Lens> cameras;
   while (in.next()) {
     const auto id = in.number<uint32_t>("camera id");
@@ -253,7 +194,7 @@ std::vector<ColmapImage> parse_colmap_images_bin(std::string_view bytes, const s
 
 std::vector<ColmapImage> parse_colmap_images_txt(std::string_view text, const std::string& where,
                                                  bool tracks) {
-  Lines in(text, where);
+  Lines in(text, where, kHint);
   std::vector<ColmapImage> images;
   while (in.next()) {
     ColmapImage image;
@@ -294,7 +235,7 @@ std::vector<ColmapPoint> parse_colmap_points_bin(std::string_view bytes, const s
 }
 
 std::vector<ColmapPoint> parse_colmap_points_txt(std::string_view text, const std::string& where) {
-  Lines in(text, where);
+  Lines in(text, where, kHint);
   std::vector<ColmapPoint> points;
   while (in.next()) {
     ColmapPoint p;

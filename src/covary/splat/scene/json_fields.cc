@@ -95,6 +95,38 @@ bool JsonFields::flag(const std::string& key, bool fallback) const {
   return v->get<bool>();
 }
 
+const json& JsonFields::list(const std::string& key) const {
+  const json* v = find(key);
+  if (!v || !v->is_array()) fail(key, "is missing or no list");
+  if (v->empty()) fail(key, "is empty");
+  return *v;
+}
+
+const json& JsonFields::object(const std::string& key) const {
+  const json* v = find(key);
+  if (!v || !v->is_object()) fail(key, "is missing or no object");
+  return *v;
+}
+
+std::vector<double> JsonFields::numbers(const std::string& key, size_t count) const {
+  return numbers(list(key), key, count);
+}
+
+std::vector<double> JsonFields::numbers(const json& values, const std::string& key,
+                                        size_t count) const {
+  if (!values.is_array()) fail(key, "is no list of numbers");
+  if (count > 0 && values.size() != count)
+    fail(key, "holds " + std::to_string(values.size()) + " numbers, not " + std::to_string(count));
+  std::vector<double> out;
+  out.reserve(values.size());
+  for (const json& v : values) {
+    if (!v.is_number() || !std::isfinite(v.get<double>()))
+      fail(key, "holds what is no finite number");
+    out.push_back(v.get<double>());
+  }
+  return out;
+}
+
 Eigen::Matrix4d JsonFields::matrix(const std::string& key) const {
   const json* rows = find(key);
   if (!rows) fail(key, "is missing");

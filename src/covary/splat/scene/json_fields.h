@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <Eigen/Core>
 #include <nlohmann/json.hpp>
@@ -32,6 +33,13 @@ class JsonFields {
   bool flag(const std::string& key, bool fallback) const;
   Eigen::Matrix4d matrix(const std::string& key) const;  // 4x4 or 3x4 (then 0 0 0 1 below), finite
   std::string where(const std::string& key) const { return where_ + ": " + key; }
+  // A list of `count` finite numbers; 0: any count but none.
+  std::vector<double> numbers(const std::string& key, size_t count) const;
+  // The same of a list within a list, which errors call `key`.
+  std::vector<double> numbers(const nlohmann::json& list, const std::string& key,
+                              size_t count) const;
+  const nlohmann::json& list(const std::string& key) const;    // not empty
+  const nlohmann::json& object(const std::string& key) const;  // may be empty
   [[noreturn]] void fail(const std::string& key, const std::string& what) const;
 
  private:

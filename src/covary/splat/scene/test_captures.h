@@ -1,10 +1,12 @@
 // Small captures that tests write themselves: cameras on a ring, points in a ball, photos of one
-// colour each.
+// colour each; and one camera set by hand, whose axes and pixel can be checked in the head.
 #pragma once
 
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -12,11 +14,14 @@
 #include <Eigen/Geometry>
 #include <nlohmann/json.hpp>
 
+#include "covary/core/base/error.h"
 #include "covary/core/base/file.h"
 #include "covary/core/base/random.h"
 #include "covary/core/base/temporary_folder.h"
+#include "covary/core/data/archive.h"
 #include "covary/core/data/image.h"
 #include "covary/splat/scene/camera.h"
+#include "covary/splat/scene/capture.h"
 
 namespace covary::scene::testing_captures {
 
@@ -53,6 +58,97 @@ struct TestScene {
     return Eigen::Quaterniond(Eigen::Matrix3d(cam_from_world[i].topLeftCorner<3, 3>()));
   }
 };
+
+// A camera at (1, 2, 3) that looks along +x with +z up, so that right is -y: a point 4 before it, 1 to
+// the right and half above its axis is at a quarter and an eighth of the focal length.
+struct HandCamera {
+  Eigen::Vector3d centre{1, 2, 3}, right{0, -1, 0}, down{0, 0, -1}, forward{1, 0, 0};
+  Eigen::Vector3d point{5, 1, 3.5};
+  int width = 64, height = 48;
+  double focal = 60, cx = 32, cy = 24;
+  Eigen::Vector2d pixel{32 + 60 * 0.25, 24 - 60 * 0.125};
+
+  // World from camera with these axes as columns.
+  Eigen::Matrix4d pose(const Eigen::Vector3d& x, const Eigen::Vector3d& y,
+                       const Eigen::Vector3d& z) const {
+    Eigen::Matrix4d m = Eigen::Matrix4d::Identity();
+    m.block<3, 1>(0, 0) = x;
+    m.block<3, 1>(0, 1) = y;
+    m.block<3, 1>(0, 2) = z;
+    m.block<3, 1>(0, 3) = centre;
+    return m;
+  }
+  Eigen::Matrix4d opencv() const { return pose(right, down, forward); }
+  Eigen::Matrix4d opengl() const { return pose(right, -down, -forward); }
+};
+
+// The pixel error of a camera that should see the hand-made point where it is; the camera's place
+// counts too.
+inline double hand_error(const Camera& c) {
+  const HandCamera hand;
+  return (c.project(hand.point) - hand.pixel).norm() + (c.centre() - hand.centre).norm();
+}
+
+inline TestScene pinhole_scene(int views = 9) {
+  TestScene scene(views);
+  scene.lens = {LensModel::kPinhole, 64, 48, {60, 60, 32, 24}};
+  return scene;
+}
+
+// The largest distance, px, between where the views see the scene's points and where its cameras do.
+inline double scene_error(const Capture& c, const TestScene& scene) {
+  if (c.views.size() != scene.names.size()) return 1e9;
+  double most = 0;
+  for (size_t i = 0; i < c.views.size(); ++i) {
+    Camera camera = scene.lens.optimal_pinhole();
+    camera.cam_from_world = scene.cam_from_world[i];
+    for (const Eigen::Vector3d& p : scene.points)
+      most = std::max(most, (c.views[i].camera.project(p) - camera.project(p)).norm());
+  }
+  return most;
+}
+
+inline CaptureOptions raw() {
+  CaptureOptions o;
+  o.normalize = false;
+  return o;
+}
+
+inline Capture load(const fs::path& root, const CaptureOptions& options = {}) {
+  return load_capture(root.string(), options);
+}
+
+inline Error error_of(const std::function<void()>& f) {
+  try {
+    f();
+  } catch (const Error& e) {
+    return e;
+  }
+  return Error(ExitCode::kDone, "no error");
+}
+
+// A folder of the shared data sets, which may be absent.
+inline fs::path shared_data(const char* name) {
+  const char* root = std::getenv("COVARY_DATA");
+  return fs::path(root ? root : COVARY_SOURCE_DIR "/../shared/data") / name;
+}
+
+inline void write_doubles(const fs::path& path, const std::vector<int64_t>& shape,
+                          const std::vector<double>& values) {
+  data::Array a{data::DType::kFloat64, shape, {}};
+  a.bytes.resize(values.size() * sizeof(double));
+  std::memcpy(a.bytes.data(), values.data(), a.bytes.size());
+  data::write_npy(path, a);
+}
+
+inline nlohmann::json json_rows(const Eigen::Matrix4d& m, int rows, int columns = 4) {
+  nlohmann::json out = nlohmann::json::array();
+  for (int r = 0; r < rows; ++r) {
+    out.push_back(nlohmann::json::array());
+    for (int c = 0; c < columns; ++c) out.back().push_back(m(r, c));
+  }
+  return out;
+}
 
 template <class T>
 void put(std::string& s, T v) {
@@ -147,11 +243,6 @@ inline void write_colmap_txt(const TestScene& s, const fs::path& folder) {
 inline nlohmann::json transforms(const TestScene& s,
                                  const Eigen::Matrix4d& applied = Eigen::Matrix4d::Identity()) {
   using nlohmann::json;
-  const auto rows = [](const Eigen::Matrix4d& m, int n) {
-    json out = json::array();
-    for (int r = 0; r < n; ++r) out.push_back({m(r, 0), m(r, 1), m(r, 2), m(r, 3)});
-    return out;
-  };
   const auto& p = s.lens.params;
   json document = {{"camera_model", "OPENCV"},
                    {"w", s.lens.width},
@@ -159,18 +250,17 @@ inline nlohmann::json transforms(const TestScene& s,
                    {"fl_x", p[0]},
                    {"fl_y", p[1]},
                    {"cx", p[2]},
-                   {"cy", p[3]},
-                   {"k1", p[4]},
-                   {"k2", p[5]},
-                   {"p1", p[6]},
-                   {"p2", p[7]}};
-  if (!applied.isIdentity()) document["applied_transform"] = rows(applied, 3);
+                   {"cy", p[3]}};
+  if (s.lens.model == LensModel::kOpenCV)
+    for (const auto& [key, at] : {std::pair{"k1", 4}, {"k2", 5}, {"p1", 6}, {"p2", 7}})
+      document[key] = p[static_cast<size_t>(at)];
+  if (!applied.isIdentity()) document["applied_transform"] = json_rows(applied, 3);
   for (size_t i = 0; i < s.names.size(); ++i) {
     Eigen::Matrix4d c2w = s.cam_from_world[i].inverse();
     c2w.col(1) = -c2w.col(1);
     c2w.col(2) = -c2w.col(2);
     document["frames"].push_back(
-        {{"file_path", "images/" + s.names[i]}, {"transform_matrix", rows(applied * c2w, 4)}});
+        {{"file_path", "images/" + s.names[i]}, {"transform_matrix", json_rows(applied * c2w, 4)}});
   }
   return document;
 }
@@ -188,6 +278,14 @@ inline void write_photos(const TestScene& s, const fs::path& folder, int divide 
   for (size_t i = 0; i < s.names.size(); ++i)
     data::write_image(folder / s.names[i], plain(s.lens.height / divide, s.lens.width / divide, 3,
                                                  100 + static_cast<int>(i)));
+}
+
+// Photos of the hand-made camera's size under images/, one a name.
+inline void write_hand_photos(const fs::path& root, const std::vector<std::string>& names) {
+  for (const std::string& n : names) {
+    fs::create_directories((root / n).parent_path());
+    data::write_image(root / n, plain(48, 64, 3, 100));
+  }
 }
 
 inline void write_colmap_capture(const TestScene& s, const fs::path& root) {

@@ -14,7 +14,6 @@
 #include "covary/core/base/file.h"
 #include "covary/splat/scene/capture_source.h"
 #include "covary/splat/scene/json_fields.h"
-#include "covary/splat/scene/ply_file.h"
 
 namespace covary::scene {
 namespace {
@@ -22,25 +21,12 @@ namespace {
 using nlohmann::json;
 namespace fs = std::filesystem;
 
-// cam_from_world of a frame. A uniform scale in the rotation (as some exporters leave) is taken
-// out.
+// Files that people's own scripts write often hold another.
+constexpr PoseReading kReading = {PoseDirection::kWorldFromCam, CameraAxes::kOpenGL};
+
 Eigen::Matrix4d pose(const JsonFields& frame, const Eigen::Matrix4d& capture_from_file) {
-  const Eigen::Matrix4d m = capture_from_file * frame.matrix("transform_matrix");
-  Eigen::Matrix3d r = m.topLeftCorner<3, 3>();
-  const double det = r.determinant();
-  if (!(det > 1e-12 && det < 1e12))
-    frame.fail("transform_matrix",
-               "is no rotation (its determinant is " + std::to_string(det) + ")");
-  r /= std::cbrt(det);
-  if (!((r.transpose() * r - Eigen::Matrix3d::Identity()).norm() < 1e-2))
-    frame.fail("transform_matrix", "is no rotation");
-  r = Eigen::Quaterniond(r).normalized().toRotationMatrix();
-  r.col(1) = -r.col(1);
-  r.col(2) = -r.col(2);
-  Eigen::Matrix4d out = Eigen::Matrix4d::Identity();
-  out.topLeftCorner<3, 3>() = r.transpose();
-  out.topRightCorner<3, 1>() = -r.transpose() * m.topRightCorner<3, 1>();
-  return out;
+  return cam_from_world(capture_from_file * frame.matrix("transform_matrix"), kReading.direction,
+                        kReading.axes, frame.where("transform_matrix"));
 }
 
 // A value of the frame, or else of the whole file.
@@ -105,15 +91,12 @@ void read_lens(const JsonFields& frame, const JsonFields& file, PhotoSource& pho
   if (fisheye) {
     lens.model = LensModel::kOpenCVFisheye;
     for (const char* key : {"k1", "k2", "k3", "k4"}) lens.params.push_back(k(key));
+    lens.check(frame.where("fl_x"));
   } else {
-    if (k("k3") != 0 || k("k4") != 0)
-      throw Error(ExitCode::kData, "k3 and k4 are read for fisheye lenses only", frame.where("k3"),
-                  "undistort the photos first, or set camera_model to OPENCV_FISHEYE if that is "
-                  "what they are");
-    lens.model = LensModel::kOpenCV;
-    for (const char* key : {"k1", "k2", "p1", "p2"}) lens.params.push_back(k(key));
+    lens =
+        brown_lens(lens.width, lens.height, f[0], f[1], lens.params[2], lens.params[3],
+                   {k("k1"), k("k2"), k("k3"), k("k4")}, {k("p1"), k("p2")}, frame.where("fl_x"));
   }
-  lens.check(frame.where("fl_x"));
 }
 
 const json& frames_of(const JsonFields& file) {
@@ -121,35 +104,6 @@ const json& frames_of(const JsonFields& file) {
   if (!frames || !frames->is_array()) file.fail("frames", "is missing or no list");
   if (frames->empty()) file.fail("frames", "is empty");
   return *frames;
-}
-
-Points read_points(const fs::path& path, const Eigen::Matrix4d& capture_from_file) {
-  const PlyFile ply(path);
-  const int at[3] = {ply.require("x"), ply.require("y"), ply.require("z")};
-  int color[3] = {ply.find("red"), ply.find("green"), ply.find("blue")};
-  const bool colored = color[0] >= 0 && color[1] >= 0 && color[2] >= 0;
-  Points points;
-  points.positions.resize(static_cast<size_t>(ply.count()));
-  points.colors.resize(static_cast<size_t>(ply.count()),
-                       Eigen::Matrix<uint8_t, 3, 1>::Constant(128));
-  const Eigen::Matrix3d r = capture_from_file.topLeftCorner<3, 3>();
-  const Eigen::Vector3d t = capture_from_file.topRightCorner<3, 1>();
-  ply.read([&](int64_t first, int64_t count, const PlyRows& rows) {
-    for (int64_t i = 0; i < count; ++i) {
-      const auto out = static_cast<size_t>(first + i);
-      const Eigen::Vector3d p(rows.number(i, at[0]), rows.number(i, at[1]), rows.number(i, at[2]));
-      points.positions[out] = (r * p + t).cast<float>();
-      if (!colored) continue;
-      for (int c = 0; c < 3; ++c) {
-        const double v = rows.number(i, color[c]);
-        const PlyType type = ply.properties()[static_cast<size_t>(color[c])].type;
-        const double bytes = type == PlyType::kFloat32 || type == PlyType::kFloat64 ? v * 255 : v;
-        points.colors[out][c] =
-            bytes > 0 ? static_cast<uint8_t>(std::lround(std::min(bytes, 255.0))) : uint8_t{0};
-      }
-    }
-  });
-  return points;
 }
 
 // file_path relative to the folder, with an extension tried where it has none.
@@ -166,14 +120,6 @@ std::string plain_name(std::string name) {
   return name;
 }
 
-void check_found(const CaptureSource& source, const std::vector<std::string>& missing,
-                 const fs::path& root, const fs::path& file) {
-  if (source.photos.empty())
-    throw Error(ExitCode::kData, "no photo of the file is there: " + list_some(missing),
-                root.string(),
-                "the paths in " + file.filename().string() + " are relative to its folder");
-}
-
 }  // namespace
 
 CaptureSource read_transforms_capture(const fs::path& root, const fs::path& path,
@@ -182,6 +128,7 @@ CaptureSource read_transforms_capture(const fs::path& root, const fs::path& path
   const JsonFields file(document, path.string());
   CaptureSource source;
   source.files.push_back(path);
+  source.reading = kReading;
 
   Eigen::Matrix4d capture_from_file = Eigen::Matrix4d::Identity();
   if (file.find("applied_transform")) {
@@ -214,7 +161,8 @@ CaptureSource read_transforms_capture(const fs::path& root, const fs::path& path
     for (const json& n : *list)
       if (n.is_string()) names->insert(plain_name(n.get<std::string>()));
   }
-  bool timed = false, depths = false;
+  bool timed = false;
+  std::vector<std::string> no_depth;
   size_t in_no_split = 0;
   for (size_t i = 0; i < frames.size(); ++i) {
     const JsonFields frame(frames[i], file.where("frames[" + std::to_string(i) + "]"));
@@ -228,7 +176,6 @@ CaptureSource read_transforms_capture(const fs::path& root, const fs::path& path
     }
     if (photo.path.empty()) photo.path = photo_path(root, photo.name);
     timed = timed || frame.find("time");
-    depths = depths || frame.find("depth_file_path");
     photo.cam_from_world = pose(frame, capture_from_file);
     read_lens(frame, file, photo);
     if (photo.path.empty()) {
@@ -249,9 +196,20 @@ CaptureSource read_transforms_capture(const fs::path& root, const fs::path& path
                     frame.where("mask_path") + ": " + photo.mask.string(),
                     "put it there, or pass --masks off");
     }
+    if (const std::string depth = frame.text("depth_file_path", ""); !depth.empty()) {
+      const auto unit = Either{frame, file}("depth_unit_scale_factor");
+      if (unit && !(*unit > 0)) frame.fail("depth_unit_scale_factor", "is not positive");
+      photo.depth_unit = unit.value_or(0);
+      photo.depth_scale = std::cbrt(capture_from_file.topLeftCorner<3, 3>().determinant());
+      photo.depth = root / depth;
+      if (!fs::is_regular_file(photo.depth)) {
+        photo.depth.clear();
+        no_depth.push_back(depth);
+      }
+    }
     source.photos.push_back(std::move(photo));
   }
-  check_found(source, missing, root, path);
+  note_missing(source, missing, root, path);
   if (from_small > 0) {
     if (from_small != source.photos.size())
       throw Error(ExitCode::kData,
@@ -263,20 +221,18 @@ CaptureSource read_transforms_capture(const fs::path& root, const fs::path& path
     source.notes.push_back("photos are taken from " + small_folder +
                            "/, shrunk by another program");
   }
-  if (!missing.empty())
-    source.notes.push_back(
-        std::to_string(missing.size()) +
-        " photos of the file are missing and were skipped: " + list_some(missing));
   if (in_no_split > 0)
     source.notes.push_back(std::to_string(in_no_split) +
                            " frames are in neither split of the file and were skipped");
   if (timed) source.notes.push_back("frames have times: they are taken as one moment");
-  if (depths) source.notes.push_back("depth_file_path is not read");
+  if (!no_depth.empty())
+    source.notes.push_back(std::to_string(no_depth.size()) +
+                           " files of depth_file_path are missing: " + list_some(no_depth));
 
   source.photo_folder = fs::is_directory(root / "images") ? root / "images" : root;
   if (const std::string ply = file.text("ply_file_path", ""); !ply.empty()) {
     if (fs::is_regular_file(root / ply)) {
-      source.points = read_points(root / ply, capture_from_file);
+      source.points = read_point_file(root / ply, capture_from_file);
       source.files.push_back(root / ply);
     } else {
       source.notes.push_back("the points of ply_file_path are missing: " + ply);
@@ -287,6 +243,7 @@ CaptureSource read_transforms_capture(const fs::path& root, const fs::path& path
 
 CaptureSource read_synthetic_capture(const fs::path& root) {
   CaptureSource source;
+  source.reading = kReading;
   source.own_split = true;
   source.white_background = true;
   source.photo_folder = root;
@@ -317,11 +274,7 @@ CaptureSource read_synthetic_capture(const fs::path& root) {
         source.photos.push_back(std::move(photo));
     }
   }
-  check_found(source, missing, root, "transforms_train.json");
-  if (!missing.empty())
-    source.notes.push_back(
-        std::to_string(missing.size()) +
-        " photos of the files are missing and were skipped: " + list_some(missing));
+  note_missing(source, missing, root, "transforms_train.json");
   return source;
 }
 

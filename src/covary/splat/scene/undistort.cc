@@ -10,7 +10,8 @@
 namespace covary::scene {
 namespace {
 
-void check_size(const data::Image8& image, const Camera& camera) {
+template <class T>
+void check_size(const data::ImageOf<T>& image, const Camera& camera) {
   if (image.width != camera.width || image.height != camera.height)
     throw Error(ExitCode::kFailed,
                 "a picture of " + std::to_string(image.width) + " x " +
@@ -93,13 +94,18 @@ data::Image8 Undistorter::bilinear(const data::Image8& image) const {
   return out;
 }
 
-data::Image8 Undistorter::mask(const data::Image8& image) const {
+data::Image8 Undistorter::mask(const data::Image8& image) const { return nearest(image); }
+
+data::ImageF Undistorter::depth(const data::ImageF& image) const { return nearest(image); }
+
+template <class T>
+data::ImageOf<T> Undistorter::nearest(const data::ImageOf<T>& image) const {
   check_size(image, camera_);
-  data::Image8 out(image.height, image.width, image.channels);
+  data::ImageOf<T> out(image.height, image.width, image.channels);
   for (int y = 0; y < image.height; ++y)
     for (int x = 0; x < image.width; ++x) {
       const Place& p = map_[static_cast<size_t>(y) * image.width + x];
-      const uint8_t* from = image.at((p.y + 128) >> 8, (p.x + 128) >> 8);
+      const T* from = image.at((p.y + 128) >> 8, (p.x + 128) >> 8);
       std::copy(from, from + image.channels, out.at(y, x));
     }
   return out;

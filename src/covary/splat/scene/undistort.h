@@ -3,6 +3,7 @@
 //   Undistorter flat(lens);           // the map is computed once, for all photos of the lens
 //   Image8 photo = flat.photo(read_image("a.jpg"));   // bilinear; alpha weights the colours
 //   Image8 mask = flat.mask(read_image("m.png"));     // nearest
+//   ImageF z = flat.depth(depth);                     // nearest: two sides of an edge have no mean
 //   Camera c = flat.camera();         // intrinsics of the result; the pose is the caller's
 //
 // Pictures have the lens's size, before and after. Rows run in parallel.
@@ -22,6 +23,7 @@ class Undistorter {
   const Camera& camera() const { return camera_; }
   data::Image8 photo(const data::Image8& image) const;
   data::Image8 mask(const data::Image8& image) const;
+  data::ImageF depth(const data::ImageF& image) const;
 
  private:
   struct Place {
@@ -30,6 +32,8 @@ class Undistorter {
   };
   template <int kChannels>
   data::Image8 bilinear(const data::Image8& image) const;
+  template <class T>
+  data::ImageOf<T> nearest(const data::ImageOf<T>& image) const;
 
   Camera camera_;
   std::vector<Place> map_;  // height x width
