@@ -268,16 +268,7 @@ CaptureSource read_arrays_capture(const fs::path& given_root, const fs::path& mo
   const fs::path root = model.has_parent_path() ? model.parent_path() : given_root;
   CaptureSource source;
   source.files.push_back(model);
-  const std::string convention = file.text("convention", ""),
-                    direction = file.text("direction", "");
-  if (convention != "opencv" && convention != "opengl")
-    file.fail("convention", "'" + convention + "' is neither opencv nor opengl");
-  if (direction != "world_to_camera" && direction != "camera_to_world")
-    file.fail("direction", "'" + direction + "' is neither world_to_camera nor camera_to_world");
-
-  const PoseReading reading = {
-      direction == "camera_to_world" ? PoseDirection::kWorldFromCam : PoseDirection::kCamFromWorld,
-      convention == "opengl" ? CameraAxes::kOpenGL : CameraAxes::kOpenCV};
+  const PoseReading reading = pose_reading(file, "", "");
   source.reading = reading;
   const std::vector<NamedPhoto> photos = find_photos(file, root);
   const std::vector<WrittenPose> poses = read_poses(file, root, photos, source);

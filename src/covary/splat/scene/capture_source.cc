@@ -9,6 +9,7 @@
 
 #include "covary/core/base/error.h"
 #include "covary/core/data/archive.h"
+#include "covary/splat/scene/json_fields.h"
 #include "covary/splat/scene/ply_file.h"
 
 namespace covary::scene {
@@ -118,6 +119,17 @@ Eigen::Matrix4d cam_from_world(const Eigen::Matrix4d& pose, PoseDirection direct
   out.topLeftCorner<3, 3>() = r;
   out.topRightCorner<3, 1>() = t;
   return out;
+}
+
+PoseReading pose_reading(const JsonFields& file, const char* convention, const char* direction) {
+  const std::string axes = file.text("convention", convention),
+                    way = file.text("direction", direction);
+  if (axes != "opencv" && axes != "opengl")
+    file.fail("convention", "'" + axes + "' is neither opencv nor opengl");
+  if (way != "world_to_camera" && way != "camera_to_world")
+    file.fail("direction", "'" + way + "' is neither world_to_camera nor camera_to_world");
+  return {way == "camera_to_world" ? PoseDirection::kWorldFromCam : PoseDirection::kCamFromWorld,
+          axes == "opengl" ? CameraAxes::kOpenGL : CameraAxes::kOpenCV};
 }
 
 Lens brown_lens(int width, int height, double fx, double fy, double cx, double cy,
