@@ -173,8 +173,9 @@ std::vector<WrittenPose> read_poses(const JsonFields& file, const fs::path& root
       out[i].where = path.string();
       source.files.push_back(path);
       if (path.extension() == ".txt") {
-        out[i].text = parse_mvsnet_camera(read_file(path), path.string());
-        out[i].matrix = out[i].text->cam_from_world;
+        const MvsnetCamera camera = parse_mvsnet_camera(read_file(path), path.string());
+        out[i].matrix = camera.cam_from_world;
+        out[i].text = camera;
         continue;
       }
       const Doubles a = read_doubles(path);
@@ -233,9 +234,9 @@ void read_intrinsics(const JsonFields& file, const fs::path& root,
       h = info.height;
     }
     std::string where = file.where("fx");
-    if (array.empty() && !file.find("fx")) {
+    if (const auto& text = poses[i].text; text && array.empty() && !file.find("fx")) {
       where = poses[i].where + ": intrinsic";
-      const MvsnetCamera& c = *poses[i].text;
+      const MvsnetCamera& c = *text;
       if (sized)
         p.lens = {LensModel::kPinhole, w, h, {c.fx, c.fy, c.cx, c.cy}};
       else

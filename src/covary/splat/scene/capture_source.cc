@@ -23,8 +23,11 @@ constexpr const char* kPhotoExtensions[] = {".png", ".jpg", ".jpeg", ".PNG", ".J
 // A file with this extension in place of its own, or behind it.
 fs::path with_photo_extension(const fs::path& p) {
   for (const char* extension : kPhotoExtensions) {
-    if (fs::path longer = p; fs::is_regular_file(longer += extension)) return longer;
-    if (fs::path other = p; fs::is_regular_file(other.replace_extension(extension))) return other;
+    fs::path longer = p, other = p;
+    longer += extension;
+    if (fs::is_regular_file(longer)) return longer;
+    other.replace_extension(extension);
+    if (fs::is_regular_file(other)) return other;
   }
   return {};
 }

@@ -109,10 +109,13 @@ const json& frames_of(const JsonFields& file) {
 
 // file_path relative to the folder, with an extension tried where it has none.
 fs::path photo_path(const fs::path& root, const std::string& name) {
-  const fs::path direct = root / name;
+  fs::path direct = root / name;
   if (fs::is_regular_file(direct)) return direct;
-  for (const char* extension : {".png", ".jpg", ".jpeg", ".PNG", ".JPG", ".JPEG"})
-    if (fs::path p = direct; fs::is_regular_file(p += extension)) return p;
+  for (const char* extension : {".png", ".jpg", ".jpeg", ".PNG", ".JPG", ".JPEG"}) {
+    fs::path longer = direct;
+    longer += extension;
+    if (fs::is_regular_file(longer)) return longer;
+  }
   return {};
 }
 
