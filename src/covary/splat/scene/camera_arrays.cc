@@ -173,8 +173,9 @@ std::vector<WrittenPose> read_poses(const JsonFields& file, const fs::path& root
       out[i].where = path.string();
       source.files.push_back(path);
       if (path.extension() == ".txt") {
-        out[i].text = parse_mvsnet_camera(read_file(path), path.string());
-        out[i].matrix = out[i].text->cam_from_world;
+        const MvsnetCamera camera = parse_mvsnet_camera(read_file(path), path.string());
+        out[i].matrix = camera.cam_from_world;
+        out[i].text = camera;
         continue;
       }
       const Doubles a = read_doubles(path);
@@ -233,9 +234,9 @@ void read_intrinsics(const JsonFields& file, const fs::path& root,
       h = info.height;
     }
     std::string where = file.where("fx");
-    if (array.empty() && !file.find("fx")) {
+    if (const auto& text = poses[i].text; text && array.empty() && !file.find("fx")) {
       where = poses[i].where + ": intrinsic";
-      const MvsnetCamera& c = *poses[i].text;
+      const MvsnetCamera& c = *text;
       if (sized)
         p.lens = {LensModel::kPinhole, w, h, {c.fx, c.fy, c.cx, c.cy}};
       else
@@ -268,16 +269,7 @@ CaptureSource read_arrays_capture(const fs::path& given_root, const fs::path& mo
   const fs::path root = model.has_parent_path() ? model.parent_path() : given_root;
   CaptureSource source;
   source.files.push_back(model);
-  const std::string convention = file.text("convention", ""),
-                    direction = file.text("direction", "");
-  if (convention != "opencv" && convention != "opengl")
-    file.fail("convention", "'" + convention + "' is neither opencv nor opengl");
-  if (direction != "world_to_camera" && direction != "camera_to_world")
-    file.fail("direction", "'" + direction + "' is neither world_to_camera nor camera_to_world");
-
-  const PoseReading reading = {
-      direction == "camera_to_world" ? PoseDirection::kWorldFromCam : PoseDirection::kCamFromWorld,
-      convention == "opengl" ? CameraAxes::kOpenGL : CameraAxes::kOpenCV};
+  const PoseReading reading = pose_reading(file, "", "");
   source.reading = reading;
   const std::vector<NamedPhoto> photos = find_photos(file, root);
   const std::vector<WrittenPose> poses = read_poses(file, root, photos, source);

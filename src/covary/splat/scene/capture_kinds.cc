@@ -147,7 +147,7 @@ const Kind kKinds[] = {
      read_record3d_capture},
     {"Metashape's",
      [](const fs::path& root, Notes& notes) {
-       const fs::path usual = root / "cameras.xml";
+       fs::path usual = root / "cameras.xml";
        if (fs::is_regular_file(usual)) return usual;
        return file_like(root, ".xml", is_metashape, notes);
      },

@@ -9,6 +9,7 @@
 
 #include "covary/core/base/error.h"
 #include "covary/core/data/archive.h"
+#include "covary/splat/scene/json_fields.h"
 #include "covary/splat/scene/ply_file.h"
 
 namespace covary::scene {
@@ -22,8 +23,11 @@ constexpr const char* kPhotoExtensions[] = {".png", ".jpg", ".jpeg", ".PNG", ".J
 // A file with this extension in place of its own, or behind it.
 fs::path with_photo_extension(const fs::path& p) {
   for (const char* extension : kPhotoExtensions) {
-    if (fs::path longer = p; fs::is_regular_file(longer += extension)) return longer;
-    if (fs::path other = p; fs::is_regular_file(other.replace_extension(extension))) return other;
+    fs::path longer = p, other = p;
+    longer += extension;
+    if (fs::is_regular_file(longer)) return longer;
+    other.replace_extension(extension);
+    if (fs::is_regular_file(other)) return other;
   }
   return {};
 }
@@ -118,6 +122,17 @@ Eigen::Matrix4d cam_from_world(const Eigen::Matrix4d& pose, PoseDirection direct
   out.topLeftCorner<3, 3>() = r;
   out.topRightCorner<3, 1>() = t;
   return out;
+}
+
+PoseReading pose_reading(const JsonFields& file, const char* convention, const char* direction) {
+  const std::string axes = file.text("convention", convention),
+                    way = file.text("direction", direction);
+  if (axes != "opencv" && axes != "opengl")
+    file.fail("convention", "'" + axes + "' is neither opencv nor opengl");
+  if (way != "world_to_camera" && way != "camera_to_world")
+    file.fail("direction", "'" + way + "' is neither world_to_camera nor camera_to_world");
+  return {way == "camera_to_world" ? PoseDirection::kWorldFromCam : PoseDirection::kCamFromWorld,
+          axes == "opengl" ? CameraAxes::kOpenGL : CameraAxes::kOpenCV};
 }
 
 Lens brown_lens(int width, int height, double fx, double fy, double cx, double cy,

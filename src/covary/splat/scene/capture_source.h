@@ -17,6 +17,8 @@
 
 namespace covary::scene {
 
+class JsonFields;
+
 // Axes of a camera: x right in both; y down and z forward (OpenCV), or y up and z back (OpenGL).
 enum class CameraAxes { kOpenCV, kOpenGL };
 enum class PoseDirection { kWorldFromCam, kCamFromWorld };
@@ -83,6 +85,10 @@ void note_missing(CaptureSource& source, const std::vector<std::string>& missing
 // mirrored, singular, skewed by more than 1 %, not finite.
 Eigen::Matrix4d cam_from_world(const Eigen::Matrix4d& pose, PoseDirection direction,
                                CameraAxes axes, const std::string& where);
+
+// "convention" (opencv, opengl) and "direction" (world_to_camera, camera_to_world) of a JSON; where it
+// says nothing, these. Error(kData) for other words.
+PoseReading pose_reading(const JsonFields& file, const char* convention, const char* direction);
 
 // ---- Lenses
 

@@ -179,6 +179,31 @@ TEST(LoadTransforms, GivesTheSameCamerasAsColmap) {
   EXPECT_EQ(load(b.path() / "transforms.json", raw()).views.size(), 9u) << "the file itself";
 }
 
+TEST(LoadTransforms, OtherConventionsMayBeStated) {
+  const TemporaryFolder folder("stated");
+  const HandCamera hand;
+  write_hand_photos(folder.path(), {"images/a.png"});
+  Matrix4d applied = Matrix4d::Identity();
+  applied << 0, 2, 0, 0.5, 0, 0, 2, -1, 2, 0, 0, 2, 0, 0, 0, 1;
+  nlohmann::json d = {{"w", 64}, {"h", 48}, {"fl_x", 60}};
+  for (const bool with_applied : {false, true}) {
+    const Matrix4d file_from_world = with_applied ? applied : Matrix4d::Identity();
+    if (with_applied) d["applied_transform"] = json_rows(applied, 3);
+    for (const char* convention : {"opencv", "opengl"})
+      for (const char* direction : {"world_to_camera", "camera_to_world"}) {
+        Matrix4d m =
+            file_from_world * (std::string(convention) == "opencv" ? hand.opencv() : hand.opengl());
+        if (std::string(direction) == "world_to_camera") m = m.inverse().eval();
+        d["convention"] = convention;
+        d["direction"] = direction;
+        d["frames"] = {{{"file_path", "images/a.png"}, {"transform_matrix", json_rows(m, 4)}}};
+        write_file(folder.path() / "transforms.json", d.dump());
+        EXPECT_LT(hand_error(load(folder.path(), raw()).views[0].camera), 1e-6)
+            << convention << " " << direction << " " << with_applied;
+      }
+  }
+}
+
 TEST(LoadTransforms, FramesOverrideAndAnglesGiveFocalLengths) {
   const TemporaryFolder folder("angles");
   const TestScene scene(2);

@@ -196,7 +196,7 @@ std::string PoseCheck::doubt() const {
   return "the photos disagree with the poses: of " + std::to_string(matches) +
          " matches between neighbours " + std::to_string(agree_as_read()) +
          " agree with them as they were read, " + std::to_string(agree[best]) + " if they are " +
-         kNames[best];
+         kNames[best] + " (docs/captures.md says how to tell)";
 }
 
 }  // namespace covary::scene

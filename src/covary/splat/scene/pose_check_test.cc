@@ -147,6 +147,11 @@ TEST(PoseCheck, TransformsInOpencvAxesAreFound) {
   write_file(folder.path() / "transforms.json", d.dump());
   EXPECT_THAT(load(folder.path()).notes,
               Contains(HasSubstr("if they are camera_to_world in opencv axes")));
+  d["convention"] = "opencv";
+  write_file(folder.path() / "transforms.json", d.dump());
+  const Capture told = load(folder.path(), raw());
+  EXPECT_THAT(told.notes, Not(Contains(HasSubstr("disagree"))));
+  EXPECT_TRUE(told.views[3].camera.cam_from_world.isApprox(walk().cameras[3].cam_from_world, 1e-9));
 }
 
 // Fox as a script would have written it that forgot to turn the axes.

@@ -1,6 +1,6 @@
 // transforms.json of nerfstudio and instant-ngp, and NeRF-synthetic's pair of files. Poses are
 // camera-to-world in OpenGL axes (x right, y up, z back): the second and third column of the
-// rotation change sign. Source: nerfstudio's documentation "Data conventions"; instant-ngp's "NeRF
+// rotation change sign. A file may say otherwise by "convention" and "direction", which are ours. Source: nerfstudio's documentation "Data conventions"; instant-ngp's "NeRF
 // dataset tips".
 #include <algorithm>
 #include <cmath>
@@ -21,12 +21,13 @@ namespace {
 using nlohmann::json;
 namespace fs = std::filesystem;
 
-// Files that people's own scripts write often hold another.
-constexpr PoseReading kReading = {PoseDirection::kWorldFromCam, CameraAxes::kOpenGL};
-
-Eigen::Matrix4d pose(const JsonFields& frame, const Eigen::Matrix4d& capture_from_file) {
-  return cam_from_world(capture_from_file * frame.matrix("transform_matrix"), kReading.direction,
-                        kReading.axes, frame.where("transform_matrix"));
+Eigen::Matrix4d pose(const JsonFields& frame, PoseReading reading,
+                     const Eigen::Matrix4d& capture_from_file) {
+  const std::string where = frame.where("transform_matrix");
+  const Eigen::Matrix4d cam_from_file =
+      cam_from_world(frame.matrix("transform_matrix"), reading.direction, reading.axes, where);
+  return cam_from_world(capture_from_file * cam_from_file.inverse(), PoseDirection::kWorldFromCam,
+                        CameraAxes::kOpenCV, where);
 }
 
 // A value of the frame, or else of the whole file.
@@ -108,10 +109,13 @@ const json& frames_of(const JsonFields& file) {
 
 // file_path relative to the folder, with an extension tried where it has none.
 fs::path photo_path(const fs::path& root, const std::string& name) {
-  const fs::path direct = root / name;
+  fs::path direct = root / name;
   if (fs::is_regular_file(direct)) return direct;
-  for (const char* extension : {".png", ".jpg", ".jpeg", ".PNG", ".JPG", ".JPEG"})
-    if (fs::path p = direct; fs::is_regular_file(p += extension)) return p;
+  for (const char* extension : {".png", ".jpg", ".jpeg", ".PNG", ".JPG", ".JPEG"}) {
+    fs::path longer = direct;
+    longer += extension;
+    if (fs::is_regular_file(longer)) return longer;
+  }
   return {};
 }
 
@@ -128,7 +132,8 @@ CaptureSource read_transforms_capture(const fs::path& root, const fs::path& path
   const JsonFields file(document, path.string());
   CaptureSource source;
   source.files.push_back(path);
-  source.reading = kReading;
+  const PoseReading reading = pose_reading(file, "opengl", "camera_to_world");
+  source.reading = reading;
 
   Eigen::Matrix4d capture_from_file = Eigen::Matrix4d::Identity();
   if (file.find("applied_transform")) {
@@ -176,7 +181,7 @@ CaptureSource read_transforms_capture(const fs::path& root, const fs::path& path
     }
     if (photo.path.empty()) photo.path = photo_path(root, photo.name);
     timed = timed || frame.find("time");
-    photo.cam_from_world = pose(frame, capture_from_file);
+    photo.cam_from_world = pose(frame, reading, capture_from_file);
     read_lens(frame, file, photo);
     if (photo.path.empty()) {
       missing.push_back(photo.name);
@@ -243,7 +248,6 @@ CaptureSource read_transforms_capture(const fs::path& root, const fs::path& path
 
 CaptureSource read_synthetic_capture(const fs::path& root) {
   CaptureSource source;
-  source.reading = kReading;
   source.own_split = true;
   source.white_background = true;
   source.photo_folder = root;
@@ -265,7 +269,8 @@ CaptureSource read_synthetic_capture(const fs::path& root) {
       if (photo.name.empty()) frame.fail("file_path", "is missing");
       photo.where = frame.where("file_path");
       photo.path = photo_path(root, photo.name);
-      photo.cam_from_world = pose(frame, Eigen::Matrix4d::Identity());
+      source.reading = pose_reading(file, "opengl", "camera_to_world");
+      photo.cam_from_world = pose(frame, *source.reading, Eigen::Matrix4d::Identity());
       photo.test = std::string(split) == "test";
       read_lens(frame, file, photo);
       if (photo.path.empty())
