@@ -17,6 +17,14 @@ namespace {
 constexpr double kGrowth =
     8;  // Gaussians at the end over those at the start, when there is no cap: a rule of thumb
 
+// A run within a time budget.
+constexpr double kCostGrowth =
+    2.5;  // of a step over the run against its start, before it is measured
+constexpr double kWantedSteps = 2000;  // fewer: smaller photos give more
+constexpr double kLeastSteps = 50;
+constexpr int kLeastPlannedSide = 240;     // px of the longer side that photos are not shrunk below
+constexpr double kSecondsPerPixel = 3e-7;  // of a held-out view rendered, compared and written
+
 // Photos, and a Gaussian's parameters with gradients, two moments and the space of one edit (5 copies), its projection
 // and lists (about 200 bytes), buffers of a view (about 60 bytes a pixel).
 MemoryEstimate estimate(const scene::Capture& capture, const fit::TrainOptions& options) {
@@ -98,6 +106,79 @@ std::string estimate_training(const Job& job, const fit::TrainOptions& options,
          " Gaussians\n";
 }
 
+bool is_typed(const Invocation& invocation, const std::string& name) {
+  return std::any_of(invocation.set.begin(), invocation.set.end(), [&](const std::string& set) {
+    return set == name || set.ends_with("." + name);
+  });
+}
+
+// Seconds of a step at the start, with all bands of colour, after one that allocates.
+double seconds_of_step(const scene::Capture& capture, fit::TrainOptions options,
+                       const CommonOptions& common) {
+  options.resolution_schedule = "full";
+  options.sh_every = 0;
+  fit::Trainer trainer(capture, options);
+  trainer.start(static_cast<uint64_t>(common.seed));
+  trainer.step();
+  const double begin = wall_seconds();
+  trainer.step();
+  trainer.step();
+  return (wall_seconds() - begin) / 2;
+}
+
+// Evaluation and report: about a step's rendering and a picture written a held-out view.
+double finishing_seconds(const scene::Capture& capture) {
+  const auto views = static_cast<double>(std::max<size_t>(1, capture.test.size()));
+  double pixels = 0;
+  for (const scene::View& v : capture.views)
+    pixels = std::max(pixels, static_cast<double>(v.camera.width) * v.camera.height);
+  return 0.5 + views * (0.05 + kSecondsPerPixel * pixels);
+}
+
+// Steps, and the photos' size, by the clock. Pictures are halved while there would be too few steps for them.
+void plan_size(const std::string& input, bool size_given, const CommonOptions& common, double began,
+               fit::TrainOptions* options, scene::Capture* capture) {
+  for (;;) {
+    const double step_s = seconds_of_step(*capture, *options, common);
+    const double left = common.time_budget - (wall_seconds() - began) - finishing_seconds(*capture);
+    const double steps = left / (kCostGrowth * step_s);
+    int side = 0;
+    for (const scene::View& v : capture->views)
+      side = std::max(side, std::max(v.camera.width, v.camera.height));
+    if (steps >= kWantedSteps || size_given || side / 2 < kLeastPlannedSide) {
+      check_time(common, "training", common.time_budget - left + kLeastSteps * step_s,
+                 "use smaller photos: --downscale 4");
+      options->steps = std::clamp(static_cast<int64_t>(steps), static_cast<int64_t>(kLeastSteps),
+                                  options->steps);
+      log_info("planned for " + number_text("%.0f s", common.time_budget) + ": photos at 1/" +
+               std::to_string(options->capture.downscale) + " size, about " +
+               count_text(options->steps) + " steps (they follow the clock)");
+      return;
+    }
+    options->capture.downscale *= 2;
+    *capture = scene::load_capture(input, options->capture);
+  }
+}
+
+// As many Gaussians as the memory holds.
+void cap_by_memory(const scene::Capture& capture, const CommonOptions& common,
+                   fit::TrainOptions* options) {
+  MemoryEstimate e = estimate(capture, *options);
+  const double room = static_cast<double>(common.max_memory) - (e.total() - e.gaussians);
+  if (e.total() <= static_cast<double>(common.max_memory) || !(e.count > 0)) return;
+  fit::TrainOptions one = *options;
+  one.max_gaussians = 1;
+  one.strategy = "mcmc";
+  const double pixels_part =
+      estimate(capture, one).gaussians;  // of a single one: buffers of a view
+  const double each = (e.gaussians - pixels_part) / e.count;
+  const auto most = static_cast<int64_t>((room - pixels_part) / each);
+  if (most < static_cast<int64_t>(capture.points.positions.size()) || most < 1)
+    return;  // refused below
+  options->max_gaussians = most;
+  log_info("at most " + count_text(most) + " Gaussians fit in --max-memory");
+}
+
 nlohmann::json config_of(const Invocation& invocation, const fit::TrainOptions& options,
                          const std::string& output) {
   nlohmann::json recorded = recorded_options(invocation);
@@ -167,11 +248,19 @@ scene::Capture load_to_train(const Invocation& invocation, const fit::TrainOptio
   return capture;
 }
 
-fit::RunResult train_once(const Invocation& invocation, const fit::TrainOptions& options,
+fit::RunResult train_once(const Invocation& invocation, const fit::TrainOptions& given,
                           const CommonOptions& common, const std::filesystem::path& out) {
+  const double began = wall_seconds();
+  fit::TrainOptions options = given;
+  const auto typed = [&](const std::string& name) { return is_typed(invocation, name); };
   Invocation posed = invocation;
   posed.inputs[0] = posed_input(invocation.inputs[0], options, common, out);
-  scene::Capture capture = load_to_train(posed, options, common);
+  const bool paced = common.time_budget > 0 && !typed("steps");
+  scene::Capture capture = load_and_tell(posed.inputs[0], options.capture);
+  if (paced && !common.resume)
+    plan_size(posed.inputs[0], typed("downscale"), common, began, &options, &capture);
+  if (common.max_memory > 0 && !typed("max_gaussians")) cap_by_memory(capture, common, &options);
+  check_training_memory(estimate(capture, options), common);
   fit::RunContext context;
   context.out = out;
   context.resume = common.resume;
@@ -179,6 +268,12 @@ fit::RunResult train_once(const Invocation& invocation, const fit::TrainOptions&
   context.config = config_of(invocation, options, out.string());
   context.seed = static_cast<uint64_t>(common.seed);
   context.time_budget_s = common.time_budget;
+  if (paced) {
+    context.pace_most_steps = given.steps;
+    context.time_budget_s =
+        std::max(0.1 * common.time_budget,
+                 common.time_budget - (wall_seconds() - began) - finishing_seconds(capture));
+  }
   context.from = from_of(common);
   context.until = until_of(common);
   return fit::Trainer(std::move(capture), options).run(context);

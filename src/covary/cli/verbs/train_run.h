@@ -27,6 +27,8 @@ scene::Capture load_to_train(const Invocation& invocation, const fit::TrainOptio
                              const CommonOptions& common);
 
 // Loads, checks, and does the stages that are asked for, from train on. The folder's config.json repeats it.
+// With a time budget and no --steps, steps (and without --downscale the photos' size) are planned so that all of it,
+// cameras, training and evaluation, takes the budget; with a memory limit and no --max-gaussians, their number is capped.
 fit::RunResult train_once(const Invocation& invocation, const fit::TrainOptions& options,
                           const CommonOptions& common, const std::filesystem::path& out);
 

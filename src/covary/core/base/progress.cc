@@ -88,6 +88,8 @@ void Progress::update(int64_t done, const std::vector<Figure>& figures) {
     log_info(line());
 }
 
+void Progress::expect(int64_t total) { total_ = total; }
+
 void Progress::finish() {
   if (finished_) return;
   finished_ = true;

@@ -36,6 +36,7 @@ class Progress {
 
   // done of total; figures named last time stay until named again. Call from one thread.
   void update(int64_t done, const std::vector<Figure>& figures = {});
+  void expect(int64_t total);  // it is so much, after all
   void finish();
 
   std::string line() const;  // as drawn now

@@ -1,6 +1,7 @@
 // A run from its folder's first file to its last: Trainer::run.
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include <Eigen/LU>
 
@@ -11,6 +12,7 @@
 #include "covary/core/base/machine.h"
 #include "covary/core/base/progress.h"
 #include "covary/splat/fit/evaluate.h"
+#include "covary/splat/fit/pace.h"
 #include "covary/splat/fit/report.h"
 #include "covary/splat/fit/run_log.h"
 #include "covary/splat/fit/trainer.h"
@@ -178,6 +180,12 @@ RunResult Trainer::run(const RunContext& context) {
   const auto seconds = [&] { return before + wall_seconds() - began; };
   const auto cpu = [&] { return before_cpu + cpu_seconds() - began_cpu; };
 
+  paced_ = paced_ || context.pace_most_steps > 0;
+  std::optional<Pace> pace;
+  if (context.pace_most_steps > 0 && context.time_budget_s > 0)
+    pace.emplace(context.time_budget_s, context.pace_most_steps);
+  const int64_t first_step = step_;
+
   const int64_t checkpoint_every = options_.checkpoint_every_of();
   const int64_t eval_every = options_.eval_every_of();
   const int64_t log_every = std::max<int64_t>(1, options_.steps / kLogRecords);
@@ -204,6 +212,11 @@ RunResult Trainer::run(const RunContext& context) {
       break;
     }
     const StepResult result = step();
+    if (pace) {
+      const int64_t done = step_ - first_step;
+      retime(first_step + pace->steps(done, wall_seconds() - began, options_.steps - first_step));
+      progress.expect(options_.steps);
+    }
     loss_sum += result.loss;
     for (const auto& [name, value] : result.terms) term_sums[name] += value;
     ++summed;
@@ -238,6 +251,7 @@ RunResult Trainer::run(const RunContext& context) {
     if (checkpoint_every > 0 && step_ % checkpoint_every == 0) save();
   }
   progress.finish();
+  if (pace && out_of_time) retime(step_);  // it is whole: nothing is to be resumed
   save();
 
   RunResult result;
@@ -255,7 +269,9 @@ RunResult Trainer::run(const RunContext& context) {
          {"steps_per_s", static_cast<double>(step_) / std::max(1e-9, training)},
          {"peak_memory_mb", static_cast<double>(peak_memory_bytes()) / 1e6},
          {"views", capture_.train.size()}}}};
-  if (out_of_time) {
+  if (out_of_time && pace) {
+    m["note"] = "the number of steps followed the time budget";
+  } else if (out_of_time) {
     m["note"] = "the time budget ended at step " + std::to_string(step_) + " of " +
                 std::to_string(options_.steps) + "; --resume continues";
     log_info(m["note"].get<std::string>());

@@ -73,6 +73,9 @@ class Strategy {
   virtual void after_backward(const ViewFacts&) {}
   virtual Edits after_step(const StepFacts& step) = 0;
 
+  // The run now has so many steps: schedules that follow its length move with it.
+  virtual void retime(int64_t /*steps*/) {}
+
   // What is not in the table; empty when there is nothing.
   virtual nlohmann::json state() const { return nlohmann::json::object(); }
 };

@@ -57,6 +57,11 @@ class DefaultStrategy final : public Strategy {
     });
   }
 
+  void retime(int64_t steps) override {
+    start_ = resolved_steps(options_.start, 500, 0.1, steps);
+    stop_ = resolved_steps(options_.stop, 15000, 0.5, steps);
+  }
+
   Edits after_step(const StepFacts& facts) override {
     Edits edits;
     if (facts.step >= stop_) return edits;

@@ -28,6 +28,11 @@ class McmcStrategy final : public Strategy {
 
   bool reads_absolute_gradients() const override { return false; }
 
+  void retime(int64_t steps) override {
+    start_ = resolved_steps(options_.start, 500, 0.1, steps);
+    stop_ = resolved_steps(options_.stop, 25000, 5.0 / 6, steps);
+  }
+
   Edits after_step(const StepFacts& facts) override {
     Edits edits;
     if (facts.step > start_ && facts.step < stop_ && facts.step % options_.every == 0) {

@@ -289,6 +289,13 @@ double Trainer::quick_psnr() const {
   return sum / static_cast<double>(scored);  // NaN when masks leave nothing of these views
 }
 
+void Trainer::retime(int64_t steps) {
+  options_.steps = steps;
+  for (const std::string& name : table_.names())
+    if (nn::Schedule& rate = table_.entry(name).rate; rate.steps > 0) rate.steps = steps;
+  strategy_->retime(steps);
+}
+
 void Trainer::save_checkpoint(const std::filesystem::path& file) const {
   nlohmann::json files = nlohmann::json::object();
   for (const auto& [name, checksum] : capture_.files) files[name] = checksum;
@@ -296,6 +303,7 @@ void Trainer::save_checkpoint(const std::filesystem::path& file) const {
                      {{"schema", kSchema},
                       {"step", step_},
                       {"steps", options_.steps},
+                      {"paced", paced_},
                       {"seed", seed_},
                       {"options", options_json(options_)},
                       {"capture_files", files},
@@ -314,6 +322,11 @@ void Trainer::load_checkpoint(const std::filesystem::path& file) {
   try {
     if (d.at("schema") != kSchema)
       refuse("is no state of a fit", "give a run folder of covary train");
+    if (d.value("paced", false)) {  // its number of steps is where its clock had come to
+      paced_ = true;
+      options_.steps = d.at("steps").get<int64_t>();
+      strategy_->retime(options_.steps);
+    }
     if (const std::string field = first_difference(d.at("options"), options_json(options_));
         !field.empty())
       throw Error(ExitCode::kUsage, "differs from the run to be resumed", field,

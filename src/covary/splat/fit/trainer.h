@@ -39,8 +39,11 @@ struct RunContext {
                 // into config.json beside the capture's checksums, the version and the machine
   uint64_t seed = 42;
   double time_budget_s = 0;  // wall clock; 0 = none. When it is spent, training ends where it is
-  bool report = true;        // write report.html
-  std::string lpips = "";    // TorchScript file for the final evaluation; empty: LPIPS is absent
+  // The number of steps follows the time budget (pace.h), up to this many; 0: it is that of the options. The bits of such a
+  // run depend on the machine's pace; metrics.json says how many steps it came to.
+  int64_t pace_most_steps = 0;
+  bool report = true;      // write report.html
+  std::string lpips = "";  // TorchScript file for the final evaluation; empty: LPIPS is absent
   // kEvaluate: training is over in `out`, only what follows is done again (with resume). The trainer
   // has its capture, so kLoad and kTrain are one.
   Stage from = Stage::kLoad;
@@ -97,6 +100,9 @@ class Trainer {
   // PSNR over a few held-out views (training views when there are none), dB.
   double quick_psnr() const;
 
+  // The run now has so many steps, more than are done: rates and refinement follow.
+  void retime(int64_t steps);
+
   void save_checkpoint(const std::filesystem::path& file) const;
   void load_checkpoint(const std::filesystem::path& file);  // Error(kData) naming what does not fit
 
@@ -109,6 +115,7 @@ class Trainer {
   TrainOptions options_;
   double extent_ = 1;
   uint64_t seed_ = 42;
+  bool paced_ = false;  // the number of steps follows a clock
   int64_t step_ = 0;
   nn::RowTable table_;
   std::vector<ResolutionLevel> levels_;
