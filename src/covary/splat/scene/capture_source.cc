@@ -67,6 +67,41 @@ std::vector<fs::path> photos_in(const fs::path& folder) {
   return photos;
 }
 
+void PhotosBelow::list(const fs::path& folder, int depth) {
+  constexpr int kDeepest = 4;
+  std::vector<fs::path> folders;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    if (entry.is_directory() && name != "masks" && name != "depth" && !name.starts_with("images_"))
+      folders.push_back(entry.path());
+  }
+  std::sort(folders.begin(), folders.end());
+  for (const fs::path& f : folders) {
+    for (const fs::path& p : photos_in(f)) {
+      by_name_.emplace(p.filename().string(), p);
+      by_name_.emplace(p.stem().string(), p);
+    }
+    if (depth < kDeepest) list(f, depth + 1);
+  }
+}
+
+fs::path PhotosBelow::find(const std::string& name, const std::string& where) {
+  if (fs::path p = find_photo(folder_, name); !p.empty()) return p;
+  if (!listed_) list(folder_, 1);
+  listed_ = true;
+  for (const std::string& key : {name, fs::path(name).stem().string()}) {
+    const auto [first, last] = by_name_.equal_range(key);
+    if (first == last) continue;
+    if (std::next(first) != last)
+      throw Error(ExitCode::kData,
+                  "two photos are called so: " + first->second.string() + " and " +
+                      std::next(first)->second.string(),
+                  where, "the model spells no folders: give photos names that differ");
+    return first->second;
+  }
+  return {};
+}
+
 std::string list_some(const std::vector<std::string>& names) {
   constexpr size_t kMost = 5;
   std::string out;

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -67,6 +68,23 @@ std::filesystem::path find_photo_folder(const std::filesystem::path& root, int64
 // A photo by the name that the model spells: as it is, by its last part, or with another extension;
 // empty when absent.
 std::filesystem::path find_photo(const std::filesystem::path& folder, const std::string& name);
+
+// Photos of a folder for models that spell no folders (Metashape's labels, RealityCapture's names): in
+// the folder itself, else the only one of that name in the folders below, which are listed when the
+// first is asked for. masks/, depth/ and images_N/ are passed over.
+class PhotosBelow {
+ public:
+  explicit PhotosBelow(std::filesystem::path folder) : folder_(std::move(folder)) {}
+  // Empty when absent. Error(kData) naming both when two are called so.
+  std::filesystem::path find(const std::string& name, const std::string& where);
+
+ private:
+  void list(const std::filesystem::path& folder, int depth);
+
+  std::filesystem::path folder_;
+  bool listed_ = false;
+  std::multimap<std::string, std::filesystem::path> by_name_;  // file names, and stems
+};
 
 // Every PNG and JPEG of a folder by its extension, sorted by name byte by byte; no subfolders.
 std::vector<std::filesystem::path> photos_in(const std::filesystem::path& folder);

@@ -261,6 +261,7 @@ CaptureSource read_metashape_capture(const fs::path& root, const fs::path& model
       export_from_chunk(chunk, cameras.aligned[0].component, file, source.notes);
 
   const fs::path folder = find_photo_folder(root, options.downscale, source);
+  PhotosBelow photos(folder);
   std::vector<std::string> missing;
   for (const AlignedCamera& camera : cameras.aligned) {
     PhotoSource photo;
@@ -275,7 +276,7 @@ CaptureSource read_metashape_capture(const fs::path& root, const fs::path& model
       fail(file + ": sensor " + camera.sensor, "has no calibration",
            "align the photos in Metashape, then export the cameras");
     photo.lens = lens->second;
-    photo.path = find_photo(folder, camera.label);
+    photo.path = photos.find(camera.label, camera.where);
     if (photo.path.empty()) {
       missing.push_back(camera.label);
       continue;

@@ -173,6 +173,22 @@ TEST(Metashape, CamerasThatAreNotAlignedAreNamed) {
               HasSubstr("none is aligned: IMG_LOST"));
 }
 
+TEST(Metashape, PhotosAreFoundInFoldersBelow) {
+  const TemporaryFolder folder("metashape");
+  const std::string two =
+      camera(0, "DJI_1", HandCamera().opencv()) + camera(1, "DJI_2.png", HandCamera().opencv());
+  write_file(folder.path() / "cameras.xml", document(kPinhole, two));
+  write_hand_photos(folder.path(), {"flight 1/DJI_1.png", "flight 2/low/DJI_2.png"});
+  write_hand_photos(folder.path(), {"masks/DJI_1.png"});
+  const Capture c = load(folder.path(), raw());
+  ASSERT_EQ(c.views.size(), 2u);
+  EXPECT_EQ(c.views[1].path, (folder.path() / "flight 2" / "low" / "DJI_2.png").string());
+  write_hand_photos(folder.path(), {"flight 2/DJI_1.png"});
+  const Error e = error_of([&] { load(folder.path()); });
+  EXPECT_THAT(e.message(), HasSubstr("two photos are called so"));
+  EXPECT_THAT(e.where(), HasSubstr("camera DJI_1"));
+}
+
 TEST(Metashape, OfSeveralComponentsTheLargestIsTakenAndSaid) {
   const TemporaryFolder folder("metashape");
   const TestScene scene = pinhole_scene(4);

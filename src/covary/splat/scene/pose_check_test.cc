@@ -35,11 +35,12 @@ double texture(double u, double v, uint64_t wall) {
 
 // Two walls, one before the other, photographed by cameras that go around them by 4 degrees a photo.
 struct Walk {
+  static constexpr int kPhotos = 4;
   std::vector<data::Image8> photos;
   std::vector<Camera> cameras;
 
   Walk() {
-    for (int i = 0; i < 7; ++i) {
+    for (int i = 0; i < kPhotos; ++i) {
       const double angle = 0.3 + 0.07 * i;
       Camera c;
       c.width = 320;
@@ -92,7 +93,7 @@ TEST(PoseCheck, EveryWrongReadingIsFoundAndNamed) {
             c.cam_from_world = cam_from_world(file, reading.direction, reading.axes, "test");
           }
           const PoseCheck check = check_poses(photos, cameras, reading);
-          EXPECT_GT(check.matches, 200u);
+          EXPECT_GT(check.matches, 100u);
           if (inverse == read_inverse && opengl == read_opengl) {
             EXPECT_GT(check.agree_as_read(), check.matches * 7 / 10);
             EXPECT_THAT(check.doubt(), IsEmpty());
@@ -105,7 +106,7 @@ TEST(PoseCheck, EveryWrongReadingIsFoundAndNamed) {
 
 TEST(PoseCheck, PhotosThatDoNotMatchGiveNoVerdict) {
   const data::Image8 blank = plain(240, 320, 3, 90);
-  std::vector<const data::Image8*> photos(7, &blank);
+  std::vector<const data::Image8*> photos(Walk::kPhotos, &blank);
   const PoseCheck check = check_poses(photos, walk().cameras, {});
   EXPECT_EQ(check.matches, 0u);
   EXPECT_THAT(check.doubt(), IsEmpty());
@@ -119,7 +120,7 @@ TEST(PoseCheck, DescribedCapturesAreHeldAgainstTheirPhotos) {
     data::write_image(folder.path() / "images" / (std::to_string(i) + ".png"), walk().photos[i]);
     for (int k = 0; k < 12; ++k) poses.push_back(walk().cameras[i].cam_from_world(k / 4, k % 4));
   }
-  write_doubles(folder.path() / "poses.npy", {7, 3, 4}, poses);
+  write_doubles(folder.path() / "poses.npy", {Walk::kPhotos, 3, 4}, poses);
   nlohmann::json d = {{"schema", "covary-camera-arrays/1"},
                       {"poses", "poses.npy"},
                       {"convention", "opencv"},
@@ -151,7 +152,7 @@ TEST(PoseCheck, TransformsInOpencvAxesAreFound) {
   write_file(folder.path() / "transforms.json", d.dump());
   const Capture told = load(folder.path(), raw());
   EXPECT_THAT(told.notes, Not(Contains(HasSubstr("disagree"))));
-  EXPECT_TRUE(told.views[3].camera.cam_from_world.isApprox(walk().cameras[3].cam_from_world, 1e-9));
+  EXPECT_TRUE(told.views[2].camera.cam_from_world.isApprox(walk().cameras[2].cam_from_world, 1e-9));
 }
 
 // Fox as a script would have written it that forgot to turn the axes.
@@ -160,17 +161,21 @@ TEST(RealData, FoxInWrongAxesIsFound) {
   if (!fs::exists(fox)) GTEST_SKIP() << "no data/fox here: set COVARY_DATA";
   const TemporaryFolder folder("fox");
   auto d = nlohmann::json::parse(read_file(fox / "transforms.json"));
-  for (auto& frame : d["frames"]) {
+  auto& frames = d["frames"];
+  frames.erase(frames.begin() + 10, frames.end());
+  for (auto& frame : frames)
     frame["file_path"] = fs::absolute(fox / frame["file_path"].get<std::string>()).string();
-    for (int r = 0; r < 3; ++r)
-      for (const int c : {1, 2})
-        frame["transform_matrix"][r][c] = -frame["transform_matrix"][r][c].get<double>();
-  }
   write_file(folder.path() / "transforms.json", d.dump());
   CaptureOptions o = raw();
   o.downscale = 4;
-  const Capture c = load(folder.path(), o);
-  EXPECT_THAT(c.notes, Contains(HasSubstr("if they are camera_to_world in opencv axes")));
+  EXPECT_THAT(load(folder.path(), o).notes, Not(Contains(HasSubstr("disagree"))));
+  for (auto& frame : frames)
+    for (int r = 0; r < 3; ++r)
+      for (const int c : {1, 2})
+        frame["transform_matrix"][r][c] = -frame["transform_matrix"][r][c].get<double>();
+  write_file(folder.path() / "transforms.json", d.dump());
+  EXPECT_THAT(load(folder.path(), o).notes,
+              Contains(HasSubstr("if they are camera_to_world in opencv axes")));
 }
 
 }  // namespace

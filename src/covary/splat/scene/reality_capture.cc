@@ -134,13 +134,14 @@ CaptureSource read_reality_capture(const fs::path& root, const fs::path& model,
                            std::to_string(origin.z()) + " is taken off");
   }
   const fs::path folder = find_photo_folder(root, options.downscale, source);
+  PhotosBelow photos(folder);
   std::vector<std::string> missing;
   size_t tangential = 0;
   for (const RealityCamera& c : cameras) {
     PhotoSource photo;
     photo.name = c.name;
     photo.where = c.where;
-    photo.path = find_photo(folder, c.name);
+    photo.path = photos.find(c.name, c.where);
     if (photo.path.empty()) {
       missing.push_back(c.name);
       continue;
