@@ -19,6 +19,8 @@
 #include <nlohmann/json.hpp>
 
 #include "covary/core/base/options.h"
+#include "covary/splat/fit/exposure_options.h"
+#include "covary/splat/fit/refine_options.h"
 #include "covary/splat/fit/resolution_options.h"
 #include "covary/splat/scene/capture_options.h"
 
@@ -115,6 +117,10 @@ struct TrainOptions {
   scene::CaptureOptions capture;
   LossOptions loss;
   OptimizerOptions optimizer;
+  RefineOptions refine;
+  std::string exposure = "none";            // none | affine | bilateral: exposure.h
+  AffineExposureOptions affine;             // group "affine"
+  BilateralExposureOptions bilateral;       // group "bilateral"
   DefaultStrategyOptions default_strategy;  // group "default"
   McmcOptions mcmc;
 
