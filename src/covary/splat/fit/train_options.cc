@@ -189,6 +189,7 @@ void TrainOptions::describe(OptionList& o) {
   o.group("loss", loss);
   o.group("optimizer", optimizer);
   o.group("refine", refine);
+  o.group("robust", robust);
   o.group("affine", affine).only_when("exposure", "affine");
   o.group("bilateral", bilateral).only_when("exposure", "bilateral");
   o.group("default", default_strategy).only_when("strategy", "default");
@@ -213,6 +214,7 @@ void TrainOptions::check() const {
   loss.check();
   optimizer.check();
   refine.check();
+  robust.check();
   affine.check();
   bilateral.check();
   default_strategy.check();

@@ -22,6 +22,7 @@
 #include "covary/splat/fit/exposure_options.h"
 #include "covary/splat/fit/refine_options.h"
 #include "covary/splat/fit/resolution_options.h"
+#include "covary/splat/fit/robust_options.h"
 #include "covary/splat/scene/capture_options.h"
 
 namespace covary::fit {
@@ -118,9 +119,10 @@ struct TrainOptions {
   LossOptions loss;
   OptimizerOptions optimizer;
   RefineOptions refine;
-  std::string exposure = "none";            // none | affine | bilateral: exposure.h
-  AffineExposureOptions affine;             // group "affine"
-  BilateralExposureOptions bilateral;       // group "bilateral"
+  std::string exposure = "none";       // none | affine | bilateral: exposure.h
+  AffineExposureOptions affine;        // group "affine"
+  BilateralExposureOptions bilateral;  // group "bilateral"
+  RobustOptions robust;
   DefaultStrategyOptions default_strategy;  // group "default"
   McmcOptions mcmc;
 

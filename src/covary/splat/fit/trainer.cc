@@ -17,6 +17,7 @@
 #include "covary/splat/fit/checkpoint.h"
 #include "covary/splat/fit/evaluate.h"
 #include "covary/splat/fit/frame.h"
+#include "covary/splat/fit/robust.h"
 #include "covary/splat/fit/start.h"
 
 namespace covary::fit {
@@ -200,7 +201,7 @@ StepResult Trainer::step(const std::vector<int64_t>& views) {
                           : capture_.views.at(static_cast<size_t>(index));
     });
     const at::Tensor background = background_of(step, index);
-    const Target target = in_stage("target", [&] {
+    Target target = in_stage("target", [&] {
       return make_target(view, capture_, options_.capture.mask_mode, background);
     });
     render::Rendered rendered =
@@ -212,6 +213,15 @@ StepResult Trainer::step(const std::vector<int64_t>& views) {
       rendered.color = in_stage("exposure", [&] {
         return exposure_->applied(index, rendered.color.squeeze(0), view.alpha).unsqueeze(0);
       });
+    if (options_.robust.on() && step > options_.robust.start_of(options_.steps)) {
+      const StageTimer stage("robust");
+      const at::Tensor weights =
+          believed(rendered.color.squeeze(0), target.image, target.mask, options_.robust.rule());
+      const double counted = target.mask.defined() ? target.mask.sum().item<double>()
+                                                   : static_cast<double>(weights.numel());
+      add("left_out", counted > 0 ? 1 - weights.sum().item<double>() / counted : 0);
+      target.mask = weights;
+    }
     const LossContext context{step, view, target, rendered, splats};
     at::Tensor loss = at::zeros({}, at::kFloat);
     std::optional<StageTimer> stage(std::in_place, "loss");
