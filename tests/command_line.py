@@ -486,6 +486,26 @@ def angle_between(a, b, c, d):
     return math.degrees(math.acos(max(-1, min(1, (trace - 1) / 2))))
 
 
+class Budgets(Case):
+    def test_steps_follow_the_clock(self):
+        capture = colmap(self.folder / "c", size=(96, 64), params="100 100 48 32")
+        metrics = self.document("train", capture, "-o", self.out, "--time-budget", "4s")["metrics"]
+        self.assertGreater(metrics["steps"], 50)
+        self.assertLess(metrics["steps"], 30000)
+        self.assertEqual(metrics["steps_planned"], metrics["steps"])
+        self.assertTrue((self.out / "report.html").exists())
+        self.done("train", capture, "-o", self.out, "--time-budget", "4s", "--resume", "--from", "evaluate")
+        # With --steps they are what was asked for.
+        other = self.folder / "other"
+        self.assertEqual(self.document("train", capture, "-o", other, "--time-budget", "1min", "--steps", "20")["metrics"]["steps"], 20)
+
+    def test_memory_caps_the_gaussians(self):
+        capture = colmap(self.folder / "c")
+        r = self.done("train", capture, "-o", self.out, "--max-memory", "200M", "--strategy", "mcmc", "--steps", "20")
+        self.assertIn("Gaussians fit in --max-memory", r.stderr)
+        self.refused(1, "train", capture, "-o", self.folder / "no", "--max-memory", "20M", says=["memory"])
+
+
 class Photos(Case):
     def setUp(self):
         super().setUp()

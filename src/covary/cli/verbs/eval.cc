@@ -81,6 +81,9 @@ std::string table_of(const std::vector<Row>& rows) {
     std::string count = count_text(e.count), size = bytes_text(static_cast<double>(e.bytes));
     out += "  " + std::string(count.size() < 9 ? 9 - count.size() : 0, ' ') + count + "  " +
            std::string(size.size() < 8 ? 8 - size.size() : 0, ' ') + size + "\n";
+    for (const auto& [name, score] : e.adjusted)
+      out += number_text("  PSNR %.2f dB", score.psnr) + number_text(", SSIM %.4f: ", score.ssim) +
+             fit::adjustment_text(name) + "\n";
   }
   return out;
 }
@@ -89,6 +92,7 @@ std::string table_of(const std::vector<Row>& rows) {
 struct Subject {
   std::string name, source;  // of the scene, of the capture
   fit::LoadedScene scene;
+  fit::TrainOptions trained;  // as the run says; defaults for a bare file
   scene::CaptureOptions how;
   const scene::Capture& capture;
 };
@@ -142,18 +146,25 @@ void for_each_scene(const EvalOptions& options, const std::vector<std::string>& 
       throw Error(ExitCode::kUsage, "no capture to compare with", name,
                   "name it last: covary eval " + name + " CAPTURE");
 
-    scene::CaptureOptions how = train_options_of(scene.config).capture;
+    const fit::TrainOptions trained = train_options_of(scene.config);
+    scene::CaptureOptions how = trained.capture;
     how.normalize = false;  // a scene on disk is in the capture's frame
     how.split = options.split;
     how.max_views = 0;
     if (options.downscale > 0) how.downscale = options.downscale;
     if (options.background != "auto") how.background = options.background;
-    const std::string key = source + OptionList(how).to_json().dump() + how.split;
+    // A run that moved its cameras is looked at from them.
+    const bool refined = (trained.refine.pose_opt || trained.refine.intrinsics_opt) &&
+                         options.reference_cameras.empty();
+    const std::string key =
+        source + OptionList(how).to_json().dump() + how.split + (refined ? name : "");
     if (captures.find(key) == captures.end()) {
       captures.clear();  // one at a time in memory
-      captures.emplace(key, load_views(source, how, options.reference_cameras));
+      scene::Capture capture = load_views(source, how, options.reference_cameras);
+      if (refined) fit::take_refined_cameras(capture, scene);
+      captures.emplace(key, std::move(capture));
     }
-    f(Subject{name, source, std::move(scene), how, captures.at(key)});
+    f(Subject{name, source, std::move(scene), trained, how, captures.at(key)});
   }
 }
 
@@ -171,6 +182,8 @@ fit::EvaluateOptions evaluate_options(const Job& job, const EvalOptions& options
   e.mask_mode = subject.how.mask_mode;
   e.lpips = lpips;
   e.precision = job.common.precision;
+  e.fit_poses = subject.trained.refine.pose_opt && options.split != "train";
+  e.correct_colours = subject.trained.exposure != "none";
   return e;
 }
 
@@ -220,16 +233,19 @@ void write_extras(const CommonOptions& common, const std::vector<Row>& rows) {
   } else if (!file.empty()) {
     Table table;
     for (const Row& r : rows)
-      for (const fit::ViewScore& v : r.evaluation.views)
-        table.add({{"scene", r.scene},
-                   {"split", r.evaluation.split},
-                   {"scale", r.scale},
-                   {"name", v.name},
-                   {"psnr", v.psnr},
-                   {"psnr_8bit", v.psnr_8bit},
-                   {"ssim", v.ssim},
-                   {"lpips", v.lpips ? json(*v.lpips) : json()},
-                   {"seconds", v.seconds}});
+      for (const fit::ViewScore& v : r.evaluation.views) {
+        nlohmann::ordered_json row = {
+            {"scene", r.scene},    {"split", r.evaluation.split},
+            {"scale", r.scale},    {"name", v.name},
+            {"psnr", v.psnr},      {"psnr_8bit", v.psnr_8bit},
+            {"ssim", v.ssim},      {"lpips", v.lpips ? json(*v.lpips) : json()},
+            {"seconds", v.seconds}};
+        for (const auto& [name, score] : v.adjusted) {
+          row["psnr_" + name] = score.psnr;
+          row["ssim_" + name] = score.ssim;
+        }
+        table.add(row);
+      }
     table.write(file);
   }
   if (const fs::path file = common.plot; file.extension() == ".html")

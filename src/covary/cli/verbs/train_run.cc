@@ -299,7 +299,12 @@ std::string summary_of(const fit::RunResult& run, const std::string& where) {
   if (const auto* psnr = figure(at("/eval/test/psnr")))
     text += number_text(", held-out PSNR %.2f dB", *psnr);
   if (const auto* ssim = figure(at("/eval/test/ssim"))) text += number_text(", SSIM %.4f", *ssim);
-  return text + "\n";
+  text += "\n";
+  if (const auto* test = at("/eval/test"); test && test->is_object())
+    for (const auto& [name, of] : test->items())
+      if (const auto* psnr = figure(&of); psnr && name.starts_with("psnr_") && name != "psnr_8bit")
+        text += number_text("  PSNR %.2f dB: ", *psnr) + of.value("of", "") + "\n";
+  return text;
 }
 
 Result plan_training(const Job& job, const fit::TrainOptions& options) {

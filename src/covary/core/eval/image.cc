@@ -70,19 +70,28 @@ double psnr_8bit(const at::Tensor& picture, const at::Tensor& truth, const at::T
   return decibel(mean_squared_error(rounded(picture), rounded(truth), mask));
 }
 
-at::Tensor colour_corrected(const at::Tensor& picture, const at::Tensor& truth,
-                            const at::Tensor& mask) {
+namespace {
+
+at::Tensor with_one(const at::Tensor& rows) {
+  return at::cat({rows, at::ones({rows.size(0), 1}, rows.options())}, 1);
+}
+
+}  // namespace
+
+at::Tensor colour_map(const at::Tensor& picture, const at::Tensor& truth, const at::Tensor& mask) {
   check_pair(picture, truth);
   const int64_t channels = picture.size(-1);
-  const auto with_one = [&](const at::Tensor& rows) {
-    return at::cat({rows, at::ones({rows.size(0), 1}, rows.options())}, 1);
-  };
   const at::Tensor x = with_one(pixels(picture, mask)), y = pixels(truth, mask);
   if (x.size(0) == 0) throw Error(ExitCode::kFailed, "no pixel counts", "eval/image");
   // Normal equations of channels + 1 unknowns; a touch of ridge keeps a flat picture solvable.
   const at::Tensor gram =
       x.t().matmul(x) + 1e-9 * static_cast<double>(x.size(0)) * at::eye(channels + 1, x.options());
-  const at::Tensor map = at::linalg_solve(gram, x.t().matmul(y));
+  return at::linalg_solve(gram, x.t().matmul(y));
+}
+
+at::Tensor colour_corrected(const at::Tensor& picture, const at::Tensor& truth,
+                            const at::Tensor& mask) {
+  const at::Tensor map = colour_map(picture, truth, mask);
   return with_one(pixels(picture, {}))
       .matmul(map)
       .clamp(0, 1)

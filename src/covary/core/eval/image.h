@@ -25,6 +25,11 @@ double mean_squared_error(const at::Tensor& picture, const at::Tensor& truth,
 double psnr(const at::Tensor& picture, const at::Tensor& truth, const at::Tensor& mask = {});
 double psnr_8bit(const at::Tensor& picture, const at::Tensor& truth, const at::Tensor& mask = {});
 
+// The affine colour map that brings the picture nearest to the truth in least squares (over the mask): [C+1,C] double,
+// row by row the factors of each channel of the picture, then the offset.
+at::Tensor colour_map(const at::Tensor& picture, const at::Tensor& truth,
+                      const at::Tensor& mask = {});
+
 // The picture after the affine colour map [3,4] that brings it nearest to the truth in least
 // squares (over the mask), clamped to [0,1]. What exposure and white balance alone explain is gone
 // from a PSNR after it.

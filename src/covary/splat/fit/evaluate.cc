@@ -17,6 +17,7 @@
 #include "covary/splat/fit/activate.h"
 #include "covary/splat/fit/loss.h"
 #include "covary/splat/fit/lpips.h"
+#include "covary/splat/fit/pose_fit.h"
 
 namespace covary::fit {
 namespace {
@@ -55,7 +56,45 @@ double mean_over(const std::vector<ViewScore>& views, F&& figure) {
   return views.empty() ? 0 : sum / static_cast<double>(views.size());
 }
 
+constexpr const char* kPoses = "poses_fitted";
+constexpr const char* kColours = "colours_corrected";
+constexpr const char* kBoth = "poses_fitted_colours_corrected";
+
+AdjustedScore adjusted_score(const at::Tensor& image, const Target& target) {
+  return {psnr(image, target.image, target.mask),
+          compute::ssim(image, target.image, compute::SsimPadding::kZero, target.mask)};
+}
+
+AdjustedScores adjusted_scores(const render::Primitives& splats, const scene::View& view,
+                               const Target& target, const render::RasterizeOptions& rasterize,
+                               const scene::Capture& capture, const EvaluateOptions& options,
+                               const at::Tensor& image) {
+  AdjustedScores scores;
+  const auto corrected = [&](const at::Tensor& picture) {
+    return adjusted_score(eval::colour_corrected(picture, as_float(target.image), target.mask),
+                          target);
+  };
+  if (options.correct_colours) scores[kColours] = corrected(image);
+  if (!options.fit_poses) return scores;
+  const auto seen_after_fit = [&](bool any_colours) {
+    const scene::Camera camera =
+        fitted_pose(splats, view, target, rasterize, capture, {.any_colours = any_colours});
+    return render::rasterize(splats, render::views_of({camera}), rasterize, target.background)
+        .color.squeeze(0)
+        .clamp(0, 1);
+  };
+  scores[kPoses] = adjusted_score(seen_after_fit(false), target);
+  if (options.correct_colours) scores[kBoth] = corrected(seen_after_fit(true));
+  return scores;
+}
+
 }  // namespace
+
+std::string adjustment_text(const std::string& name) {
+  if (name == kPoses) return "each pose fitted to its photo, scene frozen";
+  if (name == kColours) return "colours mapped to each photo's by least squares, 3x4";
+  return "each pose fitted to its photo, scene frozen, and colours mapped by least squares, 3x4";
+}
 
 bool nothing_counts(const at::Tensor& mask) {
   return mask.defined() && !mask.gt(0).any().item<bool>();
@@ -128,6 +167,7 @@ Evaluation evaluate(const scene::Cloud& scene, const scene::Capture& capture,
   const at::ScalarType type = in_doubles ? at::kDouble : at::kFloat;
   const render::Primitives splats =
       in_doubles ? render::primitives_of(scene::in_double(scene)) : activated(scene);
+  const render::Primitives floats = in_doubles && options.fit_poses ? activated(scene) : splats;
   const at::Tensor background =
       at::tensor({capture.background[0], capture.background[1], capture.background[2]});
   const auto n = static_cast<int64_t>(indices.size());
@@ -156,6 +196,8 @@ Evaluation evaluate(const scene::Cloud& scene, const scene::Capture& capture,
     score.psnr_8bit = eval::psnr_8bit(image, as_float(target.image), target.mask);
     score.ssim = compute::ssim(image, target.image, compute::SsimPadding::kZero, target.mask);
     if (lpips) score.lpips = (*lpips)(image, as_float(target.image));
+    if (options.fit_poses || options.correct_colours)
+      score.adjusted = adjusted_scores(floats, view, target, rasterize, capture, options, image);
     if (result.views.empty()) {
       result.width = view.camera.width;
       result.height = view.camera.height;
@@ -184,6 +226,10 @@ Evaluation evaluate(const scene::Cloud& scene, const scene::Capture& capture,
   result.psnr_8bit = mean_over(result.views, [](const ViewScore& v) { return v.psnr_8bit; });
   result.ssim = mean_over(result.views, [](const ViewScore& v) { return v.ssim; });
   result.seconds_per_image = mean_over(result.views, [](const ViewScore& v) { return v.seconds; });
+  for (const auto& [name, score] : result.views.front().adjusted)
+    result.adjusted[name] = {
+        mean_over(result.views, [&](const ViewScore& v) { return v.adjusted.at(name).psnr; }),
+        mean_over(result.views, [&](const ViewScore& v) { return v.adjusted.at(name).ssim; })};
   if (lpips)
     result.lpips = mean_over(result.views, [](const ViewScore& v) { return v.lpips.value_or(0); });
   return result;
@@ -203,6 +249,11 @@ nlohmann::json Evaluation::to_json() const {
       {"height", height},
       {"precision", precision}};
   if (lpips) j["lpips"] = {{"value", *lpips}, {"unit", "1"}};
+  for (const auto& [name, score] : adjusted) {
+    const std::string of = adjustment_text(name);
+    j["psnr_" + name] = {{"value", score.psnr}, {"unit", "dB"}, {"of", of}};
+    j["ssim_" + name] = {{"value", score.ssim}, {"unit", "1"}, {"of", of}};
+  }
   j["views"] = nlohmann::json::array();
   for (const auto& v : views) {
     nlohmann::json one = {{"name", v.name},
@@ -211,6 +262,10 @@ nlohmann::json Evaluation::to_json() const {
                           {"ssim", v.ssim},
                           {"seconds", v.seconds}};
     if (v.lpips) one["lpips"] = *v.lpips;
+    for (const auto& [name, score] : v.adjusted) {
+      one["psnr_" + name] = score.psnr;
+      one["ssim_" + name] = score.ssim;
+    }
     j["views"].push_back(std::move(one));
   }
   return j;

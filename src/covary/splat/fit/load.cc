@@ -1,11 +1,15 @@
 #include "covary/splat/fit/load.h"
 
+#include <set>
+#include <string>
+
 #include <Eigen/LU>
 
 #include "covary/core/base/error.h"
 #include "covary/core/base/file.h"
 #include "covary/splat/fit/checkpoint.h"
 #include "covary/splat/fit/frame.h"
+#include "covary/splat/scene/cameras_json.h"
 #include "covary/splat/scene/ply.h"
 
 namespace covary::fit {
@@ -47,6 +51,17 @@ scene::Cloud from_state(const fs::path& file, std::string& note) {
 }
 
 }  // namespace
+
+void take_refined_cameras(scene::Capture& capture, const LoadedScene& scene) {
+  const fs::path file = scene.run / "cameras.json";
+  if (scene.run.empty() || !fs::exists(file)) return;
+  scene::CameraFile cameras = scene::read_cameras(file);
+  std::set<std::string> known;
+  for (const scene::NamedCamera& n : cameras.cameras) known.insert(n.name);
+  for (const scene::View& v : capture.views)
+    if (!known.count(v.name)) cameras.cameras.push_back({v.name, "", v.camera});
+  scene::take_cameras(capture, cameras, file.string());
+}
 
 LoadedScene load_scene(const fs::path& path) {
   LoadedScene loaded;

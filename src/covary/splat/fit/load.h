@@ -9,6 +9,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "covary/splat/scene/capture.h"
 #include "covary/splat/scene/cloud.h"
 
 namespace covary::fit {
@@ -20,6 +21,11 @@ struct LoadedScene {
   nlohmann::json config;       // of the run; null for a bare file
   std::string note;            // what a person should know: "not finished: step 1200 of 7000"
 };
+
+// A run whose training moved its cameras wrote them to cameras.json: the views of the capture (in its own frame, at any size) that
+// were trained on take them; of others nothing is known, and they stay. Error(kData) when that file is damaged or its
+// cameras are of other photos. Nothing happens for a run that has none yet.
+void take_refined_cameras(scene::Capture& capture, const LoadedScene& scene);
 
 // A run that was not finished gives the scene of its last checkpoint. Error(kData) when there is no
 // scene.

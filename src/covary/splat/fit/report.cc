@@ -145,6 +145,10 @@ std::string tiles_of(const json& metrics) {
       out += tile(number(v, 4), "SSIM" + of);
     if (const double v = figure(e, "lpips"); std::isfinite(v))
       out += tile(number(v, 4), "LPIPS" + of);
+    for (const auto& [name, of_figure] : e.items())
+      if (name.starts_with("psnr_") && name != "psnr_8bit")
+        out += tile(number(figure(e, name.c_str()), 2) + " dB",
+                    "PSNR" + of + "; " + escaped(text_of(of_figure, "of")));
   }
   if (const double v = figure(metrics, "count"); std::isfinite(v))
     out += tile(grouped(static_cast<int64_t>(v)), "Gaussians");
@@ -165,6 +169,13 @@ std::string timings_of(const json& metrics) {
   add("Training, CPU time of all threads", figure(train, "cpu_s"), 1, "s");
   add("Rate", figure(train, "steps_per_s"), 1, "steps/s");
   add("Peak memory", figure(train, "peak_memory_mb"), 0, "MB");
+  const json cameras = metrics.value("cameras", json::object());
+  add("Cameras turned, mean", figure(cameras, "turned_deg"), 3, "degrees");
+  add("Cameras shifted, mean", 100 * figure(cameras, "shifted_extents"), 3, "% of the extent");
+  add("Focal length changed, largest", 100 * figure(cameras, "focal_change"), 3, "%");
+  const json exposure = metrics.value("exposure", json::object());
+  add("Least gain of a photo", figure(exposure, "gain_least"), 3, "");
+  add("Largest gain of a photo", figure(exposure, "gain_largest"), 3, "");
   const json evals = metrics.value("eval", json::object());
   for (const auto& [split, e] : evals.items()) {
     const std::string label = "Rendering an image, " + escaped(split) + " views, " +

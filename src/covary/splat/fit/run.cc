@@ -26,8 +26,9 @@ namespace fs = std::filesystem;
 
 constexpr int64_t kLogRecords = 500;  // about so many of the loss in a run's log
 
-constexpr const char* kOurs[] = {"config.json", "log.jsonl",    "checkpoint",  "metrics.json",
-                                 "scene.ply",   "cameras.json", "report.html", "eval"};
+constexpr const char* kOurs[] = {"config.json",     "log.jsonl",      "checkpoint",  "metrics.json",
+                                 "scene.ply",       "cameras.json",   "report.html", "eval",
+                                 kExposureFiles[0], kExposureFiles[1]};
 
 // Cameras of photos that had none, which are made before a run begins.
 constexpr const char* kMadeCapture = "capture";
@@ -74,12 +75,14 @@ nlohmann::json run_record(const RunContext& context, const scene::Capture& captu
   return record;
 }
 
-// The capture's cameras in its own frame, beside scene.ply.
-scene::CameraFile cameras_in_capture_frame(const scene::Capture& capture) {
-  const Eigen::Matrix4d back = capture.scene_from_capture.inverse();
+// The capture's cameras, as refined, in its own frame, beside scene.ply.
+scene::CameraFile cameras_in_capture_frame(const Trainer& trainer) {
+  const scene::Capture& capture = trainer.capture();
+  Eigen::Matrix4d back = capture.scene_from_capture.inverse();
+  if (trainer.cameras()) back *= trainer.cameras()->refined_from_given().inverse();
   scene::CameraFile file = scene::cameras_of(capture);
   for (auto& named : file.cameras) named.camera = scene::transformed(named.camera, back);
-  file.extent *= std::cbrt(back.topLeftCorner<3, 3>().determinant());
+  file.extent /= std::cbrt(capture.scene_from_capture.topLeftCorner<3, 3>().determinant());
   file.scene_from_capture.setIdentity();
   return file;
 }
@@ -116,14 +119,17 @@ void finish_run(const Trainer& trainer, const RunContext& context, RunResult* re
   if (context.until < Stage::kEvaluate) return;
   const bool writes = !context.out.empty();
   const scene::Capture& capture = trainer.capture();
-  const Evaluation evaluation = evaluate(trainer.cloud(), capture,
-                                         {.split = capture.test.empty() ? "train" : "test",
-                                          .mask_mode = trainer.options().capture.mask_mode,
-                                          .lpips = context.lpips,
-                                          .rasterize = {},
-                                          .pictures = writes ? context.out / "eval" : fs::path(),
-                                          .max_pictures = kShownPictures,
-                                          .progress = true});
+  const Evaluation evaluation =
+      evaluate(trainer.cloud(), capture,
+               {.split = capture.test.empty() ? "train" : "test",
+                .mask_mode = trainer.options().capture.mask_mode,
+                .lpips = context.lpips,
+                .rasterize = {},
+                .pictures = writes ? context.out / "eval" : fs::path(),
+                .max_pictures = kShownPictures,
+                .progress = true,
+                .fit_poses = trainer.options().refine.pose_opt && !capture.test.empty(),
+                .correct_colours = trainer.exposure() != nullptr});
   result->metrics["eval"][evaluation.split] = evaluation.to_json();
   if (!writes) return;
   write_file(context.out / "metrics.json", result->metrics.dump(2) + "\n");
@@ -235,6 +241,8 @@ RunResult Trainer::run(const RunContext& context) {
                 {"lr_means", table_.entry("means").rate.at(step_)},
                 {"memory_mb", static_cast<double>(memory_bytes()) / 1e6}};
       for (const auto& [name, sum] : term_sums) record["terms"][name] = sum / n;
+      if (cameras_) record["cameras"] = cameras_->change().to_json();
+      if (exposure_) record["exposure"] = exposure_->to_json();
       loss_sum = 0;
       term_sums.clear();
       summed = 0;
@@ -269,6 +277,11 @@ RunResult Trainer::run(const RunContext& context) {
          {"steps_per_s", static_cast<double>(step_) / std::max(1e-9, training)},
          {"peak_memory_mb", static_cast<double>(peak_memory_bytes()) / 1e6},
          {"views", capture_.train.size()}}}};
+  if (cameras_) {
+    m["cameras"] = cameras_->change().to_json();
+    m["cameras"]["lenses"] = cameras_->lenses();
+  }
+  if (exposure_) m["exposure"] = exposure_->to_json();
   if (out_of_time && pace) {
     m["note"] = "the number of steps followed the time budget";
   } else if (out_of_time) {
@@ -278,7 +291,8 @@ RunResult Trainer::run(const RunContext& context) {
   }
   if (writes) {
     scene::write_ply(context.out / "scene.ply", result.scene);
-    scene::write_cameras(context.out / "cameras.json", cameras_in_capture_frame(capture_));
+    scene::write_cameras(context.out / "cameras.json", cameras_in_capture_frame(*this));
+    if (exposure_) exposure_->write(context.out);
     write_file(context.out / "metrics.json", m.dump(2) + "\n");
   }
   finish_run(*this, context, &result);

@@ -172,6 +172,11 @@ void TrainOptions::describe(OptionList& o) {
         "coarse photos first: full (never), or DIVISION:UNTIL,... with shares of the steps, as "
         "in 4:0.1,2:0.4")
       .suggestions({"full"});
+  o.add("exposure", &exposure,
+        "colours of the photos: none (those of the scene), affine (a 3x4 map each), bilateral (a "
+        "grid of maps each)")
+      .choices({"none", "affine", "bilateral"})
+      .common();
   o.add("checkpoint_every", &checkpoint_every,
         "steps between checkpoints; none: 1000, or steps/10 when that is less; 0: only at the end")
       .range(0, kNoLimit)
@@ -184,6 +189,10 @@ void TrainOptions::describe(OptionList& o) {
   o.group("photos", photos);
   o.group("loss", loss);
   o.group("optimizer", optimizer);
+  o.group("refine", refine);
+  o.group("robust", robust);
+  o.group("affine", affine).only_when("exposure", "affine");
+  o.group("bilateral", bilateral).only_when("exposure", "bilateral");
   o.group("default", default_strategy).only_when("strategy", "default");
   o.group("mcmc", mcmc).only_when("strategy", "mcmc");
 }
@@ -194,6 +203,8 @@ void TrainOptions::check() const {
     refuse("sh_degree", "is not in 0..3", "use 3, or 0 for colour without direction");
   if (antialias != "none" && antialias != "mip")
     refuse("antialias", "is neither none nor mip", "use mip");
+  if (exposure != "none" && exposure != "affine" && exposure != "bilateral")
+    refuse("exposure", "is neither none, affine nor bilateral", "use affine");
   if (views_per_step < 1) refuse("views_per_step", "is below 1", "use 1");
   resolution_levels(resolution_schedule);
   if (max_gaussians < 0) refuse("max_gaussians", "is negative", "use 0 for no cap");
@@ -204,6 +215,10 @@ void TrainOptions::check() const {
   photos.check();
   loss.check();
   optimizer.check();
+  refine.check();
+  robust.check();
+  affine.check();
+  bilateral.check();
   default_strategy.check();
   mcmc.check();
 }

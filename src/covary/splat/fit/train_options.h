@@ -20,7 +20,10 @@
 
 #include "covary/core/base/options.h"
 #include "covary/splat/capture/photo_options.h"
+#include "covary/splat/fit/exposure_options.h"
+#include "covary/splat/fit/refine_options.h"
 #include "covary/splat/fit/resolution_options.h"
+#include "covary/splat/fit/robust_options.h"
 #include "covary/splat/scene/capture_options.h"
 
 namespace covary::fit {
@@ -117,6 +120,11 @@ struct TrainOptions {
   capture::PhotoOptions photos;  // of an input without cameras: photos, a video, a ZIP file
   LossOptions loss;
   OptimizerOptions optimizer;
+  RefineOptions refine;
+  std::string exposure = "none";       // none | affine | bilateral: exposure.h
+  AffineExposureOptions affine;        // group "affine"
+  BilateralExposureOptions bilateral;  // group "bilateral"
+  RobustOptions robust;
   DefaultStrategyOptions default_strategy;  // group "default"
   McmcOptions mcmc;
 

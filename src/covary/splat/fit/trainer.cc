@@ -17,6 +17,7 @@
 #include "covary/splat/fit/checkpoint.h"
 #include "covary/splat/fit/evaluate.h"
 #include "covary/splat/fit/frame.h"
+#include "covary/splat/fit/robust.h"
 #include "covary/splat/fit/start.h"
 
 namespace covary::fit {
@@ -98,6 +99,10 @@ Trainer::Trainer(scene::Capture capture, TrainOptions options)
   extent_ = capture_.extent;
   if (!(extent_ > 0)) throw Error(ExitCode::kFailed, "has no extent", capture_.name);
   levels_ = resolution_levels(options_.resolution_schedule);
+  if (options_.refine.pose_opt || options_.refine.intrinsics_opt)
+    cameras_ = std::make_unique<CameraRefinement>(capture_, options_.refine, options_.steps,
+                                                  options_.views_per_step);
+  exposure_ = make_exposure(options_, capture_);
   terms_ = standard_terms(options_);
   strategy_ = make_strategy(options_.strategy, options_);
 }
@@ -107,6 +112,8 @@ Trainer::~Trainer() = default;
 void Trainer::start(uint64_t seed) {
   seed_ = seed;
   step_ = 0;
+  if (cameras_) cameras_->reset(capture_);
+  if (exposure_) exposure_->reset();
   const scene::Cloud cloud = starting_cloud(capture_, options_, seed);
   const OptimizerOptions& o = options_.optimizer;
   const auto decaying = [&](double first, double factor) {
@@ -194,11 +201,27 @@ StepResult Trainer::step(const std::vector<int64_t>& views) {
                           : capture_.views.at(static_cast<size_t>(index));
     });
     const at::Tensor background = background_of(step, index);
-    const Target target = in_stage("target", [&] {
+    Target target = in_stage("target", [&] {
       return make_target(view, capture_, options_.capture.mask_mode, background);
     });
-    const render::Rendered rendered =
-        render::rasterize(splats, render::views_of({view.camera}), raster_options(), background);
+    render::Rendered rendered =
+        render::rasterize(splats,
+                          cameras_ ? cameras_->views(index, view.image.width, view.image.height)
+                                   : render::views_of({view.camera}),
+                          raster_options(), background);
+    if (exposure_)
+      rendered.color = in_stage("exposure", [&] {
+        return exposure_->applied(index, rendered.color.squeeze(0), view.alpha).unsqueeze(0);
+      });
+    if (options_.robust.on() && step > options_.robust.start_of(options_.steps)) {
+      const StageTimer stage("robust");
+      const at::Tensor weights =
+          believed(rendered.color.squeeze(0), target.image, target.mask, options_.robust.rule());
+      const double counted = target.mask.defined() ? target.mask.sum().item<double>()
+                                                   : static_cast<double>(weights.numel());
+      add("left_out", counted > 0 ? 1 - weights.sum().item<double>() / counted : 0);
+      target.mask = weights;
+    }
     const LossContext context{step, view, target, rendered, splats};
     at::Tensor loss = at::zeros({}, at::kFloat);
     std::optional<StageTimer> stage(std::in_place, "loss");
@@ -213,6 +236,11 @@ StepResult Trainer::step(const std::vector<int64_t>& views) {
         for (const auto& [name, part] : term.parts) add(name, part);
       }
       add(terms_[t].name, value);
+    }
+    if (const at::Tensor r = exposure_ ? exposure_->regulariser(index) : at::Tensor();
+        r.defined()) {
+      loss = loss + r;
+      add("exposure", r.item<double>());
     }
     stage.reset();
     const double value = loss.item<double>();
@@ -240,6 +268,8 @@ StepResult Trainer::step(const std::vector<int64_t>& views) {
                          .rows = "selective"});
   adam.step(nn::gradients(table_), step, o.visible_only ? seen_by_any(seen) : at::Tensor());
   nn::zero_gradients(table_);
+  if (cameras_) cameras_->update(step, capture_);
+  if (exposure_) exposure_->update(step);
   step_ = step;
   result.edits = in_stage("strategy", [&] {
     return strategy_->after_step({.step = step, .lr_means = table_.entry("means").rate.at(step)});
@@ -261,7 +291,9 @@ scene::Cloud Trainer::cloud() const {
 }
 
 scene::Cloud Trainer::exported() const {
-  scene::Cloud out = transformed(cloud(), capture_.scene_from_capture.inverse());
+  Eigen::Matrix4d capture_from_training = capture_.scene_from_capture.inverse();
+  if (cameras_) capture_from_training *= cameras_->refined_from_given().inverse();
+  scene::Cloud out = transformed(cloud(), capture_from_training);
   for (at::Tensor* t : {&out.means, &out.quats, &out.scales, &out.opacities, &out.sh0, &out.shN})
     *t = t->clone();
   return out;
@@ -291,26 +323,30 @@ double Trainer::quick_psnr() const {
 
 void Trainer::retime(int64_t steps) {
   options_.steps = steps;
-  for (const std::string& name : table_.names())
-    if (nn::Schedule& rate = table_.entry(name).rate; rate.steps > 0) rate.steps = steps;
+  table_.retime(steps);
+  if (cameras_) cameras_->retime(steps);
+  if (exposure_) exposure_->retime(steps);
   strategy_->retime(steps);
 }
 
 void Trainer::save_checkpoint(const std::filesystem::path& file) const {
   nlohmann::json files = nlohmann::json::object();
   for (const auto& [name, checksum] : capture_.files) files[name] = checksum;
-  write_state(file, {table_.arrays(),
-                     {{"schema", kSchema},
-                      {"step", step_},
-                      {"steps", options_.steps},
-                      {"paced", paced_},
-                      {"seed", seed_},
-                      {"options", options_json(options_)},
-                      {"capture_files", files},
-                      {"views", capture_.views.size()},
-                      {"scene_from_capture", matrix_json(capture_.scene_from_capture)},
-                      {"table", table_.description()},
-                      {"strategy", strategy_->state()}}});
+  State state{table_.arrays(),
+              {{"schema", kSchema},
+               {"step", step_},
+               {"steps", options_.steps},
+               {"paced", paced_},
+               {"seed", seed_},
+               {"options", options_json(options_)},
+               {"capture_files", files},
+               {"views", capture_.views.size()},
+               {"scene_from_capture", matrix_json(capture_.scene_from_capture)},
+               {"table", table_.description()},
+               {"strategy", strategy_->state()}}};
+  if (cameras_) cameras_->save(state.arrays, state.document);
+  if (exposure_) exposure_->save(state.arrays, state.document);
+  write_state(file, state);
 }
 
 void Trainer::load_checkpoint(const std::filesystem::path& file) {
@@ -325,7 +361,7 @@ void Trainer::load_checkpoint(const std::filesystem::path& file) {
     if (d.value("paced", false)) {  // its number of steps is where its clock had come to
       paced_ = true;
       options_.steps = d.at("steps").get<int64_t>();
-      strategy_->retime(options_.steps);
+      retime(options_.steps);
     }
     if (const std::string field = first_difference(d.at("options"), options_json(options_));
         !field.empty())
@@ -343,6 +379,11 @@ void Trainer::load_checkpoint(const std::filesystem::path& file) {
     step_ = d.at("step").get<int64_t>();
     seed_ = d.at("seed").get<uint64_t>();
     strategy_->resume(table_, {.extent = extent_, .seed = seed_}, d.at("strategy"));
+    if (cameras_) {
+      cameras_->restore(state.arrays, d);
+      cameras_->write_to(capture_);
+    }
+    if (exposure_) exposure_->restore(state.arrays, d);
   } catch (const nlohmann::json::exception& e) {
     refuse(std::string("the state cannot be read: ") + e.what(), "start anew with --overwrite");
   }

@@ -21,6 +21,8 @@
 #include <nlohmann/json.hpp>
 
 #include "covary/core/nn/optim/rows.h"
+#include "covary/splat/fit/camera_refinement.h"
+#include "covary/splat/fit/exposure.h"
 #include "covary/splat/fit/loss.h"
 #include "covary/splat/fit/resolution.h"
 #include "covary/splat/fit/strategy.h"
@@ -92,7 +94,9 @@ class Trainer {
   double division() const;  // of the photos' sides at the next step (resolution_options.h)
 
   const nn::RowTable& table() const { return table_; }
-  const scene::Capture& capture() const { return capture_; }
+  const scene::Capture& capture() const { return capture_; }  // its cameras as refined so far
+  const CameraRefinement* cameras() const { return cameras_.get(); }  // null: cameras stay
+  const Exposure* exposure() const { return exposure_.get(); }        // null: none
   const TrainOptions& options() const { return options_; }
   double extent() const { return extent_; }
   scene::Cloud cloud() const;     // the training frame; tensors are shared with the table
@@ -120,6 +124,8 @@ class Trainer {
   nn::RowTable table_;
   std::vector<ResolutionLevel> levels_;
   CoarseViews coarse_;
+  std::unique_ptr<CameraRefinement> cameras_;
+  std::unique_ptr<Exposure> exposure_;
   std::vector<LossTerm> terms_;
   std::unique_ptr<Strategy> strategy_;
 };

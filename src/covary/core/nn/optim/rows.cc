@@ -111,6 +111,11 @@ bool RowTable::has(const std::string& name) const {
                      [&](const Statistic& s) { return s.name == name; });
 }
 
+void RowTable::retime(int64_t steps) {
+  for (const std::string& name : names())
+    if (nn::Schedule& rate = entry(name).rate; rate.steps > 0) rate.steps = steps;
+}
+
 std::vector<std::string> RowTable::names() const {
   std::vector<std::string> names;
   for (const auto& n : parameters_) names.push_back(n.name);

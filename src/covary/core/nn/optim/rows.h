@@ -50,6 +50,7 @@ class RowTable {
   int64_t rows() const { return rows_; }
   bool has(const std::string& name) const;
   std::vector<std::string> names() const;  // of the parameters, in the order added
+  void retime(int64_t steps);              // rates that fall do so over so many steps now
   std::vector<std::string> statistic_names() const;
   const at::Tensor& parameter(const std::string& name) const { return entry(name).value; }
   at::Tensor& statistic(

@@ -1,0 +1,159 @@
+#include "covary/splat/fit/exposure.h"
+
+#include <cmath>
+#include <filesystem>
+
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "covary/core/base/error.h"
+#include "covary/core/base/file.h"
+#include "covary/core/base/random.h"
+#include "covary/core/base/temporary_folder.h"
+#include "covary/core/base/threads.h"
+#include "covary/splat/fit/checkpoint.h"
+#include "covary/splat/fit/small_capture.h"
+#include "covary/splat/fit/trainer.h"
+
+namespace covary::fit {
+namespace {
+
+TrainOptions options_with(const std::string& exposure, int64_t steps = 60) {
+  TrainOptions o;
+  o.steps = steps;
+  o.strategy = "none";
+  o.sh_degree = 1;
+  o.checkpoint_every = steps / 2;
+  o.exposure = exposure;
+  o.bilateral.grid_width = o.bilateral.grid_height = 4;
+  return o;
+}
+
+double gain_of(size_t view) { return 0.7 + 0.7 * Random(5).uniform(view); }
+
+// small_capture whose training photos have gains.
+scene::Capture gained_capture() {
+  scene::Capture capture = small_capture(16);
+  for (const int64_t i : capture.train)
+    for (uint8_t& p : capture.views[static_cast<size_t>(i)].image.pixels)
+      p = static_cast<uint8_t>(std::min(255.0, std::round(gain_of(static_cast<size_t>(i)) * p)));
+  return capture;
+}
+
+class ExposedTrainer : public testing::Test {
+ protected:
+  ~ExposedTrainer() override { set_threads(0); }
+  const TemporaryFolder temporary_{"exposure"};
+  const std::filesystem::path folder_ = temporary_.path();
+};
+
+TEST_F(ExposedTrainer, AtRateZeroTheSceneIsThatOfAFitWithoutExposure) {
+  for (const char* kind : {"affine", "bilateral"}) {
+    TrainOptions o = options_with(kind, 20);
+    o.affine.affine_rate = 0;
+    o.bilateral.grid_rate = 0;
+    Trainer with(gained_capture(), o), without(gained_capture(), options_with("none", 20));
+    for (Trainer* t : {&with, &without}) {
+      t->start(1);
+      while (t->steps_done() < 20) t->step();
+    }
+    EXPECT_EQ(without.exposure(), nullptr);
+    EXPECT_TRUE(with.cloud().means.equal(without.cloud().means)) << kind;
+    EXPECT_TRUE(with.cloud().sh0.equal(without.cloud().sh0)) << kind;
+  }
+}
+
+TEST_F(ExposedTrainer, SameBitsResumedAndOnTwoThreads) {
+  for (const char* kind : {"affine", "bilateral"}) {
+    SCOPED_TRACE(kind);
+    scene::Cloud clouds[2];
+    nlohmann::json maps[2];
+    for (const int n : {1, 2}) {
+      set_threads(n);
+      Trainer t(gained_capture(), options_with(kind));
+      t.start(5);
+      while (t.steps_done() < 20) t.step();
+      t.save_checkpoint(folder_ / "state.cov");
+      while (t.steps_done() < 40) t.step();
+      clouds[n - 1] = t.cloud();
+      maps[n - 1] = t.exposure()->to_json();
+    }
+    Trainer resumed(gained_capture(), options_with(kind));
+    resumed.load_checkpoint(folder_ / "state.cov");
+    while (resumed.steps_done() < 40) resumed.step();
+    for (const int i : {0, 1}) {
+      EXPECT_TRUE(clouds[i].sh0.equal(resumed.cloud().sh0));
+      EXPECT_EQ(maps[i], resumed.exposure()->to_json());
+    }
+    EXPECT_LT(maps[0]["gain_least"], maps[0]["gain_largest"]);
+  }
+}
+
+TEST_F(ExposedTrainer, StateOfAnotherShapeIsRefused) {
+  Trainer affine(gained_capture(), options_with("affine"));
+  affine.start(1);
+  nn::NamedTensors arrays;
+  nlohmann::json document;
+  affine.exposure()->save(arrays, document);
+  const auto grids = make_exposure(options_with("bilateral"), gained_capture());
+  EXPECT_THROW(grids->restore(arrays, document), Error);
+  EXPECT_THROW(grids->restore({}, nlohmann::json::object()), Error);
+}
+
+TEST_F(ExposedTrainer, GainsAreFoundAndTheMeanLookStays) {
+  Trainer t(gained_capture(), options_with("affine", 600));
+  const RunResult run = t.run({.out = folder_ / "run"});
+  const auto file = nlohmann::json::parse(read_file(folder_ / "run" / "exposure.json"));
+  EXPECT_EQ(file["kind"], "affine");
+  ASSERT_EQ(file["photos"].size(), t.capture().train.size());
+  double mean = 0;
+  for (const int64_t i : t.capture().train) mean += gain_of(static_cast<size_t>(i));
+  mean /= static_cast<double>(t.capture().train.size());
+  double looks = 0;
+  for (size_t k = 0; k < file["photos"].size(); ++k) {
+    const auto v = static_cast<size_t>(t.capture().train[k]);
+    EXPECT_EQ(file["photos"][k]["name"], t.capture().views[v].name);
+    const nlohmann::json& green = file["photos"][k]["map"][1];
+    const double found = green[0].get<double>() + green[1].get<double>() + green[2].get<double>() +
+                         2 * green[3].get<double>();  // of a grey of 1/2
+    EXPECT_NEAR(found, gain_of(v) / mean, 0.15) << v;
+    looks += found;
+  }
+  EXPECT_NEAR(looks / static_cast<double>(file["photos"].size()), 1, 1e-9);
+
+  const RunResult none = Trainer(gained_capture(), options_with("none", 600)).run({});
+  const auto& eval = run.metrics["eval"]["test"];
+  EXPECT_GT(eval["psnr_colours_corrected"]["value"].get<double>(),
+            none.metrics["eval"]["test"]["psnr"]["value"].get<double>() + 1);
+  EXPECT_THAT(eval["psnr_colours_corrected"]["of"], testing::HasSubstr("least squares"));
+  EXPECT_FALSE(none.metrics["eval"]["test"].contains("psnr_colours_corrected"));
+  EXPECT_LT(run.metrics["exposure"]["gain_least"], 0.85);
+}
+
+TEST_F(ExposedTrainer, GridsAreWrittenByName) {
+  Trainer t(gained_capture(), options_with("bilateral", 30));
+  t.run({.out = folder_ / "run"});
+  const State state = read_state(folder_ / "run" / "exposure.cov");
+  EXPECT_EQ(state.document["photos"].size(), t.capture().train.size());
+  EXPECT_EQ(state.arrays.at("grids").sizes(), at::IntArrayRef({12, 8, 4, 4, 12}));
+  EXPECT_GT(state.arrays.at("grids").abs().max().item<double>(), 0);
+}
+
+TEST_F(ExposedTrainer, ATransparentPixelKeepsItsBackground) {
+  const scene::Capture capture = gained_capture();
+  const auto exposure = make_exposure(options_with("affine"), capture);
+  nn::NamedTensors arrays;
+  nlohmann::json document;
+  exposure->save(arrays, document);
+  arrays.at("exposure/parameter/value").fill_(0.25);  // shared with the exposure itself
+  data::Image8 alpha(2, 1, 1);
+  alpha.pixels = {0, 255};
+  const at::Tensor color = at::full({2, 1, 3}, 0.5f);
+  const at::Tensor seen = exposure->applied(capture.train[0], color, alpha);
+  EXPECT_EQ(seen[0][0][0].item<float>(), 0.5f);
+  EXPECT_NEAR(seen[1][0][0].item<float>(), 0.5 + 0.25 * 2.5, 1e-6);
+}
+
+}  // namespace
+}  // namespace covary::fit
