@@ -15,7 +15,8 @@ namespace covary::cli {
 // Bytes at the peak.
 struct MemoryEstimate {
   double photos = 0, gaussians = 0;
-  double count = 0;        // Gaussians
+  double count = 0;        // Gaussians at the end
+  double start = 0;        // of a training: at its start
   double process = 150e6;  // the program with its libraries
   double total() const { return photos + gaussians + process; }
 };

@@ -6,6 +6,7 @@
 #include "covary/cli/verbs/cloud_facts.h"
 #include "covary/cli/verbs/places.h"
 #include "covary/cli/verbs/table_facts.h"
+#include "covary/cli/verbs/train_run.h"
 #include "covary/cli/verbs/verb.h"
 #include "covary/core/base/error.h"
 #include "covary/core/base/file.h"
@@ -16,6 +17,8 @@
 #include "covary/core/data/model.h"
 #include "covary/core/data/table_samples.h"
 #include "covary/core/data/video.h"
+#include "covary/splat/capture/make_capture.h"
+#include "covary/splat/capture/photos.h"
 #include "covary/splat/fit/load.h"
 #include "covary/splat/scene/cameras_json.h"
 #include "covary/splat/scene/capture.h"
@@ -155,6 +158,58 @@ Result about_run(const fs::path& path, const InfoOptions& options) {
   return r;
 }
 
+// Photos, a video or an archive, whose cameras are yet to be found.
+Result about_photos(const std::string& where) {
+  const capture::InputKind kind = capture::kind_of(where);
+  Result r;
+  r.document = {{"kind", "photos"}, {"input", where}};
+  r.text = where + ": " +
+           (kind == capture::InputKind::kVideo ? "a video"
+            : kind == capture::InputKind::kZip ? "an archive"
+                                               : "photos") +
+           " without cameras\n";
+  if (kind == capture::InputKind::kFolder) {
+    const capture::PhotoSet set = capture::list_photos(capture::folder_of_photos(where));
+    json sizes = json::object();
+    for (const capture::Photo& p : set.photos) {
+      json& n = sizes[size_text(p.width, p.height)];
+      n = n.is_null() ? 1 : n.get<int>() + 1;
+    }
+    r.document["photos"] = set.photos.size();
+    r.document["sizes"] = sizes;
+    r.document["notes"] = set.notes;
+    std::string text;
+    for (const auto& [size, n] : sizes.items())
+      text += (text.empty() ? "" : ", ") + n.dump() + " of " + size + " px";
+    r.text += fact_line("photos", text.empty() ? "none" : text);
+    for (const std::string& note : set.notes) r.text += fact_line("note", note);
+  }
+  r.text += "next: covary train " + where + " -o out/" + name_of(where) +
+            " (cameras are found first), or covary capture " + where + " -o DIR\n";
+  return r;
+}
+
+// Into what is said of a capture: a line a size of its photos.
+void add_plans(const std::string& where, const CommonOptions& common, Result* r) {
+  r->document["plan"] = json::array();
+  for (const TrainingPlan& p : training_plans(where, common)) {
+    const auto seconds = [&](double steps) { return steps * 0.5 * (p.step_s + p.step_s_late); };
+    r->document["plan"].push_back({{"downscale", p.downscale},
+                                   {"width", p.width},
+                                   {"height", p.height},
+                                   {"memory_bytes", p.memory},
+                                   {"step_s", p.step_s},
+                                   {"step_s_late", p.step_s_late},
+                                   {"seconds_7000_steps", seconds(7000)},
+                                   {"seconds_30000_steps", seconds(30000)}});
+    r->text += fact_line("--downscale " + std::to_string(p.downscale),
+                         size_text(p.width, p.height) + " px: " + bytes_text(p.memory) +
+                             " of memory, about " + number_text("%.0f", seconds(7000) / 60) +
+                             " min for 7,000 steps, " + number_text("%.0f", seconds(30000) / 60) +
+                             " min for 30,000");
+  }
+}
+
 Result about_capture(const std::string& where, const InfoOptions& options) {
   const scene::Capture c = scene::load_capture(where, {});
   Result r;
@@ -250,12 +305,7 @@ Result about_arrays(const fs::path& path) {
   return r;
 }
 
-}  // namespace
-
-Result run_info(const Job& job) {
-  const auto options = job.options<InfoOptions>();
-  if (!job.invocation.outputs.empty())
-    throw Error(ExitCode::kUsage, "info writes no output", "-o", "for a file of it: --json=FILE");
+Result about(const Job& job, const InfoOptions& options) {
   if (job.invocation.inputs.empty()) return about_this_build();
   const std::string& what = job.invocation.inputs[0];
   if (what == "sample:") return about_samples();
@@ -266,6 +316,7 @@ Result run_info(const Job& job) {
   if (!fs::exists(path))
     throw Error(ExitCode::kData, "is not there", what,
                 "check the spelling; covary info sample: lists built-in inputs");
+  if (capture::needs_cameras(path) && !is_scene(path)) return about_photos(what);
   if (fs::is_directory(path))
     return is_scene(path) ? about_run(path, options) : about_capture(what, options);
   const std::string e = path.extension().string();
@@ -307,6 +358,21 @@ Result run_info(const Job& job) {
   throw Error(ExitCode::kData, "is of no kind that this version reads", what,
               "captures (COLMAP folder, transforms.json), runs, .ply, .csv, .arff, .cov, .npy, "
               ".npz, .png, .jpg are");
+}
+
+}  // namespace
+
+Result run_info(const Job& job) {
+  const auto options = job.options<InfoOptions>();
+  if (!job.invocation.outputs.empty())
+    throw Error(ExitCode::kUsage, "info writes no output", "-o", "for a file of it: --json=FILE");
+  Result r = about(job, options);
+  if (!options.plan) return r;
+  if (!r.document.is_object() || r.document.value("kind", "") != "capture")
+    throw Error(ExitCode::kUsage, "a plan is made of a capture with cameras", "--plan",
+                "covary info data/fox --plan");
+  add_plans(job.invocation.inputs[0], job.common, &r);
+  return r;
 }
 
 }  // namespace covary::cli

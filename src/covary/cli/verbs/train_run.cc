@@ -50,6 +50,7 @@ MemoryEstimate estimate(const scene::Capture& capture, const fit::TrainOptions& 
   e.count = options.strategy == "none"
                 ? start
                 : std::min(cap, options.strategy == "mcmc" ? cap : start * kGrowth);
+  e.start = start;
   const double bands = static_cast<double>((options.sh_degree + 1) * (options.sh_degree + 1));
   const double copies = options.strategy == "none" ? 5 : kCopiesInAnEdit;
   e.gaussians = e.count * (copies * 4 * (11 + 3 * bands) + 400) +
@@ -79,38 +80,6 @@ std::vector<std::string> chosen_stages(const CommonOptions& common) {
           names.begin() + static_cast<std::ptrdiff_t>(until_of(common)) + 1};
 }
 
-// Measured on three steps; into the document, and as a line for people.
-std::string estimate_training(const Job& job, const fit::TrainOptions& options,
-                              nlohmann::json* document) {
-  const scene::Capture capture = load_and_tell(job.invocation.inputs[0], options.capture);
-  const MemoryEstimate e = estimate(capture, options);
-  fit::TrainOptions whole = options;  // steps on whole photos are measured
-  whole.resolution_schedule = "full";
-  fit::Trainer trainer(capture, whole);
-  trainer.start(static_cast<uint64_t>(job.common.seed));
-  trainer.step();  // the first one allocates
-  const double begin = wall_seconds();
-  trainer.step();
-  trainer.step();
-  const double step_s = (wall_seconds() - begin) / 2;
-  const double grown = std::sqrt(
-      std::max(1.0, e.count / static_cast<double>(std::max<int64_t>(trainer.count(), 1))));
-  const double most = step_s * static_cast<double>(options.steps),
-               low = most * share_of_pixels(fit::resolution_levels(options.resolution_schedule)),
-               high = most * grown;
-  (*document)["estimate"] = {
-      {"memory_bytes", e.total()}, {"photo_bytes", e.photos}, {"gaussians_start", trainer.count()},
-      {"gaussians_end", e.count},  {"seconds_low", low},      {"seconds_high", high}};
-  check_training_memory(e, job.common);
-  check_time(job.common, "training", low,
-             "lower --steps to about " + std::to_string(static_cast<int64_t>(
-                                             job.common.time_budget / std::max(step_s, 1e-9))));
-  return "estimate: " + bytes_text(e.total()) + " of memory, " + number_text("%.0f", low) +
-         number_text(" to %.0f s", high) + " for " + count_text(options.steps) + " steps on " +
-         count_text(trainer.count()) + " to about " + count_text(static_cast<int64_t>(e.count)) +
-         " Gaussians\n";
-}
-
 bool is_typed(const Invocation& invocation, const std::string& name) {
   return std::any_of(invocation.set.begin(), invocation.set.end(), [&](const std::string& set) {
     return set == name || set.ends_with("." + name);
@@ -129,6 +98,38 @@ double seconds_of_step(const scene::Capture& capture, fit::TrainOptions options,
   trainer.step();
   trainer.step();
   return (wall_seconds() - begin) / 2;
+}
+
+// Measured on three steps; into the document, and as a line for people.
+std::string estimate_training(const Job& job, const fit::TrainOptions& options,
+                              nlohmann::json* document) {
+  const scene::Capture capture = load_and_tell(job.invocation.inputs[0], options.capture);
+  const MemoryEstimate e = estimate(capture, options);
+  const auto start = static_cast<int64_t>(e.start);
+  const double step_s = seconds_of_step(capture, options, job.common);
+  const double grown = std::sqrt(std::max(1.0, e.count / std::max(e.start, 1.0)));
+  const double most = step_s * static_cast<double>(options.steps),
+               low = most * share_of_pixels(fit::resolution_levels(options.resolution_schedule)),
+               high = most * grown;
+  (*document)["estimate"] = {{"memory_bytes", e.total()}, {"photo_bytes", e.photos},
+                             {"gaussians_start", start},  {"gaussians_end", e.count},
+                             {"seconds_low", low},        {"seconds_high", high}};
+  check_training_memory(e, job.common);
+  const std::string size = bytes_text(e.total()) + " of memory",
+                    counts = " steps on " + count_text(start) + " to about " +
+                             count_text(static_cast<int64_t>(e.count)) + " Gaussians\n";
+  if (job.common.time_budget > 0 && !is_typed(job.invocation, "steps")) {
+    const double steps = job.common.time_budget / (kCostGrowth * step_s);
+    (*document)["estimate"]["steps"] = std::min<double>(steps, static_cast<double>(options.steps));
+    return "estimate: " + size + ", about " +
+           count_text(std::min(static_cast<int64_t>(steps), options.steps)) + counts +
+           "steps follow the clock: " + number_text("%.0f s", job.common.time_budget) + "\n";
+  }
+  check_time(job.common, "training", low,
+             "lower --steps to about " + std::to_string(static_cast<int64_t>(
+                                             job.common.time_budget / std::max(step_s, 1e-9))));
+  return "estimate: " + size + ", " + number_text("%.0f", low) + number_text(" to %.0f s", high) +
+         " for " + count_text(options.steps) + counts;
 }
 
 // Evaluation and report: about a step's rendering and a picture written a held-out view.
@@ -282,6 +283,30 @@ fit::RunResult train_once(const Invocation& invocation, const fit::TrainOptions&
   context.from = from_of(common);
   context.until = until_of(common);
   return fit::Trainer(std::move(capture), options).run(context);
+}
+
+std::vector<TrainingPlan> training_plans(const std::string& input, const CommonOptions& common) {
+  std::vector<TrainingPlan> plans;
+  for (int64_t downscale = 1; downscale <= 8; downscale *= 2) {
+    fit::TrainOptions options;
+    options.capture.downscale = downscale;
+    const scene::Capture capture = scene::load_capture(input, options.capture);
+    if (capture.train.empty()) break;
+    TrainingPlan plan;
+    plan.downscale = downscale;
+    for (const scene::View& v : capture.views)
+      if (v.camera.width * v.camera.height > plan.width * plan.height) {
+        plan.width = v.camera.width;
+        plan.height = v.camera.height;
+      }
+    if (downscale > 1 && std::max(plan.width, plan.height) < kLeastPlannedSide) break;
+    const MemoryEstimate e = estimate(capture, options);
+    plan.memory = e.total();
+    plan.step_s = seconds_of_step(capture, options, common);
+    plan.step_s_late = plan.step_s * std::sqrt(std::max(1.0, e.count / std::max(e.start, 1.0)));
+    plans.push_back(plan);
+  }
+  return plans;
 }
 
 std::string summary_of(const fit::RunResult& run, const std::string& where) {

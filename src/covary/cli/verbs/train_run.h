@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "covary/cli/verbs/verb.h"
 #include "covary/splat/fit/train_options.h"
@@ -31,6 +32,15 @@ scene::Capture load_to_train(const Invocation& invocation, const fit::TrainOptio
 // cameras, training and evaluation, takes the budget; with a memory limit and no --max-gaussians, their number is capped.
 fit::RunResult train_once(const Invocation& invocation, const fit::TrainOptions& options,
                           const CommonOptions& common, const std::filesystem::path& out);
+
+// What a training of a capture needs on this machine, measured on three steps at each size of its photos that makes sense.
+struct TrainingPlan {
+  int64_t downscale = 1;
+  int width = 0, height = 0;           // px, of the largest photo
+  double memory = 0;                   // bytes at the peak
+  double step_s = 0, step_s_late = 0;  // s: at the start, and about so at the end
+};
+std::vector<TrainingPlan> training_plans(const std::string& input, const CommonOptions& common);
 
 std::string summary_of(const fit::RunResult& run, const std::string& where);
 
