@@ -30,6 +30,7 @@ eval::Study make_study() {
   add(study.bars, antialias_bars());
   add(study.bars, oracle_bars());
   add(study.bars, real_scene_bars());
+  add(study.bars, photo_bars());
   return study;
 }
 

@@ -16,6 +16,7 @@ std::vector<eval::Bar> recovery_bars();    // 4: a known scene comes back
 std::vector<eval::Bar> antialias_bars();   // 5: small renderings of a large training
 std::vector<eval::Bar> oracle_bars();      // 6: what must hold exactly
 std::vector<eval::Bar> real_scene_bars();  // F: a real capture at length
+std::vector<eval::Bar> photo_bars();       // G: cameras of photos and videos
 
 // A known scene: count Gaussians in a ball of radius 1, of all shapes, float.
 scene::Cloud known_cloud(int64_t count, int sh_degree, uint64_t seed);
