@@ -43,6 +43,14 @@ void LossOptions::describe(OptionList& o) {
   o.add("scale_reg", &scale_reg,
         "weight of the mean standard deviation; none: 0, and 0.01 under mcmc")
       .range(0, 1e3);
+  o.add("depth_weight", &depth_weight,
+        "first weight of the views' depths, where the capture has them (1 is a good one); 0: none")
+      .range(0, 1e3);
+  o.add("depth_final_factor", &depth_final_factor, "last weight of the depths over the first")
+      .range(1e-9, 1);
+  o.add("normal_weight", &normal_weight,
+        "weight of the views' normals, where the capture has them (0.05 is a good one); 0: none")
+      .range(0, 1e3);
 }
 
 void LossOptions::check() const {}

@@ -35,6 +35,9 @@ struct LossOptions {
       "zero";  // zero: every pixel has a window; valid: only windows inside the image
   std::optional<double> opacity_reg;  // weight of the mean opacity
   std::optional<double> scale_reg;    // weight of the mean standard deviation, 1 / world unit
+  double depth_weight = 0;  // of the views' depths, at the start: depth_terms.h; 0: not read
+  double depth_final_factor = 0.01;  // the last step's weight over the first's
+  double normal_weight = 0;          // of the views' normals; 0: not read
 
   void describe(OptionList& o);
   void check() const;

@@ -15,6 +15,7 @@
 #include "covary/core/nn/optim/adam.h"
 #include "covary/splat/fit/activate.h"
 #include "covary/splat/fit/checkpoint.h"
+#include "covary/splat/fit/depth_terms.h"
 #include "covary/splat/fit/evaluate.h"
 #include "covary/splat/fit/frame.h"
 #include "covary/splat/fit/robust.h"
@@ -104,6 +105,27 @@ Trainer::Trainer(scene::Capture capture, TrainOptions options)
                                                   options_.views_per_step);
   exposure_ = make_exposure(options_, capture_);
   terms_ = standard_terms(options_);
+  const auto known = [&](auto part) {
+    return std::any_of(capture_.train.begin(), capture_.train.end(), [&](int64_t i) {
+      return !(capture_.views[static_cast<size_t>(i)].*part).empty();
+    });
+  };
+  const LossOptions& loss = options_.loss;
+  if (loss.depth_weight > 0) {
+    if (!known(&scene::View::depth))
+      throw Error(ExitCode::kData, "no training view knows its depth", capture_.name,
+                  "leave --depth-weight out");
+    terms_.push_back(
+        depth_term(nn::exponential(loss.depth_weight, loss.depth_weight * loss.depth_final_factor,
+                                   options_.steps),
+                   extent_));
+  }
+  if (loss.normal_weight > 0) {
+    if (!known(&scene::View::normal))
+      throw Error(ExitCode::kData, "no training view knows its normals", capture_.name,
+                  "leave --normal-weight out");
+    terms_.push_back(normal_term(nn::constant(loss.normal_weight)));
+  }
   strategy_ = make_strategy(options_.strategy, options_);
 }
 
@@ -164,6 +186,8 @@ render::Primitives Trainer::primitives() const {
 render::RasterizeOptions Trainer::raster_options() const {
   return {.antialiased = options_.antialias == "mip",
           .absolute_gradients = strategy_->reads_absolute_gradients(),
+          .depth = options_.loss.depth_weight > 0,
+          .normal = options_.loss.normal_weight > 0,
           .sh_degree = sh_degree(),
           .sparse_sh_gradients = options_.optimizer.visible_only};
 }
