@@ -27,6 +27,7 @@ eval::Study make_study() {
   add(study.bars, quality_bars());
   add(study.bars, speed_bars());
   add(study.bars, recovery_bars());
+  add(study.bars, refinement_bars());
   add(study.bars, antialias_bars());
   add(study.bars, oracle_bars());
   add(study.bars, real_scene_bars());

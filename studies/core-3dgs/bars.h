@@ -10,9 +10,11 @@
 
 namespace covary::studies {
 
-std::vector<eval::Bar> quality_bars();     // 2: what two cores reach
-std::vector<eval::Bar> speed_bars();       // 3: SIMD, threads, tiles
-std::vector<eval::Bar> recovery_bars();    // 4: a known scene comes back
+std::vector<eval::Bar> quality_bars();   // 2: what two cores reach
+std::vector<eval::Bar> speed_bars();     // 3: SIMD, threads, tiles
+std::vector<eval::Bar> recovery_bars();  // 4: a known scene comes back
+std::vector<eval::Bar>
+refinement_bars();  // 4: cameras and colours come back; 7: what moved is left out
 std::vector<eval::Bar> antialias_bars();   // 5: small renderings of a large training
 std::vector<eval::Bar> oracle_bars();      // 6: what must hold exactly
 std::vector<eval::Bar> real_scene_bars();  // F: a real capture at length

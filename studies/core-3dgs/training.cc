@@ -341,20 +341,6 @@ std::vector<Bar> recovery_bars() {
   std::vector<Bar> bars;
   bars.push_back(bar("4", "a", "a known file of 2,000 splats comes back from truth + noise", "PSNR",
                      "dB", "PSNR >= 45 dB", recovery));
-  bars.push_back({.id = "4",
-                  .part = "b",
-                  .title = "perturbed cameras come back",
-                  .metric = "rotation error",
-                  .unit = "degree",
-                  .bound = "median <= 0.1 degree",
-                  .desk = true});
-  bars.push_back({.id = "4",
-                  .part = "c",
-                  .title = "random gains are compensated",
-                  .metric = "share of the lost PSNR",
-                  .unit = "1",
-                  .bound = "ours >= 0.9",
-                  .desk = true});
   return bars;
 }
 

@@ -19,7 +19,8 @@ namespace covary::fit {
 namespace {
 
 // A camera is seen some 150 times in a run. Moments that remember a thousand updates still count the large gradients of
-// the first ones and brake: with (0.9, 0.999) cameras end twice as far from the truth.
+// the first ones and brake: with (0.9, 0.999) cameras end twice as far from the truth. A lens is
+// seen at every step: it takes the usual ones.
 constexpr double kBeta1 = 0.5, kBeta2 = 0.9;
 
 auto lens_key(const scene::Camera& c) {
@@ -94,7 +95,8 @@ void CameraRefinement::update(int64_t step, scene::Capture& capture) {
   const PhotoRowsOptions how{
       .beta1 = kBeta1, .beta2 = kBeta2, .weight_decay = options_.weight_decay};
   if (options_.pose_opt) poses_.update(step, how, "refine.pose_opt");
-  if (options_.intrinsics_opt) changes_.update(step, how, "refine.intrinsics_opt");
+  if (options_.intrinsics_opt)
+    changes_.update(step, {.weight_decay = options_.weight_decay}, "refine.intrinsics_opt");
   write_to(capture);
 }
 

@@ -7,7 +7,7 @@ namespace covary::fit {
 
 void AffineExposureOptions::describe(OptionList& o) {
   o.add("affine_rate", &affine_rate,
-        "first rate of the colour maps; none: 4 over the steps that see a photo, from 0.01 to 0.05")
+        "first rate of the colour maps; none: 8 over the steps that see a photo, from 0.01 to 0.06")
       .range(0, 10);
   o.add("affine_rate_final_factor", &affine_rate_final_factor,
         "last rate of the colour maps over the first")
@@ -17,7 +17,7 @@ void AffineExposureOptions::describe(OptionList& o) {
 void AffineExposureOptions::check() const {}
 
 double AffineExposureOptions::rate_of(double steps_seen) const {
-  return affine_rate.value_or(std::clamp(4 / std::max(1.0, steps_seen), 0.01, 0.05));
+  return affine_rate.value_or(std::clamp(8 / std::max(1.0, steps_seen), 0.01, 0.06));
 }
 
 void BilateralExposureOptions::describe(OptionList& o) {

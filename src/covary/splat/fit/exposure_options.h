@@ -15,8 +15,8 @@
 namespace covary::fit {
 
 struct AffineExposureOptions {
-  std::optional<double> affine_rate;      // a step that sees the photo, at the start
-  double affine_rate_final_factor = 0.1;  // the last step's rate over the first's
+  std::optional<double> affine_rate;       // a step that sees the photo, at the start
+  double affine_rate_final_factor = 0.01;  // the last step's rate over the first's
 
   void describe(OptionList& o);
   void check() const;

@@ -17,8 +17,8 @@
 namespace covary::fit {
 
 struct PoseFitOptions {
-  int64_t steps = 60;
-  double rate = 2e-3;  // radian and extent a step at first, a hundredth of it at last
+  int64_t steps = 150;
+  double rate = 4e-3;  // radian and extent a step at first, a hundredth of it at last
   bool any_colours = false;
 };
 

@@ -43,6 +43,14 @@ void LossOptions::describe(OptionList& o) {
   o.add("scale_reg", &scale_reg,
         "weight of the mean standard deviation; none: 0, and 0.01 under mcmc")
       .range(0, 1e3);
+  o.add("depth_weight", &depth_weight,
+        "first weight of the views' depths; none: 0, and 1 with --depth")
+      .range(0, 1e3);
+  o.add("depth_final_factor", &depth_final_factor, "last weight of the depths over the first")
+      .range(1e-9, 1);
+  o.add("normal_weight", &normal_weight,
+        "weight of the views' normals; none: 0, and 0.05 with --normals")
+      .range(0, 1e3);
 }
 
 void LossOptions::check() const {}
@@ -177,6 +185,11 @@ void TrainOptions::describe(OptionList& o) {
         "grid of maps each)")
       .choices({"none", "affine", "bilateral"})
       .common();
+  o.add("depth", &depth, "folder of depth maps by photo: NAME.png, grey, 16 bit, 0 = unknown")
+      .common();
+  o.add("depth_kind", &depth_kind, "what larger depths are: inverse (nearer), distance (farther)")
+      .choices({"inverse", "distance"});
+  o.add("normals", &normals, "folder of normal maps by photo: NAME.png, camera axes").common();
   o.add("checkpoint_every", &checkpoint_every,
         "steps between checkpoints; none: 1000, or steps/10 when that is less; 0: only at the end")
       .range(0, kNoLimit)
@@ -249,6 +262,14 @@ double TrainOptions::init_scale_of() const {
 double TrainOptions::mcmc_growth_of() const {
   return mcmc.growth.value_or(
       std::clamp(std::pow(1.05, 30000.0 / static_cast<double>(steps)), 1.05, 1.5));
+}
+
+double TrainOptions::depth_weight_of() const {
+  return loss.depth_weight.value_or(depth.empty() ? 0 : 1);
+}
+
+double TrainOptions::normal_weight_of() const {
+  return loss.normal_weight.value_or(normals.empty() ? 0 : 0.05);
 }
 
 double TrainOptions::opacity_reg_of() const {

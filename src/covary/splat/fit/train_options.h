@@ -34,8 +34,11 @@ struct LossOptions {
   double ssim_weight = 0.2;  // w, 1
   std::string ssim_padding =
       "zero";  // zero: every pixel has a window; valid: only windows inside the image
-  std::optional<double> opacity_reg;  // weight of the mean opacity
-  std::optional<double> scale_reg;    // weight of the mean standard deviation, 1 / world unit
+  std::optional<double> opacity_reg;    // weight of the mean opacity
+  std::optional<double> scale_reg;      // weight of the mean standard deviation, 1 / world unit
+  std::optional<double> depth_weight;   // of the views' depths, at the start: depth_terms.h
+  double depth_final_factor = 0.01;     // the last step's weight over the first's
+  std::optional<double> normal_weight;  // of the views' normals
 
   void describe(OptionList& o);
   void check() const;
@@ -116,6 +119,9 @@ struct TrainOptions {
       checkpoint_every;  // steps; none: 1000, or steps/10 when that is less; 0: only at the end
   std::optional<double>
       eval_every;  // steps between looks at a few held-out views; none: steps/10; 0: never
+  // Folders of maps by photo, shape_files.h; empty: what the capture knows.
+  std::string depth = {}, normals = {};
+  std::string depth_kind = "inverse";  // inverse | distance
   scene::CaptureOptions capture;
   capture::PhotoOptions photos;  // of an input without cameras: photos, a video, a ZIP file
   LossOptions loss;
@@ -139,6 +145,8 @@ struct TrainOptions {
   double init_opacity_of() const;
   double init_scale_of() const;
   double mcmc_growth_of() const;
+  double depth_weight_of() const;
+  double normal_weight_of() const;
   double opacity_reg_of() const;
   double scale_reg_of() const;
 };

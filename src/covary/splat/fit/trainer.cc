@@ -15,9 +15,11 @@
 #include "covary/core/nn/optim/adam.h"
 #include "covary/splat/fit/activate.h"
 #include "covary/splat/fit/checkpoint.h"
+#include "covary/splat/fit/depth_terms.h"
 #include "covary/splat/fit/evaluate.h"
 #include "covary/splat/fit/frame.h"
 #include "covary/splat/fit/robust.h"
+#include "covary/splat/fit/shape_files.h"
 #include "covary/splat/fit/start.h"
 
 namespace covary::fit {
@@ -98,12 +100,35 @@ Trainer::Trainer(scene::Capture capture, TrainOptions options)
     }
   extent_ = capture_.extent;
   if (!(extent_ > 0)) throw Error(ExitCode::kFailed, "has no extent", capture_.name);
+  if (!options_.depth.empty()) take_depths(capture_, options_.depth, options_.depth_kind);
+  if (!options_.normals.empty()) take_normals(capture_, options_.normals);
   levels_ = resolution_levels(options_.resolution_schedule);
   if (options_.refine.pose_opt || options_.refine.intrinsics_opt)
     cameras_ = std::make_unique<CameraRefinement>(capture_, options_.refine, options_.steps,
                                                   options_.views_per_step);
   exposure_ = make_exposure(options_, capture_);
   terms_ = standard_terms(options_);
+  const auto known = [&](auto part) {
+    return std::any_of(capture_.train.begin(), capture_.train.end(), [&](int64_t i) {
+      return !(capture_.views[static_cast<size_t>(i)].*part).empty();
+    });
+  };
+  if (options_.depth_weight_of() > 0) {
+    if (!known(&scene::View::depth))
+      throw Error(ExitCode::kData, "no training view knows its depth", capture_.name,
+                  "give a folder of maps: --depth FOLDER");
+    terms_.push_back(
+        depth_term(nn::exponential(options_.depth_weight_of(),
+                                   options_.depth_weight_of() * options_.loss.depth_final_factor,
+                                   options_.steps),
+                   extent_));
+  }
+  if (options_.normal_weight_of() > 0) {
+    if (!known(&scene::View::normal))
+      throw Error(ExitCode::kData, "no training view knows its normals", capture_.name,
+                  "give a folder of maps: --normals FOLDER");
+    terms_.push_back(normal_term(nn::constant(options_.normal_weight_of())));
+  }
   strategy_ = make_strategy(options_.strategy, options_);
 }
 
@@ -164,6 +189,8 @@ render::Primitives Trainer::primitives() const {
 render::RasterizeOptions Trainer::raster_options() const {
   return {.antialiased = options_.antialias == "mip",
           .absolute_gradients = strategy_->reads_absolute_gradients(),
+          .depth = options_.depth_weight_of() > 0,
+          .normal = options_.normal_weight_of() > 0,
           .sh_degree = sh_degree(),
           .sparse_sh_gradients = options_.optimizer.visible_only};
 }
