@@ -52,8 +52,8 @@ const Found& found(StudyContext& c) {
     Found f;
     f.folder = c.folder("photos_alone");
     f.report = made(c, fox / "images", f.folder);
-    f.agreement = capture::compare_poses(poses_of(f.folder / "sparse" / "0"),
-                                         poses_of(fox / "sparse" / "0"));
+    f.agreement =
+        capture::compare_poses(poses_of(f.folder / "sparse" / "0"), poses_of(fox / "sparse" / "0"));
     return f;
   });
 }
@@ -117,37 +117,33 @@ std::vector<Bar> photo_bars() {
                        r.note = note;
                        return r;
                      }));
-  bars.push_back(bar("b", "fox, photos alone: 2,000 steps at 135x240", "PSNR", "dB",
-                     "ours >= baseline - 0.5 dB", [](StudyContext& c) {
-                       const double given = psnr_of(c, c.data("fox")),
-                                    own = psnr_of(c, found(c).folder);
-                       BarResult r;
-                       r.baseline = Quantity{
-                           .name = "the supplied cameras", .value = given, .unit = "dB"};
-                       r.ours = Quantity{.value = own, .unit = "dB"};
-                       r.bound = {.text = "ours >= baseline - 0.5 dB",
-                                  .left = own,
-                                  .op = ">=",
-                                  .right = given - 0.5};
-                       return r;
-                     }));
-  bars.push_back(bar("c", "fox, a video of ten seconds: cameras found", "share of drawn frames",
-                     "1", "registered >= 0.95 of the frames drawn", [](StudyContext& c) {
-                       const capture::CaptureReport report =
-                           made(c, video_of(c), c.folder("video_capture"));
-                       const double share = static_cast<double>(report.registered) /
-                                            static_cast<double>(report.photos);
-                       BarResult r;
-                       r.ours = Quantity{.value = share, .unit = "1"};
-                       r.bound = {.text = "registered >= 0.95 of the frames drawn",
-                                  .left = share,
-                                  .op = ">=",
-                                  .right = 0.95};
-                       r.note = std::to_string(report.registered) + " of " +
-                                std::to_string(report.photos) + " frames, " +
-                                (report.sound ? "sound" : "doubtful");
-                       return r;
-                     }));
+  bars.push_back(
+      bar("b", "fox, photos alone: 2,000 steps at 135x240", "PSNR", "dB",
+          "ours >= baseline - 0.5 dB", [](StudyContext& c) {
+            const double given = psnr_of(c, c.data("fox")), own = psnr_of(c, found(c).folder);
+            BarResult r;
+            r.baseline = Quantity{.name = "the supplied cameras", .value = given, .unit = "dB"};
+            r.ours = Quantity{.value = own, .unit = "dB"};
+            r.bound = {
+                .text = "ours >= baseline - 0.5 dB", .left = own, .op = ">=", .right = given - 0.5};
+            return r;
+          }));
+  bars.push_back(
+      bar("c", "fox, a video of ten seconds: cameras found", "share of drawn frames", "1",
+          "registered >= 0.95 of the frames drawn", [](StudyContext& c) {
+            const capture::CaptureReport report = made(c, video_of(c), c.folder("video_capture"));
+            const double share =
+                static_cast<double>(report.registered) / static_cast<double>(report.photos);
+            BarResult r;
+            r.ours = Quantity{.value = share, .unit = "1"};
+            r.bound = {.text = "registered >= 0.95 of the frames drawn",
+                       .left = share,
+                       .op = ">=",
+                       .right = 0.95};
+            r.note = std::to_string(report.registered) + " of " + std::to_string(report.photos) +
+                     " frames, " + (report.sound ? "sound" : "doubtful");
+            return r;
+          }));
   return bars;
 }
 
