@@ -214,7 +214,7 @@ class Making {
     made_ = !fs::exists(context_.out, fault);
     make_folder(context_.out);
     if (context_.overwrite && !context_.resume)
-      for (const char* name : {"images", "sparse", "work", "capture.json", "colmap.log"})
+      for (const char* name : {"images", "masks", "sparse", "work", "capture.json", "colmap.log"})
         fs::remove_all(context_.out / name, fault);
     else if (!context_.resume && !fs::is_empty(context_.out, fault))
       throw Error(ExitCode::kData, "is not empty", context_.out.string(),

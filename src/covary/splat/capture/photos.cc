@@ -4,6 +4,7 @@
 #include <cctype>
 #include <map>
 #include <optional>
+#include <set>
 
 #include "covary/core/base/error.h"
 #include "covary/core/base/file.h"
@@ -57,6 +58,16 @@ void check_count(const PhotoSet& set, const fs::path& where) {
         where.string(), "take 20 or more around the scene, each overlapping the next by half");
 }
 
+// A name without white space, which COLMAP's lists part names by: _ stands for it, and for a name that is taken already
+// more of them.
+std::string plain_name(const std::string& name, const std::set<std::string>& taken) {
+  std::string plain = name;
+  for (char& c : plain)
+    if (std::isspace(static_cast<unsigned char>(c))) c = '_';
+  while (taken.contains(plain)) plain.insert(plain.rfind('/') + 1, "_");  // npos + 1 is 0
+  return plain;
+}
+
 // Hard link, or a copy where that fails or is not wanted.
 void bring(const fs::path& from, const fs::path& to, bool link) {
   std::error_code fault;
@@ -66,6 +77,24 @@ void bring(const fs::path& from, const fs::path& to, bool link) {
     if (!fault) return;
   }
   write_file(to, read_file(from));
+}
+
+// The mask of a photo in a folder of masks, as load_capture looks for it; empty when there is none.
+fs::path mask_of(const fs::path& masks, const std::string& name) {
+  for (const fs::path& p :
+       {masks / (name + ".png"), masks / name, (masks / name).replace_extension(".png")})
+    if (fs::is_regular_file(p)) return p;
+  return {};
+}
+
+// A mask follows its photo: its name, and its turn when it has the size of the stored photo.
+void bring_mask(const fs::path& from, const fs::path& to, int orientation, bool turned_size,
+                bool link) {
+  make_folder(to.parent_path());
+  if (orientation == 1 || !turned_size)
+    bring(from, to, link);
+  else
+    data::write_image(to, upright(data::read_image(from), orientation));
 }
 
 }  // namespace
@@ -179,12 +208,38 @@ PhotoSet gather_photos(const fs::path& folder, const fs::path& images,
                        const PhotoOptions& options) {
   PhotoSet set = list_photos(folder);
   check_count(set, folder);
-  std::vector<std::string> turned, unreadable;
+  std::vector<std::string> turned, unreadable, renamed;
+  // Beside images/, or among the photos.
+  fs::path masks = (folder.filename() == "images" ? folder.parent_path() : folder) / "masks";
+  if (!fs::is_directory(masks)) masks.clear();
+  int64_t masked = 0;
+  std::set<std::string> taken;
+  for (const Photo& p : set.photos) taken.insert(p.name);
   Progress progress("photos", static_cast<int64_t>(set.photos.size()), "photos");
   for (size_t i = 0; i < set.photos.size(); ++i) {
     if (const int code = interrupted()) throw Interrupted{code};
     Photo& photo = set.photos[i];
-    const fs::path from = folder / photo.name, to = images / photo.name;
+    const fs::path from = folder / photo.name;
+    if (std::any_of(photo.name.begin(), photo.name.end(),
+                    [](unsigned char c) { return std::isspace(c); })) {
+      renamed.push_back(photo.name);
+      photo.name = plain_name(photo.name, taken);
+      taken.insert(photo.name);
+    }
+    const fs::path to = images / photo.name;
+    const fs::path mask = masks.empty()
+                              ? fs::path()
+                              : mask_of(masks, from.lexically_relative(folder).generic_string());
+    if (!mask.empty()) {
+      const data::ImageInfo m = data::image_info(mask);
+      const bool sideways = photo.exif.orientation >= 5;
+      bring_mask(mask, images.parent_path() / "masks" / (photo.name + ".png"),
+                 photo.exif.orientation,
+                 m.width == (sideways ? photo.height : photo.width) &&
+                     m.height == (sideways ? photo.width : photo.height),
+                 options.images == "link");
+      ++masked;
+    }
     make_folder(to.parent_path());
     if (photo.exif.orientation == 1) {
       bring(from, to, options.images == "link");
@@ -216,6 +271,11 @@ PhotoSet gather_photos(const fs::path& folder, const fs::path& images,
     set.notes.push_back(std::to_string(turned.size()) +
                         " photos were stored turned: they are written upright, at JPEG quality " +
                         std::to_string(kTurnedQuality));
+  if (masked > 0)
+    set.notes.push_back(std::to_string(masked) + " photos have a mask, which the capture keeps");
+  if (!renamed.empty())
+    set.notes.push_back(std::to_string(renamed.size()) +
+                        " names hold spaces, for which _ stands in the capture: " + some(renamed));
   check_count(set, folder);
   return set;
 }

@@ -5,7 +5,7 @@
 // A folder is searched with its sub-folders; images/ in it is taken alone when there. Left out, and said: files that
 // cannot be read as pictures, kinds that are not read (HEIC, camera raw), masks/ and hidden ones. A photo that was stored
 // turned (EXIF orientation) is turned upright and written again at JPEG quality 97: no program that follows has to
-// know. Errors: Error(kData): no photos, a name twice, fewer than 3 photos.
+// know. Masks (masks/ beside images/ or among the photos) go with their photos. Errors: Error(kData): no photos, a name twice, fewer than 3 photos.
 #pragma once
 
 #include <cstdint>
@@ -44,7 +44,8 @@ std::filesystem::path folder_of_photos(const std::filesystem::path& folder);
 // Photos below a folder, not decoded; files that are no photos of ours become notes.
 PhotoSet list_photos(const std::filesystem::path& folder);
 
-// The same, linked, copied or turned into `images` (made here). Names stay.
+// The same, linked, copied or turned into `images` (made here). Names stay, but for white space, which
+// COLMAP's lists cannot hold.
 PhotoSet gather_photos(const std::filesystem::path& folder, const std::filesystem::path& images,
                        const PhotoOptions& options);
 

@@ -103,6 +103,32 @@ TEST_F(Photos, LinkedOrCopiedUnderTheirNames) {
   EXPECT_EQ(fs::hard_link_count(copied / "a.jpg"), 1u);
 }
 
+TEST_F(Photos, MasksGoWithTheirPhotos) {
+  photo("images/a.jpg");
+  photo("images/b c.jpg");
+  write_turned(folder_ / "images/t.jpg", picture(12, 20), 6);
+  photo("masks/a.jpg.png");
+  photo("masks/t.png");
+  photo("masks/b c.jpg.png");
+  const fs::path out = temporary_.path() / "out" / "images";
+  const PhotoSet set = gather_photos(folder_ / "images", out, {});
+  EXPECT_THAT(names_of(set), ElementsAre("a.jpg", "b_c.jpg", "t.jpg"));
+  const fs::path masks = out.parent_path() / "masks";
+  EXPECT_EQ(read_file(masks / "a.jpg.png"), read_file(folder_ / "masks/a.jpg.png"));
+  EXPECT_TRUE(fs::exists(masks / "b_c.jpg.png"));
+  EXPECT_EQ(data::image_info(masks / "t.jpg.png").height, 20);
+  EXPECT_THAT(set.notes, Contains(HasSubstr("3 photos have a mask")));
+}
+
+TEST_F(Photos, SpacesInNames) {
+  for (const char* name : {"a b.jpg", "a_b.jpg", "my trip/c.jpg"}) photo(name);
+  const fs::path images = temporary_.path() / "images";
+  const PhotoSet set = gather_photos(folder_, images, {});
+  EXPECT_THAT(names_of(set), ElementsAre("_a_b.jpg", "a_b.jpg", "my_trip/c.jpg"));
+  for (const Photo& p : set.photos) EXPECT_TRUE(fs::exists(images / p.name)) << p.name;
+  EXPECT_THAT(set.notes, Contains(HasSubstr("a b.jpg")));
+}
+
 TEST_F(Photos, StoredTurnedTheyComeUpright) {
   for (const char* name : {"a.jpg", "b.jpg"}) photo(name);
   write_turned(folder_ / "turned.jpg", picture(12, 20), 6);
