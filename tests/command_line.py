@@ -543,7 +543,10 @@ class Photos(Case):
         self.assertFalse((self.out / "sparse").exists())
         self.assertTrue((self.out / "work").exists())
         self.refused(3, "capture", self.photos, "-o", self.out, says=["not empty"])
+        shutil.copytree(self.photos, self.folder / "others")
+        self.refused(2, "capture", self.folder / "others", "-o", self.out, "--resume", says=["another input"])
         self.done("capture", self.photos, "-o", self.out, "--resume")
+        self.refused(2, "capture", self.folder / "others", "-o", self.out, "--resume", says=["another input"])
         self.assertEqual(set(colmap_rotations(self.out / "sparse" / "0" / "images.bin")), set(truth))
 
     def test_what_is_no_capture_is_said(self):

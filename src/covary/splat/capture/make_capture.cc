@@ -216,10 +216,18 @@ class Making {
     if (context_.overwrite && !context_.resume)
       for (const char* name : {"images", "masks", "sparse", "work", "capture.json", "colmap.log"})
         fs::remove_all(context_.out / name, fault);
+    else if (fs::exists(context_.out / "capture.json") && context_.resume)
+      throw Error(ExitCode::kUsage, "holds a capture of another input", context_.out.string(),
+                  "choose another folder, or start anew with --overwrite");
     else if (!context_.resume && !fs::is_empty(context_.out, fault))
       throw Error(ExitCode::kData, "is not empty", context_.out.string(),
                   "--resume goes on with the capture in it, --overwrite starts anew");
     make_folder(work_);
+    const fs::path begun = work_ / "input.txt";
+    if (fs::exists(begun) && read_file(begun) != full_name(input_))
+      throw Error(ExitCode::kUsage, "holds the work on another input, " + read_file(begun),
+                  context_.out.string(), "name that one, or start anew with --overwrite");
+    write_file(begun, full_name(input_));
     report_.document = {{"schema", kSchema},
                         {"input", full_name(input_)},
                         {"options", options_json(options_)},
@@ -430,7 +438,7 @@ class Making {
     const bool overlap =
         static_cast<double>(g.common) >= kLeastRegistered * static_cast<double>(most);
     const bool same = g.share >= kLeastAgreement && overlap;
-    // Points that fit the poses count with the photos that have one.
+    // Photos that have a pose, times the share of the well matched pairs that fit.
     const auto worth = [](const Model& m) { return static_cast<double>(m.images) * m.support(); };
     const Model& better = same && a->images >= b->images ? *a : worth(*b) > worth(*a) ? *b : *a;
     *sound = same;
@@ -452,6 +460,8 @@ class Making {
         if (!a) no_model();
         chosen = *a;
         report_.sound = a->support() >= kLeastSupport;
+        doubts_ = {std::to_string(a->pairs - a->agreeing) + " of " + std::to_string(a->pairs) +
+                   " well matched pairs do not fit the poses"};
         return;
       }
       std::optional<Model> b = map_once(colmap, "global");
@@ -525,6 +535,7 @@ class Making {
     report_.registered = static_cast<int64_t>(placed.size());
     report_.document["registered"] = report_.registered;
     report_.document["model"] = chosen.to_json();
+    if (!report_.sound) report_.document["pairs_that_fit_least"] = chosen.doubtful;
     tell_unregistered(placed);
 
     const double scale = geometry::similarity_scale(frame);

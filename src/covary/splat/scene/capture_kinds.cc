@@ -212,7 +212,9 @@ std::string hint_for(const fs::path& root) {
   for (const auto& entry : fs::directory_iterator(root))
     if (entry.is_directory() && find_in(entry.path()).kind)
       return "the folder " + entry.path().string() + " has cameras: give that one";
-  return std::string("run COLMAP on the photos, or name the cameras with --cameras; ") +
+  return std::string(
+             "of photos alone: covary capture PHOTOS -o DIR finds them; else name them with "
+             "--cameras; ") +
          kWhatIsRead;
 }
 
