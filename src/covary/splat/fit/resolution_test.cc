@@ -139,7 +139,9 @@ TEST(Shrunk, PixelsAreMeansOfWhatTheMaskLeaves) {
   for (int y = 0; y < 16; ++y)
     for (int x = 0; x < 16; ++x) {
       EXPECT_EQ(*small.mask.at(y, x), x < 8 ? 255 : 0);
-      if (x < 8) EXPECT_NEAR(small.image.at(y, x)[1], 40.5 + 2 * y, 0.51);
+      if (x < 8) {
+        EXPECT_NEAR(small.image.at(y, x)[1], 40.5 + 2 * y, 0.51);
+      }
     }
 }
 

@@ -50,7 +50,7 @@ void step(benchmark::State& state) {
   state.counters["value"] = c.value;
   state.counters["evaluations"] = static_cast<double>(c.evaluations);
   for (size_t i = 0; i < c.points.size(); ++i) {
-    char name[8];
+    char name[24];
     std::snprintf(name, sizeof name, "x%02zu", i);
     state.counters[name] = c.points[i];
   }
