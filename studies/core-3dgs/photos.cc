@@ -34,13 +34,6 @@ struct Found {
   capture::Agreement agreement;  // with the model that comes with the photos
 };
 
-capture::Poses poses_of(const fs::path& model) {
-  capture::Poses poses;
-  for (const scene::ColmapImage& image : scene::read_colmap(model).images)
-    poses[image.name] = image.cam_from_world;
-  return poses;
-}
-
 capture::CaptureReport made(StudyContext& c, const fs::path& input, const fs::path& folder) {
   return capture::make_capture(
       input, {.out = folder, .overwrite = true, .seed = c.seed(), .threads = threads()}, {});
@@ -53,7 +46,8 @@ const Found& found(StudyContext& c) {
     f.folder = c.folder("photos_alone");
     f.report = made(c, fox / "images", f.folder);
     f.agreement =
-        capture::compare_poses(poses_of(f.folder / "sparse" / "0"), poses_of(fox / "sparse" / "0"));
+        capture::compare_poses(capture::poses_of(scene::read_colmap(f.folder / "sparse" / "0")),
+                               capture::poses_of(scene::read_colmap(fox / "sparse" / "0")));
     return f;
   });
 }

@@ -4,18 +4,19 @@
 #include <cstdio>
 #include <numbers>
 #include <string>
+#include <utility>
 
 #include <Eigen/LU>
 #include <Eigen/SVD>
 
-#include "covary/core/base/interrupt.h"
 #include "covary/core/base/machine.h"
-#include "covary/core/base/progress.h"
 #include "covary/core/base/random.h"
 #include "covary/core/geometry/rigid.h"
+#include "covary/core/numeric/median.h"
 #include "covary/splat/fit/evaluate.h"
 #include "covary/splat/fit/trainer.h"
 #include "studies/core-3dgs/bars.h"
+#include "studies/core-3dgs/training.h"
 
 namespace covary::studies {
 
@@ -62,14 +63,7 @@ RefinedFit refined_fit(const scene::Capture& capture, const fit::TrainOptions& o
   fit::Trainer trainer(capture, options);
   RefinedFit f;
   const double began = wall_seconds();
-  trainer.start(seed);
-  Progress progress("fit", options.steps);
-  while (trainer.steps_done() < options.steps) {
-    if (const int code = interrupted()) throw Interrupted{code};
-    const fit::StepResult step = trainer.step();
-    progress.update(trainer.steps_done(), {{"loss", step.loss}});
-  }
-  progress.finish();
+  train_to_end(trainer, seed);
   f.wall_s = wall_seconds() - began;
   for (const scene::View& v : trainer.capture().views) f.cameras.push_back(v.camera);
   f.evaluation = fit::evaluate(trainer.cloud(), trainer.capture(),
@@ -116,8 +110,7 @@ double median_rotation_error(const std::vector<scene::Camera>& cameras,
                          .norm() /
                      kDegree);
   }
-  std::sort(angles.begin(), angles.end());
-  return angles[angles.size() / 2];
+  return numeric::upper_median(std::move(angles));
 }
 
 const RefinedFit& pose_fit(StudyContext& c, const std::string& which) {

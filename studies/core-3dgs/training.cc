@@ -47,28 +47,35 @@ at::Tensor photo(const scene::View& view, const scene::Capture& capture) {
 
 }  // namespace
 
+void train_to_end(fit::Trainer& trainer, uint64_t seed,
+                  const std::function<void(const fit::StepResult&)>& after) {
+  trainer.start(seed);
+  const int64_t steps = trainer.options().steps;
+  Progress progress("fit", steps);
+  while (trainer.steps_done() < steps) {
+    if (const int code = interrupted()) throw Interrupted{code};
+    const fit::StepResult step = trainer.step();
+    if (after) after(step);
+    progress.update(trainer.steps_done(),
+                    {{"loss", step.loss}, {"count", static_cast<double>(trainer.count())}});
+  }
+  progress.finish();
+}
+
 FitFigures fit_figures(const scene::Capture& capture, const fit::TrainOptions& options,
                        uint64_t seed, int64_t preview_steps) {
   fit::Trainer trainer(capture, options);
   FitFigures f;
   const double wall0 = wall_seconds(), cpu0 = cpu_seconds();
   double apart_wall = 0, apart_cpu = 0;  // spent on the preview's score
-  trainer.start(seed);
-  Progress progress("fit", options.steps);
-  while (trainer.steps_done() < options.steps) {
-    if (const int code = interrupted()) throw Interrupted{code};
-    const fit::StepResult step = trainer.step();
-    if (trainer.steps_done() == preview_steps) {
-      const double w = wall_seconds(), c = cpu_seconds();
-      f.preview_wall_s = w - wall0;
-      f.preview_psnr = score(trainer.cloud(), trainer.capture()).psnr;
-      apart_wall += wall_seconds() - w;
-      apart_cpu += cpu_seconds() - c;
-    }
-    progress.update(trainer.steps_done(),
-                    {{"loss", step.loss}, {"count", static_cast<double>(trainer.count())}});
-  }
-  progress.finish();
+  train_to_end(trainer, seed, [&](const fit::StepResult&) {
+    if (trainer.steps_done() != preview_steps) return;
+    const double w = wall_seconds(), c = cpu_seconds();
+    f.preview_wall_s = w - wall0;
+    f.preview_psnr = score(trainer.cloud(), trainer.capture()).psnr;
+    apart_wall += wall_seconds() - w;
+    apart_cpu += cpu_seconds() - c;
+  });
   f.wall_s = wall_seconds() - wall0 - apart_wall;
   f.cpu_s = cpu_seconds() - cpu0 - apart_cpu;
   f.cloud = trainer.cloud();

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 
 #include "covary/splat/fit/train_options.h"
+#include "covary/splat/fit/trainer.h"
 #include "covary/splat/scene/capture.h"
 #include "covary/splat/scene/cloud.h"
 
@@ -16,6 +18,10 @@ struct FitFigures {
   double preview_psnr = 0, preview_wall_s = 0;  // after preview_steps
   int64_t count = 0;                            // Gaussians
 };
+
+// Starts and trains to the last step, with progress and Ctrl-C; after(step), where given, behind each step.
+void train_to_end(fit::Trainer& trainer, uint64_t seed,
+                  const std::function<void(const fit::StepResult&)>& after = {});
 
 // Trains and scores on the held-out views. preview_steps 0: no preview.
 FitFigures fit_figures(const scene::Capture& capture, const fit::TrainOptions& options,

@@ -50,7 +50,7 @@ fs::path default_run(const std::string& name) {
 }
 
 std::string capture_of(const fit::LoadedScene& scene) {
-  const fs::path made = scene.run / "capture";
+  const fs::path made = scene.run / fit::kMadeCapture;
   if (!scene.run.empty() && scene::has_cameras(made.string())) return made.string();
   if (!scene.config.is_object() || !scene.config.contains("inputs")) return "";
   const nlohmann::json& inputs = scene.config["inputs"];

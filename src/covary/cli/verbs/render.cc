@@ -23,6 +23,7 @@
 #include "covary/core/base/progress.h"
 #include "covary/core/base/threads.h"
 #include "covary/core/data/image.h"
+#include "covary/core/numeric/median.h"
 #include "covary/splat/fit/load.h"
 #include "covary/splat/render/fast.h"
 #include "covary/splat/render/pictures.h"
@@ -235,12 +236,9 @@ void benchmark(int64_t rounds, const std::vector<scene::NamedCamera>& frames, co
       cpu[i].push_back(t.cpu_s);
       progress.update(round * static_cast<int64_t>(frames.size()) + static_cast<int64_t>(i) + 1);
     }
-  const auto median = [](std::vector<double>& v) {
-    const auto middle = v.begin() + static_cast<std::ptrdiff_t>(v.size() / 2);
-    std::nth_element(v.begin(), middle, v.end());
-    return *middle;
-  };
-  for (size_t i = 0; i < frames.size(); ++i) (*times)[i] = {median(wall[i]), median(cpu[i])};
+  for (size_t i = 0; i < frames.size(); ++i)
+    (*times)[i] = {numeric::upper_median(std::move(wall[i])),
+                   numeric::upper_median(std::move(cpu[i]))};
 }
 
 // Means over the frames. The first frame of several also wakes threads and takes memory, and is left

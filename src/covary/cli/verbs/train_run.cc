@@ -25,6 +25,23 @@ constexpr double kLeastSteps = 50;
 constexpr int kLeastPlannedSide = 240;     // px of the longer side that photos are not shrunk below
 constexpr double kSecondsPerPixel = 3e-7;  // of a held-out view rendered, compared and written
 
+struct Size {
+  int width = 0, height = 0;  // px
+  double pixels() const { return static_cast<double>(width) * height; }
+};
+
+Size largest_picture(const scene::Capture& capture) {
+  Size largest;
+  for (const scene::View& v : capture.views)
+    if (const Size s{v.camera.width, v.camera.height}; s.pixels() > largest.pixels()) largest = s;
+  return largest;
+}
+
+// A late step over an early one: by the root of the count, a rule of thumb.
+double cost_growth(const MemoryEstimate& e) {
+  return std::sqrt(std::max(1.0, e.count / std::max(e.start, 1.0)));
+}
+
 // Of parameters, gradients and moments at the peak, which an edit of the rows makes: measured, fox at three sizes with
 // 51,000 to 268,000 Gaussians.
 constexpr double kCopiesInAnEdit = 12;
@@ -39,9 +56,7 @@ MemoryEstimate estimate(const scene::Capture& capture, const fit::TrainOptions& 
     const double division = levels.back().division;
     e.photos += photo_bytes(capture) / (division * division);
   }
-  double pixels = 0;
-  for (const scene::View& v : capture.views)
-    pixels = std::max(pixels, static_cast<double>(v.camera.width) * v.camera.height);
+  const double pixels = largest_picture(capture).pixels();
   const double start =
       options.init == "random" || capture.points.positions.empty()
           ? static_cast<double>(options.init_count > 0 ? options.init_count : 100'000)
@@ -107,10 +122,9 @@ std::string estimate_training(const Job& job, const fit::TrainOptions& options,
   const MemoryEstimate e = estimate(capture, options);
   const auto start = static_cast<int64_t>(e.start);
   const double step_s = seconds_of_step(capture, options, job.common);
-  const double grown = std::sqrt(std::max(1.0, e.count / std::max(e.start, 1.0)));
   const double most = step_s * static_cast<double>(options.steps),
                low = most * share_of_pixels(fit::resolution_levels(options.resolution_schedule)),
-               high = most * grown;
+               high = most * cost_growth(e);
   (*document)["estimate"] = {{"memory_bytes", e.total()}, {"photo_bytes", e.photos},
                              {"gaussians_start", start},  {"gaussians_end", e.count},
                              {"seconds_low", low},        {"seconds_high", high}};
@@ -135,9 +149,7 @@ std::string estimate_training(const Job& job, const fit::TrainOptions& options,
 // Evaluation and report: about a step's rendering and a picture written a held-out view.
 double finishing_seconds(const scene::Capture& capture) {
   const auto views = static_cast<double>(std::max<size_t>(1, capture.test.size()));
-  double pixels = 0;
-  for (const scene::View& v : capture.views)
-    pixels = std::max(pixels, static_cast<double>(v.camera.width) * v.camera.height);
+  const double pixels = largest_picture(capture).pixels();
   return 0.5 + views * (0.05 + kSecondsPerPixel * pixels);
 }
 
@@ -150,7 +162,7 @@ void plan_size(const std::string& input, bool size_given, const CommonOptions& c
     const double steps = left / (kCostGrowth * step_s);
     int side = 0;
     for (const scene::View& v : capture->views)
-      side = std::max(side, std::max(v.camera.width, v.camera.height));
+      side = std::max({side, v.camera.width, v.camera.height});
     if (steps >= kWantedSteps || size_given || side / 2 < kLeastPlannedSide) {
       check_time(common, "training", common.time_budget - left + kLeastSteps * step_s,
                  "use smaller photos: --downscale 4");
@@ -215,7 +227,7 @@ scene::Capture load_and_tell(const std::string& input, const scene::CaptureOptio
 std::string posed_input(const std::string& input, const fit::TrainOptions& options,
                         const CommonOptions& common, const std::filesystem::path& run) {
   if (!options.capture.cameras.empty() || !capture::needs_cameras(input)) return input;
-  const std::filesystem::path made = run / "capture";
+  const std::filesystem::path made = run / fit::kMadeCapture;
   std::error_code ignored;
   const bool new_run = !std::filesystem::exists(run, ignored);
   // Finding cameras takes longer than many a training: --overwrite is about the run, unless photos or options changed.
@@ -294,16 +306,14 @@ std::vector<TrainingPlan> training_plans(const std::string& input, const CommonO
     if (capture.train.empty()) break;
     TrainingPlan plan;
     plan.downscale = downscale;
-    for (const scene::View& v : capture.views)
-      if (v.camera.width * v.camera.height > plan.width * plan.height) {
-        plan.width = v.camera.width;
-        plan.height = v.camera.height;
-      }
-    if (downscale > 1 && std::max(plan.width, plan.height) < kLeastPlannedSide) break;
+    const Size size = largest_picture(capture);
+    plan.width = size.width;
+    plan.height = size.height;
+    if (downscale > 1 && std::max(size.width, size.height) < kLeastPlannedSide) break;
     const MemoryEstimate e = estimate(capture, options);
     plan.memory = e.total();
     plan.step_s = seconds_of_step(capture, options, common);
-    plan.step_s_late = plan.step_s * std::sqrt(std::max(1.0, e.count / std::max(e.start, 1.0)));
+    plan.step_s_late = plan.step_s * cost_growth(e);
     plans.push_back(plan);
   }
   return plans;

@@ -10,6 +10,7 @@
 #include "covary/core/base/random.h"
 #include "covary/core/base/temporary_folder.h"
 #include "covary/core/data/image.h"
+#include "covary/core/data/test_photos.h"
 
 namespace covary::data {
 namespace {
@@ -74,16 +75,8 @@ class BlockWriter {
   }
 };
 
-// A JPEG with the block behind its first marker.
 void write_photo(const std::filesystem::path& path, const std::string& block) {
-  const Image8 picture(8, 8, 3);
-  const std::vector<uint8_t> jpeg = encode_jpeg(picture, 90);
-  std::string bytes(jpeg.begin(), jpeg.end());
-  const size_t size = block.size() + 2;
-  std::string marker = "\xff\xe1";
-  marker += static_cast<char>(size >> 8);
-  marker += static_cast<char>(size & 255);
-  write_file(path, bytes.substr(0, 2) + marker + block + bytes.substr(2));
+  write_jpeg_with_block(path, Image8(8, 8, 3), block);
 }
 
 std::string phone() {

@@ -7,6 +7,7 @@
 
 #include "covary/core/base/error.h"
 #include "covary/core/base/file.h"
+#include "covary/core/base/names.h"
 #include "covary/core/data/image_codec.h"
 
 namespace covary::data {
@@ -83,9 +84,7 @@ Image16 read_image16(const std::filesystem::path& path) {
 }
 
 void write_image(const std::filesystem::path& path, const Image8& image) {
-  std::string extension = path.extension().string();
-  std::transform(extension.begin(), extension.end(), extension.begin(),
-                 [](unsigned char c) { return std::tolower(c); });
+  const std::string extension = lower_extension(path);
   if (extension == ".png") return write_bytes(path, encode_png(image));
   if (extension == ".jpg" || extension == ".jpeg") return write_bytes(path, encode_jpeg(image, 95));
   throw Error(ExitCode::kUsage, "unknown kind of picture '" + extension + "'", path.string(),

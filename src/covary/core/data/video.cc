@@ -15,6 +15,7 @@
 
 #include "covary/core/base/error.h"
 #include "covary/core/base/file.h"
+#include "covary/core/base/names.h"
 
 extern char** environ;
 
@@ -22,13 +23,6 @@ namespace covary::data {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string extension_of(const fs::path& path) {
-  std::string e = path.extension().string();
-  std::transform(e.begin(), e.end(), e.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return e;
-}
 
 std::string number(double x) {
   std::ostringstream out;
@@ -55,7 +49,7 @@ class NoSigpipe {
 }  // namespace
 
 bool is_video(const fs::path& path) {
-  const std::string e = extension_of(path);
+  const std::string e = lower_extension(path);
   return e == ".mp4" || e == ".mov" || e == ".mkv" || e == ".webm" || e == ".gif";
 }
 
@@ -87,7 +81,7 @@ VideoWriter::VideoWriter(fs::path path, int width, int height, const VideoOption
     AtomicFile probe(path_);
   }
   const std::string name = path_.stem().string() + ".tmp-" + std::to_string(getpid());
-  temporary_ = path_.parent_path() / ("." + name + extension_of(path_));
+  temporary_ = path_.parent_path() / ("." + name + lower_extension(path_));
   messages_ = path_.parent_path() / ("." + name + ".log");
 
   std::vector<std::string> words = {
@@ -99,7 +93,7 @@ VideoWriter::VideoWriter(fs::path path, int width, int height, const VideoOption
       "-s",        std::to_string(width) + "x" + std::to_string(height),
       "-r",        number(options.fps),
       "-i",        "-"};
-  const std::string e = extension_of(path_), even = "crop=trunc(iw/2)*2:trunc(ih/2)*2:0:0";
+  const std::string e = lower_extension(path_), even = "crop=trunc(iw/2)*2:trunc(ih/2)*2:0:0";
   const std::string quality = std::to_string(options.quality);
   std::vector<std::string> coder;
   if (e == ".gif")

@@ -11,6 +11,7 @@
 #include "covary/core/base/error.h"
 #include "covary/core/base/file.h"
 #include "covary/core/base/interrupt.h"
+#include "covary/core/base/names.h"
 #include "covary/core/base/temporary_folder.h"
 #include "covary/core/data/video.h"
 
@@ -103,9 +104,7 @@ class GreyPictures {
 }  // namespace
 
 bool is_readable_video(const fs::path& path) {
-  std::string e = path.extension().string();
-  std::transform(e.begin(), e.end(), e.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  const std::string e = lower_extension(path);
   for (const char* known : {".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mts", ".m2ts",
                             ".mpg", ".mpeg", ".wmv", ".3gp", ".gif"})
     if (e == known) return true;

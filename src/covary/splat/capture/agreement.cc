@@ -8,6 +8,7 @@
 #include "covary/core/base/error.h"
 #include "covary/core/base/random.h"
 #include "covary/core/geometry/rigid.h"
+#include "covary/core/numeric/median.h"
 
 namespace covary::capture {
 namespace {
@@ -34,12 +35,6 @@ Matrix4d similarity(double scale, const Matrix3d& rotation, const Vector3d& tran
 double degrees_between(const Matrix3d& a, const Matrix3d& b) {
   // Of the chord, which keeps small angles.
   return 2 * std::asin(std::min(1.0, (a - b).norm() / std::sqrt(8.0))) * 180 / std::numbers::pi;
-}
-
-double median(std::vector<double> v) {
-  const auto middle = v.begin() + static_cast<std::ptrdiff_t>(v.size() / 2);
-  std::nth_element(v.begin(), middle, v.end());
-  return *middle;
 }
 
 class Comparison {
@@ -129,6 +124,12 @@ class Comparison {
 
 }  // namespace
 
+Poses poses_of(const scene::ColmapModel& model) {
+  Poses poses;
+  for (const scene::ColmapImage& image : model.images) poses[image.name] = image.cam_from_world;
+  return poses;
+}
+
 Agreement compare_poses(const Poses& a, const Poses& b, const AgreementOptions& options) {
   std::vector<Pair> pairs;
   for (const auto& [name, pose] : a) {
@@ -159,8 +160,8 @@ Agreement compare_poses(const Poses& a, const Poses& b, const AgreementOptions& 
     if (!comparison.agrees(p, out.b_from_a)) out.differing.push_back(p.name);
   }
   out.share = 1 - static_cast<double>(out.differing.size()) / static_cast<double>(pairs.size());
-  out.median_rotation_deg = median(std::move(rotations));
-  out.median_centre = median(std::move(centres));
+  out.median_rotation_deg = numeric::upper_median(std::move(rotations));
+  out.median_centre = numeric::upper_median(std::move(centres));
   return out;
 }
 

@@ -15,9 +15,12 @@
 
 #include <Eigen/Core>
 
+#include "covary/splat/scene/colmap.h"
+
 namespace covary::capture {
 
 using Poses = std::map<std::string, Eigen::Matrix4d>;  // cam_from_world by the photo's name
+Poses poses_of(const scene::ColmapModel& model);
 
 struct AgreementOptions {
   double rotation_deg = 2;  // a photo agrees within this angle,

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "covary/core/base/error.h"
+#include "covary/core/numeric/median.h"
 
 namespace covary::capture {
 namespace {
@@ -79,12 +80,6 @@ double sharpness_of(const data::Image8& g) {
   return contrast > 0 ? std::min(across, down) / contrast : 0;
 }
 
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
-
 }  // namespace
 
 void FrameScorer::add(const data::Image8& grey) {
@@ -139,7 +134,8 @@ FrameChoice choose_frames(const std::vector<FrameScore>& scores,
     for (int64_t k = std::max<int64_t>(0, w - kNeighbours);
          k <= std::min(count - 1, w + kNeighbours); ++k)
       if (frame_of[static_cast<size_t>(k)] >= 0) near.push_back(best_of[static_cast<size_t>(k)]);
-    if (best_of[static_cast<size_t>(w)] < options.least_sharpness * median(near))
+    if (best_of[static_cast<size_t>(w)] <
+        options.least_sharpness * numeric::upper_median(std::move(near)))
       ++out.blurred_windows;
     else
       out.frames.push_back(frame_of[static_cast<size_t>(w)]);

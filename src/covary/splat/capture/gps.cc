@@ -6,6 +6,8 @@
 #include <numbers>
 #include <vector>
 
+#include "covary/core/numeric/median.h"
+
 namespace covary::capture {
 namespace {
 
@@ -24,12 +26,6 @@ Vector3d earth_centred(const Vector3d& p) {
   const double n = kEquator / std::sqrt(1 - e2 * std::sin(lat) * std::sin(lat));
   return {(n + p[2]) * std::cos(lat) * std::cos(lon), (n + p[2]) * std::cos(lat) * std::sin(lon),
           (n * (1 - e2) + p[2]) * std::sin(lat)};
-}
-
-double median(std::vector<double> v) {
-  const auto middle = v.begin() + static_cast<std::ptrdiff_t>(v.size() / 2);
-  std::nth_element(v.begin(), middle, v.end());
-  return *middle;
 }
 
 // Scale and turn s and shift t of the plane, to ~ s * from + t, as complex numbers.
@@ -86,7 +82,7 @@ std::optional<GpsFit> fit_gps(const GpsPositions& positions, const Poses& poses)
   for (int k = 0; k < 3; ++k) {
     std::vector<double> v;
     for (const Vector3d& p : where) v.push_back(p[k]);
-    fit.origin[k] = median(std::move(v));
+    fit.origin[k] = numeric::upper_median(std::move(v));
   }
   std::vector<std::complex<double>> from, to;
   std::vector<double> heights;
@@ -104,7 +100,7 @@ std::optional<GpsFit> fit_gps(const GpsPositions& positions, const Poses& poses)
     std::vector<double> off;
     for (size_t i = 0; i < from.size(); ++i)
       off.push_back(std::abs(plane.s * from[i] + plane.t - to[i]));
-    fit.residual_m = median(off);
+    fit.residual_m = numeric::upper_median(off);
     std::vector<bool> next;
     for (const double d : off) next.push_back(d <= 3 * std::max(fit.residual_m, 1e-9));
     if (next == used || std::count(next.begin(), next.end(), true) < 3) break;
@@ -127,7 +123,7 @@ std::optional<GpsFit> fit_gps(const GpsPositions& positions, const Poses& poses)
   m(2, 2) = scale;
   m(0, 3) = plane.t.real();
   m(1, 3) = plane.t.imag();
-  m(2, 3) = median(std::move(lifts));
+  m(2, 3) = numeric::upper_median(std::move(lifts));
   return fit;
 }
 

@@ -12,6 +12,7 @@
 #include "covary/core/base/interrupt.h"
 #include "covary/core/base/log.h"
 #include "covary/core/base/machine.h"
+#include "covary/core/base/names.h"
 #include "covary/core/data/unpack.h"
 #include "covary/core/geometry/rigid.h"
 #include "covary/splat/capture/agreement.h"
@@ -59,19 +60,6 @@ struct Model {
             {"that_fit", agreeing}};
   }
 };
-
-Poses poses_of(const scene::ColmapModel& model) {
-  Poses poses;
-  for (const scene::ColmapImage& image : model.images) poses[image.name] = image.cam_from_world;
-  return poses;
-}
-
-std::string some(const std::vector<std::string>& names) {
-  std::string text;
-  for (size_t i = 0; i < std::min<size_t>(names.size(), 5); ++i) text += (i ? ", " : "") + names[i];
-  if (names.size() > 5) text += " and " + std::to_string(names.size() - 5) + " more";
-  return text;
-}
 
 std::string upper(std::string s) {
   std::transform(s.begin(), s.end(), s.begin(),
@@ -244,12 +232,11 @@ class Making {
         photos_ = frames_of(source);
       } else {
         const fs::path folder = folder_of_photos(source);
-        photos_ = list_photos(folder);
         // An archive or a folder may hold nothing but a video.
-        const std::vector<fs::path> videos =
-            photos_.photos.empty() ? videos_in(folder) : std::vector<fs::path>();
-        photos_ =
-            videos.size() == 1 ? frames_of(videos[0]) : gather_photos(folder, images_, options_);
+        const std::vector<fs::path> videos = videos_in(folder);
+        photos_ = videos.size() == 1 && list_photos(folder).photos.empty()
+                      ? frames_of(videos[0])
+                      : gather_photos(folder, images_, options_);
       }
       for (const std::string& n : photos_.notes) note(n);
       for (const Photo& p : photos_.photos) names_.push_back(p.name);
@@ -443,12 +430,12 @@ class Making {
     const Model& better = same && a->images >= b->images ? *a : worth(*b) > worth(*a) ? *b : *a;
     *sound = same;
     if (!same)
-      doubts_.push_back(overlap ? "two mappings of the same matches disagree on " +
-                                      std::to_string(g.differing.size()) + " of " +
-                                      std::to_string(g.common) + " photos: " + some(g.differing)
-                                : "two mappings of the same matches placed " +
-                                      std::to_string(a->images) + " and " +
-                                      std::to_string(b->images) + " photos");
+      doubts_.push_back(
+          overlap ? "two mappings of the same matches disagree on " +
+                        std::to_string(g.differing.size()) + " of " + std::to_string(g.common) +
+                        " photos: " + list_some(g.differing)
+                  : "two mappings of the same matches placed " + std::to_string(a->images) +
+                        " and " + std::to_string(b->images) + " photos");
     return better;
   }
 
@@ -575,7 +562,7 @@ class Making {
     }
     for (const auto& [reason, names] : by_reason)
       note(std::to_string(names.size()) + " photos have no camera: they " + reason + ": " +
-           some(names));
+           list_some(names));
   }
 
   fs::path input_;

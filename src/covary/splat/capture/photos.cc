@@ -9,6 +9,7 @@
 #include "covary/core/base/error.h"
 #include "covary/core/base/file.h"
 #include "covary/core/base/interrupt.h"
+#include "covary/core/base/names.h"
 #include "covary/core/base/progress.h"
 #include "covary/core/data/unpack.h"
 #include "covary/core/data/video_frames.h"
@@ -22,13 +23,7 @@ namespace fs = std::filesystem;
 constexpr int kTurnedQuality = 97;  // JPEG, of photos written again
 constexpr int kScoredSide = 320;    // px, of a video's frames when they are judged
 constexpr int64_t kFewestPhotos = 3;
-
-std::string lower_extension(const fs::path& path) {
-  std::string e = path.extension().string();
-  std::transform(e.begin(), e.end(), e.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return e;
-}
+constexpr size_t kNamed = 3;  // files that a note names
 
 bool is_photo(const std::string& e) { return e == ".jpg" || e == ".jpeg" || e == ".png"; }
 
@@ -38,13 +33,6 @@ bool is_foreign_picture(const std::string& e) {
                             ".tiff", ".webp", ".bmp", ".avif"})
     if (e == known) return true;
   return false;
-}
-
-std::string some(const std::vector<std::string>& names) {
-  std::string text;
-  for (size_t i = 0; i < std::min<size_t>(names.size(), 3); ++i) text += (i ? ", " : "") + names[i];
-  if (names.size() > 3) text += " and " + std::to_string(names.size() - 3) + " more";
-  return text;
 }
 
 void check_count(const PhotoSet& set, const fs::path& where) {
@@ -177,11 +165,13 @@ PhotoSet list_photos(const fs::path& folder) {
     set.photos.push_back(std::move(photo));
   }
   if (!broken.empty())
-    set.notes.push_back(std::to_string(broken.size()) +
-                        " files cannot be read as pictures and were left out: " + some(broken));
+    set.notes.push_back(
+        std::to_string(broken.size()) +
+        " files cannot be read as pictures and were left out: " + list_some(broken, kNamed));
   for (const auto& [e, files] : foreign)
     set.notes.push_back(std::to_string(files.size()) + " " + e +
-                        " files are not read: convert them to .jpg (" + some(files) + ")");
+                        " files are not read: convert them to .jpg (" + list_some(files, kNamed) +
+                        ")");
   return set;
 }
 
@@ -266,7 +256,7 @@ PhotoSet gather_photos(const fs::path& folder, const fs::path& images,
   std::erase_if(set.photos, [](const Photo& p) { return p.name.empty(); });
   if (!unreadable.empty())
     set.notes.push_back(std::to_string(unreadable.size()) +
-                        " photos are damaged and were left out: " + some(unreadable));
+                        " photos are damaged and were left out: " + list_some(unreadable, kNamed));
   if (!turned.empty())
     set.notes.push_back(std::to_string(turned.size()) +
                         " photos were stored turned: they are written upright, at JPEG quality " +
@@ -274,8 +264,9 @@ PhotoSet gather_photos(const fs::path& folder, const fs::path& images,
   if (masked > 0)
     set.notes.push_back(std::to_string(masked) + " photos have a mask, which the capture keeps");
   if (!renamed.empty())
-    set.notes.push_back(std::to_string(renamed.size()) +
-                        " names hold spaces, for which _ stands in the capture: " + some(renamed));
+    set.notes.push_back(
+        std::to_string(renamed.size()) +
+        " names hold spaces, for which _ stands in the capture: " + list_some(renamed, kNamed));
   check_count(set, folder);
   return set;
 }

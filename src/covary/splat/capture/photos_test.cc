@@ -10,6 +10,7 @@
 #include "covary/core/base/error.h"
 #include "covary/core/base/file.h"
 #include "covary/core/base/temporary_folder.h"
+#include "covary/core/data/test_photos.h"
 #include "covary/core/data/video.h"
 #include "covary/core/data/zip.h"
 
@@ -33,16 +34,10 @@ data::Image8 picture(int height, int width) {
 
 // A JPEG whose EXIF block states an orientation and nothing else.
 void write_turned(const fs::path& path, const data::Image8& image, int orientation) {
-  const std::vector<uint8_t> jpeg = data::encode_jpeg(image, 95);
   std::string block("Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0", 24);
   block += static_cast<char>(orientation);
   block += std::string(7, '\0');
-  std::string bytes(jpeg.begin(), jpeg.end());
-  const size_t size = block.size() + 2;
-  std::string marker = "\xff\xe1";
-  marker += static_cast<char>(size >> 8);
-  marker += static_cast<char>(size & 255);
-  write_file(path, bytes.substr(0, 2) + marker + block + bytes.substr(2));
+  data::write_jpeg_with_block(path, image, block);
 }
 
 std::vector<std::string> names_of(const PhotoSet& set) {

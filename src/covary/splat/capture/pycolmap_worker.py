@@ -27,6 +27,14 @@ def names_of(database):
     return {image.image_id: image.name for image in database.read_all_images()}
 
 
+def verified_pairs(database):
+    """(image id, image id, inlier matches) of the pairs whose geometry was verified."""
+    for pair, count in zip(*database.read_two_view_geometry_num_inliers()):
+        a, b = pair if isinstance(pair, tuple) else pycolmap.pair_id_to_image_pair(pair)
+        if count >= LEAST_INLIERS:
+            yield a, b, int(count)
+
+
 def extract(job):
     """job: database, images (folder), names, camera_mode (SINGLE, PER_FOLDER, PER_IMAGE), camera_model, camera_params,
     masks (folder or ""), max_size (px), max_features, threads. Photos that cannot be read are no error here."""
@@ -120,12 +128,7 @@ def match(job):
         os.remove(path)
     with pycolmap.Database.open(job["database"]) as database:
         names = names_of(database)
-        ids, counts = database.read_two_view_geometry_num_inliers()
-    matched = []
-    for pair, count in zip(ids, counts):
-        if count >= LEAST_INLIERS:
-            a, b = pair if isinstance(pair, tuple) else pycolmap.pair_id_to_image_pair(pair)
-            matched.append([names[a], names[b], int(count)])
+        matched = [[names[a], names[b], count] for a, b, count in verified_pairs(database)]
     return {"matched": matched}
 
 
@@ -181,12 +184,10 @@ def support(path, model):
                 keypoints[image_id] = (camera.cam_from_img(points), camera.mean_focal_length())
             return keypoints[image_id]
 
-        ids, counts = database.read_two_view_geometry_num_inliers()
-        matched = [count for count in counts if count >= LEAST_INLIERS]
-        least = min(WELL_MATCHED, np.median(matched)) if matched else 0
-        for pair, count in zip(ids, counts):
-            a, b = pair if isinstance(pair, tuple) else pycolmap.pair_id_to_image_pair(pair)
-            if count < max(least, LEAST_INLIERS) or names[a] not in by_name or names[b] not in by_name:
+        matched = list(verified_pairs(database))
+        least = min(WELL_MATCHED, np.median([count for _, _, count in matched])) if matched else 0
+        for a, b, count in matched:
+            if count < least or names[a] not in by_name or names[b] not in by_name:
                 continue
             geometry = database.read_two_view_geometry(a, b)
             matches = np.asarray(geometry.inlier_matches)

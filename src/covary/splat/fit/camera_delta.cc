@@ -8,6 +8,7 @@
 
 #include "covary/core/compute/autograd.h"
 #include "covary/core/geometry/rigid.h"
+#include "covary/core/numeric/median.h"
 
 namespace covary::fit {
 namespace {
@@ -39,9 +40,7 @@ double depth_of_interest(const scene::Camera& camera, const scene::Points& point
       depths.push_back(at.z());
   }
   if (depths.size() < kLeast) return extent;
-  const auto middle = depths.begin() + static_cast<std::ptrdiff_t>(depths.size() / 2);
-  std::nth_element(depths.begin(), middle, depths.end());
-  return *middle;
+  return numeric::upper_median(std::move(depths));
 }
 
 Eigen::Matrix4d moved_pose(const double* delta, const PoseFrame& frame) {

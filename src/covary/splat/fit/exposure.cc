@@ -56,16 +56,9 @@ nlohmann::json gains_json(const at::Tensor& gains) {
           {"gain_largest", gains.max().item<double>()}};
 }
 
-class AffineExposure : public Exposure {
+// A map a training photo, in rows that any kind of map keeps alike.
+class ExposureByRows : public Exposure {
  public:
-  AffineExposure(const TrainOptions& options, const scene::Capture& capture)
-      : photos_(capture), maps_({photos_.size(), 3, 4}, at::kDouble, rate_of(options)) {}
-
-  at::Tensor regulariser(int64_t) override { return {}; }
-  void update(int64_t step) override {
-    maps_.update(step, {.beta1 = 0.5, .beta2 = 0.9, .factors = kFactors}, "exposure");
-    maps_.center();
-  }
   void reset() override { maps_.reset(); }
   void retime(int64_t steps) override { maps_.retime(steps); }
   void save(nn::NamedTensors& arrays, nlohmann::json& document) const override {
@@ -73,6 +66,27 @@ class AffineExposure : public Exposure {
   }
   void restore(const nn::NamedTensors& arrays, const nlohmann::json& document) override {
     maps_.restore("exposure", arrays, document);
+  }
+
+ protected:
+  explicit ExposureByRows(const scene::Capture& capture) : photos_(capture) {}
+  at::Tensor map_of(int64_t view) { return maps_.row(photos_.row(view)); }
+
+  Photos photos_;
+  PhotoRows maps_;  // made by the kind of map
+};
+
+class AffineExposure : public ExposureByRows {
+ public:
+  AffineExposure(const TrainOptions& options, const scene::Capture& capture)
+      : ExposureByRows(capture) {
+    maps_ = PhotoRows({photos_.size(), 3, 4}, at::kDouble, rate_of(options));
+  }
+
+  at::Tensor regulariser(int64_t) override { return {}; }
+  void update(int64_t step) override {
+    maps_.update(step, {.beta1 = 0.5, .beta2 = 0.9, .factors = kFactors}, "exposure");
+    maps_.center();
   }
   nlohmann::json to_json() const override {
     const at::Tensor grey = at::tensor({0.5, 0.5, 0.5, 1.0}, at::kDouble);
@@ -98,7 +112,7 @@ class AffineExposure : public Exposure {
 
  protected:
   at::Tensor mapped(int64_t view, const at::Tensor& color) override {
-    return affine_mapped(color, maps_.row(photos_.row(view)));
+    return affine_mapped(color, map_of(view));
   }
 
  private:
@@ -106,49 +120,38 @@ class AffineExposure : public Exposure {
     const double rate = options.affine.rate_of(steps_seen(options, photos_));
     return nn::exponential(rate, rate * options.affine.affine_rate_final_factor, options.steps);
   }
-
-  Photos photos_;
-  PhotoRows maps_;
 };
 
-class BilateralExposure : public Exposure {
+class BilateralExposure : public ExposureByRows {
  public:
   BilateralExposure(const TrainOptions& options, const scene::Capture& capture)
-      : photos_(capture),
-        variation_(options.bilateral.grid_variation),
-        grids_({photos_.size(), options.bilateral.grid_levels, options.bilateral.grid_height,
-                options.bilateral.grid_width, 12},
-               at::kFloat, rate_of(options)) {}
+      : ExposureByRows(capture), variation_(options.bilateral.grid_variation) {
+    const BilateralExposureOptions& o = options.bilateral;
+    maps_ = PhotoRows({photos_.size(), o.grid_levels, o.grid_height, o.grid_width, 12}, at::kFloat,
+                      rate_of(options));
+  }
 
   at::Tensor regulariser(int64_t view) override {
     if (variation_ == 0) return {};
-    return variation_ * grid_variation(grids_.row(photos_.row(view)));
+    return variation_ * grid_variation(map_of(view));
   }
-  void update(int64_t step) override { grids_.update(step, {}, "exposure"); }
-  void reset() override { grids_.reset(); }
-  void retime(int64_t steps) override { grids_.retime(steps); }
-  void save(nn::NamedTensors& arrays, nlohmann::json& document) const override {
-    grids_.save("exposure", arrays, document);
-  }
-  void restore(const nn::NamedTensors& arrays, const nlohmann::json& document) override {
-    grids_.restore("exposure", arrays, document);
-  }
+  void update(int64_t step) override { maps_.update(step, {}, "exposure"); }
   nlohmann::json to_json() const override {
     const at::Tensor grey = at::tensor({0.5f, 0.5f, 0.5f, 1.0f});
     return gains_json(1 +
-                      grids_.values().mean({1, 2, 3}).view({-1, 3, 4}).matmul(grey).mean(1) / 0.5);
+                      maps_.values().mean({1, 2, 3}).view({-1, 3, 4}).matmul(grey).mean(1) / 0.5);
   }
   void write(const std::filesystem::path& run) const override {
     nlohmann::json names = nlohmann::json::array();
     for (const std::string& name : photos_.names()) names.push_back(name);
     write_state(run / "exposure.cov",
-                {{{"grids", grids_.values()}},
+                {{{"grids", maps_.values()}},
                  {{"schema", kSchema}, {"kind", "bilateral"}, {"photos", names}}});
   }
 
  protected:
   at::Tensor mapped(int64_t view, const at::Tensor& color) override {
-    return grid_mapped(color, grids_.row(photos_.row(view)));
+    return grid_mapped(color, map_of(view));
   }
 
  private:
@@ -159,9 +162,7 @@ class BilateralExposure : public Exposure {
         .warm_up(0.01, o.warm_up_of(options.steps));
   }
 
-  Photos photos_;
   double variation_;
-  PhotoRows grids_;
 };
 
 }  // namespace

@@ -29,6 +29,9 @@ void take_refined_cameras(scene::Capture& capture, const LoadedScene& scene);
 
 // A run that was not finished gives the scene of its last checkpoint. Error(kData) when there is no
 // scene.
+// Folder of a run in which it keeps the capture that it made of photos, when it was given no cameras.
+constexpr const char* kMadeCapture = "capture";
+
 LoadedScene load_scene(const std::filesystem::path& path);
 
 }  // namespace covary::fit

@@ -7,6 +7,7 @@
 #include <ATen/ATen.h>
 
 #include "covary/core/base/threads.h"
+#include "covary/core/numeric/median.h"
 
 namespace covary::fit {
 namespace {
@@ -59,9 +60,8 @@ std::vector<uint8_t> left_out(const Patches& p, const RobustRule& rule) {
   for (const double e : p.errors)
     if (e >= 0) counted.push_back(e);
   if (counted.empty()) return out;
-  const auto middle = counted.begin() + static_cast<std::ptrdiff_t>(counted.size() / 2);
-  std::nth_element(counted.begin(), middle, counted.end());
-  const double threshold = std::max(rule.least, rule.over_median * *middle);
+  const double threshold =
+      std::max(rule.least, rule.over_median * numeric::upper_median(std::move(counted)));
 
   std::vector<std::pair<int64_t, int64_t>> grown;  // patches whose neighbours are to be looked at
   const auto for_neighbours = [&](int64_t y, int64_t x, const auto& f) {

@@ -12,6 +12,7 @@
 #include "covary/core/base/machine.h"
 #include "covary/core/base/progress.h"
 #include "covary/splat/fit/evaluate.h"
+#include "covary/splat/fit/load.h"
 #include "covary/splat/fit/pace.h"
 #include "covary/splat/fit/report.h"
 #include "covary/splat/fit/run_log.h"
@@ -30,9 +31,7 @@ constexpr const char* kOurs[] = {"config.json",     "log.jsonl",      "checkpoin
                                  "scene.ply",       "cameras.json",   "report.html", "eval",
                                  kExposureFiles[0], kExposureFiles[1]};
 
-// Cameras of photos that had none, which are made before a run begins.
-constexpr const char* kMadeCapture = "capture";
-
+// The capture that a run made of photos is there before the run begins.
 bool holds_a_run(const fs::path& out) {
   std::error_code fault;
   for (const auto& entry : fs::directory_iterator(out, fault))

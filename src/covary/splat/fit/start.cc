@@ -11,6 +11,7 @@
 #include "covary/core/base/random.h"
 #include "covary/core/compute/knn/op.h"
 #include "covary/core/compute/sh/sh.h"
+#include "covary/core/numeric/median.h"
 #include "covary/splat/fit/frame.h"
 #include "covary/splat/fit/strategy_parts.h"
 #include "covary/splat/scene/ply.h"
@@ -49,8 +50,7 @@ double median_distance(const scene::Capture& capture, const Eigen::Vector3d& fro
   std::vector<double> d;
   for (int64_t i : capture.train)
     d.push_back((capture.views[static_cast<size_t>(i)].camera.centre() - from).norm());
-  std::nth_element(d.begin(), d.begin() + static_cast<long>(d.size() / 2), d.end());
-  return d[d.size() / 2];
+  return numeric::upper_median(std::move(d));
 }
 
 // Positions [N,3] and colours [N,3] in [0,1].

@@ -19,10 +19,9 @@ constexpr double kSplitShrink = 1.6;                     // standard deviations 
 class DefaultStrategy final : public Strategy {
  public:
   explicit DefaultStrategy(const TrainOptions& options)
-      : options_(options.default_strategy),
-        cap_(options.max_gaussians_of()),
-        start_(resolved_steps(options_.start, 500, 0.1, options.steps)),
-        stop_(resolved_steps(options_.stop, 15000, 0.5, options.steps)) {}
+      : options_(options.default_strategy), cap_(options.max_gaussians_of()) {
+    retime(options.steps);
+  }
 
   void init(nn::RowTable& table, const SceneFacts& scene) override {
     table.add_statistic(kGradients, at::zeros({table.rows()}, at::kFloat));

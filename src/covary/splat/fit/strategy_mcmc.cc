@@ -15,9 +15,9 @@ class McmcStrategy final : public Strategy {
   explicit McmcStrategy(const TrainOptions& options)
       : options_(options.mcmc),
         cap_(options.max_gaussians_of()),
-        growth_(options.mcmc_growth_of()),
-        start_(resolved_steps(options_.start, 500, 0.1, options.steps)),
-        stop_(resolved_steps(options_.stop, 25000, 5.0 / 6, options.steps)) {}
+        growth_(options.mcmc_growth_of()) {
+    retime(options.steps);
+  }
 
   void init(nn::RowTable& table, const SceneFacts& scene) override { resume(table, scene, {}); }
 

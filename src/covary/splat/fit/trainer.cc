@@ -387,8 +387,7 @@ void Trainer::load_checkpoint(const std::filesystem::path& file) {
       refuse("is no state of a fit", "give a run folder of covary train");
     if (d.value("paced", false)) {  // its number of steps is where its clock had come to
       paced_ = true;
-      options_.steps = d.at("steps").get<int64_t>();
-      retime(options_.steps);
+      retime(d.at("steps").get<int64_t>());
     }
     if (const std::string field = first_difference(d.at("options"), options_json(options_));
         !field.empty())

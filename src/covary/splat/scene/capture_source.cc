@@ -9,6 +9,7 @@
 
 #include "covary/core/base/error.h"
 #include "covary/core/data/archive.h"
+#include "covary/core/numeric/median.h"
 #include "covary/splat/scene/json_fields.h"
 #include "covary/splat/scene/ply_file.h"
 
@@ -100,14 +101,6 @@ fs::path PhotosBelow::find(const std::string& name, const std::string& where) {
     return first->second;
   }
   return {};
-}
-
-std::string list_some(const std::vector<std::string>& names) {
-  constexpr size_t kMost = 5;
-  std::string out;
-  for (size_t i = 0; i < std::min(kMost, names.size()); ++i) out += (i ? ", " : "") + names[i];
-  if (names.size() > kMost) out += " and " + std::to_string(names.size() - kMost) + " more";
-  return out;
 }
 
 void note_missing(CaptureSource& source, const std::vector<std::string>& missing,
@@ -296,9 +289,7 @@ bool in_frame_of_cameras(const Points& points, const std::vector<PhotoSource>& p
   for (const Eigen::Vector3f& p : points.positions)
     if (p.allFinite()) distances.push_back((p.cast<double>() - mean).norm());
   if (distances.empty()) return true;
-  const auto middle = distances.begin() + static_cast<std::ptrdiff_t>(distances.size() / 2);
-  std::nth_element(distances.begin(), middle, distances.end());
-  return *middle < 100 * spread;
+  return numeric::upper_median(std::move(distances)) < 100 * spread;
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 
 #include <Eigen/Core>
 
+#include "covary/core/base/names.h"
 #include "covary/core/data/image.h"
 #include "covary/splat/scene/camera.h"
 #include "covary/splat/scene/capture.h"
@@ -88,9 +89,6 @@ class PhotosBelow {
 
 // Every PNG and JPEG of a folder by its extension, sorted by name byte by byte; no subfolders.
 std::vector<std::filesystem::path> photos_in(const std::filesystem::path& folder);
-
-// "a, b, c and 7 more"
-std::string list_some(const std::vector<std::string>& names);
 
 // A note that names the photos of `file` that are not in the folder; Error(kData) when none is.
 void note_missing(CaptureSource& source, const std::vector<std::string>& missing,

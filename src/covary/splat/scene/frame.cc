@@ -4,6 +4,7 @@
 
 #include <Eigen/Dense>
 
+#include "covary/core/numeric/median.h"
 #include "covary/splat/scene/capture.h"
 
 namespace covary::scene {
@@ -13,12 +14,7 @@ using Eigen::Matrix3d;
 using Eigen::Matrix4d;
 using Eigen::Vector3d;
 
-double median(std::vector<double> v) {
-  if (v.empty()) return 0;
-  const auto middle = v.begin() + static_cast<std::ptrdiff_t>(v.size() / 2);
-  std::nth_element(v.begin(), middle, v.end());
-  return *middle;
-}
+double median(std::vector<double> v) { return v.empty() ? 0 : numeric::upper_median(std::move(v)); }
 
 Vector3d median(const std::vector<Vector3d>& points) {
   Vector3d m;

@@ -5,6 +5,7 @@
 
 #include "covary/core/base/error.h"
 #include "covary/core/base/options.h"
+#include "covary/core/numeric/median.h"
 #include "covary/core/numeric/normal.h"
 #include "covary/stat/process/likelihood.h"
 
@@ -242,9 +243,7 @@ double Likelihood::start_mean(std::span<const double> y) const {
         if (!std::isnan(v)) known.push_back(v);
       }
       if (known.empty()) return 0;
-      const auto middle = known.begin() + static_cast<std::ptrdiff_t>(known.size() / 2);
-      std::nth_element(known.begin(), middle, known.end());
-      return *middle;
+      return numeric::upper_median(std::move(known));
     }
     case Kind::kBernoulliLogit:
     case Kind::kBernoulliProbit: {

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "covary/core/base/random.h"
+#include "covary/core/numeric/median.h"
 
 namespace covary::stat {
 namespace {
@@ -26,9 +27,7 @@ double median_distance(const GpData& data, const std::vector<int64_t>& columns, 
     if (q > 0) distances.push_back(q);
   }
   if (distances.empty()) return 1;
-  const auto middle = distances.begin() + static_cast<std::ptrdiff_t>(distances.size() / 2);
-  std::nth_element(distances.begin(), middle, distances.end());
-  return *middle;
+  return numeric::upper_median(std::move(distances));
 }
 
 // A parameter's start by the data, and how far the fit may take it from there.
