@@ -107,7 +107,7 @@ TEST_F(ExposedTrainer, StateOfAnotherShapeIsRefused) {
 }
 
 TEST_F(ExposedTrainer, GainsAreFoundAndTheMeanLookStays) {
-  Trainer t(gained_capture(), options_with("affine", 600));
+  Trainer t(gained_capture(), options_with("affine", 300));
   const RunResult run = t.run({.out = folder_ / "run"});
   const auto file = nlohmann::json::parse(read_file(folder_ / "run" / "exposure.json"));
   EXPECT_EQ(file["kind"], "affine");
@@ -127,10 +127,10 @@ TEST_F(ExposedTrainer, GainsAreFoundAndTheMeanLookStays) {
   }
   EXPECT_NEAR(looks / static_cast<double>(file["photos"].size()), 1, 1e-9);
 
-  const RunResult none = Trainer(gained_capture(), options_with("none", 600)).run({});
+  const RunResult none = Trainer(gained_capture(), options_with("none", 300)).run({});
   const auto& eval = run.metrics["eval"]["test"];
   EXPECT_GT(eval["psnr_colours_corrected"]["value"].get<double>(),
-            none.metrics["eval"]["test"]["psnr"]["value"].get<double>() + 1);
+            none.metrics["eval"]["test"]["psnr"]["value"].get<double>() + 0.5);
   EXPECT_THAT(eval["psnr_colours_corrected"]["of"], testing::HasSubstr("least squares"));
   EXPECT_FALSE(none.metrics["eval"]["test"].contains("psnr_colours_corrected"));
   EXPECT_LT(run.metrics["exposure"]["gain_least"], 0.85);
