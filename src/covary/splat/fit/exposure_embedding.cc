@@ -3,7 +3,6 @@
 
 #include "covary/core/base/error.h"
 #include "covary/core/base/random.h"
-#include "covary/core/base/threads.h"
 #include "covary/splat/fit/checkpoint.h"
 #include "covary/splat/fit/color_offset.h"
 #include "covary/splat/fit/exposure_parts.h"
@@ -58,12 +57,7 @@ class EmbeddingExposure : public ExposureByRows {
     return [this, photo](const at::Tensor& ids, const at::Tensor& directions) {
       const at::Tensor offsets = color_offsets(shape_, network_.row(0), rows_.row(photo),
                                                table_->parameter(kFeatures), ids, directions);
-      const at::Tensor values = offsets.detach();
-      const float* v = values.const_data_ptr<float>();
-      const int64_t n = values.numel();
-      added_.mutable_data_ptr<double>()[photo] = n == 0 ? 0 : ordered_sum(n, [&](int64_t i) {
-                                                                return static_cast<double>(v[i]);
-                                                              }) / static_cast<double>(n);
+      added_.mutable_data_ptr<double>()[photo] = ordered_mean(offsets.detach()).item<double>();
       last_ = offsets;
       return offsets;
     };
