@@ -8,6 +8,7 @@
 #define COVARY_LANES_INL_H_
 #endif
 
+#include <bit>
 #include <cstdint>
 #include <cstring>
 
@@ -78,6 +79,23 @@ HWY_INLINE uint64_t lane_bits(LaneMask m) {
   std::memcpy(&bits, bytes, sizeof bits);
   return bits & ((uint64_t{1} << kLanes) - 1);
 }
+// kLanes pixels of three numbers each, apart.
+HWY_INLINE void load_pixels(const float* p, Lanes* x) {
+  hn::LoadInterleaved3(kFloats, p, x[0].v, x[1].v, x[2].v);
+}
+HWY_INLINE void store_pixels(const Lanes* x, float* p) {
+  hn::StoreInterleaved3(x[0].v, x[1].v, x[2].v, kFloats, p);
+}
+// Writes first + k for every set bit k < kLanes of `bits`, in order; how many. Up to kLanes numbers are written over.
+HWY_INLINE size_t store_set_bits(uint64_t bits, int first, uint32_t* out) {
+  uint8_t bytes[8];
+  bits &= (uint64_t{1} << kLanes) - 1;
+  std::memcpy(bytes, &bits, sizeof bits);
+  const hn::RebindToUnsigned<FloatTag> d;
+  const auto set = hn::LoadMaskBits(d, bytes);
+  hn::StoreU(hn::Compress(hn::Iota(d, static_cast<uint32_t>(first)), set), d, out);
+  return static_cast<size_t>(std::popcount(bits));
+}
 HWY_INLINE float sum(Lanes x) { return hn::GetLane(hn::SumOfLanes(kFloats, x.v)); }
 #if HWY_TARGET != HWY_SCALAR
 // Adds the 128-bit blocks of x to one of four floats.
@@ -127,6 +145,19 @@ HWY_INLINE Lanes lane_select(LaneMask c, Lanes a, Lanes b) {
 }
 HWY_INLINE Lanes lane_or_zero(LaneMask c, Lanes a) { return Lanes(hn::IfThenElseZero(c.m, a.v)); }
 HWY_INLINE Lanes lane_fma(Lanes a, Lanes b, Lanes c) { return Lanes(hn::MulAdd(a.v, b.v, c.v)); }
+// 1 / x to two units in the last place, for normal x: Newton's steps from the machine's first guess, at the rate
+// of products; a division of a wide vector holds the divider for ten to sixteen cycles.
+HWY_INLINE Lanes lane_reciprocal(Lanes x) {
+#if HWY_TARGET_IS_NEON
+  constexpr int kSteps = 2;  // the guess has 8 bits
+#else
+  constexpr int kSteps = 1;  // 12 bits or more
+#endif
+  const auto one = hn::Set(kFloats, 1.0f);
+  auto r = hn::ApproximateReciprocal(x.v);
+  for (int i = 0; i < kSteps; ++i) r = hn::MulAdd(r, hn::NegMulAdd(x.v, r, one), r);
+  return Lanes(r);
+}
 
 // 2^x for |x| <= 126; beyond, anything, NaN included: for masked lanes. 2^n * p(f) with x = n + f,
 // |f| <= 1/2, and p the polynomial of degree 5 that is nearest there (relative error under 3e-7,
