@@ -93,7 +93,8 @@ HWY_INLINE size_t store_set_bits(uint64_t bits, int first, uint32_t* out) {
   std::memcpy(bytes, &bits, sizeof bits);
   const hn::RebindToUnsigned<FloatTag> d;
   const auto set = hn::LoadMaskBits(d, bytes);
-  hn::StoreU(hn::Compress(hn::Iota(d, static_cast<uint32_t>(first)), set), d, out);
+  const auto numbers = hn::Add(hn::Iota(d, 0), hn::Set(d, static_cast<uint32_t>(first)));
+  hn::StoreU(hn::Compress(numbers, set), d, out);
   return static_cast<size_t>(std::popcount(bits));
 }
 HWY_INLINE float sum(Lanes x) { return hn::GetLane(hn::SumOfLanes(kFloats, x.v)); }

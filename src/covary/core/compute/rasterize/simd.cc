@@ -34,8 +34,9 @@ namespace {
 
 constexpr int kColumns = kTile / kLanes;
 constexpr int kState = kColumns * kTile * kLanes;  // numbers in an array that holds a tile's pixels
-constexpr int kItemRows = 2;  // vectors in step: their long ways through the exponential overlap
-constexpr int kBatch = 16;    // primitives that are planned before they are computed
+constexpr int kItemRows = 2;                       // rows of an item
+constexpr int kInStep = 2;  // items at a time: their long ways through the exponential overlap
+constexpr int kBatch = 16;  // primitives that are planned before they are computed
 constexpr int kItems = kBatch * kColumns * kTile / kItemRows;
 static_assert(kLanes <= kTile && kTile % kItemRows == 0 && kTile <= 32);
 
@@ -224,6 +225,7 @@ struct Item {
   const float* record;
   Lanes dx;
 
+  Item() = default;
   HWY_INLINE Item(const Batch<F>& batch, const TileFrame& frame, uint32_t number)
       : slot(number / (kColumns * kTile)),
         column(number / kTile % kColumns),
@@ -236,23 +238,44 @@ struct Item {
     for (int k = 0; k < F::kRowTerms; ++k)
       out[k] = Lanes(batch.terms[slot][k][row + static_cast<uint32_t>(u)]);
   }
-  // alpha of its rows, 0 where it is below kMinAlpha.
-  HWY_INLINE void shade(const Batch<F>& batch, Lanes* alpha) const {
-    Lanes prepared[F::kPrepared], log2[kItemRows];
-    for (int k = 0; k < F::kPrepared; ++k) prepared[k] = Lanes(record[kPreparedAt<F> + k]);
+};
+
+// alpha of the rows of kCount items, one item after the other; 0 where it is below kMinAlpha.
+template <int kCount, class F>
+HWY_INLINE void shade(const Batch<F>& batch, const Item<F>* items, Lanes* alpha) {
+  constexpr int kVectors = kCount * kItemRows;
+  Lanes log2[kVectors];
+  for (int n = 0; n < kCount; ++n) {
+    Lanes prepared[F::kPrepared];
+    for (int k = 0; k < F::kPrepared; ++k) prepared[k] = Lanes(items[n].record[kPreparedAt<F> + k]);
     for (int u = 0; u < kItemRows; ++u) {
       Lanes terms[F::kRowTerms];
-      row_terms(batch, u, terms);
-      log2[u] = F::template log2_alpha<Lanes>(dx, terms, prepared);
-    }
-    for (int u = 0; u < kItemRows; ++u) alpha[u] = log2[u];
-    lane_exp2<kItemRows>(alpha);
-    for (int u = 0; u < kItemRows; ++u) {
-      const Lanes a = lane_min(Lanes(static_cast<float>(kMaxAlpha)), alpha[u]);
-      alpha[u] = lane_or_zero(log2[u] >= Lanes(static_cast<float>(kLog2MinAlpha)), a);
+      items[n].row_terms(batch, u, terms);
+      log2[n * kItemRows + u] = F::template log2_alpha<Lanes>(items[n].dx, terms, prepared);
     }
   }
-};
+  for (int i = 0; i < kVectors; ++i) alpha[i] = log2[i];
+  lane_exp2<kVectors>(alpha);
+  for (int i = 0; i < kVectors; ++i) {
+    const Lanes a = lane_min(Lanes(static_cast<float>(kMaxAlpha)), alpha[i]);
+    alpha[i] = lane_or_zero(log2[i] >= Lanes(static_cast<float>(kLog2MinAlpha)), a);
+  }
+}
+
+// Calls use(its place in the list, item, alpha of its rows) for the batch's items in order.
+template <class F, class Use>
+HWY_INLINE void for_items(const Batch<F>& batch, const TileFrame& frame, Use&& use) {
+  const auto work = [&]<int kCount>(int i) HWY_ATTR {
+    Item<F> items[kCount];
+    for (int n = 0; n < kCount; ++n) items[n] = Item<F>(batch, frame, batch.items[i + n]);
+    Lanes alpha[kCount * kItemRows];
+    shade<kCount>(batch, items, alpha);
+    for (int n = 0; n < kCount; ++n) use(i + n, items[n], alpha + n * kItemRows);
+  };
+  int i = 0;
+  for (; i + kInStep <= batch.count; i += kInStep) work.template operator()<kInStep>(i);
+  for (; i < batch.count; ++i) work.template operator()<1>(i);
+}
 
 // Calls use(first entry, primitives) for the tile's batches until every pixel is finished; returns the entry
 // that is next.
@@ -300,10 +323,8 @@ void forward_tile(const RasterInput<float>& in, const Records& records,
   std::fill_n(color, channels * kState, 0.0f);
   Batch<F> batch;
   for_batches(in, records, tile, frame, state, batch, [&](int64_t, int) HWY_ATTR {
-    for (int i = 0; i < batch.count; ++i) {
-      const Item<F> item(batch, frame, batch.items[i]);
-      Lanes alpha[kItemRows], weight[kItemRows];
-      item.shade(batch, alpha);
+    for_items(batch, frame, [&](int, const Item<F>& item, const Lanes* alpha) HWY_ATTR {
+      Lanes weight[kItemRows];
       for (int u = 0; u < kItemRows; ++u)
         weight[u] = Blend(alpha[u], state.t + item.at + u * kLanes).weight;
       const float* const feature = item.record + kFeaturesAt<F>;
@@ -313,7 +334,7 @@ void forward_tile(const RasterInput<float>& in, const Records& records,
         for (int u = 0; u < kItemRows; ++u)
           lane_fma(weight[u], f, Lanes::load(p + u * kLanes)).store(p + u * kLanes);
       }
-    }
+    });
   });
 
   if constexpr (kChannels == 3) {
@@ -440,10 +461,8 @@ void backward_tile(const RasterInput<float>& in, const Records& records,
   Batch<F> batch;
   const int64_t next = for_batches(
       in, records, tile, frame, state, batch, [&](int64_t first, int primitives) HWY_ATTR {
-        for (int i = 0; i < batch.count; ++i) {
-          const Item<F> item(batch, frame, batch.items[i]);
-          Lanes alpha[kItemRows], dot[kItemRows];
-          item.shade(batch, alpha);
+        for_items(batch, frame, [&](int i, const Item<F>& item, const Lanes* alpha) HWY_ATTR {
+          Lanes dot[kItemRows];
           for (Lanes& d : dot) d = Lanes(0.0f);
           const float* const feature = item.record + kFeaturesAt<F>;
           const float* p = v_color + item.at;
@@ -465,7 +484,7 @@ void backward_tile(const RasterInput<float>& in, const Records& records,
             lane_or_zero(free, v_alpha * alpha[u]).store(own + u * kLanes);
             blend.weight.store(own + (kItemRows + u) * kLanes);
           }
-        }
+        });
         for (int slot = 0; slot < primitives; ++slot) {
           sum_part<F, kChannels, kAbsolute>(
               in, frame, batch, slot, in.lists->splat[static_cast<size_t>(first + slot)], v_color,
@@ -486,17 +505,15 @@ void largest_tile(const RasterInput<float>& in, const Records& records, int64_t 
   const int64_t next = for_batches(
       in, records, tile, frame, state, batch, [&](int64_t first, int primitives) HWY_ATTR {
         std::fill_n(largest + first, primitives, 0.0f);
-        for (int i = 0; i < batch.count; ++i) {
-          const Item<F> item(batch, frame, batch.items[i]);
-          Lanes alpha[kItemRows], most(0.0f);
-          item.shade(batch, alpha);
+        for_items(batch, frame, [&](int, const Item<F>& item, const Lanes* alpha) HWY_ATTR {
+          Lanes most(0.0f);
           for (int u = 0; u < kItemRows; ++u)
             most = lane_max(most, Blend(alpha[u], state.t + item.at + u * kLanes).weight);
           alignas(64) float lanes[kLanes];
           most.store(lanes);
           float& of_entry = largest[first + item.slot];
           of_entry = std::max(of_entry, *std::max_element(lanes, lanes + kLanes));
-        }
+        });
       });
   std::fill(largest + next, largest + in.lists->begin[static_cast<size_t>(tile) + 1], 0.0f);
 }
