@@ -146,19 +146,6 @@ HWY_INLINE Lanes lane_select(LaneMask c, Lanes a, Lanes b) {
 }
 HWY_INLINE Lanes lane_or_zero(LaneMask c, Lanes a) { return Lanes(hn::IfThenElseZero(c.m, a.v)); }
 HWY_INLINE Lanes lane_fma(Lanes a, Lanes b, Lanes c) { return Lanes(hn::MulAdd(a.v, b.v, c.v)); }
-// 1 / x to two units in the last place, for normal x: Newton's steps from the machine's first guess, at the rate
-// of products; a division of a wide vector holds the divider for ten to sixteen cycles.
-HWY_INLINE Lanes lane_reciprocal(Lanes x) {
-#if HWY_TARGET_IS_NEON
-  constexpr int kSteps = 2;  // the guess has 8 bits
-#else
-  constexpr int kSteps = 1;  // 12 bits or more
-#endif
-  const auto one = hn::Set(kFloats, 1.0f);
-  auto r = hn::ApproximateReciprocal(x.v);
-  for (int i = 0; i < kSteps; ++i) r = hn::MulAdd(r, hn::NegMulAdd(x.v, r, one), r);
-  return Lanes(r);
-}
 
 // 2^x for |x| <= 126; beyond, anything, NaN included: for masked lanes. 2^n * p(f) with x = n + f,
 // |f| <= 1/2, and p the polynomial of degree 5 that is nearest there (relative error under 3e-7,

@@ -477,8 +477,7 @@ void backward_tile(const RasterInput<float>& in, const Records& records,
             float* const at = rest_state + item.at + u * kLanes;
             const Lanes rest = lane_fma(blend.weight, dot[u], Lanes::load(at));
             rest.store(at);
-            const Lanes v_alpha =
-                lane_fma(blend.t, dot[u], rest * lane_reciprocal(Lanes(1.0f) - alpha[u]));
+            const Lanes v_alpha = lane_fma(blend.t, dot[u], rest / (Lanes(1.0f) - alpha[u]));
             // by the logarithm of alpha; the clamp passes no gradient
             const LaneMask free = blend.open & (alpha[u] < Lanes(static_cast<float>(kMaxAlpha)));
             lane_or_zero(free, v_alpha * alpha[u]).store(own + u * kLanes);
