@@ -115,6 +115,7 @@ class Trainer {
   render::Primitives primitives() const;
   render::RasterizeOptions raster_options() const;
   at::Tensor background_of(int64_t step, int64_t view) const;
+  void order_rows();
 
   scene::Capture capture_;
   TrainOptions options_;
