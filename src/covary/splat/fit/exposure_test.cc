@@ -225,6 +225,23 @@ TEST_F(ExposedTrainer, AnEmbeddingExplainsWhatNoMapOfColoursCan) {
   EXPECT_GT(held_out["embedding"], held_out["affine"]);
 }
 
+TEST_F(ExposedTrainer, AllRatesFollowTheLengthOfTheRun) {
+  for (const char* kind : {"affine", "bilateral", "embedding"}) {
+    Trainer t(gained_capture(), options_with(kind));
+    t.start(1);
+    t.retime(35);
+    nn::NamedTensors arrays;
+    nlohmann::json document;
+    t.exposure()->save(arrays, document);
+    document["table"] = t.table().description();
+    for (const auto& [of, description] : document.items())
+      for (const auto& parameter : description["parameters"]) {
+        EXPECT_EQ(parameter["rate"]["steps"], 35) << kind << " " << of << " " << parameter["name"];
+      }
+    EXPECT_EQ(document.contains("exposure_network"), kind == std::string("embedding"));
+  }
+}
+
 TEST_F(ExposedTrainer, TheRunHoldsAllThatAPhotosLookIsMadeOf) {
   scene::Capture capture = gained_capture();
   capture.scene_from_capture(0, 3) = 0.25;
