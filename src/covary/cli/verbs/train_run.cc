@@ -67,8 +67,10 @@ MemoryEstimate estimate(const scene::Capture& capture, const fit::TrainOptions& 
                 : std::min(cap, options.strategy == "mcmc" ? cap : start * kGrowth);
   e.start = start;
   const double bands = static_cast<double>((options.sh_degree + 1) * (options.sh_degree + 1));
+  const double features =
+      options.exposure == "embedding" ? static_cast<double>(options.embedding.feature_size) : 0;
   const double copies = options.strategy == "none" ? 5 : kCopiesInAnEdit;
-  e.gaussians = e.count * (copies * 4 * (11 + 3 * bands) + 400) +
+  e.gaussians = e.count * (copies * 4 * (11 + 3 * bands + features) + 400) +
                 60 * pixels * static_cast<double>(options.views_per_step);
   return e;
 }

@@ -1,6 +1,6 @@
 #include "covary/core/data/exif.h"
 
-#include <array>
+#include <algorithm>
 #include <cmath>
 #include <memory>
 
@@ -85,27 +85,15 @@ class Block {
   ExifByteOrder order_;
 };
 
+void put(std::string& out, uint64_t value, int bytes) {  // little-endian
+  for (int i = 0; i < bytes; ++i) out.push_back(static_cast<char>(value >> (8 * i)));
+}
+
 }  // namespace
 
 std::optional<double> Exif::log2_exposure() const {
   if (!(exposure_s > 0 && f_number > 0 && iso > 0)) return std::nullopt;
   return std::log2(exposure_s * iso / 100 / (f_number * f_number));
-}
-
-Eigen::Vector2d Exif::up() const {
-  switch (orientation) {  // 2, 4, 5, 7: the mirror keeps or turns the vertical alike
-    case 3:
-    case 4:
-      return {0, 1};
-    case 5:
-    case 6:
-      return {-1, 0};
-    case 7:
-    case 8:
-      return {1, 0};
-    default:
-      return {0, -1};
-  }
 }
 
 Exif read_exif(const std::filesystem::path& path) {
@@ -138,6 +126,59 @@ Exif read_exif(const std::filesystem::path& path) {
       exif.gps = gps;
   }
   return exif;
+}
+
+std::string exif_block(const Exif& exif) {
+  constexpr uint16_t kExifIfd = 0x8769, kShort = 3, kLong = 4, kRational = 5;
+  constexpr uint64_t kHeader = 8;  // bytes of the TIFF header; places are counted from its start
+  struct Tag {
+    uint16_t id, type;
+    double value;
+    uint32_t denominator = 1;  // of a rational
+  };
+  std::vector<Tag> first, exposure;  // ascending, as the format asks
+  if (exif.orientation != 1)
+    first.push_back({EXIF_TAG_ORIENTATION, kShort, static_cast<double>(exif.orientation)});
+  if (exif.exposure_s > 0)
+    exposure.push_back({EXIF_TAG_EXPOSURE_TIME, kRational, exif.exposure_s, 1000000});
+  if (exif.f_number > 0) exposure.push_back({EXIF_TAG_FNUMBER, kRational, exif.f_number, 10000});
+  if (exif.iso > 0) exposure.push_back({EXIF_TAG_ISO_SPEED_RATINGS, kShort, exif.iso});
+  if (first.empty() && exposure.empty()) return "";
+  const auto bytes = [](size_t tags) { return 2 + 12 * tags + 4; };
+  const uint64_t second_at = kHeader + bytes(first.size() + 1);
+  first.push_back({kExifIfd, kLong, static_cast<double>(second_at)});
+
+  std::string out("Exif\0\0II*\0\x08\0\0\0", 14), behind;
+  const uint64_t behind_at = second_at + bytes(exposure.size());
+  for (const auto* tags : {&first, &exposure}) {
+    put(out, tags->size(), 2);
+    for (const Tag& t : *tags) {
+      const double most = t.type == kShort ? 65535.0 : 4294967295.0;
+      const auto number =
+          static_cast<uint64_t>(std::clamp(std::round(t.value * t.denominator), 1.0, most));
+      put(out, t.id, 2);
+      put(out, t.type, 2);
+      put(out, 1, 4);
+      put(out, t.type == kRational ? behind_at + behind.size() : number, 4);
+      if (t.type != kRational) continue;
+      put(behind, number, 4);
+      put(behind, t.denominator, 4);
+    }
+    put(out, 0, 4);
+  }
+  return out + behind;
+}
+
+std::vector<uint8_t> with_exif_block(const std::vector<uint8_t>& jpeg, const std::string& block) {
+  constexpr size_t kMarker = 2;  // the first, which starts the picture
+  const size_t size = block.size() + 2;
+  if (block.empty() || size > 65535 || jpeg.size() < kMarker) return jpeg;
+  std::vector<uint8_t> out(jpeg.begin(), jpeg.begin() + kMarker);
+  for (const size_t byte : {size_t{0xff}, size_t{0xe1}, size >> 8, size & 255})
+    out.push_back(static_cast<uint8_t>(byte));
+  out.insert(out.end(), block.begin(), block.end());
+  out.insert(out.end(), jpeg.begin() + kMarker, jpeg.end());
+  return out;
 }
 
 }  // namespace covary::data

@@ -8,9 +8,11 @@
 // is no JPEG, or has no EXIF block, gives all defaults. Never throws on a damaged block. Source: CIPA DC-008 (Exif 2.32).
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <Eigen/Core>
 
@@ -32,11 +34,14 @@ struct Exif {
 
   // log2(t * ISO / 100 / N^2): twice the light is 1 more. Empty unless all three are known.
   std::optional<double> log2_exposure() const;
-  // The stored picture's direction that points up when the photo stands as it was held: x right, y down. (0, -1) for
-  // orientation 1.
-  Eigen::Vector2d up() const;
 };
 
 Exif read_exif(const std::filesystem::path& path);
+
+// An EXIF block ("Exif", two zeros, a TIFF header, ...) that states the orientation and what is known of the exposure, and
+// nothing else; empty when that is orientation 1. For photos that are written again.
+std::string exif_block(const Exif& exif);
+// The JPEG file with the block behind its first marker; as it is when the block is empty, or too long for one (64 KiB).
+std::vector<uint8_t> with_exif_block(const std::vector<uint8_t>& jpeg, const std::string& block);
 
 }  // namespace covary::data

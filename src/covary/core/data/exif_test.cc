@@ -111,18 +111,33 @@ TEST(ExifData, AllThatIsAskedForIsRead) {
   EXPECT_NEAR((*e.gps)[2], 123.4, 1e-9);
   ASSERT_TRUE(e.log2_exposure().has_value());
   EXPECT_NEAR(*e.log2_exposure(), std::log2(0.02 * 4 / 3.24), 1e-12);
-  EXPECT_EQ(e.up(), Eigen::Vector2d(-1, 0));
   EXPECT_EQ(read_image(folder.path() / "a.jpg").height, 8);
 }
 
-TEST(ExifData, UpFollowsTheOrientation) {
-  Exif e;
-  EXPECT_EQ(e.up(), Eigen::Vector2d(0, -1));
-  e.orientation = 3;
-  EXPECT_EQ(e.up(), Eigen::Vector2d(0, 1));
-  // 8: shown after a quarter turn counter-clockwise, so that the stored right side is the top.
-  e.orientation = 8;
-  EXPECT_EQ(e.up(), Eigen::Vector2d(1, 0));
+TEST(ExifData, AnExposureIsReadAsItWasWritten) {
+  const TemporaryFolder folder("exif");
+  Exif stated;
+  EXPECT_EQ(exif_block(stated), "");
+  stated.f_number = 2.8;
+  write_photo(folder.path() / "part.jpg", exif_block(stated));
+  EXPECT_DOUBLE_EQ(read_exif(folder.path() / "part.jpg").f_number, 2.8);
+  EXPECT_EQ(read_exif(folder.path() / "part.jpg").iso, 0);
+  stated.exposure_s = 0.004;
+  stated.iso = 800;
+  write_photo(folder.path() / "whole.jpg", exif_block(stated));
+  const Exif e = read_exif(folder.path() / "whole.jpg");
+  EXPECT_DOUBLE_EQ(e.exposure_s, 0.004);
+  EXPECT_EQ(e.iso, 800);
+  EXPECT_EQ(e.log2_exposure(), stated.log2_exposure());
+  EXPECT_EQ(e.orientation, 1);
+  EXPECT_EQ(read_image(folder.path() / "whole.jpg").width, 8);
+  stated.orientation = 8;
+  write_photo(folder.path() / "turned.jpg", exif_block(stated));
+  EXPECT_EQ(read_exif(folder.path() / "turned.jpg").orientation, 8);
+  EXPECT_EQ(read_exif(folder.path() / "turned.jpg").log2_exposure(), stated.log2_exposure());
+  const std::vector<uint8_t> jpeg = encode_jpeg(Image8(8, 8, 3), 90);
+  EXPECT_EQ(with_exif_block(jpeg, ""), jpeg);
+  EXPECT_EQ(with_exif_block(jpeg, std::string(65534, 'x')), jpeg);
 }
 
 TEST(ExifData, WhatIsNotThereIsUnknown) {

@@ -242,13 +242,14 @@ PhotoSet gather_photos(const fs::path& folder, const fs::path& images,
         photo.name.clear();
         continue;
       }
+      photo.exif.orientation = 1;
       if (lower_extension(to) == ".png") {
         data::write_image(to, *picture);
       } else {
-        const std::vector<uint8_t> bytes = data::encode_jpeg(*picture, kTurnedQuality);
+        const std::vector<uint8_t> bytes = data::with_exif_block(
+            data::encode_jpeg(*picture, kTurnedQuality), data::exif_block(photo.exif));
         write_file(to, std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
       }
-      photo.exif.orientation = 1;
       turned.push_back(photo.name);
     }
     progress.update(static_cast<int64_t>(i) + 1);

@@ -4,8 +4,8 @@
 //
 // A folder is searched with its sub-folders; images/ in it is taken alone when there. Left out, and said: files that
 // cannot be read as pictures, kinds that are not read (HEIC, camera raw), masks/ and hidden ones. A photo that was stored
-// turned (EXIF orientation) is turned upright and written again at JPEG quality 97: no program that follows has to
-// know. Masks (masks/ beside images/ or among the photos) go with their photos. Errors: Error(kData): no photos, a name twice, fewer than 3 photos.
+// turned (EXIF orientation) is turned upright and written again at JPEG quality 97, with what its EXIF states of the exposure:
+// no program that follows has to know. Masks (masks/ beside images/ or among the photos) go with their photos. Errors: Error(kData): no photos, a name twice, fewer than 3 photos.
 #pragma once
 
 #include <cstdint>

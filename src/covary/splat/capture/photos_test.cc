@@ -32,12 +32,13 @@ data::Image8 picture(int height, int width) {
   return image;
 }
 
-// A JPEG whose EXIF block states an orientation and nothing else.
 void write_turned(const fs::path& path, const data::Image8& image, int orientation) {
-  std::string block("Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0", 24);
-  block += static_cast<char>(orientation);
-  block += std::string(7, '\0');
-  data::write_jpeg_with_block(path, image, block);
+  data::Exif exif;
+  exif.orientation = orientation;
+  exif.exposure_s = 0.02;
+  exif.f_number = 4;
+  exif.iso = 200;
+  data::write_jpeg_with_block(path, image, data::exif_block(exif));
 }
 
 std::vector<std::string> names_of(const PhotoSet& set) {
@@ -141,6 +142,7 @@ TEST_F(Photos, StoredTurnedTheyComeUpright) {
   EXPECT_NEAR(shown.at(1, 1)[1], 7 * 10, 12);
   EXPECT_NEAR(shown.at(18, 1)[0], 5 * 18, 12);
   EXPECT_EQ(data::read_exif(images / "turned.jpg").orientation, 1);
+  EXPECT_EQ(data::read_exif(images / "turned.jpg").iso, 200);
   EXPECT_THAT(set.notes, Contains(HasSubstr("upright")));
 }
 

@@ -271,7 +271,7 @@ TEST_F(RefiningTrainer, StateOfAnotherKindOfRunIsRefused) {
 
 TEST_F(RefiningTrainer, PosesComeBackAndAreWrittenInTheCapturesFrame) {
   const scene::Capture truth = small_capture(16);
-  TrainOptions o = refining(480);
+  TrainOptions o = refining(200);
   o.refine.intrinsics_opt = false;
   Trainer refined(wrong_capture(1.5), o);
   refined.run({.out = folder_ / "refined"});

@@ -48,4 +48,25 @@ int64_t BilateralExposureOptions::warm_up_of(int64_t steps) const {
   return std::min<int64_t>(1000, steps / 30);
 }
 
+void EmbeddingExposureOptions::describe(OptionList& o) {
+  o.add("embedding_size", &embedding_size, "numbers of a photo's embedding").range(1, 256);
+  o.add("feature_size", &feature_size, "numbers of a Gaussian's feature").range(1, 256);
+  o.add("direction_degree", &direction_degree,
+        "degree of the spherical harmonics by which the network knows the viewing direction")
+      .range(0, 3);
+  o.add("network_rate", &network_rate, "first rate of the network's weights").range(0, 10);
+  o.add("embedding_rate", &embedding_rate, "first rate of the photos' embeddings").range(0, 10);
+  o.add("feature_rate", &feature_rate, "first rate of the Gaussians' features").range(0, 10);
+  o.add("embedding_rate_final_factor", &embedding_rate_final_factor,
+        "last rate of network, embeddings and features over the first")
+      .range(1e-9, 1);
+  o.add("offset_penalty", &offset_penalty,
+        "weight of the mean squared offset of the Gaussians that a step sees")
+      .range(0, 1e6);
+  o.add("embedding_decay", &embedding_decay, "weight decay of the photos' embeddings")
+      .range(0, 1e3);
+}
+
+void EmbeddingExposureOptions::check() const {}
+
 }  // namespace covary::fit

@@ -89,9 +89,15 @@ scene::Capture boxed_capture() {
 
 TEST(Robust, TheTrainerLeavesOutABoxThatMoves) {
   TrainOptions o;
-  o.steps = 1000;
+  o.steps = 300;
   o.strategy = "none";
   o.sh_degree = 1;
+  // A scene that is still far from its photos has errors everywhere: rates that bring it near in few steps.
+  o.optimizer.lr_means *= 4;
+  o.optimizer.lr_sh0 *= 8;
+  o.optimizer.lr_shN *= 8;
+  o.optimizer.lr_opacities *= 2;
+  o.optimizer.lr_scales *= 2;
   const auto seen_without = [&](const std::string& level, double* out) {
     o.robust.robust = level;
     Trainer trainer(boxed_capture(), o);
@@ -116,7 +122,7 @@ TEST(Robust, TheTrainerLeavesOutABoxThatMoves) {
   };
   double none = 0, out = 0;
   const double plain = seen_without("off", &none);
-  EXPECT_GT(seen_without("strong", &out), plain + 0.1);
+  EXPECT_GT(seen_without("strong", &out), plain + 0.2);
   // the box and the patches of its edges, in a third of the photos
   EXPECT_GT(out, 16.0 * 14 / (36 * 48) / 3);
   EXPECT_LT(out, 2 * 16.0 * 14 / (36 * 48) / 3);

@@ -77,8 +77,7 @@ nlohmann::json run_record(const RunContext& context, const scene::Capture& captu
 // The capture's cameras, as refined, in its own frame, beside scene.ply.
 scene::CameraFile cameras_in_capture_frame(const Trainer& trainer) {
   const scene::Capture& capture = trainer.capture();
-  Eigen::Matrix4d back = capture.scene_from_capture.inverse();
-  if (trainer.cameras()) back *= trainer.cameras()->refined_from_given().inverse();
+  const Eigen::Matrix4d back = trainer.capture_from_training();
   scene::CameraFile file = scene::cameras_of(capture);
   for (auto& named : file.cameras) named.camera = scene::transformed(named.camera, back);
   file.extent /= std::cbrt(capture.scene_from_capture.topLeftCorner<3, 3>().determinant());
@@ -291,7 +290,7 @@ RunResult Trainer::run(const RunContext& context) {
   if (writes) {
     scene::write_ply(context.out / "scene.ply", result.scene);
     scene::write_cameras(context.out / "cameras.json", cameras_in_capture_frame(*this));
-    if (exposure_) exposure_->write(context.out);
+    if (exposure_) exposure_->write(context.out, capture_from_training().inverse());
     write_file(context.out / "metrics.json", m.dump(2) + "\n");
   }
   finish_run(*this, context, &result);

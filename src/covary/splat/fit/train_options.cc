@@ -182,9 +182,12 @@ void TrainOptions::describe(OptionList& o) {
       .suggestions({"full"});
   o.add("exposure", &exposure,
         "colours of the photos: none (those of the scene), affine (a 3x4 map each), bilateral (a "
-        "grid of maps each)")
-      .choices({"none", "affine", "bilateral"})
+        "grid of maps each), embedding (a network adds to the Gaussians' colours)")
+      .choices({"none", "affine", "bilateral", "embedding"})
       .common();
+  o.add("exposure_start", &exposure_start,
+        "affine and bilateral maps begin with: exif (the gains that the photos' EXIF states), none")
+      .choices({"exif", "none"});
   o.add("depth", &depth, "folder of depth maps by photo: NAME.png, grey, 16 bit, 0 = unknown")
       .common();
   o.add("depth_kind", &depth_kind, "what larger depths are: inverse (nearer), distance (farther)")
@@ -206,6 +209,7 @@ void TrainOptions::describe(OptionList& o) {
   o.group("robust", robust);
   o.group("affine", affine).only_when("exposure", "affine");
   o.group("bilateral", bilateral).only_when("exposure", "bilateral");
+  o.group("embedding", embedding).only_when("exposure", "embedding");
   o.group("default", default_strategy).only_when("strategy", "default");
   o.group("mcmc", mcmc).only_when("strategy", "mcmc");
 }
@@ -216,8 +220,11 @@ void TrainOptions::check() const {
     refuse("sh_degree", "is not in 0..3", "use 3, or 0 for colour without direction");
   if (antialias != "none" && antialias != "mip")
     refuse("antialias", "is neither none nor mip", "use mip");
-  if (exposure != "none" && exposure != "affine" && exposure != "bilateral")
-    refuse("exposure", "is neither none, affine nor bilateral", "use affine");
+  if (exposure != "none" && exposure != "affine" && exposure != "bilateral" &&
+      exposure != "embedding")
+    refuse("exposure", "is neither none, affine, bilateral nor embedding", "use affine");
+  if (exposure_start != "exif" && exposure_start != "none")
+    refuse("exposure_start", "is neither exif nor none", "use exif");
   if (views_per_step < 1) refuse("views_per_step", "is below 1", "use 1");
   resolution_levels(resolution_schedule);
   if (max_gaussians < 0) refuse("max_gaussians", "is negative", "use 0 for no cap");
@@ -232,6 +239,7 @@ void TrainOptions::check() const {
   robust.check();
   affine.check();
   bilateral.check();
+  embedding.check();
   default_strategy.check();
   mcmc.check();
 }

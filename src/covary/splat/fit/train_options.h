@@ -127,9 +127,11 @@ struct TrainOptions {
   LossOptions loss;
   OptimizerOptions optimizer;
   RefineOptions refine;
-  std::string exposure = "none";       // none | affine | bilateral: exposure.h
-  AffineExposureOptions affine;        // group "affine"
-  BilateralExposureOptions bilateral;  // group "bilateral"
+  std::string exposure = "none";        // none | affine | bilateral | embedding: exposure.h
+  std::string exposure_start = "exif";  // of affine and bilateral: exif | none, exif_gains.h
+  AffineExposureOptions affine;         // group "affine"
+  BilateralExposureOptions bilateral;   // group "bilateral"
+  EmbeddingExposureOptions embedding;   // group "embedding"
   RobustOptions robust;
   DefaultStrategyOptions default_strategy;  // group "default"
   McmcOptions mcmc;

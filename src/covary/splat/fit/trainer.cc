@@ -22,6 +22,7 @@
 #include "covary/splat/fit/robust.h"
 #include "covary/splat/fit/shape_files.h"
 #include "covary/splat/fit/start.h"
+#include "covary/splat/scene/cameras_json.h"
 
 namespace covary::fit {
 namespace {
@@ -55,12 +56,6 @@ at::Tensor seen_by_any(const std::vector<at::Tensor>& ids) {
   std::sort(all.begin(), all.end());
   all.erase(std::unique(all.begin(), all.end()), all.end());
   return at::tensor(all, at::kLong);
-}
-
-nlohmann::json matrix_json(const Eigen::Matrix4d& m) {
-  nlohmann::json rows = nlohmann::json::array();
-  for (int i = 0; i < 4; ++i) rows.push_back({m(i, 0), m(i, 1), m(i, 2), m(i, 3)});
-  return rows;
 }
 
 std::string first_difference(const nlohmann::json& a, const nlohmann::json& b,
@@ -139,7 +134,6 @@ void Trainer::start(uint64_t seed) {
   seed_ = seed;
   step_ = 0;
   if (cameras_) cameras_->reset(capture_);
-  if (exposure_) exposure_->reset();
   const scene::Cloud cloud = starting_cloud(capture_, options_, seed);
   const OptimizerOptions& o = options_.optimizer;
   const auto decaying = [&](double first, double factor) {
@@ -155,6 +149,7 @@ void Trainer::start(uint64_t seed) {
   table_ = nn::RowTable();
   for (const auto& [name, value] : rows_of(cloud)) table_.add(name, value, rates.at(name));
   order_rows();
+  if (exposure_) exposure_->start(table_, seed_);
   strategy_->init(table_, {.extent = extent_, .seed = seed_});
 }
 
@@ -241,6 +236,7 @@ StepResult Trainer::step(const std::vector<int64_t>& views) {
     Target target = in_stage("target", [&] {
       return make_target(view, capture_, options_.capture.mask_mode, background);
     });
+    if (exposure_) splats.color_offsets = exposure_->offsets(index);
     render::Rendered rendered =
         render::rasterize(splats,
                           cameras_ ? cameras_->views(index, view.image.width, view.image.height)
@@ -330,10 +326,14 @@ scene::Cloud Trainer::cloud() const {
   return cloud;
 }
 
+Eigen::Matrix4d Trainer::capture_from_training() const {
+  Eigen::Matrix4d out = capture_.scene_from_capture.inverse();
+  if (cameras_) out *= cameras_->refined_from_given().inverse();
+  return out;
+}
+
 scene::Cloud Trainer::exported() const {
-  Eigen::Matrix4d capture_from_training = capture_.scene_from_capture.inverse();
-  if (cameras_) capture_from_training *= cameras_->refined_from_given().inverse();
-  scene::Cloud out = transformed(cloud(), capture_from_training);
+  scene::Cloud out = transformed(cloud(), capture_from_training());
   for (at::Tensor* t : {&out.means, &out.quats, &out.scales, &out.opacities, &out.sh0, &out.shN})
     *t = t->clone();
   return out;
@@ -381,7 +381,7 @@ void Trainer::save_checkpoint(const std::filesystem::path& file) const {
                {"options", options_json(options_)},
                {"capture_files", files},
                {"views", capture_.views.size()},
-               {"scene_from_capture", matrix_json(capture_.scene_from_capture)},
+               {"scene_from_capture", scene::matrix_to_json(capture_.scene_from_capture)},
                {"table", table_.description()},
                {"strategy", strategy_->state()}}};
   if (cameras_) cameras_->save(state.arrays, state.document);
@@ -422,7 +422,7 @@ void Trainer::load_checkpoint(const std::filesystem::path& file) {
       cameras_->restore(state.arrays, d);
       cameras_->write_to(capture_);
     }
-    if (exposure_) exposure_->restore(state.arrays, d);
+    if (exposure_) exposure_->restore(table_, state.arrays, d);
   } catch (const nlohmann::json::exception& e) {
     refuse(std::string("the state cannot be read: ") + e.what(), "start anew with --overwrite");
   }

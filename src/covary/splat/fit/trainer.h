@@ -101,6 +101,7 @@ class Trainer {
   double extent() const { return extent_; }
   scene::Cloud cloud() const;     // the training frame; tensors are shared with the table
   scene::Cloud exported() const;  // the capture's frame, copied
+  Eigen::Matrix4d capture_from_training() const;  // the similarity between the two
   // PSNR over a few held-out views (training views when there are none), dB.
   double quick_psnr() const;
 

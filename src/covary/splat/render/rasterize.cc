@@ -72,9 +72,12 @@ ViewResult render_view(const Primitives& g, const Views& views, int64_t v,
                      t = pose.narrow(0, 0, 3).select(1, 3);
     const at::Tensor centre = -rotation.t().mv(t);
     const at::Tensor directions = g.means.index_select(0, splats.ids) - centre;
-    channels.push_back(compute::sh_color(g.sh0, g.shN, splats.ids, directions, o.sh_degree,
-                                         o.sparse_sh_gradients ? compute::ShGradientRows::kSparse
-                                                               : compute::ShGradientRows::kDense));
+    const at::Tensor offsets =
+        g.color_offsets ? g.color_offsets(splats.ids, directions) : at::Tensor();
+    channels.push_back(compute::sh_color(
+        g.sh0, g.shN, splats.ids, directions, o.sh_degree,
+        o.sparse_sh_gradients ? compute::ShGradientRows::kSparse : compute::ShGradientRows::kDense,
+        offsets));
   }
   if (g.features.defined()) channels.push_back(g.features.index_select(0, splats.ids));
   int64_t colors = 0;

@@ -10,6 +10,7 @@
 // et al. 2023 (tiles, alpha compositing), Zwicker et al. 2001 (EWA), Yu et al. 2024 (antialiased).
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,6 +22,11 @@
 #include "covary/splat/scene/cloud.h"
 
 namespace covary::render {
+
+// What is added to the SH colours of the rows ids (int64 [M]) seen along directions [M,3] (from the camera, any
+// length) before they are clamped: [M,3], differentiable. Called once a view, with the rows that it sees. For training: a scene
+// made ready for drawing alone (fast.h) has its own colours.
+using ColorOffsets = std::function<at::Tensor(const at::Tensor& ids, const at::Tensor& directions)>;
 
 struct Primitives {
   at::Tensor means;        // [N,3] world
@@ -34,6 +40,7 @@ struct Primitives {
   at::Tensor
       features;  // [N,C] instead of sh0 (or beside it: appended after the colour): any channels
   at::Tensor extras;  // [N,E] what the footprint asks beyond the covariance (shape exponent, ...)
+  ColorOffsets color_offsets = {};  // empty = none
 };
 
 // Cameras of one size as tensors, so that gradients reach them.

@@ -19,13 +19,13 @@ using nlohmann::json;
 constexpr const char* kSchema = "covary-cameras/1";
 constexpr const char* kProjections[] = {"pinhole", "orthographic", "fisheye"};
 
+}  // namespace
+
 json matrix_to_json(const Eigen::Matrix4d& m) {
   json rows = json::array();
   for (int r = 0; r < 4; ++r) rows.push_back({m(r, 0), m(r, 1), m(r, 2), m(r, 3)});
   return rows;
 }
-
-}  // namespace
 
 CameraFile cameras_of(const Capture& capture) {
   CameraFile file;

@@ -17,6 +17,8 @@
 #include <string>
 #include <vector>
 
+#include <nlohmann/json_fwd.hpp>
+
 #include "covary/splat/scene/camera.h"
 #include "covary/splat/scene/capture.h"
 
@@ -35,6 +37,7 @@ struct CameraFile {
   double extent = 1;
 };
 
+nlohmann::json matrix_to_json(const Eigen::Matrix4d& m);  // rows of 4 numbers
 CameraFile cameras_of(const Capture& capture);
 void write_cameras(const std::filesystem::path& path, const CameraFile& file);  // atomic
 CameraFile read_cameras(const std::filesystem::path& path);

@@ -13,6 +13,7 @@
 #include "covary/core/base/file.h"
 #include "covary/core/base/sample_name.h"
 #include "covary/core/base/threads.h"
+#include "covary/core/data/exif.h"
 #include "covary/core/geometry/rigid.h"
 #include "covary/splat/scene/capture_source.h"
 #include "covary/splat/scene/pose_check.h"
@@ -180,6 +181,7 @@ View load_view(const PhotoSource& source, Loading& loading) {
   View view;
   view.name = source.name;
   view.path = source.path.string();
+  view.log2_exposure = data::read_exif(source.path).log2_exposure();
   Image8 image = with_three_channels(data::read_image(source.path));
 
   Lens lens = source.lens;

@@ -26,6 +26,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -47,6 +48,8 @@ struct View {
   data::ImageF depth;   // H x W x 1 camera z in scene units, 0 = unknown; may be empty
   data::ImageF normal;  // H x W x 3 camera axes, toward the camera; may be empty
   std::string path;     // of the photo, for messages; empty for generated views
+  std::optional<double> log2_exposure =
+      {};  // that the photo's EXIF states (data/exif.h); empty: none
 };
 
 struct Points {

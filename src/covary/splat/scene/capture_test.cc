@@ -7,6 +7,7 @@
 
 #include "covary/core/base/error.h"
 #include "covary/core/base/threads.h"
+#include "covary/core/data/test_photos.h"
 #include "covary/splat/scene/cameras_json.h"
 #include "covary/splat/scene/colmap.h"
 #include "covary/splat/scene/test_captures.h"
@@ -130,6 +131,24 @@ TEST(LoadColmap, PhotosOfAnotherSizeScaleTheIntrinsics) {
   EXPECT_NEAR(c.views[0].camera.fx, 30, 1e-12);
   EXPECT_NEAR(c.views[0].camera.cy, 12.5, 1e-12);
   EXPECT_THAT(c.notes, Contains(HasSubstr("another size")));
+}
+
+TEST(LoadColmap, ViewsKnowTheExposureOfTheirPhotos) {
+  const TemporaryFolder folder("exposures");
+  TestScene scene = pinhole_scene(3);
+  scene.names = {"a.jpg", "b.jpg", "c.jpg"};
+  write_photos(scene, folder.path() / "images");
+  data::Exif exif;
+  exif.exposure_s = 0.01;
+  exif.f_number = 2;
+  exif.iso = 400;
+  data::write_jpeg_with_block(folder.path() / "images" / "b.jpg", plain(48, 64, 3, 100),
+                              data::exif_block(exif));
+  write_file(folder.path() / "transforms.json", transforms(scene).dump());
+  const Capture c = load(folder.path());
+  ASSERT_TRUE(c.views[1].log2_exposure.has_value());
+  EXPECT_NEAR(*c.views[1].log2_exposure, std::log2(0.01), 1e-12);
+  EXPECT_FALSE(c.views[0].log2_exposure.has_value());
 }
 
 TEST(LoadColmap, DownscaleTakesThePreparedFolderElseTheAreaAverage) {

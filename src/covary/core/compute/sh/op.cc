@@ -14,7 +14,7 @@
 namespace covary::compute {
 namespace {
 
-enum Input { kSh0, kShN, kIds, kDirections };
+enum Input { kSh0, kShN, kIds, kDirections, kOffsets };
 
 template <class T>
 ShInput<T> input_of(const Tensors& in, int degree) {
@@ -24,7 +24,8 @@ ShInput<T> input_of(const Tensors& in, int degree) {
           .ids = in[kIds].defined() ? in[kIds].const_data_ptr<int64_t>() : nullptr,
           .sh0 = in[kSh0].const_data_ptr<T>(),
           .shN = in[kShN].defined() ? in[kShN].const_data_ptr<T>() : nullptr,
-          .directions = in[kDirections].const_data_ptr<T>()};
+          .directions = in[kDirections].const_data_ptr<T>(),
+          .offsets = in[kOffsets].defined() ? in[kOffsets].const_data_ptr<T>() : nullptr};
 }
 
 template <class T>
@@ -58,11 +59,12 @@ Tensors backward(const Saved& saved, const Tensors& gradients, int degree, bool 
     const bool all = compact && (i == kSh0 || in[kShN].size(1) + 1 == (degree + 1) * (degree + 1));
     out[i] = all ? at::empty(shape, in[i].options()) : at::zeros(shape, in[i].options());
   }
-  if (saved.needs[kDirections]) out[kDirections] = at::empty_like(in[kDirections]);
+  for (const Input i : {kDirections, kOffsets})
+    if (saved.needs[i]) out[i] = at::empty_like(in[i]);
   const auto to = [&](Input i) {
     return out[i].defined() ? out[i].template data_ptr<T>() : nullptr;
   };
-  const ShGradients<T> v{to(kSh0), to(kShN), to(kDirections), compact};
+  const ShGradients<T> v{to(kSh0), to(kShN), to(kDirections), compact, to(kOffsets)};
   const at::Tensor v_colors = gradients[0].contiguous();
   if constexpr (std::is_same_v<T, float>) {
     sh_color_vjp(input_of<T>(in, degree), v_colors.const_data_ptr<T>(), v);
@@ -86,7 +88,8 @@ int sh_degree_of(int64_t bands) {
 }
 
 at::Tensor sh_color(const at::Tensor& sh0, const at::Tensor& shN, const at::Tensor& ids,
-                    const at::Tensor& directions, int degree, ShGradientRows rows) {
+                    const at::Tensor& directions, int degree, ShGradientRows rows,
+                    const at::Tensor& offsets) {
   const auto type = directions.scalar_type();
   if (!sh0.defined() || sh0.dim() != 3 || sh0.size(1) != 1 || sh0.size(2) != 3 ||
       sh0.scalar_type() != type)
@@ -102,10 +105,14 @@ at::Tensor sh_color(const at::Tensor& sh0, const at::Tensor& shN, const at::Tens
       (ids.defined() && (ids.scalar_type() != at::kLong || ids.numel() != directions.size(0))))
     throw Error(ExitCode::kUsage, "has the wrong shape or type", "directions",
                 "it must be [M,3], a row an id");
+  if (offsets.defined() && (!offsets.is_same_size(directions) || offsets.scalar_type() != type))
+    throw Error(ExitCode::kUsage, "has the wrong shape or type", "offsets",
+                "it must be [M,3] of the type of the directions");
   const int there = sh_degree_of(above ? shN.size(1) + 1 : 1);
   const int used = degree < 0 ? there : std::min(degree, there);
   const Tensors inputs = {sh0.contiguous(), above ? shN.contiguous() : at::Tensor(), ids,
-                          directions.contiguous()};
+                          directions.contiguous(),
+                          offsets.defined() ? offsets.contiguous() : at::Tensor()};
   bool compact = rows == ShGradientRows::kSparse && ids.defined();
   for (const Input i : {kSh0, kShN}) {
     compact = compact && (!inputs[i].defined() || inputs[i].is_leaf());

@@ -13,10 +13,11 @@ namespace covary::compute {
 enum class ShGradientRows { kDense, kSparse };
 
 // Colours [M,3] of the rows ids (int64 [M]; undefined = all) seen along directions [M,3]. sh0 [N,1,3]; shN [N,K-1,3] or
-// undefined; degree limits the bands used, -1 = all. Gradients to sh0, shN and directions. float or double.
+// undefined; degree limits the bands used, -1 = all; offsets [M,3] are added before the clamp, undefined = none. Gradients
+// to sh0, shN, directions and offsets. float or double.
 at::Tensor sh_color(const at::Tensor& sh0, const at::Tensor& shN, const at::Tensor& ids,
                     const at::Tensor& directions, int degree = -1,
-                    ShGradientRows rows = ShGradientRows::kDense);
+                    ShGradientRows rows = ShGradientRows::kDense, const at::Tensor& offsets = {});
 
 // Coefficients [N,K,3] of the functions turned by rotation [3,3]: value of the new at R d = value of the old at d. With
 // rotation [N,3,3] each row by its own. No gradient.

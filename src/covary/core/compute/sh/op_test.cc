@@ -43,11 +43,13 @@ TEST(SphericalHarmonics, GradientsMatchFiniteDifferences) {
   for (int degree = 0; degree <= 4; ++degree) {
     const int64_t n = 6, bands = (degree + 1) * (degree + 1);
     at::Tensor sh0 = normal(1, {n, 1, 3}), shN = normal(2, {n, bands - 1, 3}),
-               d = normal(3, {4, 3}) * 2;
+               d = normal(3, {4, 3}) * 2, offsets = normal(5, {4, 3}) * 0.3;
     const at::Tensor ids = at::tensor({0, 2, 3, 5}, at::kLong), w = normal(4, {4, 3});
-    std::vector<at::Tensor*> inputs = {&sh0, &d};
+    std::vector<at::Tensor*> inputs = {&sh0, &d, &offsets};
     if (bands > 1) inputs.push_back(&shN);
-    const auto loss = [&] { return (sh_color(sh0, shN, ids, d) * w).sum(); };
+    const auto loss = [&] {
+      return (sh_color(sh0, shN, ids, d, -1, ShGradientRows::kDense, offsets) * w).sum();
+    };
     for (at::Tensor* t : inputs) t->requires_grad_(true);
     loss().backward();
     const at::NoGradGuard guard;
@@ -100,6 +102,41 @@ TEST(SphericalHarmonics, WhatIsNoLeafHasADenseGradient) {
   EXPECT_EQ(leaf.grad().abs().sum(at::IntArrayRef({1, 2})).ne(0).sum().item<int64_t>(), 2);
 }
 
+TEST(SphericalHarmonics, OffsetsAreAddedBeforeTheClamp) {
+  const at::Tensor d = normal(3, {4, 3}), offsets = normal(5, {4, 3});
+  for (const at::ScalarType type : {at::kFloat, at::kDouble}) {
+    const at::Tensor sh0 = at::zeros({4, 1, 3}, type), along = d.to(type), by = offsets.to(type);
+    const at::Tensor seen = sh_color(sh0, {}, {}, along, -1, ShGradientRows::kDense, by);
+    EXPECT_TRUE(at::allclose(seen, (0.5 + by).clamp_min(0)));
+    EXPECT_TRUE(sh_color(sh0, {}, {}, along, -1, ShGradientRows::kDense, at::zeros_like(along))
+                    .equal(sh_color(sh0, {}, {}, along)));
+  }
+  EXPECT_THROW(sh_color(at::zeros({4, 1, 3}, at::kDouble), {}, {}, d, -1, ShGradientRows::kDense,
+                        offsets.narrow(0, 0, 3)),
+               Error);
+}
+
+TEST(SphericalHarmonics, TheBasisHasTheGradientOfFiniteDifferences) {
+  const at::Tensor directions = normal(6, {5, 3}), weights = normal(7, {kMaxShBands});
+  const double* w = weights.const_data_ptr<double>();
+  for (int i = 0; i < 5; ++i) {
+    const double* d = directions.const_data_ptr<double>() + 3 * i;
+    const auto sum = [&](int k, double by) {
+      double moved[3] = {d[0], d[1], d[2]}, basis[kMaxShBands], out = 0;
+      moved[k] += by;
+      const double length = std::hypot(moved[0], moved[1], moved[2]);
+      for (double& m : moved) m /= length;
+      sh_basis(kMaxShDegree, moved, basis);
+      for (int b = 0; b < kMaxShBands; ++b) out += w[b] * basis[b];
+      return out;
+    };
+    double g[3];
+    sh_basis_vjp(kMaxShDegree, d, w, g);
+    for (int k = 0; k < 3; ++k)
+      EXPECT_NEAR(g[k], (sum(k, 1e-6) - sum(k, -1e-6)) / 2e-6, 1e-6 * (1 + std::abs(g[k])));
+  }
+}
+
 TEST(SphericalHarmonics, DegreeLimitsTheBandsUsed) {
   const at::Tensor sh0 = normal(1, {5, 1, 3}), shN = normal(2, {5, 15, 3}), d = normal(3, {5, 3});
   EXPECT_TRUE(
@@ -134,12 +171,14 @@ TEST(SphericalHarmonics, EverySimdTargetAgreesWithTheReference) {
       for (const auto type : {at::kDouble, at::kFloat}) {
         at::Tensor a = sh0.to(type).clone().requires_grad_(true),
                    b = shN.to(type).clone().requires_grad_(true),
-                   e = d.to(type).clone().requires_grad_(true);
-        const at::Tensor c = sh_color(a, b, ids, e);
+                   e = d.to(type).clone().requires_grad_(true),
+                   o = normal(5, {m, 3}).to(type).requires_grad_(true);
+        const at::Tensor c = sh_color(a, b, ids, e, -1, ShGradientRows::kDense, o);
         (c * w.to(type)).sum().backward();
         color.push_back(c.detach().to(at::kDouble));
-        g.push_back(
-            at::cat({a.grad().flatten(), b.grad().flatten(), e.grad().flatten()}).to(at::kDouble));
+        g.push_back(at::cat({a.grad().flatten(), b.grad().flatten(), e.grad().flatten(),
+                             o.grad().flatten()})
+                        .to(at::kDouble));
       }
       EXPECT_LT((color[0] - color[1]).abs().max().item<double>(), 1e-5) << target;
       EXPECT_LT(((g[0] - g[1]).abs() / (1 + g[0].abs())).max().item<double>(), 1e-4) << target;

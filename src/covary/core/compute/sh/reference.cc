@@ -28,11 +28,21 @@ struct Seen {
     for (int c = 0; c < 3; ++c) {
       raw[c] = T(0.5);
       for (int k = 0; k < used(in); ++k) raw[c] += basis[k] * coefficient(k, c);
+      if (in.offsets) raw[c] += in.offsets[3 * m + c];
     }
   }
   static int used(const ShInput<T>& in) { return (in.degree + 1) * (in.degree + 1); }
   T coefficient(int k, int c) const { return k == 0 ? sh0[c] : shN[3 * (k - 1) + c]; }
 };
+
+// The gradient of sum_k weight_k basis_k at a unit vector, by the direction of this length that it was made from.
+template <class T>
+void through_unit(int degree, const T* u, T length, const T* weight, T* v_direction) {
+  T g[3];
+  sh_basis_gradient(degree, u[0], u[1], u[2], weight, g[0], g[1], g[2]);
+  const T along = g[0] * u[0] + g[1] * u[1] + g[2] * u[2];
+  for (int k = 0; k < 3; ++k) v_direction[k] = (g[k] - along * u[k]) / length;
+}
 
 }  // namespace
 
@@ -51,6 +61,7 @@ void sh_color_vjp_reference(const ShInput<T>& in, const T* v_colors, const ShGra
     const int64_t row = out.compact ? m : seen.row;
     T v[3], weight[kMaxShBands] = {};  // weight k of basis k in the sum that is differentiated
     for (int c = 0; c < 3; ++c) v[c] = seen.raw[c] > 0 ? v_colors[3 * m + c] : T(0);
+    if (out.offsets) std::copy_n(v, 3, out.offsets + 3 * m);
     for (int k = 0; k < Seen<T>::used(in); ++k) {
       for (int c = 0; c < 3; ++c) {
         weight[k] += seen.coefficient(k, c) * v[c];
@@ -61,13 +72,7 @@ void sh_color_vjp_reference(const ShInput<T>& in, const T* v_colors, const ShGra
       }
     }
     if (!out.directions) continue;
-    T g[3];
-    const T* u = seen.unit;
-    sh_basis_gradient(in.degree, u[0], u[1], u[2], weight, g[0], g[1], g[2]);
-    const T along = g[0] * u[0] + g[1] * u[1] + g[2] * u[2];
-    for (int k = 0; k < 3; ++k) {
-      out.directions[3 * m + k] = (g[k] - along * u[k]) / seen.length;
-    }
+    through_unit(in.degree, seen.unit, seen.length, weight, out.directions + 3 * m);
   }
 }
 
@@ -80,6 +85,12 @@ template void sh_color_vjp_reference(const ShInput<double>&, const double*,
 
 void sh_basis(int degree, const double* d, double* basis) {
   sh_basis_of(degree, d[0], d[1], d[2], basis);
+}
+
+void sh_basis_vjp(int degree, const double* d, const double* weights, double* v_direction) {
+  const double length = std::sqrt(d[0] * d[0] + d[1] * d[1] + d[2] * d[2]);
+  const double unit[3] = {d[0] / length, d[1] / length, d[2] / length};
+  through_unit(degree, unit, length, weights, v_direction);
 }
 
 int sh_rotation(int degree, const double* rotation, double* matrices) {

@@ -1,6 +1,6 @@
 // Real spherical harmonics as colours: value, gradient, rotation. Degrees 0 to 4, the sign convention of 3DGS files.
 //
-//   color = max(0, 0.5 + sum_k basis_k(direction / |direction|) * coefficient_k)
+//   color = max(0, 0.5 + sum_k basis_k(direction / |direction|) * coefficient_k + offset)
 //
 // Coefficients of degree 0 (sh0 [N,1,3]) and above (shN [N,K-1,3], K = (degree + 1)^2) lie apart, as they are trained apart,
 // and are read in place by row id. A colour reads 3 K floats and writes 3: with K = 16 the loop is bound by memory (192
@@ -25,6 +25,7 @@ struct ShInput {
   const T* sh0 = nullptr;         // [N,1,3]
   const T* shN = nullptr;         // [N,K-1,3]; null when K = 1
   const T* directions = nullptr;  // [M,3], any length but 0
+  const T* offsets = nullptr;     // [M,3] added to the colours before the clamp; null = none
 };
 
 template <class T>
@@ -33,6 +34,7 @@ struct ShGradients {        // null = not wanted
   T* shN = nullptr;         // [N,K-1,3]; likewise, and bands above the degree
   T* directions = nullptr;  // [M,3]; every element is set
   bool compact = false;     // sh0 [M,1,3] and shN [M,K-1,3]: row m is that of ids[m]
+  T* offsets = nullptr;     // [M,3]; every element is set
 };
 
 // colors [M,3]
@@ -45,6 +47,8 @@ void sh_color_vjp(const ShInput<float>& in, const float* v_colors, const ShGradi
 
 // The basis at a unit direction: (degree + 1)^2 values.
 void sh_basis(int degree, const double* direction, double* basis);
+// The gradient of sum_k weight_k basis_k(d / |d|) by d: 3 numbers. direction: d, any length but 0.
+void sh_basis_vjp(int degree, const double* direction, const double* weights, double* v_direction);
 
 // Coefficients of the rotated function: value(R d) of the new ones equals value(d) of the old, for every d. Each band mixes
 // within itself; its matrix (2l+1)x(2l+1) comes from a least-squares fit at fixed well-spread directions, exact to rounding.

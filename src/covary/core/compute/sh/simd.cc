@@ -106,8 +106,8 @@ struct Block {
 
   HWY_INLINE float weight(int k, int l) const { return basis[k * kLanes + l]; }
 
-  // The three channels of lane l before the clamp; color holds 4.
-  HWY_INLINE void raw(const ShInput<float>& in, int l, float* color) const {
+  // The three channels of lane l of the block at `begin`, before the clamp; color holds 4.
+  HWY_INLINE void raw(const ShInput<float>& in, int64_t begin, int l, float* color) const {
     const int above = (in.degree + 1) * (in.degree + 1) - 1, count = in.bands - 1;
     const float* sh0 = in.sh0 + 3 * row[l];
     const float* shN = in.shN + row[l] * 3 * count;
@@ -122,6 +122,7 @@ struct Block {
     }
     quad_store(quad_add(even, odd), color);
     for (int c = 0; c < 3; ++c) color[c] += 0.5f + weight(0, l) * sh0[c];
+    for (int c = 0; in.offsets && c < 3; ++c) color[c] += in.offsets[3 * (begin + l) + c];
   }
 };
 
@@ -132,7 +133,7 @@ void sh_color_lanes(const ShInput<float>& in, float* colors, int64_t first, int6
     block.evaluate(in, begin, n);
     for (int l = 0; l < n; ++l) {
       float color[4];
-      block.raw(in, l, color);
+      block.raw(in, begin, l, color);
       for (int c = 0; c < 3; ++c) colors[3 * (begin + l) + c] = std::max(color[c], 0.0f);
     }
   }
@@ -150,9 +151,10 @@ void sh_color_vjp_lanes(const ShInput<float>& in, const float* v_colors,
     block.evaluate(in, begin, n);
     for (int l = 0; l < n; ++l) {
       float v[4], color[4];
-      block.raw(in, l, color);
+      block.raw(in, begin, l, color);
       for (int c = 0; c < 3; ++c) v[c] = color[c] > 0 ? v_colors[3 * (begin + l) + c] : 0.0f;
       v[3] = 0;
+      if (out.offsets) std::copy_n(v, 3, out.offsets + 3 * (begin + l));
       const int64_t row = out.compact ? begin + l : block.row[l];
       for (int c = 0; out.sh0 && c < 3; ++c) out.sh0[3 * row + c] = block.weight(0, l) * v[c];
       const QuadVec v4 = quad_load(v);
