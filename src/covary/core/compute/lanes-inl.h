@@ -8,6 +8,7 @@
 #define COVARY_LANES_INL_H_
 #endif
 
+#include <bit>
 #include <cstdint>
 #include <cstring>
 
@@ -77,6 +78,24 @@ HWY_INLINE uint64_t lane_bits(LaneMask m) {
   uint64_t bits;
   std::memcpy(&bits, bytes, sizeof bits);
   return bits & ((uint64_t{1} << kLanes) - 1);
+}
+// kLanes pixels of three numbers each, apart.
+HWY_INLINE void load_pixels(const float* p, Lanes* x) {
+  hn::LoadInterleaved3(kFloats, p, x[0].v, x[1].v, x[2].v);
+}
+HWY_INLINE void store_pixels(const Lanes* x, float* p) {
+  hn::StoreInterleaved3(x[0].v, x[1].v, x[2].v, kFloats, p);
+}
+// Writes first + k for every set bit k < kLanes of `bits`, in order; how many. Up to kLanes numbers are written over.
+HWY_INLINE size_t store_set_bits(uint64_t bits, int first, uint32_t* out) {
+  uint8_t bytes[8];
+  bits &= (uint64_t{1} << kLanes) - 1;
+  std::memcpy(bytes, &bits, sizeof bits);
+  const hn::RebindToUnsigned<FloatTag> d;
+  const auto set = hn::LoadMaskBits(d, bytes);
+  const auto numbers = hn::Add(hn::Iota(d, 0), hn::Set(d, static_cast<uint32_t>(first)));
+  hn::StoreU(hn::Compress(numbers, set), d, out);
+  return static_cast<size_t>(std::popcount(bits));
 }
 HWY_INLINE float sum(Lanes x) { return hn::GetLane(hn::SumOfLanes(kFloats, x.v)); }
 #if HWY_TARGET != HWY_SCALAR

@@ -17,7 +17,6 @@ namespace covary::data {
 namespace {
 
 using testing::ElementsAre;
-
 using testing::HasSubstr;
 namespace fs = std::filesystem;
 

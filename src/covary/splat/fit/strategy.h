@@ -53,8 +53,9 @@ struct StepFacts {
 // What after_step did, for the log. Zero everywhere: nothing.
 struct Edits {
   int64_t cloned = 0, split = 0, pruned = 0, moved = 0, added = 0;
-  bool reset = false;  // opacities were reset
-  bool any() const { return cloned || split || pruned || moved || added || reset; }
+  bool reset = false;                                                        // opacities were reset
+  bool rows() const { return cloned || split || pruned || moved || added; }  // other Gaussians
+  bool any() const { return rows() || reset; }
 };
 
 class Strategy {

@@ -12,6 +12,7 @@
 #include "covary/core/base/error.h"
 #include "covary/core/base/random.h"
 #include "covary/core/base/stages.h"
+#include "covary/core/geometry/morton.h"
 #include "covary/core/nn/optim/adam.h"
 #include "covary/splat/fit/activate.h"
 #include "covary/splat/fit/checkpoint.h"
@@ -163,7 +164,16 @@ void Trainer::start(uint64_t seed) {
       {"shN", decaying(o.lr_shN, o.lr_final_factor)}};
   table_ = nn::RowTable();
   for (const auto& [name, value] : rows_of(cloud)) table_.add(name, value, rates.at(name));
+  order_rows();
   strategy_->init(table_, {.extent = extent_, .seed = seed_});
+}
+
+// A view sees a part of space: where its Gaussians are neighbours in memory, too, every gather and every update of
+// rows is faster.
+void Trainer::order_rows() {
+  const at::Tensor means = table_.parameter("means").detach();
+  table_.gather(
+      at::tensor(geometry::morton_order(means.const_data_ptr<float>(), count()), at::kLong));
 }
 
 int Trainer::sh_degree() const {
@@ -326,7 +336,10 @@ StepResult Trainer::step(const std::vector<int64_t>& views) {
   if (exposure_) exposure_->update(step);
   step_ = step;
   result.edits = in_stage("strategy", [&] {
-    return strategy_->after_step({.step = step, .lr_means = table_.entry("means").rate.at(step)});
+    const Edits edits =
+        strategy_->after_step({.step = step, .lr_means = table_.entry("means").rate.at(step)});
+    if (edits.rows()) order_rows();
+    return edits;
   });
   return result;
 }

@@ -116,6 +116,7 @@ class Trainer {
   at::Tensor background_of(int64_t step, int64_t view) const;
   // The views of this step and those after it, to the end of the next epoch.
   std::vector<int64_t> views_to_come(int64_t step) const;
+  void order_rows();
 
   scene::Capture capture_;
   TrainOptions options_;

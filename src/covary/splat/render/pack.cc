@@ -7,51 +7,11 @@
 #include <ATen/ATen.h>
 
 #include "covary/core/base/threads.h"
+#include "covary/core/geometry/morton.h"
 #include "covary/splat/render/fast.h"
 
 namespace covary::render {
 namespace {
-
-constexpr int kMortonBits = 21;  // an axis
-
-// Every third bit from the lowest on.
-uint64_t spread_bits(uint64_t x) {
-  uint64_t out = 0;
-  for (int b = 0; b < kMortonBits; ++b) out |= ((x >> b) & 1) << (3 * b);
-  return out;
-}
-
-// Places 0 .. n-1 of points [n,3] in the order of a Morton curve. The grid covers the middle 98 % of each
-// axis; the rest counts as its border.
-std::vector<int64_t> morton_order(const float* points, int64_t n) {
-  std::array<double, 3> low{}, scale{};
-  std::vector<float> axis(static_cast<size_t>(n));
-  for (int k = 0; k < 3 && n > 0; ++k) {
-    for (int64_t i = 0; i < n; ++i) axis[static_cast<size_t>(i)] = points[3 * i + k];
-    const auto at = [&](double share) {
-      const auto place = axis.begin() + std::lround(share * static_cast<double>(n - 1));
-      std::nth_element(axis.begin(), place, axis.end());
-      return static_cast<double>(*place);
-    };
-    low[static_cast<size_t>(k)] = at(0.01);
-    const double width = at(0.99) - low[static_cast<size_t>(k)];
-    scale[static_cast<size_t>(k)] = width > 0 ? ((1 << kMortonBits) - 1) / width : 0;
-  }
-  std::vector<std::pair<uint64_t, int64_t>> keys(static_cast<size_t>(n));
-  for (int64_t i = 0; i < n; ++i) {
-    uint64_t key = 0;
-    for (size_t k = 0; k < 3; ++k) {
-      const double cell = (points[3 * i + static_cast<int64_t>(k)] - low[k]) * scale[k];
-      key |= spread_bits(static_cast<uint64_t>(std::clamp(cell, 0.0, (1 << kMortonBits) - 1.0)))
-             << k;
-    }
-    keys[static_cast<size_t>(i)] = {key, i};
-  }
-  std::sort(keys.begin(), keys.end());
-  std::vector<int64_t> order(keys.size());
-  std::transform(keys.begin(), keys.end(), order.begin(), [](const auto& k) { return k.second; });
-  return order;
-}
 
 uint16_t half_of(float x) {
   constexpr float kLargest = 65504;
@@ -62,7 +22,8 @@ uint16_t half_of(float x) {
 
 Primitives in_morton_order(const Primitives& g) {
   const at::Tensor means = g.means.contiguous();
-  const std::vector<int64_t> order = morton_order(means.const_data_ptr<float>(), means.size(0));
+  const std::vector<int64_t> order =
+      geometry::morton_order(means.const_data_ptr<float>(), means.size(0));
   const at::Tensor rows = at::tensor(order, at::kLong);
   const auto moved = [&](const at::Tensor& t) {
     return t.defined() ? t.index_select(0, rows) : at::Tensor();

@@ -1,6 +1,7 @@
 // Compositing written to be read: tile by tile, pixel by pixel. The oracle in double, the scalar
 // baseline in float.
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "covary/core/base/threads.h"
@@ -139,17 +140,20 @@ void inspect_tile(const RasterInput<T>& in, const InspectOutput<T>& out, int64_t
   });
 }
 
-template <class F, class T>
-void reduce(const RasterInput<T>& in, const T* parts, int stride,
+// kStride = 0: any.
+template <class F, int kStride, class T>
+void reduce(const RasterInput<T>& in, const T* parts, int any_stride,
             const RasterInputGradients<T>& out) {
-  const int c = in.channels;
+  const int c = in.channels, stride = kStride ? kStride : any_stride;
   const uint32_t* const entry = in.lists->entry.data();
   constexpr int64_t kPrefetch = 16;  // the parts of a primitive lie far apart
   const int64_t last_entry = in.lists->pairs() - 1;
   parallel_for(in.count, 1024, [&](int64_t first, int64_t last) {
-    std::vector<T> sum(static_cast<size_t>(stride));
+    std::array<T, kStride ? kStride : 1> fixed;
+    std::vector<T> any(kStride ? 0 : static_cast<size_t>(stride));
+    T* const sum = kStride ? fixed.data() : any.data();
     for (int64_t i = first; i < last; ++i) {
-      std::fill(sum.begin(), sum.end(), T(0));
+      std::fill_n(sum, stride, T(0));
       for (int64_t s = in.lists->first_entry[static_cast<size_t>(i)];
            s < in.lists->first_entry[static_cast<size_t>(i) + 1]; ++s) {
         const T* ahead =
@@ -157,13 +161,13 @@ void reduce(const RasterInput<T>& in, const T* parts, int stride,
         __builtin_prefetch(ahead);
         __builtin_prefetch(ahead + stride - 1);
         const T* part = parts + static_cast<int64_t>(entry[s]) * stride;
-        for (int k = 0; k < stride; ++k) sum[static_cast<size_t>(k)] += part[k];
+        for (int k = 0; k < stride; ++k) sum[k] += part[k];
       }
-      F::template finish<T>(in.params + i * F::kParams, sum.data(), out.centres[2 * i],
+      F::template finish<T>(in.params + i * F::kParams, sum, out.centres[2 * i],
                             out.centres[2 * i + 1], out.params + i * F::kParams);
       out.opacities[i] = sum[F::kSums];
-      std::copy_n(sum.data() + F::kSums + 1, c, out.features + i * c);
-      if (out.absolute) std::copy_n(sum.data() + F::kSums + 1 + c, 2, out.absolute + 2 * i);
+      std::copy_n(sum + F::kSums + 1, c, out.features + i * c);
+      if (out.absolute) std::copy_n(sum + F::kSums + 1 + c, 2, out.absolute + 2 * i);
     }
   });
 }
@@ -214,7 +218,12 @@ void inspect(const RasterInput<T>& in, const InspectOutput<T>& out) {
 template <class T>
 void reduce_parts(const RasterInput<T>& in, const T* parts, int stride,
                   const RasterInputGradients<T>& out) {
-  with_footprint(in.footprint, [&]<class F>() { reduce<F>(in, parts, stride, out); });
+  with_footprint(in.footprint, [&]<class F>() {
+    constexpr int kColours = F::kSums + 1 + 3;
+    if (stride == kColours) return reduce<F, kColours>(in, parts, stride, out);
+    if (stride == kColours + 2) return reduce<F, kColours + 2>(in, parts, stride, out);
+    reduce<F, 0>(in, parts, stride, out);
+  });
 }
 
 template <class T>

@@ -1,6 +1,6 @@
-// The SIMD compositor. A tile is cut into columns a vector wide. Primitive by primitive, nearest first,
-// and column by column, the rows that the primitive's chords cross are computed, four at a time: their
-// long ways through the exponential overlap. The pixels' state stays in the first-level cache.
+// The SIMD compositor. A tile is cut into columns a vector wide. For a batch of primitives, nearest first, the
+// rows of each column that a primitive's chords cross are listed; then the list is computed, two rows at a
+// time, without a branch. The pixels' state stays in the first-level cache.
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -33,12 +33,12 @@ namespace {
 #include "covary/core/compute/rasterize/footprints.inc"
 
 constexpr int kColumns = kTile / kLanes;
-constexpr int kGroup = 4;  // rows at a time
-constexpr int kRows =
-    kTile + kGroup;  // rows of a column in the arrays: a group may begin at the last
-constexpr int kState = kColumns * kRows * kLanes;  // numbers in an array that holds a tile's pixels
-constexpr int kPrefetch = 8;  // primitives between the one at work and the one that is fetched
-static_assert(kLanes <= kTile && kTile <= 32);
+constexpr int kState = kColumns * kTile * kLanes;  // numbers in an array that holds a tile's pixels
+constexpr int kItemRows = 2;                       // rows of an item
+constexpr int kInStep = 2;  // items at a time: their long ways through the exponential overlap
+constexpr int kBatch = 16;  // primitives that are planned before they are computed
+constexpr int kItems = kBatch * kColumns * kTile / kItemRows;
+static_assert(kLanes <= kTile && kTile % kItemRows == 0 && kTile <= 32);
 
 // A primitive as the kernels read it, one after the other: x, y, opacity and its logarithm to base 2, then
 // chord and prepared params of the footprint, features. With up to six channels and a Gaussian it fills a
@@ -86,7 +86,7 @@ Records pack(const RasterInput<float>& in) {
 }
 
 // Where the pixels of row y in column c begin in an array that holds a tile's pixels.
-constexpr int place(int column, int row) { return (column * kRows + row) * kLanes; }
+constexpr int place(int column, int row) { return (column * kTile + row) * kLanes; }
 
 struct TileFrame {
   int x0, y0, rows, columns;
@@ -103,6 +103,17 @@ struct TileFrame {
       py[i] = static_cast<float>(g.offset_y + g.stride * (y0 + i)) + 0.5f;
     }
   }
+  // Calls use(place of the vector in the tile's arrays, number of its first pixel in the picture), if all of
+  // the tile lies in it; else returns false.
+  template <class Use>
+  HWY_INLINE bool for_vectors(int64_t width, Use&& use) const {
+    if (rows < kTile || columns < kTile) return false;
+    for (int y = 0; y < kTile; ++y) {
+      for (int c = 0; c < kColumns; ++c)
+        use(place(c, y), static_cast<int64_t>(y0 + y) * width + x0 + c * kLanes);
+    }
+    return true;
+  }
   // Calls use(place of the pixel in the tile's arrays, column, row) for the pixels of the picture.
   template <class Use>
   HWY_INLINE void for_pixels(Use&& use) const {
@@ -112,129 +123,188 @@ struct TileFrame {
   }
 };
 
-// The rows of the tile's columns that still have a pixel to be finished, a bit each.
-struct Live {
-  uint32_t rows[kColumns] = {};
-  int count = 0;
+// Transmittance of a tile's pixels. Where a primitive would bring a pixel to the end, that pixel stops
+// before it and is finished: from then on it holds what was left, negative. No primitive asks whether one did.
+struct Transmittance {
+  alignas(64) float t[kState];
+  uint32_t rows[kColumns];  // of a column, those that had a pixel to be finished at the last look
 
-  HWY_INLINE explicit Live(const TileFrame& frame) {
-    for (int c = 0; c < kColumns && c * kLanes < frame.columns; ++c) {
-      rows[c] = static_cast<uint32_t>((uint64_t{1} << frame.rows) - 1);
-      count += frame.rows;
-    }
+  HWY_INLINE explicit Transmittance(const TileFrame& frame) {
+    std::fill_n(t, kState, -1.0f);  // beyond the picture
+    frame.for_pixels([&](int at, int, int) HWY_ATTR { t[at] = 1.0f; });
+    look();
   }
-  HWY_INLINE void finish(int column, int row) {
-    rows[column] &= ~(uint32_t{1} << row);
-    --count;
-  }
-};
-
-// The rows of a column that a primitive crosses, as [begin, end).
-struct Span {
-  int begin, end;
-  HWY_INLINE explicit Span(uint32_t rows)
-      : begin(std::countr_zero(rows)), end(32 - std::countl_zero(rows)) {}
-};
-
-// A primitive in a tile.
-template <class F>
-struct Visit {
-  const float* record;
-  uint32_t
-      rows[kColumns];  // a bit for each row that its chords cross in a column and that is alive
-  alignas(64) float terms[F::kRowTerms][kRows] = {};  // F::row_terms of every row
-
-  // False where there is nothing to compute.
-  HWY_INLINE bool start(const float* primitive, const TileFrame& frame, const Live& live) {
-    record = primitive;
-    Lanes chord[F::kChord], prepared[F::kPrepared];
-    for (int k = 0; k < F::kChord; ++k) chord[k] = Lanes(record[kChordAt + k]);
-    for (int k = 0; k < F::kPrepared; ++k) prepared[k] = Lanes(record[kPreparedAt<F> + k]);
-    for (uint32_t& r : rows) r = 0;
-    for (int y = 0; y < kTile; y += kLanes) {
-      const Lanes dy = Lanes::load(frame.py + y) - Lanes(record[1]);
-      Lanes middle, square, row[F::kRowTerms];
-      F::template row_terms<Lanes>(dy, Lanes(record[3]), prepared, row);
-      for (int k = 0; k < F::kRowTerms; ++k) row[k].store(terms[k] + y);
-      F::template chord_at<Lanes>(dy, chord, middle, square);
-      const LaneMask there = square >= Lanes(0.0f);
-      const Lanes half = lane_sqrt(lane_max(square, Lanes(0.0f))) + Lanes(0.01f);
-      const Lanes centre = Lanes(record[0]) + middle;
-      for (int c = 0; c < kColumns; ++c) {
-        const LaneMask touched = there &
-                                 (centre - half <= Lanes(frame.px[c * kLanes + kLanes - 1])) &
-                                 (centre + half >= Lanes(frame.px[c * kLanes]));
-        rows[c] |= static_cast<uint32_t>(lane_bits(touched)) << y;
-      }
-    }
+  // False where every pixel is finished.
+  HWY_INLINE bool look() {
     uint32_t any = 0;
-    for (int c = 0; c < kColumns; ++c) any |= rows[c] &= live.rows[c];
+    for (int c = 0; c < kColumns; ++c) {
+      rows[c] = 0;
+      for (int y = 0; y < kTile; ++y) {
+        const bool open = !none(Lanes::load(t + place(c, y)) > Lanes(0.0f));
+        rows[c] |= static_cast<uint32_t>(open) << y;
+      }
+      any |= rows[c];
+    }
     return any != 0;
   }
+};
 
-  // Calls use(column, its rows, x offsets of its pixels) for the columns in which there is something.
-  template <class Use>
-  HWY_INLINE void for_columns(const TileFrame& frame, Use&& use) const {
+// A vector of pixels behind a primitive of this alpha.
+struct Blend {
+  Lanes t;        // before it; meaningless where not `open`
+  LaneMask open;  // not finished before nor by it
+  Lanes weight;   // T * alpha
+
+  HWY_INLINE Blend(Lanes alpha, float* state) {
+    t = Lanes::load(state);
+    const Lanes next = lane_fma(-t, alpha, t);
+    open = next > Lanes(static_cast<float>(kMinTransmittance));
+    weight = lane_or_zero(open, t * alpha);
+    lane_select(open, next, -lane_abs(t)).store(state);
+  }
+};
+
+// Primitives in a tile: first what there is to compute for all of them, without a branch; then that, as a
+// list. A loop over the rows of each primitive in turn would end where no processor foresees it.
+// An item is kItemRows rows of a column; its number is (slot * kColumns + column) * kTile + row.
+template <class F>
+struct Batch {
+  int count = 0;  // items
+  const float* record[kBatch];
+  int begin[kBatch * kColumns + 1];  // of each primitive's items in each column
+  uint32_t items[kItems + kLanes];
+  alignas(64) float terms[kBatch][F::kRowTerms][kTile];  // F::row_terms of every row
+
+  // The primitives list[0 .. primitives).
+  HWY_INLINE void plan(const Records& records, const uint32_t* list, int primitives,
+                       const TileFrame& frame, const Transmittance& state) {
+    count = 0;
+    for (int slot = 0; slot < primitives; ++slot)
+      plan_one(records.at(list[slot]), slot, frame, state);
+    begin[primitives * kColumns] = count;
+  }
+
+  HWY_INLINE void plan_one(const float* r, int slot, const TileFrame& frame,
+                           const Transmittance& state) {
+    record[slot] = r;
+    Lanes chord[F::kChord], prepared[F::kPrepared];
+    for (int k = 0; k < F::kChord; ++k) chord[k] = Lanes(r[kChordAt + k]);
+    for (int k = 0; k < F::kPrepared; ++k) prepared[k] = Lanes(r[kPreparedAt<F> + k]);
+    uint32_t rows[kColumns] = {};
+    for (int y = 0; y < kTile; y += kLanes) {
+      const Lanes dy = Lanes::load(frame.py + y) - Lanes(r[1]);
+      Lanes middle, square, row[F::kRowTerms];
+      F::template row_terms<Lanes>(dy, Lanes(r[3]), prepared, row);
+      for (int k = 0; k < F::kRowTerms; ++k) row[k].store(terms[slot][k] + y);
+      F::template chord_at<Lanes>(dy, chord, middle, square);
+      const Lanes centre = Lanes(r[0]) + middle;
+      for (int c = 0; c < kColumns; ++c) {
+        // from the chord's middle to the nearest pixel, a little less
+        const Lanes apart = lane_max(Lanes(frame.px[c * kLanes] - 0.01f) - centre,
+                                     centre - Lanes(frame.px[c * kLanes + kLanes - 1] + 0.01f));
+        const Lanes near = lane_max(apart, Lanes(0.0f));
+        rows[c] |= static_cast<uint32_t>(lane_bits(near * near <= square)) << y;
+      }
+    }
     for (int c = 0; c < kColumns; ++c) {
-      if (rows[c] != 0)
-        use(c, Span(rows[c]), Lanes::load(frame.px + c * kLanes) - Lanes(record[0]));
-    }
-  }
-  HWY_INLINE void row(int y, Lanes* out) const {
-    for (int k = 0; k < F::kRowTerms; ++k) out[k] = Lanes(terms[k][y]);
-  }
-  // alpha in a group of rows from y on at x offsets dx, 0 where it is below kMinAlpha.
-  HWY_INLINE void shade(Lanes dx, int y, Lanes* alpha) const {
-    Lanes prepared[F::kPrepared], log2[kGroup];
-    for (int k = 0; k < F::kPrepared; ++k) prepared[k] = Lanes(record[kPreparedAt<F> + k]);
-    for (int u = 0; u < kGroup; ++u) {
-      Lanes r[F::kRowTerms];
-      row(y + u, r);
-      log2[u] = F::template log2_alpha<Lanes>(dx, r, prepared);
-    }
-    for (int u = 0; u < kGroup; ++u) alpha[u] = log2[u];
-    lane_exp2<kGroup>(alpha);
-    for (int u = 0; u < kGroup; ++u) {
-      const Lanes a = lane_min(Lanes(static_cast<float>(kMaxAlpha)), alpha[u]);
-      alpha[u] = lane_or_zero(log2[u] >= Lanes(static_cast<float>(kLog2MinAlpha)), a);
+      uint32_t first = rows[c] & state.rows[c];  // a bit for the first row of each item
+      if constexpr (kItemRows == 2) first = (first | first >> 1) & 0x55555555u;
+      begin[slot * kColumns + c] = count;
+      for (int y = 0; y < kTile; y += kLanes) {
+        count += static_cast<int>(
+            store_set_bits(first >> y, (slot * kColumns + c) * kTile + y, items + count));
+      }
     }
   }
 };
 
-// A primitive over a group of rows of transmittance t, 0 where a pixel is finished. Where it would bring a
-// pixel to the end, that pixel stops before it and is finished: nothing is blended.
-struct Group {
-  Lanes t[kGroup], weight[kGroup],
-      next[kGroup];  // weight = T * alpha; next = T behind the primitive
-  LaneMask stop[kGroup];
+// An item at work.
+template <class F>
+struct Item {
+  uint32_t slot, column, row, at;  // at: place of its first pixel
+  const float* record;
+  Lanes dx;
 
-  HWY_INLINE Group(const Lanes* alpha, const float* state) {
-    for (int u = 0; u < kGroup; ++u) {
-      t[u] = Lanes::load(state + u * kLanes);
-      weight[u] = t[u] * alpha[u];
-      next[u] = t[u] - weight[u];
-      stop[u] = (t[u] > Lanes(0.0f)) & (next[u] <= Lanes(static_cast<float>(kMinTransmittance)));
-    }
-  }
-  HWY_INLINE bool stops() const {
-    LaneMask any = stop[0];
-    for (int u = 1; u < kGroup; ++u) any = any | stop[u];
-    return !none(any);
-  }
-  // Row u of the group, which is this row of the column.
-  HWY_INLINE void finish(int u, int column, int row, Live& live) {
-    for (Lanes* x : {&t[u], &weight[u], &next[u]}) *x = lane_select(stop[u], Lanes(0.0f), *x);
-    if (!none(stop[u]) && none(next[u] > Lanes(0.0f))) live.finish(column, row);
+  Item() = default;
+  HWY_INLINE Item(const Batch<F>& batch, const TileFrame& frame, uint32_t number)
+      : slot(number / (kColumns * kTile)),
+        column(number / kTile % kColumns),
+        row(number % kTile),
+        at(number % (kColumns * kTile) * kLanes),
+        record(batch.record[slot]),
+        dx(Lanes::load(frame.px + column * kLanes) - Lanes(record[0])) {}
+
+  HWY_INLINE void row_terms(const Batch<F>& batch, int u, Lanes* out) const {
+    for (int k = 0; k < F::kRowTerms; ++k)
+      out[k] = Lanes(batch.terms[slot][k][row + static_cast<uint32_t>(u)]);
   }
 };
 
-// A worker's memory: channels of a tile's pixels, and a vector a channel.
+// alpha of the rows of kCount items, one item after the other; 0 where it is below kMinAlpha.
+template <int kCount, class F>
+HWY_INLINE void shade(const Batch<F>& batch, const Item<F>* items, Lanes* alpha) {
+  constexpr int kVectors = kCount * kItemRows;
+  Lanes log2[kVectors];
+  for (int n = 0; n < kCount; ++n) {
+    Lanes prepared[F::kPrepared];
+    for (int k = 0; k < F::kPrepared; ++k) prepared[k] = Lanes(items[n].record[kPreparedAt<F> + k]);
+    for (int u = 0; u < kItemRows; ++u) {
+      Lanes terms[F::kRowTerms];
+      items[n].row_terms(batch, u, terms);
+      log2[n * kItemRows + u] = F::template log2_alpha<Lanes>(items[n].dx, terms, prepared);
+    }
+  }
+  for (int i = 0; i < kVectors; ++i) alpha[i] = log2[i];
+  lane_exp2<kVectors>(alpha);
+  for (int i = 0; i < kVectors; ++i) {
+    const Lanes a = lane_min(Lanes(static_cast<float>(kMaxAlpha)), alpha[i]);
+    alpha[i] = lane_or_zero(log2[i] >= Lanes(static_cast<float>(kLog2MinAlpha)), a);
+  }
+}
+
+// Calls use(its place in the list, item, alpha of its rows) for the batch's items in order.
+template <class F, class Use>
+HWY_INLINE void for_items(const Batch<F>& batch, const TileFrame& frame, Use&& use) {
+  const auto work = [&]<int kCount>(int i) HWY_ATTR {
+    Item<F> items[kCount];
+    for (int n = 0; n < kCount; ++n) items[n] = Item<F>(batch, frame, batch.items[i + n]);
+    Lanes alpha[kCount * kItemRows];
+    shade<kCount>(batch, items, alpha);
+    for (int n = 0; n < kCount; ++n) use(i + n, items[n], alpha + n * kItemRows);
+  };
+  int i = 0;
+  for (; i + kInStep <= batch.count; i += kInStep) work.template operator()<kInStep>(i);
+  for (; i < batch.count; ++i) work.template operator()<1>(i);
+}
+
+// Calls use(first entry, primitives) for the tile's batches until every pixel is finished; returns the entry
+// that is next.
+template <class F, class Use>
+HWY_INLINE int64_t for_batches(const RasterInput<float>& in, const Records& records, int64_t tile,
+                               const TileFrame& frame, Transmittance& state, Batch<F>& batch,
+                               Use&& use) {
+  const uint32_t* const list = in.lists->splat.data();
+  int64_t e = in.lists->begin[static_cast<size_t>(tile)];
+  const int64_t end = in.lists->begin[static_cast<size_t>(tile) + 1];
+  while (e < end) {
+    const int primitives = static_cast<int>(std::min<int64_t>(kBatch, end - e));
+    for (int64_t next = e + primitives; next < std::min(end, e + 2 * kBatch); ++next)
+      hwy::Prefetch(records.at(list[next]));
+    batch.plan(records, list + e, primitives, frame, state);
+    use(e, primitives);
+    e += primitives;
+    if (!state.look()) break;
+  }
+  return e;
+}
+
+// A worker's memory.
 struct Scratch {
-  hwy::AlignedFreeUniquePtr<float[]> pixels;  // [C, kState]
-  hwy::AlignedFreeUniquePtr<float[]> sums;    // [C, lanes]
+  hwy::AlignedFreeUniquePtr<float[]> pixels;  // [C, kState]: channels of a tile's pixels
+  hwy::AlignedFreeUniquePtr<float[]> items;   // [kItems, 2, kItemRows, lanes]: gradient, weight
   explicit Scratch(int channels)
       : pixels(allocate(int64_t{channels} * kState + 1)),
-        sums(allocate(int64_t{channels} * kLanes + 1)) {}
+        items(allocate(int64_t{2} * kItems * kItemRows * kLanes)) {}
 };
 std::vector<Scratch> scratch_of_workers(int channels) {
   std::vector<Scratch> all;
@@ -242,59 +312,113 @@ std::vector<Scratch> scratch_of_workers(int channels) {
   return all;
 }
 
-// Transmittance t is 0 once a pixel is finished; then `left` holds what it was.
-// kChannels = 0: any number, in memory.
+// kChannels = 0: any number.
 template <class F, int kChannels>
 void forward_tile(const RasterInput<float>& in, const Records& records,
                   const RasterOutput<float>& out, int64_t tile, Scratch& scratch) {
   const int channels = kChannels ? kChannels : in.channels;
   const TileFrame frame(in.grid, tile);
-  alignas(64) float t_state[kState] = {}, left_state[kState] = {};
+  Transmittance state(frame);
   float* const color = scratch.pixels.get();
   std::fill_n(color, channels * kState, 0.0f);
-  frame.for_pixels([&](int at, int, int) HWY_ATTR { t_state[at] = 1.0f; });
-  Live live(frame);
-  Visit<F> visit;
-
-  const uint32_t* const list = in.lists->splat.data();
-  const int64_t begin = in.lists->begin[static_cast<size_t>(tile)],
-                end = in.lists->begin[static_cast<size_t>(tile) + 1];
-  for (int64_t e = begin; e < end && live.count != 0; ++e) {
-    hwy::Prefetch(records.at(list[std::min(e + kPrefetch, end - 1)]));
-    const float* record = records.at(list[e]);
-    if (!visit.start(record, frame, live)) continue;
-    const float* const feature = record + kFeaturesAt<F>;
-    visit.for_columns(frame, [&](int c, Span span, Lanes dx) HWY_ATTR {
-      for (int y = span.begin; y < span.end; y += kGroup) {
-        Lanes alpha[kGroup];
-        visit.shade(dx, y, alpha);
-        Group g(alpha, t_state + place(c, y));
-        if (HWY_UNLIKELY(g.stops())) {
-          for (int u = 0; u < kGroup; ++u) {
-            float* left = left_state + place(c, y + u);
-            lane_select(g.stop[u], g.t[u], Lanes::load(left)).store(left);
-            g.finish(u, c, y + u, live);
-          }
-        }
-        for (int u = 0; u < kGroup; ++u) g.next[u].store(t_state + place(c, y + u));
-        float* p = color + place(c, y);
-        for (int k = 0; k < channels; ++k, p += kState) {
-          const Lanes f(feature[k]);
-          for (int u = 0; u < kGroup; ++u)
-            lane_fma(g.weight[u], f, Lanes::load(p + u * kLanes)).store(p + u * kLanes);
-        }
+  Batch<F> batch;
+  for_batches(in, records, tile, frame, state, batch, [&](int64_t, int) HWY_ATTR {
+    for_items(batch, frame, [&](int, const Item<F>& item, const Lanes* alpha) HWY_ATTR {
+      Lanes weight[kItemRows];
+      for (int u = 0; u < kItemRows; ++u)
+        weight[u] = Blend(alpha[u], state.t + item.at + u * kLanes).weight;
+      const float* const feature = item.record + kFeaturesAt<F>;
+      float* p = color + item.at;
+      for (int k = 0; k < channels; ++k, p += kState) {
+        const Lanes f(feature[k]);
+        for (int u = 0; u < kItemRows; ++u)
+          lane_fma(weight[u], f, Lanes::load(p + u * kLanes)).store(p + u * kLanes);
       }
     });
-  }
+  });
 
+  if constexpr (kChannels == 3) {
+    Lanes background[3];
+    for (int c = 0; c < 3; ++c) background[c] = Lanes(in.background ? in.background[c] : 0.0f);
+    if (frame.for_vectors(in.grid.width, [&](int at, int64_t pixel) HWY_ATTR {
+          const Lanes left = lane_abs(Lanes::load(state.t + at));
+          left.store(out.transmittance + pixel);
+          Lanes shown[3];
+          for (int c = 0; c < 3; ++c)
+            shown[c] = lane_fma(left, background[c], Lanes::load(color + c * kState + at));
+          store_pixels(shown, out.image + 3 * pixel);
+        }))
+      return;
+  }
   frame.for_pixels([&](int at, int x, int y) HWY_ATTR {
     const int64_t pixel = static_cast<int64_t>(frame.y0 + y) * in.grid.width + frame.x0 + x;
-    const float left = t_state[at] > 0 ? t_state[at] : left_state[at];
+    const float left = std::abs(state.t[at]);
     out.transmittance[pixel] = left;
     for (int c = 0; c < channels; ++c)
       out.image[pixel * channels + c] =
           color[c * kState + at] + (in.background ? left * in.background[c] : 0.0f);
   });
+}
+
+// What the pixels of a tile bring to the gradient of a primitive in it, from the items' gradients and weights.
+template <class F, int kChannels, bool kAbsolute>
+void sum_part(const RasterInput<float>& in, const TileFrame& frame, const Batch<F>& batch, int slot,
+              uint32_t primitive, const float* v_color, const float* of_items, float* part) {
+  const int channels = kChannels ? kChannels : in.channels;
+  // the sums of the footprint, that of the gradient by log alpha, of the features, of absolute values
+  constexpr int kFeatureSums = F::kSums + 1, kAbsoluteSums = kFeatureSums + kChannels,
+                kCount = kAbsoluteSums + (kAbsolute ? 2 : 0);
+  Lanes sums[kCount];
+  for (Lanes& s : sums) s = Lanes(0.0f);
+  for (int c = 0; c < kColumns; ++c) {
+    const int begin = batch.begin[slot * kColumns + c], end = batch.begin[slot * kColumns + c + 1];
+    if (begin == end) continue;
+    Lanes column[F::kColumnSums];
+    for (Lanes& s : column) s = Lanes(0.0f);
+    const Lanes dx = Lanes::load(frame.px + c * kLanes) - Lanes(batch.record[slot][0]);
+    for (int i = begin; i < end; ++i) {
+      const Item<F> item(batch, frame, batch.items[i]);
+      const float* const own = of_items + i * 2 * kItemRows * kLanes;
+      for (int u = 0; u < kItemRows; ++u) {
+        const Lanes v_log = Lanes::load(own + u * kLanes),
+                    weight = Lanes::load(own + (kItemRows + u) * kLanes);
+        Lanes row[F::kRowTerms];
+        item.row_terms(batch, u, row);
+        F::template accumulate_row<Lanes>(v_log, row, column);
+        for (int k = 0; k < kChannels; ++k)
+          sums[kFeatureSums + k] =
+              lane_fma(weight, Lanes::load(v_color + k * kState + item.at + u * kLanes),
+                       sums[kFeatureSums + k]);
+        if constexpr (kAbsolute) {
+          Lanes params[F::kParams], gx, gy;
+          for (int k = 0; k < F::kParams; ++k)
+            params[k] = Lanes(in.params[static_cast<int64_t>(primitive) * F::kParams + k]);
+          const Lanes dy = Lanes(frame.py[item.row + static_cast<uint32_t>(u)] - item.record[1]);
+          F::template centre_gradient<Lanes>(dx, dy, params, v_log, gx, gy);
+          sums[kAbsoluteSums] += lane_abs(gx);
+          sums[kAbsoluteSums + 1] += lane_abs(gy);
+        }
+      }
+    }
+    F::template accumulate_column<Lanes>(dx, column, sums, sums[F::kSums]);
+  }
+  float total[kCount + 4];
+  sum_each<kCount>(sums, total);
+  total[F::kSums] = total[F::kSums] == 0 ? 0 : total[F::kSums] / batch.record[slot][2];
+  std::copy_n(total, kAbsoluteSums, part);
+  if constexpr (kChannels == 0) {
+    for (int k = 0; k < channels; ++k) {
+      Lanes feature(0.0f);
+      for (int i = batch.begin[slot * kColumns]; i < batch.begin[(slot + 1) * kColumns]; ++i) {
+        const Item<F> item(batch, frame, batch.items[i]);
+        for (int u = 0; u < kItemRows; ++u)
+          feature = lane_fma(Lanes::load(of_items + ((2 * i + 1) * kItemRows + u) * kLanes),
+                             Lanes::load(v_color + k * kState + item.at + u * kLanes), feature);
+      }
+      part[kFeatureSums + k] = sum(feature);
+    }
+  }
+  if constexpr (kAbsolute) std::copy_n(total + kAbsoluteSums, 2, part + kFeatureSums + channels);
 }
 
 template <class F, int kChannels, bool kAbsolute>
@@ -303,113 +427,71 @@ void backward_tile(const RasterInput<float>& in, const Records& records,
                    int64_t tile, float* parts, int stride, Scratch& scratch) {
   const int channels = kChannels ? kChannels : in.channels;
   const TileFrame frame(in.grid, tile);
-  alignas(64) float t_state[kState] = {}, rest_state[kState] = {};
+  alignas(64) float rest_state[kState] = {};
   float* const v_color = scratch.pixels.get();
   std::fill_n(v_color, channels * kState, 0.0f);
   // rest = (T at the end) * (d loss / d alpha - v . background) - v . (what lies behind), see the
-  // reference; before the first primitive the background's two parts cancel. Where a pixel is
-  // finished, t and rest are 0, and so is every gradient.
-  frame.for_pixels([&](int at, int x, int y) HWY_ATTR {
-    const int64_t pixel = static_cast<int64_t>(frame.y0 + y) * in.grid.width + frame.x0 + x;
-    float rest = v.alpha ? forward.transmittance[pixel] * v.alpha[pixel] : 0.0f;
-    for (int c = 0; c < channels; ++c) {
-      const float g = v.image ? v.image[pixel * channels + c] : 0.0f;
-      v_color[c * kState + at] = g;
-      rest -= g * forward.image[pixel * channels + c];
-    }
-    t_state[at] = 1.0f;
-    rest_state[at] = rest;
-  });
-  Live live(frame);
-  Visit<F> visit;
-
-  const uint32_t* const list = in.lists->splat.data();
-  const int64_t begin = in.lists->begin[static_cast<size_t>(tile)],
-                end = in.lists->begin[static_cast<size_t>(tile) + 1];
-  for (int64_t e = begin; e < end; ++e) {
-    float* const part = parts + e * stride;
-    if (live.count == 0) {
-      std::memset(part, 0, sizeof(float) * static_cast<size_t>((end - e) * stride));
-      break;
-    }
-    hwy::Prefetch(records.at(list[std::min(e + kPrefetch, end - 1)]));
-    const float* record = records.at(list[e]);
-    if (!visit.start(record, frame, live)) {
-      std::memset(part, 0, sizeof(float) * static_cast<size_t>(stride));
-      continue;
-    }
-    const float* const feature = record + kFeaturesAt<F>;
-    // the sums of the footprint, that of the gradient by log alpha, of the features, of absolute values
-    constexpr int kFeatureSums = F::kSums + 1, kAbsoluteSums = kFeatureSums + kChannels,
-                  kCount = kAbsoluteSums + (kAbsolute ? 2 : 0);
-    Lanes sums[kCount];
-    for (Lanes& s : sums) s = Lanes(0.0f);
-    if constexpr (kChannels == 0) std::fill_n(scratch.sums.get(), channels * kLanes, 0.0f);
-    [[maybe_unused]] Lanes many;
-    visit.for_columns(frame, [&](int c, Span span, Lanes dx) HWY_ATTR {
-      Lanes column[F::kColumnSums];
-      for (Lanes& s : column) s = Lanes(0.0f);
-      for (int y = span.begin; y < span.end; y += kGroup) {
-        Lanes alpha[kGroup];
-        visit.shade(dx, y, alpha);
-        Group g(alpha, t_state + place(c, y));
-        if (HWY_UNLIKELY(g.stops())) {
-          for (int u = 0; u < kGroup; ++u) {
-            float* rest = rest_state + place(c, y + u);
-            lane_select(g.stop[u], Lanes(0.0f), Lanes::load(rest)).store(rest);
-            alpha[u] = lane_select(g.stop[u], Lanes(0.0f), alpha[u]);
-            g.finish(u, c, y + u, live);
-          }
-        }
-        for (int u = 0; u < kGroup; ++u) g.next[u].store(t_state + place(c, y + u));
-        Lanes dot[kGroup];
-        for (Lanes& d : dot) d = Lanes(0.0f);
-        const float* p = v_color + place(c, y);
-        for (int k = 0; k < channels; ++k, p += kState) {
-          const Lanes f(feature[k]);
-          Lanes& sum = kChannels ? sums[kFeatureSums + k] : many;
-          if constexpr (kChannels == 0) sum = Lanes::load(scratch.sums.get() + k * kLanes);
-          for (int u = 0; u < kGroup; ++u) {
-            const Lanes v_pixel = Lanes::load(p + u * kLanes);
-            dot[u] = lane_fma(v_pixel, f, dot[u]);
-            sum = lane_fma(g.weight[u], v_pixel, sum);
-          }
-          if constexpr (kChannels == 0) sum.store(scratch.sums.get() + k * kLanes);
-        }
-        for (int u = 0; u < kGroup; ++u) {
-          float* const state = rest_state + place(c, y + u);
-          const Lanes rest = lane_fma(g.weight[u], dot[u], Lanes::load(state));
-          rest.store(state);
-          const Lanes v_alpha = lane_fma(g.t[u], dot[u], rest / (Lanes(1.0f) - alpha[u]));
-          // by the logarithm of alpha; the clamp passes no gradient
-          const Lanes v_log =
-              lane_or_zero(alpha[u] < Lanes(static_cast<float>(kMaxAlpha)), v_alpha * alpha[u]);
-          Lanes row[F::kRowTerms];
-          visit.row(y + u, row);
-          F::template accumulate_row<Lanes>(v_log, row, column);
-          if constexpr (kAbsolute) {
-            Lanes params[F::kParams], gx, gy;
-            for (int k = 0; k < F::kParams; ++k)
-              params[k] = Lanes(in.params[static_cast<int64_t>(list[e]) * F::kParams + k]);
-            const Lanes dy = Lanes(frame.py[std::min(y + u, kTile - 1)] - record[1]);
-            F::template centre_gradient<Lanes>(dx, dy, params, v_log, gx, gy);
-            sums[kAbsoluteSums] += lane_abs(gx);
-            sums[kAbsoluteSums + 1] += lane_abs(gy);
-          }
-        }
+  // reference; before the first primitive the background's two parts cancel.
+  const bool whole = kChannels == 3 && v.image &&
+                     frame.for_vectors(in.grid.width, [&](int at, int64_t pixel) HWY_ATTR {
+                       Lanes rest = v.alpha ? Lanes::load(forward.transmittance + pixel) *
+                                                  Lanes::load(v.alpha + pixel)
+                                            : Lanes(0.0f);
+                       Lanes g[3], image[3];
+                       load_pixels(v.image + 3 * pixel, g);
+                       load_pixels(forward.image + 3 * pixel, image);
+                       for (int c = 0; c < 3; ++c) {
+                         g[c].store(v_color + c * kState + at);
+                         rest -= g[c] * image[c];
+                       }
+                       rest.store(rest_state + at);
+                     });
+  if (!whole)
+    frame.for_pixels([&](int at, int x, int y) HWY_ATTR {
+      const int64_t pixel = static_cast<int64_t>(frame.y0 + y) * in.grid.width + frame.x0 + x;
+      float rest = v.alpha ? forward.transmittance[pixel] * v.alpha[pixel] : 0.0f;
+      for (int c = 0; c < channels; ++c) {
+        const float g = v.image ? v.image[pixel * channels + c] : 0.0f;
+        v_color[c * kState + at] = g;
+        rest -= g * forward.image[pixel * channels + c];
       }
-      F::template accumulate_column<Lanes>(dx, column, sums, sums[F::kSums]);
+      rest_state[at] = rest;
     });
-    float total[kCount + 4];
-    sum_each<kCount>(sums, total);
-    total[F::kSums] = total[F::kSums] == 0 ? 0 : total[F::kSums] / record[2];
-    std::copy_n(total, kAbsoluteSums, part);
-    if constexpr (kChannels == 0) {
-      for (int k = 0; k < channels; ++k)
-        part[kFeatureSums + k] = sum(Lanes::load(scratch.sums.get() + k * kLanes));
-    }
-    if constexpr (kAbsolute) std::copy_n(total + kAbsoluteSums, 2, part + kFeatureSums + channels);
-  }
+  Transmittance state(frame);
+  Batch<F> batch;
+  const int64_t next = for_batches(
+      in, records, tile, frame, state, batch, [&](int64_t first, int primitives) HWY_ATTR {
+        for_items(batch, frame, [&](int i, const Item<F>& item, const Lanes* alpha) HWY_ATTR {
+          Lanes dot[kItemRows];
+          for (Lanes& d : dot) d = Lanes(0.0f);
+          const float* const feature = item.record + kFeaturesAt<F>;
+          const float* p = v_color + item.at;
+          for (int k = 0; k < channels; ++k, p += kState) {
+            const Lanes f(feature[k]);
+            for (int u = 0; u < kItemRows; ++u)
+              dot[u] = lane_fma(Lanes::load(p + u * kLanes), f, dot[u]);
+          }
+          float* const own = scratch.items.get() + i * 2 * kItemRows * kLanes;
+          for (int u = 0; u < kItemRows; ++u) {
+            const Blend blend(alpha[u], state.t + item.at + u * kLanes);
+            float* const at = rest_state + item.at + u * kLanes;
+            const Lanes rest = lane_fma(blend.weight, dot[u], Lanes::load(at));
+            rest.store(at);
+            const Lanes v_alpha = lane_fma(blend.t, dot[u], rest / (Lanes(1.0f) - alpha[u]));
+            // by the logarithm of alpha; the clamp passes no gradient
+            const LaneMask free = blend.open & (alpha[u] < Lanes(static_cast<float>(kMaxAlpha)));
+            lane_or_zero(free, v_alpha * alpha[u]).store(own + u * kLanes);
+            blend.weight.store(own + (kItemRows + u) * kLanes);
+          }
+        });
+        for (int slot = 0; slot < primitives; ++slot) {
+          sum_part<F, kChannels, kAbsolute>(
+              in, frame, batch, slot, in.lists->splat[static_cast<size_t>(first + slot)], v_color,
+              scratch.items.get(), parts + (first + slot) * stride);
+        }
+      });
+  const int64_t end = in.lists->begin[static_cast<size_t>(tile) + 1];
+  std::fill(parts + next * stride, parts + end * stride, 0.0f);
 }
 
 // Sets largest[e] for the tile's entries.
@@ -417,34 +499,22 @@ template <class F>
 void largest_tile(const RasterInput<float>& in, const Records& records, int64_t tile,
                   float* largest) {
   const TileFrame frame(in.grid, tile);
-  alignas(64) float t_state[kState] = {};
-  frame.for_pixels([&](int at, int, int) HWY_ATTR { t_state[at] = 1.0f; });
-  Live live(frame);
-  Visit<F> visit;
-  const int64_t begin = in.lists->begin[static_cast<size_t>(tile)],
-                end = in.lists->begin[static_cast<size_t>(tile) + 1];
-  for (int64_t e = begin; e < end; ++e) {
-    Lanes most(0.0f);
-    const float* record = records.at(in.lists->splat[static_cast<size_t>(e)]);
-    if (live.count != 0 && visit.start(record, frame, live)) {
-      visit.for_columns(frame, [&](int c, Span span, Lanes dx) HWY_ATTR {
-        for (int y = span.begin; y < span.end; y += kGroup) {
-          Lanes alpha[kGroup];
-          visit.shade(dx, y, alpha);
-          Group g(alpha, t_state + place(c, y));
-          const bool stops = g.stops();
-          for (int u = 0; u < kGroup; ++u) {
-            if (HWY_UNLIKELY(stops)) g.finish(u, c, y + u, live);
-            g.next[u].store(t_state + place(c, y + u));
-            most = lane_max(most, g.weight[u]);
-          }
-        }
+  Transmittance state(frame);
+  Batch<F> batch;
+  const int64_t next = for_batches(
+      in, records, tile, frame, state, batch, [&](int64_t first, int primitives) HWY_ATTR {
+        std::fill_n(largest + first, primitives, 0.0f);
+        for_items(batch, frame, [&](int, const Item<F>& item, const Lanes* alpha) HWY_ATTR {
+          Lanes most(0.0f);
+          for (int u = 0; u < kItemRows; ++u)
+            most = lane_max(most, Blend(alpha[u], state.t + item.at + u * kLanes).weight);
+          alignas(64) float lanes[kLanes];
+          most.store(lanes);
+          float& of_entry = largest[first + item.slot];
+          of_entry = std::max(of_entry, *std::max_element(lanes, lanes + kLanes));
+        });
       });
-    }
-    alignas(64) float lanes[kLanes];
-    most.store(lanes);
-    largest[e] = *std::max_element(lanes, lanes + kLanes);
-  }
+  std::fill(largest + next, largest + in.lists->begin[static_cast<size_t>(tile) + 1], 0.0f);
 }
 
 // Calls f.template operator()<Footprint, kChannels>() with the channel counts that are worth an

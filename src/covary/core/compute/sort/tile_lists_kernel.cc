@@ -29,9 +29,12 @@ template <class T>
 COVARY_INLINE void pixel_range(T low, T high, int stride, int offset, int n, int& first,
                                int& last) {
   const T inv = T(1) / static_cast<T>(stride), shift = static_cast<T>(offset) + T(0.5);
-  const T a = std::ceil((low - shift) * inv), b = std::floor((high - shift) * inv) + 1;
-  first = static_cast<int>(std::clamp(a, T(0), static_cast<T>(n)));
-  last = static_cast<int>(std::clamp(b, T(0), static_cast<T>(n)));
+  // ceil and floor + 1, of what is clamped first: a conversion and a comparison instead of a call.
+  const T a = std::clamp((low - shift) * inv, T(0), static_cast<T>(n)),
+          b = std::clamp((high - shift) * inv + T(1), T(0), static_cast<T>(n));
+  first = static_cast<int>(a);
+  first += static_cast<T>(first) < a;
+  last = static_cast<int>(b);
 }
 
 // Calls use(tile_row, TileRange) for each row of tiles that primitive i touches. A little slack
