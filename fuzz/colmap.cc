@@ -16,7 +16,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       for (const auto& [id, lens] : parse_colmap_cameras_txt(rest, "input")) lens.optimal_pinhole();
     if (data[0] % 6 == 2) parse_colmap_images_bin(rest, "input", true);
     if (data[0] % 6 == 3) parse_colmap_images_txt(rest, "input", true);
-    if (data[0] % 6 == 4) parse_colmap_points_bin(rest, "input");
-    if (data[0] % 6 == 5) parse_colmap_points_txt(rest, "input");
+    std::vector<ColmapSighting> sightings;
+    if (data[0] % 6 == 4) parse_colmap_points_bin(rest, "input", &sightings);
+    if (data[0] % 6 == 5) parse_colmap_points_txt(rest, "input", &sightings);
   });
 }

@@ -505,6 +505,29 @@ class Budgets(Case):
         self.assertIn("Gaussians fit in --max-memory", r.stderr)
         self.refused(1, "train", capture, "-o", self.folder / "no", "--max-memory", "20M", says=["memory"])
 
+    def test_photos_beyond_the_memory_are_decoded_by_need(self):
+        capture = colmap(self.folder / "c", size=(400, 300), params="400 400 200 150")
+        images = capture / "sparse" / "0" / "images.txt"
+        for i in range(6, 700):  # 240 MiB when decoded
+            os.link(capture / "images" / f"{i % 6:02d}.png", capture / "images" / f"{i}.png")
+            with images.open("a") as f:
+                f.write(f"{i + 1} 1 0 0 0 {0.002 * i - 0.5} 0 0 1 {i}.png\n\n")
+        r = self.done("train", capture, "-o", self.out, "--max-memory", "200M", "--steps", "20", "--eval-every", "0",
+                      "--max-gaussians", "500", "--until", "train")
+        self.assertIn("of photos", r.stderr)
+        self.assertIn("decoded by need", r.stderr)
+        self.assertLess(json.loads((self.out / "metrics.json").read_text())["train"]["peak_memory_mb"], 210)
+        plan = self.document("train", capture, "-o", self.folder / "x", "--max-memory", "200M", "--steps", "20", "--dry-run")
+        self.assertFalse(plan["estimate"]["photos_all_held"])
+        self.assertLessEqual(plan["estimate"]["memory_bytes"], 200 << 20)
+
+    def test_a_bound_of_the_photos_changes_no_bit(self):
+        capture = colmap(self.folder / "c")
+        for name, *bound in (["all"], ["few", "--photo-cache", "10K"]):
+            self.done("train", capture, "-o", self.folder / name, "--steps", "25", *bound)
+        self.assertEqual(sha(self.folder / "all" / "scene.ply"), sha(self.folder / "few" / "scene.ply"))
+        self.refused(3, "train", capture, "-o", self.folder / "no", "--sparse-depth", "0.1", says=["which points it sees"])
+
 
 class Photos(Case):
     def setUp(self):

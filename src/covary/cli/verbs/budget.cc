@@ -1,17 +1,28 @@
 #include "covary/cli/verbs/budget.h"
 
+#include <algorithm>
+
 #include "covary/cli/verbs/places.h"
 #include "covary/core/base/error.h"
+#include "covary/splat/scene/photo_cache.h"
 
 namespace covary::cli {
 
 double photo_bytes(const scene::Capture& capture) {
-  double bytes = 0;
-  for (const scene::View& v : capture.views)
-    bytes +=
-        static_cast<double>(v.image.pixels.size() + v.alpha.pixels.size() + v.mask.pixels.size()) +
-        4.0 * static_cast<double>(v.depth.pixels.size() + v.normal.pixels.size());
-  return bytes;
+  return static_cast<double>(capture.photos ? capture.photos->memory() : capture.picture_bytes());
+}
+
+scene::CaptureOptions undecided(const CommonOptions& common, scene::CaptureOptions options) {
+  if (common.max_memory > 0 && !options.photo_cache) options.photo_cache = 0;
+  return options;
+}
+
+void divide_photos(scene::Capture& capture, double all, double share) {
+  if (!capture.photos) return;
+  const auto aside = static_cast<double>(capture.photos->working_bytes());
+  capture.photos->limit(0);
+  if (all <= std::max(share, photo_bytes(capture))) return scene::hold_all(capture);
+  capture.photos->limit(static_cast<int64_t>(std::max(0.0, share - aside)));
 }
 
 MemoryEstimate drawing_memory(const scene::Cloud& cloud, double pixels, bool in_double) {
@@ -19,8 +30,8 @@ MemoryEstimate drawing_memory(const scene::Cloud& cloud, double pixels, bool in_
   e.count = static_cast<double>(cloud.size());
   const double bands = (cloud.sh_degree() + 1.0) * (cloud.sh_degree() + 1.0);
   const double parameters = e.count * 4 * (11 + 3 * bands);
-  const double work = e.count * 200 + 60 * pixels;
-  e.gaussians = in_double ? 3 * parameters + 2 * work : 2 * parameters + work;
+  e.gaussians = in_double ? 3 * parameters + 400 * e.count : 2 * parameters + 200 * e.count;
+  e.view = (in_double ? 120 : 60) * pixels;
   return e;
 }
 

@@ -14,14 +14,24 @@ namespace covary::cli {
 
 // Bytes at the peak.
 struct MemoryEstimate {
-  double photos = 0, gaussians = 0;
+  double photos = 0;  // that are held at once, and what decoding takes
+  double gaussians = 0;
+  double view = 0;         // buffers of those that are drawn at once
   double count = 0;        // Gaussians at the end
   double start = 0;        // of a training: at its start
   double process = 150e6;  // the program with its libraries
-  double total() const { return photos + gaussians + process; }
+  double total() const { return photos + gaussians + view + process; }
 };
 
+// What a capture's pictures take: all of them, or what their cache holds and decodes.
 double photo_bytes(const scene::Capture& capture);
+
+// --max-memory with a capture that was loaded to decode by need: keeps all pictures when `all` bytes of them fit in `share`, else as
+// many as do.
+void divide_photos(scene::Capture& capture, double all, double share);
+
+// How to load a capture for that: without decoding anything yet, unless photo_cache was given.
+scene::CaptureOptions undecided(const CommonOptions& common, scene::CaptureOptions options);
 
 // A Gaussian's parameters, stored and activated, its projection and lists; buffers of a view of so
 // many pixels. in_double: of the reference.

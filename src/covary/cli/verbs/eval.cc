@@ -18,6 +18,7 @@
 #include "covary/splat/scene/cameras_json.h"
 #include "covary/splat/scene/capture_source.h"
 #include "covary/splat/scene/colmap.h"
+#include "covary/splat/scene/photo_cache.h"
 
 namespace covary::cli {
 namespace {
@@ -25,19 +26,33 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-// The views of a capture at a factor of their size; truth by area average, masks by nearest pixel.
+scene::View scaled(scene::View v, double factor) {
+  const int w = std::max(1, static_cast<int>(std::lround(v.camera.width * factor)));
+  const int h = std::max(1, static_cast<int>(std::lround(v.camera.height * factor)));
+  v.camera = v.camera.scaled(w, h);
+  if (!v.image.empty()) v.image = data::resize_area(v.image, w, h);
+  if (!v.alpha.empty()) v.alpha = data::resize_area(v.alpha, w, h);
+  if (!v.mask.empty()) v.mask = data::resize_nearest(v.mask, w, h);
+  v.depth = {};
+  v.normal = {};
+  return v;
+}
+
+// The views of a capture at a factor of their size; truth by area average, masks by nearest pixel. What is decoded by need is
+// decoded anew, and not kept beside the whole photos.
 scene::Capture scaled(const scene::Capture& capture, double factor) {
   scene::Capture out = capture;
-  for (scene::View& v : out.views) {
-    const int w = std::max(1, static_cast<int>(std::lround(v.camera.width * factor)));
-    const int h = std::max(1, static_cast<int>(std::lround(v.camera.height * factor)));
-    v.camera = v.camera.scaled(w, h);
-    if (!v.image.empty()) v.image = data::resize_area(v.image, w, h);
-    if (!v.alpha.empty()) v.alpha = data::resize_area(v.alpha, w, h);
-    if (!v.mask.empty()) v.mask = data::resize_nearest(v.mask, w, h);
-    v.depth = {};
-    v.normal = {};
+  for (scene::View& v : out.views) v = scaled(std::move(v), factor);
+  if (!capture.photos) return out;
+  std::vector<scene::PhotoCache::Pictures> pictures;
+  for (size_t i = 0; i < out.views.size(); ++i) {
+    scene::ViewParts parts = capture.parts(static_cast<int64_t>(i));
+    parts.depth = parts.normal = false;
+    pictures.push_back({parts, parts.bytes(out.views[i].camera.width, out.views[i].camera.height)});
   }
+  out.photos = std::make_shared<scene::PhotoCache>(
+      0, std::move(pictures),
+      [photos = capture.photos, factor](int64_t i) { return scaled(photos->load(i), factor); });
   return out;
 }
 
@@ -131,10 +146,20 @@ scene::Capture load_views(const std::string& source, scene::CaptureOptions how,
   return capture;
 }
 
-// Loads one scene after another with its views; f(subject).
+MemoryEstimate memory_of(const Job& job, const scene::Cloud& cloud, const scene::Capture& capture) {
+  double pixels = 0;
+  for (const scene::View& v : capture.views)
+    pixels = std::max(pixels, static_cast<double>(v.camera.width) * v.camera.height);
+  MemoryEstimate memory = drawing_memory(cloud, pixels, job.common.precision == "double");
+  memory.photos = photo_bytes(capture);
+  return memory;
+}
+
+// Loads one scene after another with its views; f(subject). Photos get what --max-memory leaves beside the scene.
 template <class F>
-void for_each_scene(const EvalOptions& options, const std::vector<std::string>& scenes,
-                    const std::string& capture_name, F&& f) {
+void for_each_scene(const Job& job, const EvalOptions& options,
+                    const std::vector<std::string>& scenes, const std::string& capture_name,
+                    F&& f) {
   std::map<std::string, scene::Capture>
       captures;  // by name and options: runs of one capture share it
   for (const std::string& name : scenes) {
@@ -160,11 +185,18 @@ void for_each_scene(const EvalOptions& options, const std::vector<std::string>& 
         source + OptionList(how).to_json().dump() + how.split + (refined ? name : "");
     if (captures.find(key) == captures.end()) {
       captures.clear();  // one at a time in memory
-      scene::Capture capture = load_views(source, how, options.reference_cameras);
+      scene::Capture capture =
+          load_views(source, undecided(job.common, how), options.reference_cameras);
       if (refined) fit::take_refined_cameras(capture, scene);
       captures.emplace(key, std::move(capture));
     }
-    f(Subject{name, source, std::move(scene), trained, how, captures.at(key)});
+    scene::Capture& capture = captures.at(key);
+    if (job.common.max_memory > 0 && !how.photo_cache) {
+      const MemoryEstimate e = memory_of(job, scene.cloud, capture);
+      divide_photos(capture, static_cast<double>(capture.picture_bytes()),
+                    static_cast<double>(job.common.max_memory) - (e.total() - e.photos));
+    }
+    f(Subject{name, source, std::move(scene), trained, how, capture});
   }
 }
 
@@ -194,13 +226,8 @@ void check_limits(const Job& job, const EvalOptions& options,
                   const std::string& lpips) {
   constexpr int64_t kTimedViews = 3;
   double seconds = 0;
-  for_each_scene(options, scenes, capture_name, [&](const Subject& subject) {
-    double pixels = 0;
-    for (const scene::View& v : subject.capture.views)
-      pixels = std::max(pixels, static_cast<double>(v.camera.width) * v.camera.height);
-    MemoryEstimate memory =
-        drawing_memory(subject.scene.cloud, pixels, job.common.precision == "double");
-    memory.photos = photo_bytes(subject.capture);
+  for_each_scene(job, options, scenes, capture_name, [&](const Subject& subject) {
+    const MemoryEstimate memory = memory_of(job, subject.scene.cloud, subject.capture);
     check_memory(job.common, "evaluating " + subject.name, memory,
                  "use smaller photos: --downscale 2");
     if (job.common.time_budget <= 0) return;
@@ -284,7 +311,7 @@ Result run_eval(const Job& job) {
   const bool page = fs::path(job.common.report).extension() == ".html" || !job.common.plot.empty();
   std::vector<Row> rows;
   result.document = {{"precision", job.common.precision}, {"evaluations", json::array()}};
-  for_each_scene(options, scenes, capture_name, [&](const Subject& subject) {
+  for_each_scene(job, options, scenes, capture_name, [&](const Subject& subject) {
     const fit::LoadedScene& scene = subject.scene;
     // A run's own figures and pictures are those from its own cameras.
     const bool own = !scene.run.empty() && options.reference_cameras.empty();

@@ -22,6 +22,7 @@
 #include "covary/splat/fit/load.h"
 #include "covary/splat/scene/cameras_json.h"
 #include "covary/splat/scene/capture.h"
+#include "covary/splat/scene/photo_cache.h"
 
 namespace covary::cli {
 namespace {
@@ -189,6 +190,15 @@ Result about_photos(const std::string& where) {
   return r;
 }
 
+std::string photos_text(double all, double held) {
+  return bytes_text(all) + " in memory" +
+         (held < all ? ", of which " + bytes_text(held) + " are held at once" : std::string());
+}
+
+double held_bytes(const scene::Capture& c) {
+  return static_cast<double>(c.photos ? c.photos->most_bytes() : c.picture_bytes());
+}
+
 // Into what is said of a capture: a line a size of its photos.
 void add_plans(const std::string& where, const CommonOptions& common, Result* r) {
   r->document["plan"] = json::array();
@@ -198,15 +208,17 @@ void add_plans(const std::string& where, const CommonOptions& common, Result* r)
                                    {"width", p.width},
                                    {"height", p.height},
                                    {"memory_bytes", p.memory},
+                                   {"photo_bytes", p.photos},
+                                   {"photo_bytes_held", p.held},
                                    {"step_s", p.step_s},
                                    {"step_s_late", p.step_s_late},
                                    {"seconds_7000_steps", seconds(7000)},
                                    {"seconds_30000_steps", seconds(30000)}});
     r->text += fact_line("--downscale " + std::to_string(p.downscale),
                          size_text(p.width, p.height) + " px: " + bytes_text(p.memory) +
-                             " of memory, about " + number_text("%.0f", seconds(7000) / 60) +
-                             " min for 7,000 steps, " + number_text("%.0f", seconds(30000) / 60) +
-                             " min for 30,000");
+                             " of memory (photos " + photos_text(p.photos, p.held) + "), about " +
+                             number_text("%.0f", seconds(7000) / 60) + " min for 7,000 steps, " +
+                             number_text("%.0f", seconds(30000) / 60) + " min for 30,000");
   }
 }
 
@@ -214,16 +226,17 @@ Result about_capture(const std::string& where, const InfoOptions& options) {
   const scene::Capture c = scene::load_capture(where, {});
   Result r;
   json sizes = json::object();
-  int64_t alphas = 0, masks = 0, depths = 0, normals = 0;
-  double bytes = 0;
-  for (const scene::View& v : c.views) {
+  int64_t alphas = 0, masks = 0, depths = 0, normals = 0, sightings = 0;
+  for (size_t i = 0; i < c.views.size(); ++i) {
+    const scene::View& v = c.views[i];
+    const scene::ViewParts parts = c.parts(static_cast<int64_t>(i));
     json& n = sizes[size_text(v.camera.width, v.camera.height)];
     n = n.is_null() ? 1 : n.get<int>() + 1;
-    alphas += !v.alpha.empty();
-    masks += !v.mask.empty();
-    depths += !v.depth.empty();
-    normals += !v.normal.empty();
-    bytes += static_cast<double>(v.image.pixels.size());
+    alphas += parts.alpha;
+    masks += parts.mask;
+    depths += parts.depth;
+    normals += parts.normal;
+    sightings += static_cast<int64_t>(v.seen_points.size());
   }
   r.document = {{"kind", "capture"},
                 {"name", c.name},
@@ -232,6 +245,9 @@ Result about_capture(const std::string& where, const InfoOptions& options) {
                 {"test", c.test.size()},
                 {"sizes", sizes},
                 {"points", c.points.positions.size()},
+                {"seen_points", sightings},
+                {"photo_bytes", c.picture_bytes()},
+                {"photos_all_held", !c.photos},
                 {"extent", c.extent},
                 {"alpha", alphas},
                 {"masks", masks},
@@ -244,10 +260,14 @@ Result about_capture(const std::string& where, const InfoOptions& options) {
   std::string text;
   for (const auto& [size, n] : sizes.items())
     text += (text.empty() ? "" : ", ") + n.dump() + " of " + size + " px";
-  r.text += fact_line("photos", text + " (" + bytes_text(bytes) + " in memory)");
+  r.text += fact_line(
+      "photos",
+      text + " (" + photos_text(static_cast<double>(c.picture_bytes()), held_bytes(c)) + ")");
   r.text += fact_line("split", std::to_string(c.train.size()) + " for training, " +
                                    std::to_string(c.test.size()) + " held out");
-  r.text += fact_line("points", count_text(static_cast<int64_t>(c.points.positions.size())));
+  r.text += fact_line(
+      "points", count_text(static_cast<int64_t>(c.points.positions.size())) +
+                    (sightings > 0 ? ", seen " + count_text(sightings) + " times" : std::string()));
   text.clear();
   for (const auto& [name, n] : {std::pair<const char*, int64_t>{"alpha", alphas},
                                 {"masks", masks},

@@ -45,6 +45,7 @@ scene::CameraFile cameras_of_scene(const fit::LoadedScene& scene) {
       scene.config["inputs"][0].is_string()) {
     scene::CaptureOptions how = train_options_of(scene.config).capture;
     how.normalize = false;
+    how.photo_cache = 0;  // no photo is looked at
     return scene::cameras_of(load_and_tell(scene.config["inputs"][0], how));
   }
   return {};
@@ -66,6 +67,7 @@ scene::CameraFile cameras_from(const std::string& source, const fit::LoadedScene
   scene::CaptureOptions how = train_options_of(scene.config).capture;
   how.normalize = false;
   how.cameras.clear();
+  how.photo_cache = 0;
   return scene::cameras_of(load_and_tell(source, how));
 }
 

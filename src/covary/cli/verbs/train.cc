@@ -102,6 +102,7 @@ std::vector<fs::path> write_extras(const CommonOptions& common, const fs::path& 
 // --until load: the photos can be read, and training fits in memory.
 Result run_load(const Job& job, const fit::TrainOptions& options) {
   const scene::Capture capture = load_to_train(job.invocation, options, job.common);
+  for (size_t i = 0; i < capture.views.size(); ++i) capture.view(static_cast<int64_t>(i));
   Result result;
   result.document = {{"run", nullptr},
                      {"outputs", nlohmann::json::array()},

@@ -10,6 +10,7 @@
 #include "covary/core/base/machine.h"
 #include "covary/core/base/threads.h"
 #include "covary/splat/capture/make_capture.h"
+#include "covary/splat/scene/photo_cache.h"
 
 namespace covary::cli {
 namespace {
@@ -46,17 +47,18 @@ double cost_growth(const MemoryEstimate& e) {
 // 51,000 to 268,000 Gaussians.
 constexpr double kCopiesInAnEdit = 12;
 
+// The largest of the coarse levels of the photos, of which one is held, over the photos.
+double coarse_share(const fit::TrainOptions& options) {
+  const auto levels = fit::resolution_levels(options.resolution_schedule);
+  return levels.empty() ? 0 : 1 / (levels.back().division * levels.back().division);
+}
+
 // Photos; a Gaussian's parameters with gradients and two moments, and what an edit copies of them; its projection and lists
 // (about 400 bytes); buffers of a view (about 60 bytes a pixel).
 MemoryEstimate estimate(const scene::Capture& capture, const fit::TrainOptions& options) {
   MemoryEstimate e;
-  const auto levels = fit::resolution_levels(options.resolution_schedule);
-  e.photos = photo_bytes(capture);
-  if (!levels.empty()) {  // the largest of the coarse levels, of which one is held
-    const double division = levels.back().division;
-    e.photos += photo_bytes(capture) / (division * division);
-  }
-  const double pixels = largest_picture(capture).pixels();
+  // Coarse photos share the room of a cache.
+  e.photos = photo_bytes(capture) * (capture.photos ? 1 : 1 + coarse_share(options));
   const double start =
       options.init == "random" || capture.points.positions.empty()
           ? static_cast<double>(options.init_count > 0 ? options.init_count : 100'000)
@@ -70,9 +72,31 @@ MemoryEstimate estimate(const scene::Capture& capture, const fit::TrainOptions& 
   const double features =
       options.exposure == "embedding" ? static_cast<double>(options.embedding.feature_size) : 0;
   const double copies = options.strategy == "none" ? 5 : kCopiesInAnEdit;
-  e.gaussians = e.count * (copies * 4 * (11 + 3 * bands + features) + 400) +
-                60 * pixels * static_cast<double>(options.views_per_step);
+  e.gaussians = e.count * (copies * 4 * (11 + 3 * bands + features) + 400);
+  e.view = 60 * largest_picture(capture).pixels() * static_cast<double>(options.views_per_step);
   return e;
+}
+
+// --max-memory, divided: photos have the half of what is left beside the program and a view's buffers, and more where the
+// Gaussians need less than the other half.
+void divide_memory(scene::Capture& capture, const fit::TrainOptions& options,
+                   const CommonOptions& common) {
+  const MemoryEstimate e = estimate(capture, options);
+  const double room = static_cast<double>(common.max_memory) - e.process - e.view,
+               all = static_cast<double>(capture.picture_bytes());
+  divide_photos(capture, all * (1 + coarse_share(options)), std::max(room / 2, room - e.gaussians));
+  if (capture.photos)
+    log_info("of " + bytes_text(all) + " of photos " +
+             bytes_text(static_cast<double>(capture.photos->most_bytes())) +
+             " are held at once, the others decoded by need");
+}
+
+scene::Capture load_to_fit(const std::string& input, const fit::TrainOptions& options,
+                           const CommonOptions& common) {
+  scene::Capture capture = load_and_tell(input, undecided(common, options.capture));
+  if (common.max_memory > 0 && !options.capture.photo_cache)
+    divide_memory(capture, options, common);
+  return capture;
 }
 
 // Pixels of a run's renderings over those of a run on whole photos.
@@ -120,16 +144,17 @@ double seconds_of_step(const scene::Capture& capture, fit::TrainOptions options,
 // Measured on three steps; into the document, and as a line for people.
 std::string estimate_training(const Job& job, const fit::TrainOptions& options,
                               nlohmann::json* document) {
-  const scene::Capture capture = load_and_tell(job.invocation.inputs[0], options.capture);
+  const scene::Capture capture = load_to_fit(job.invocation.inputs[0], options, job.common);
   const MemoryEstimate e = estimate(capture, options);
   const auto start = static_cast<int64_t>(e.start);
   const double step_s = seconds_of_step(capture, options, job.common);
   const double most = step_s * static_cast<double>(options.steps),
                low = most * share_of_pixels(fit::resolution_levels(options.resolution_schedule)),
                high = most * cost_growth(e);
-  (*document)["estimate"] = {{"memory_bytes", e.total()}, {"photo_bytes", e.photos},
-                             {"gaussians_start", start},  {"gaussians_end", e.count},
-                             {"seconds_low", low},        {"seconds_high", high}};
+  (*document)["estimate"] = {
+      {"memory_bytes", e.total()}, {"photo_bytes", e.photos},  {"photos_all_held", !capture.photos},
+      {"gaussians_start", start},  {"gaussians_end", e.count}, {"seconds_low", low},
+      {"seconds_high", high}};
   check_training_memory(e, job.common);
   const std::string size = bytes_text(e.total()) + " of memory",
                     counts = " steps on " + count_text(start) + " to about " +
@@ -176,23 +201,17 @@ void plan_size(const std::string& input, bool size_given, const CommonOptions& c
       return;
     }
     options->capture.downscale *= 2;
-    *capture = scene::load_capture(input, options->capture);
+    *capture = load_to_fit(input, *options, common);
   }
 }
 
 // As many Gaussians as the memory holds.
 void cap_by_memory(const scene::Capture& capture, const CommonOptions& common,
                    fit::TrainOptions* options) {
-  MemoryEstimate e = estimate(capture, *options);
-  const double room = static_cast<double>(common.max_memory) - (e.total() - e.gaussians);
+  const MemoryEstimate e = estimate(capture, *options);
   if (e.total() <= static_cast<double>(common.max_memory) || !(e.count > 0)) return;
-  fit::TrainOptions one = *options;
-  one.max_gaussians = 1;
-  one.strategy = "mcmc";
-  const double pixels_part =
-      estimate(capture, one).gaussians;  // of a single one: buffers of a view
-  const double each = (e.gaussians - pixels_part) / e.count;
-  const auto most = static_cast<int64_t>((room - pixels_part) / each);
+  const double room = static_cast<double>(common.max_memory) - (e.total() - e.gaussians);
+  const auto most = static_cast<int64_t>(room / (e.gaussians / e.count));
   if (most < static_cast<int64_t>(capture.points.positions.size()) || most < 1)
     return;  // refused below
   options->max_gaussians = most;
@@ -263,7 +282,7 @@ fit::Stage until_of(const CommonOptions& common) {
 
 scene::Capture load_to_train(const Invocation& invocation, const fit::TrainOptions& options,
                              const CommonOptions& common) {
-  scene::Capture capture = load_and_tell(invocation.inputs[0], options.capture);
+  scene::Capture capture = load_to_fit(invocation.inputs[0], options, common);
   check_training_memory(estimate(capture, options), common);
   return capture;
 }
@@ -276,7 +295,7 @@ fit::RunResult train_once(const Invocation& invocation, const fit::TrainOptions&
   Invocation posed = invocation;
   posed.inputs[0] = posed_input(invocation.inputs[0], options, common, out);
   const bool paced = common.time_budget > 0 && !typed("steps");
-  scene::Capture capture = load_and_tell(posed.inputs[0], options.capture);
+  scene::Capture capture = load_to_fit(posed.inputs[0], options, common);
   if (paced && !common.resume)
     plan_size(posed.inputs[0], typed("downscale"), common, began, &options, &capture);
   if (common.max_memory > 0 && !typed("max_gaussians")) cap_by_memory(capture, common, &options);
@@ -314,6 +333,8 @@ std::vector<TrainingPlan> training_plans(const std::string& input, const CommonO
     if (downscale > 1 && std::max(size.width, size.height) < kLeastPlannedSide) break;
     const MemoryEstimate e = estimate(capture, options);
     plan.memory = e.total();
+    plan.photos = static_cast<double>(capture.picture_bytes());
+    plan.held = capture.photos ? static_cast<double>(capture.photos->most_bytes()) : plan.photos;
     plan.step_s = seconds_of_step(capture, options, common);
     plan.step_s_late = plan.step_s * cost_growth(e);
     plans.push_back(plan);

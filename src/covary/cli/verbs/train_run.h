@@ -23,13 +23,14 @@ std::string posed_input(const std::string& input, const fit::TrainOptions& optio
 fit::Stage from_of(const CommonOptions& common);
 fit::Stage until_of(const CommonOptions& common);
 
-// Loads, checks the memory limit.
+// Loads, divides the memory limit between photos and Gaussians, checks it.
 scene::Capture load_to_train(const Invocation& invocation, const fit::TrainOptions& options,
                              const CommonOptions& common);
 
 // Loads, checks, and does the stages that are asked for, from train on. The folder's config.json repeats it.
 // With a time budget and no --steps, steps (and without --downscale the photos' size) are planned so that all of it,
-// cameras, training and evaluation, takes the budget; with a memory limit and no --max-gaussians, their number is capped.
+// cameras, training and evaluation, takes the budget; with a memory limit and no --max-gaussians, their number is capped, and photos that do not
+// fit in their share of it are decoded by need.
 fit::RunResult train_once(const Invocation& invocation, const fit::TrainOptions& options,
                           const CommonOptions& common, const std::filesystem::path& out);
 
@@ -38,6 +39,7 @@ struct TrainingPlan {
   int64_t downscale = 1;
   int width = 0, height = 0;           // px, of the largest photo
   double memory = 0;                   // bytes at the peak
+  double photos = 0, held = 0;         // bytes: of all, decoded; of those that are held at once
   double step_s = 0, step_s_late = 0;  // s: at the start, and about so at the end
 };
 std::vector<TrainingPlan> training_plans(const std::string& input, const CommonOptions& common);

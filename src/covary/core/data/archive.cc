@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstring>
+#include <fstream>
 
 #include "covary/core/base/error.h"
 #include "covary/core/base/file.h"
@@ -194,28 +195,41 @@ size_t dtype_size(DType t) {
 
 int64_t Array::count() const { return count_of(shape); }
 
-Array parse_npy(std::vector<uint8_t> bytes, const std::string& where) {
+namespace {
+
+// The header in the first bytes of an .npy of `size` bytes, which holds the values that it says; `start` is where they begin.
+NpyHeader header_of(std::span<const uint8_t> bytes, uint64_t file_size, const std::string& where,
+                    size_t* start) {
   if (bytes.size() < 10 || std::memcmp(bytes.data(), "\x93NUMPY", 6) != 0)
     throw Error(ExitCode::kData, "not an .npy array", where, kHint);
   const int major = bytes[6];
-  size_t start = 10, length = bytes[8] | bytes[9] << 8;
+  size_t begin = 10, length = bytes[8] | bytes[9] << 8;
   if (major >= 2) {
     if (major > 3 || bytes.size() < 12)
       throw Error(ExitCode::kData, "unknown .npy version", where, kHint);
-    start = 12;
+    begin = 12;
     length |= static_cast<size_t>(bytes[10]) << 16 | static_cast<size_t>(bytes[11]) << 24;
   }
-  if (length > bytes.size() - start)
+  if (length > bytes.size() - begin)
     throw Error(ExitCode::kData, "the header is truncated", where, kHint);
-  const NpyHeader h =
-      parse_header({reinterpret_cast<const char*>(bytes.data()) + start, length}, where);
-  const size_t size = h.kind->size, have = bytes.size() - start - length;
-  if (static_cast<uint64_t>(h.count) > have / size)
+  NpyHeader h = parse_header({reinterpret_cast<const char*>(bytes.data()) + begin, length}, where);
+  *start = begin + length;
+  const uint64_t have = (std::max<uint64_t>(file_size, *start) - *start) / h.kind->size;
+  if (static_cast<uint64_t>(h.count) > have)
     throw Error(ExitCode::kData,
                 "the header says " + std::to_string(h.count) + " values, but " +
-                    std::to_string(have / size) + " are there",
+                    std::to_string(have) + " are there",
                 where, kHint);
-  bytes.erase(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(start + length));
+  return h;
+}
+
+}  // namespace
+
+Array parse_npy(std::vector<uint8_t> bytes, const std::string& where) {
+  size_t start = 0;
+  const NpyHeader h = header_of(bytes, bytes.size(), where, &start);
+  const size_t size = h.kind->size;
+  bytes.erase(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(start));
   bytes.resize(static_cast<size_t>(h.count) * size);
   if (h.swapped)
     for (size_t i = 0; i < bytes.size(); i += size)
@@ -242,6 +256,19 @@ Array read_npy(const std::filesystem::path& path) {
   const std::string text = read_file(path);
   const auto bytes = as_bytes(text);
   return parse_npy({bytes.begin(), bytes.end()}, path.string());
+}
+
+NpyInfo npy_info(const std::filesystem::path& path) {
+  std::string start(1 << 17, 0);  // no header that NumPy writes is longer
+  std::ifstream file(path, std::ios::binary);
+  file.read(start.data(), static_cast<std::streamsize>(start.size()));
+  start.resize(static_cast<size_t>(std::max<std::streamsize>(0, file.gcount())));
+  if (start.empty()) start = read_file(path);  // which says why it cannot be read
+  std::error_code fault;
+  const uint64_t size = std::filesystem::file_size(path, fault);
+  size_t begin = 0;
+  NpyHeader h = header_of(as_bytes(start), fault ? start.size() : size, path.string(), &begin);
+  return {h.kind->dtype, std::move(h.shape)};
 }
 
 void write_npy(const std::filesystem::path& path, const Array& array) {

@@ -42,6 +42,12 @@ struct Array {
 // Big-endian and column-major arrays are read too. `where` stands for the file's name in errors.
 Array parse_npy(std::vector<uint8_t> bytes, const std::string& where);
 Array read_npy(const std::filesystem::path& path);
+// Type (widened) and shape of an .npy, from its header and the file's size; errors as when it is read.
+struct NpyInfo {
+  DType dtype = DType::kFloat32;
+  std::vector<int64_t> shape;
+};
+NpyInfo npy_info(const std::filesystem::path& path);
 void write_npy(const std::filesystem::path& path, const Array& array);
 std::map<std::string, Array> read_npz(const std::filesystem::path& path);  // stored or deflated
 

@@ -13,12 +13,14 @@
 #include <string>
 #include <vector>
 
+#include "covary/core/base/page_allocator.h"
+
 namespace covary::data {
 
 template <class T>
 struct ImageOf {
   int height = 0, width = 0, channels = 0;
-  std::vector<T> pixels;  // height * width * channels
+  std::vector<T, PageAllocator<T>> pixels;  // height * width * channels
 
   ImageOf() = default;
   ImageOf(int h, int w, int c)

@@ -16,6 +16,7 @@
 namespace covary::data {
 namespace {
 
+using testing::ElementsAre;
 using testing::HasSubstr;
 namespace fs = std::filesystem;
 
@@ -141,7 +142,7 @@ TEST(Resize, AreaAveragesExactlyWithIntegerAndFractionalFactors) {
   Image8 image(2, 6, 1);
   image.pixels = {0, 10, 20, 30, 40, 50, 100, 110, 120, 130, 140, 150};
   const Image8 half = resize_area(image, 3, 1);
-  EXPECT_EQ(half.pixels, (std::vector<uint8_t>{55, 75, 95}));
+  EXPECT_THAT(half.pixels, ElementsAre(55, 75, 95));
   // 6 -> 4 columns: 1.5 inputs each; the first is (1 * a + 0.5 * b) / 1.5.
   const Image8 odd = resize_area(image, 4, 2);
   EXPECT_EQ(odd.at(0, 0)[0], std::lround((0 + 0.5 * 10) / 1.5));
@@ -153,7 +154,7 @@ TEST(Resize, TransparentPixelsDoNotBleedTheirColour) {
   Image8 image(1, 2, 4);
   image.pixels = {200, 100, 50, 255, 0, 255, 0, 0};
   for (const auto& small : {resize_area(image, 1, 1), resize_lanczos(image, 1, 1)})
-    EXPECT_EQ(small.pixels, (std::vector<uint8_t>{200, 100, 50, 128}));
+    EXPECT_THAT(small.pixels, ElementsAre(200, 100, 50, 128));
 }
 
 TEST(Resize, FiltersKeepAConstantPicture) {
@@ -183,7 +184,7 @@ TEST(Resize, LanczosPassesLowFrequenciesAndStopsHighOnes) {
 TEST(Resize, NearestTakesTheCoveredCentre) {
   Image8 image(1, 4, 1);
   image.pixels = {1, 2, 3, 4};
-  EXPECT_EQ(resize_nearest(image, 2, 1).pixels, (std::vector<uint8_t>{2, 4}));
+  EXPECT_THAT(resize_nearest(image, 2, 1).pixels, ElementsAre(2, 4));
 }
 
 TEST(Convert, BytesToFloatAndBackIsExactAndNanBecomesZero) {
@@ -192,7 +193,7 @@ TEST(Convert, BytesToFloatAndBackIsExactAndNanBecomesZero) {
   EXPECT_EQ(to_bytes(to_float(image)).pixels, image.pixels);
   ImageF odd(1, 3, 1);
   odd.pixels = {std::nanf(""), -2.0f, 9.0f};
-  EXPECT_EQ(to_bytes(odd).pixels, (std::vector<uint8_t>{0, 0, 255}));
+  EXPECT_THAT(to_bytes(odd).pixels, ElementsAre(0, 0, 255));
 }
 
 }  // namespace

@@ -18,18 +18,21 @@ std::string shape_text(const at::Tensor& t) {
   return text + "]";
 }
 
-// The pixels that count as rows [P, C] in double.
-at::Tensor pixels(const at::Tensor& picture, const at::Tensor& mask) {
-  const int64_t channels = picture.size(-1);
-  at::Tensor rows = picture.detach().to(at::kDouble).reshape({-1, channels});
-  if (!mask.defined()) return rows;
+// The numbers of the pixels that count.
+at::Tensor counted(const at::Tensor& picture, const at::Tensor& mask) {
   const at::Tensor chosen = mask.detach().reshape({-1}).ne(0);
-  if (chosen.size(0) != rows.size(0)) {
+  if (chosen.size(0) * picture.size(-1) != picture.numel()) {
     throw Error(ExitCode::kFailed,
                 "mask " + shape_text(mask) + " does not fit picture " + shape_text(picture),
                 "eval/image");
   }
-  return rows.index_select(0, chosen.nonzero().squeeze(1));
+  return chosen.nonzero().squeeze(1);
+}
+
+// The pixels that count as rows [P, C] in double.
+at::Tensor pixels(const at::Tensor& picture, const at::Tensor& mask) {
+  const at::Tensor rows = picture.detach().to(at::kDouble).reshape({-1, picture.size(-1)});
+  return mask.defined() ? rows.index_select(0, counted(picture, mask)) : rows;
 }
 
 void check_pair(const at::Tensor& a, const at::Tensor& b) {
@@ -49,14 +52,47 @@ double decibel(double mse) {
 
 }  // namespace
 
+namespace {
+
+// f(values of t in order), which are float or double; other types are converted.
+template <class F>
+double with_values(const at::Tensor& t, F&& f) {
+  if (t.scalar_type() == at::kFloat) {
+    const at::Tensor whole = t.detach().contiguous();
+    return f(whole.const_data_ptr<float>());
+  }
+  const at::Tensor whole = t.detach().to(at::kDouble).contiguous();
+  return f(whole.const_data_ptr<double>());
+}
+
+// Of change(value), a double each, over the pixels that count. No picture of doubles is made: of a large photo it would
+// take more than a step of a fit.
+template <class F>
+double mean_squared_error_of(const at::Tensor& picture, const at::Tensor& truth,
+                             const at::Tensor& mask, F&& change) {
+  check_pair(picture, truth);
+  const int64_t channels = picture.size(-1), all = picture.numel() / std::max<int64_t>(1, channels);
+  const at::Tensor chosen = mask.defined() ? counted(picture, mask) : at::Tensor();
+  const int64_t count = channels * (chosen.defined() ? chosen.numel() : all);
+  if (count == 0) throw Error(ExitCode::kFailed, "no pixel counts", "eval/image");
+  const int64_t* pixel = chosen.defined() ? chosen.const_data_ptr<int64_t>() : nullptr;
+  const double sum = with_values(picture, [&](const auto* a) {
+    return with_values(truth, [&](const auto* b) {
+      return ordered_sum(count, [&](int64_t i) {
+        const int64_t at = pixel ? pixel[i / channels] * channels + i % channels : i;
+        const double d = change(static_cast<double>(a[at])) - change(static_cast<double>(b[at]));
+        return d * d;
+      });
+    });
+  });
+  return sum / static_cast<double>(count);
+}
+
+}  // namespace
+
 double mean_squared_error(const at::Tensor& picture, const at::Tensor& truth,
                           const at::Tensor& mask) {
-  check_pair(picture, truth);
-  const at::Tensor difference = (pixels(picture, mask) - pixels(truth, mask)).contiguous();
-  const int64_t count = difference.numel();
-  if (count == 0) throw Error(ExitCode::kFailed, "no pixel counts", "eval/image");
-  const double* d = difference.const_data_ptr<double>();
-  return ordered_sum(count, [&](int64_t i) { return d[i] * d[i]; }) / static_cast<double>(count);
+  return mean_squared_error_of(picture, truth, mask, [](double v) { return v; });
 }
 
 double psnr(const at::Tensor& picture, const at::Tensor& truth, const at::Tensor& mask) {
@@ -64,10 +100,9 @@ double psnr(const at::Tensor& picture, const at::Tensor& truth, const at::Tensor
 }
 
 double psnr_8bit(const at::Tensor& picture, const at::Tensor& truth, const at::Tensor& mask) {
-  const auto rounded = [](const at::Tensor& t) {
-    return t.detach().to(at::kDouble).clamp(0, 1).mul(255).round().div(255);
-  };
-  return decibel(mean_squared_error(rounded(picture), rounded(truth), mask));
+  return decibel(mean_squared_error_of(picture, truth, mask, [](double v) {
+    return std::nearbyint(std::clamp(v, 0.0, 1.0) * 255) / 255;
+  }));
 }
 
 namespace {

@@ -1,7 +1,9 @@
 #include "covary/splat/fit/depth_terms.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
+#include <utility>
 
 #include <ATen/ATen.h>
 
@@ -66,6 +68,55 @@ LossTerm depth_term(const nn::Schedule& weight, double extent) {
             return TermValue{extent * affine_invariant_distance(seen.clamp_min(least).reciprocal(),
                                                                 known.clamp_min(least).reciprocal(),
                                                                 weights)};
+          }};
+}
+
+PixelDepths depths_of_points(const scene::Camera& camera,
+                             const std::vector<Eigen::Vector3f>& points,
+                             const std::vector<uint32_t>& numbers) {
+  std::vector<std::pair<int64_t, double>> found;
+  found.reserve(numbers.size());
+  for (const uint32_t number : numbers) {
+    const Eigen::Vector3d p = points.at(number).cast<double>();
+    const double z = (camera.cam_from_world * p.homogeneous()).z();
+    const Eigen::Vector2d at = camera.project(p);
+    // NaN is in no picture
+    if (!(z > 0 && at.x() >= 0 && at.y() >= 0 && at.x() < camera.width && at.y() < camera.height))
+      continue;
+    found.emplace_back(static_cast<int64_t>(at.y()) * camera.width + static_cast<int64_t>(at.x()),
+                       z);
+  }
+  std::sort(found.begin(), found.end());  // the nearest of a pixel first
+  PixelDepths out;
+  for (const auto& [pixel, z] : found) {
+    if (!out.pixels.empty() && out.pixels.back() == pixel) continue;
+    out.pixels.push_back(pixel);
+    out.depths.push_back(z);
+  }
+  return out;
+}
+
+at::Tensor disparity_distance(const at::Tensor& depth, const PixelDepths& known,
+                              const at::Tensor& weights, double least) {
+  if (known.pixels.empty()) return nothing();
+  // Pixels are distinct: their gradients go to places of their own.
+  const at::Tensor where = at::tensor(known.pixels, at::kLong);
+  const at::Tensor seen = depth.reshape({-1}).index_select(0, where),
+                   truth = at::tensor(known.depths, at::kDouble).to(seen.scalar_type());
+  return mean_of((seen.clamp_min(least).reciprocal() - truth.clamp_min(least).reciprocal()).abs(),
+                 weights.reshape({-1}).index_select(0, where).ne(0).to(at::kFloat));
+}
+
+LossTerm sparse_depth_term(const nn::Schedule& weight, std::vector<Eigen::Vector3f> points,
+                           double extent) {
+  return {.name = "sparse_depth",
+          .weight = weight,
+          .value = [points = std::move(points), extent](const LossContext& c) {
+            if (c.view.seen_points.empty() || !c.rendered.depth.defined())
+              return TermValue{nothing()};
+            const PixelDepths known = depths_of_points(c.view.camera, points, c.view.seen_points);
+            return TermValue{extent * disparity_distance(c.rendered.depth.squeeze(0).squeeze(2),
+                                                         known, counted(c), 1e-3 * extent)};
           }};
 }
 

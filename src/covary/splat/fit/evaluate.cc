@@ -177,7 +177,9 @@ Evaluation evaluate(const scene::Cloud& scene, const scene::Capture& capture,
   if (options.progress) progress = std::make_unique<Progress>("eval", n, "views");
 
   for (int64_t i = 0; i < n; ++i) {
-    const scene::View& view = capture.views[static_cast<size_t>(indices[static_cast<size_t>(i)])];
+    capture.expect({indices.begin() + i, indices.end()}, 2);
+    const std::shared_ptr<const scene::View> held = capture.view(indices[static_cast<size_t>(i)]);
+    const scene::View& view = *held;
     const Target target = make_target(view, capture, options.mask_mode, background);
     if (nothing_counts(target.mask)) {
       result.unscored.push_back(view.name);

@@ -14,8 +14,11 @@ at::Tensor ordered_mean(const at::Tensor& values) {
       "ordered_mean", {values},
       [](const compute::Tensors& in) {
         const at::Tensor x = in[0].contiguous();
-        const float* v = x.const_data_ptr<float>();
-        const double sum = ordered_sum(x.numel(), [&](int64_t i) { return double(v[i]); });
+        const auto sum_of = [&](const auto* v) {
+          return ordered_sum(x.numel(), [&](int64_t i) { return double(v[i]); });
+        };
+        const double sum = x.scalar_type() == at::kDouble ? sum_of(x.const_data_ptr<double>())
+                                                          : sum_of(x.const_data_ptr<float>());
         return compute::Tensors{
             at::full({}, sum / static_cast<double>(std::max<int64_t>(1, x.numel())), x.options())};
       },

@@ -54,7 +54,7 @@ struct LossTerm {
 // Photometric ("photometric"), and the regularisers whose weight is not 0 ("opacity", "scale").
 std::vector<LossTerm> standard_terms(const TrainOptions& options);
 
-// Mean over all Gaussians, in fixed order: the same bits on any number of threads.
+// Mean of all values (float or double), in fixed order: the same bits on any number of threads.
 at::Tensor ordered_mean(const at::Tensor& values);
 
 // The photo of a view, and which of its pixels count, ready for a rendering in front of `background`

@@ -34,16 +34,19 @@ Image8 product(const Image8& alpha, const Image8& mask) {
   return out;
 }
 
+// px of a side at the division.
+int side(int n, double division) {
+  return std::min(n, std::max(kLeastSide, static_cast<int>(std::lround(n / division))));
+}
+
 }  // namespace
 
 scene::View shrunk(const scene::View& view, double division, bool straight_colors) {
-  const auto side = [division](int n) {
-    return std::min(n, std::max(kLeastSide, static_cast<int>(std::lround(n / division))));
-  };
-  const int width = side(view.image.width), height = side(view.image.height);
+  const int width = side(view.image.width, division), height = side(view.image.height, division);
   scene::View small;
   small.name = view.name;
   small.path = view.path;
+  small.seen_points = view.seen_points;
   small.camera = view.camera.scaled(width, height);
   const bool straight = straight_colors && !view.alpha.empty();
   small.image =
@@ -56,17 +59,54 @@ scene::View shrunk(const scene::View& view, double division, bool straight_color
   return small;
 }
 
-const scene::View& CoarseViews::at(const scene::Capture& capture, int64_t view, double division) {
-  if (division != division_) {
-    views_.clear();
-    division_ = division;
+void CoarseViews::change_to(const scene::Capture& capture, double division) {
+  if (division == division_) return;
+  views_.clear();
+  if (cache_) capture.photos->limit(room_);
+  cache_.reset();
+  division_ = division;
+  if (division <= 1 || !capture.photos) return;
+  std::vector<scene::PhotoCache::Pictures> pictures;
+  for (size_t i = 0; i < capture.views.size(); ++i) {
+    const scene::Camera& c = capture.views[i].camera;
+    const scene::ViewParts full = capture.parts(static_cast<int64_t>(i));
+    const scene::ViewParts parts{full.alpha, full.mask, false, false};
+    pictures.push_back({parts, parts.bytes(side(c.width, division), side(c.height, division))});
   }
-  const auto found = views_.find(view);
-  if (found != views_.end()) return found->second;
-  return views_
-      .emplace(view, shrunk(capture.views.at(static_cast<size_t>(view)), division,
-                            capture.random_background))
-      .first->second;
+  room_ = capture.photos->limit(0);
+  cache_ = std::make_unique<scene::PhotoCache>(
+      room_, std::move(pictures),
+      [photos = capture.photos, division, straight = capture.random_background](int64_t i) {
+        return shrunk(photos->load(i), division, straight);
+      });
+}
+
+std::shared_ptr<const scene::View> CoarseViews::at(const scene::Capture& capture, int64_t view,
+                                                   double division) {
+  change_to(capture, division);
+  if (division <= 1) return capture.view(view);
+  std::shared_ptr<scene::View> small;
+  if (cache_) {
+    small = cache_->get(view);
+  } else {
+    std::shared_ptr<scene::View>& kept = views_[view];
+    if (!kept)
+      kept = std::make_shared<scene::View>(
+          shrunk(*capture.view(view), division, capture.random_background));
+    small = kept;
+  }
+  small->camera = capture.views.at(static_cast<size_t>(view))
+                      .camera.scaled(small->image.width, small->image.height);
+  return small;
+}
+
+void CoarseViews::expect(const scene::Capture& capture, const std::vector<int64_t>& order,
+                         size_t ahead, double division) {
+  change_to(capture, division);
+  if (cache_)
+    cache_->expect(order, ahead);
+  else if (division <= 1)
+    capture.expect(order, ahead);
 }
 
 }  // namespace covary::fit

@@ -169,12 +169,13 @@ TEST(Shrunk, TransparencyAndWhatItShowsCommute) {
 TEST(CoarseViews, KeepOneLevel) {
   const scene::Capture capture = small_capture();
   CoarseViews coarse;
-  const scene::View& first = coarse.at(capture, 1, 2);
-  EXPECT_EQ(first.image.width, 24);
-  EXPECT_EQ(&first, &coarse.at(capture, 1, 2));
-  EXPECT_EQ(coarse.at(capture, 2, 2).name, "view2.png");
-  EXPECT_EQ(coarse.at(capture, 1, 1.5).image.width, 32);
-  EXPECT_EQ(coarse.at(capture, 1, 2).image.width, 24);
+  const auto first = coarse.at(capture, 1, 2);
+  EXPECT_EQ(first->image.width, 24);
+  EXPECT_EQ(first, coarse.at(capture, 1, 2));
+  EXPECT_EQ(coarse.at(capture, 2, 2)->name, "view2.png");
+  EXPECT_EQ(coarse.at(capture, 1, 1.5)->image.width, 32);
+  EXPECT_EQ(coarse.at(capture, 1, 2)->image.width, 24);
+  EXPECT_EQ(coarse.at(capture, 1, 1).get(), &capture.views[1]) << "the whole photo";
 }
 
 }  // namespace

@@ -24,7 +24,7 @@ constexpr double kSmallestSquare = 1e-7;  // of a distance to neighbours, scene 
 
 bool has_alpha(const scene::Capture& capture) {
   for (int64_t i : capture.train)
-    if (!capture.views[static_cast<size_t>(i)].alpha.empty()) return true;
+    if (capture.parts(i).alpha) return true;
   return false;
 }
 

@@ -51,6 +51,13 @@ void LossOptions::describe(OptionList& o) {
   o.add("normal_weight", &normal_weight,
         "weight of the views' normals; none: 0, and 0.05 with --normals")
       .range(0, 1e3);
+  o.add("sparse_depth_weight", &sparse_depth_weight,
+        "weight of the depths of the model's points in the photos that see them (tracks of COLMAP, "
+        "OpenMVG)")
+      .range(0, 1e3)
+      .common()
+      .synonym("sparse-depth")
+      .synonym("depth-lambda");
 }
 
 void LossOptions::check() const {}

@@ -39,6 +39,7 @@ struct LossOptions {
   std::optional<double> depth_weight;   // of the views' depths, at the start: depth_terms.h
   double depth_final_factor = 0.01;     // the last step's weight over the first's
   std::optional<double> normal_weight;  // of the views' normals
+  double sparse_depth_weight = 0;  // of the depths of the points that a photo sees: depth_terms.h
 
   void describe(OptionList& o);
   void check() const;

@@ -31,7 +31,7 @@ constexpr const char* kSchema = "covary-state/1";
 constexpr int64_t kQuickViews = 4;  // of quick_psnr
 
 // Fields that may differ between a run and its resumption: they change no bit of the scene.
-const char* const kFreeFields[] = {"checkpoint_every", "eval_every"};
+const char* const kFreeFields[] = {"checkpoint_every", "eval_every", "capture.photo_cache"};
 
 nlohmann::json options_json(TrainOptions options) { return OptionList(options).to_json(); }
 
@@ -91,7 +91,8 @@ Trainer::Trainer(scene::Capture capture, TrainOptions options)
       if (i < 0 || i >= static_cast<int64_t>(capture_.views.size()))
         throw Error(ExitCode::kFailed, "names a view that is not there", capture_.name);
       const scene::View& v = capture_.views[static_cast<size_t>(i)];
-      if (v.image.height != v.camera.height || v.image.width != v.camera.width)
+      if (!capture_.photos &&
+          (v.image.height != v.camera.height || v.image.width != v.camera.width))
         throw Error(ExitCode::kData, "the picture is not of its camera's size", v.name);
     }
   extent_ = capture_.extent;
@@ -104,13 +105,12 @@ Trainer::Trainer(scene::Capture capture, TrainOptions options)
                                                   options_.views_per_step);
   exposure_ = make_exposure(options_, capture_);
   terms_ = standard_terms(options_);
-  const auto known = [&](auto part) {
-    return std::any_of(capture_.train.begin(), capture_.train.end(), [&](int64_t i) {
-      return !(capture_.views[static_cast<size_t>(i)].*part).empty();
-    });
+  const auto known = [&](bool scene::ViewParts::* part) {
+    return std::any_of(capture_.train.begin(), capture_.train.end(),
+                       [&](int64_t i) { return capture_.parts(i).*part; });
   };
   if (options_.depth_weight_of() > 0) {
-    if (!known(&scene::View::depth))
+    if (!known(&scene::ViewParts::depth))
       throw Error(ExitCode::kData, "no training view knows its depth", capture_.name,
                   "give a folder of maps: --depth FOLDER");
     terms_.push_back(
@@ -120,10 +120,20 @@ Trainer::Trainer(scene::Capture capture, TrainOptions options)
                    extent_));
   }
   if (options_.normal_weight_of() > 0) {
-    if (!known(&scene::View::normal))
+    if (!known(&scene::ViewParts::normal))
       throw Error(ExitCode::kData, "no training view knows its normals", capture_.name,
                   "give a folder of maps: --normals FOLDER");
     terms_.push_back(normal_term(nn::constant(options_.normal_weight_of())));
+  }
+  if (options_.loss.sparse_depth_weight > 0) {
+    if (std::none_of(capture_.train.begin(), capture_.train.end(), [&](int64_t i) {
+          return !capture_.views[static_cast<size_t>(i)].seen_points.empty();
+        }))
+      throw Error(ExitCode::kData, "no training photo says which points it sees", capture_.name,
+                  "tracks of points are read from models of COLMAP and OpenMVG; for others give "
+                  "depth maps: --depth FOLDER");
+    terms_.push_back(sparse_depth_term(nn::constant(options_.loss.sparse_depth_weight),
+                                       capture_.points.positions, extent_));
   }
   strategy_ = make_strategy(options_.strategy, options_);
 }
@@ -194,7 +204,7 @@ render::Primitives Trainer::primitives() const {
 render::RasterizeOptions Trainer::raster_options() const {
   return {.antialiased = options_.antialias == "mip",
           .absolute_gradients = strategy_->reads_absolute_gradients(),
-          .depth = options_.depth_weight_of() > 0,
+          .depth = options_.depth_weight_of() > 0 || options_.loss.sparse_depth_weight > 0,
           .normal = options_.normal_weight_of() > 0,
           .sh_degree = sh_degree(),
           .sparse_sh_gradients = options_.optimizer.visible_only};
@@ -211,7 +221,25 @@ at::Tensor Trainer::background_of(int64_t step, int64_t view) const {
   return background;
 }
 
-StepResult Trainer::step() { return step(views_of_step(step_ + 1)); }
+std::vector<int64_t> Trainer::views_to_come(int64_t step) const {
+  const auto n = static_cast<int64_t>(capture_.train.size()), each = options_.views_per_step;
+  std::vector<int64_t> views;
+  const int64_t first = (step - 1) * each, epoch = first / n;
+  for (int64_t e = epoch; e < epoch + 2; ++e) {
+    const auto order =
+        Random(seed_, stream_of("train.views", static_cast<uint64_t>(e))).permutation(n);
+    for (int64_t i = std::max<int64_t>(0, first - e * n); i < n; ++i)
+      views.push_back(capture_.train[static_cast<size_t>(order[static_cast<size_t>(i)])]);
+  }
+  return views;
+}
+
+StepResult Trainer::step() {
+  if (capture_.photos)  // those of this step and the next, while this one is at work
+    coarse_.expect(capture_, views_to_come(step_ + 1),
+                   static_cast<size_t>(2 * options_.views_per_step), division());
+  return step(views_of_step(step_ + 1));
+}
 
 StepResult Trainer::step(const std::vector<int64_t>& views) {
   const StageTimer whole("step");
@@ -228,10 +256,9 @@ StepResult Trainer::step(const std::vector<int64_t>& views) {
   splats.scales = activated.scales.detach().requires_grad_();
   splats.opacities = activated.opacities.detach().requires_grad_();
   for (const int64_t index : views) {
-    const scene::View& view = in_stage("target", [&]() -> const scene::View& {
-      return division > 1 ? coarse_.at(capture_, index, division)
-                          : capture_.views.at(static_cast<size_t>(index));
-    });
+    const std::shared_ptr<const scene::View> held =
+        in_stage("target", [&] { return coarse_.at(capture_, index, division); });
+    const scene::View& view = *held;
     const at::Tensor background = background_of(step, index);
     Target target = in_stage("target", [&] {
       return make_target(view, capture_, options_.capture.mask_mode, background);
@@ -349,8 +376,9 @@ double Trainer::quick_psnr() const {
   double sum = 0;
   int64_t scored = 0;
   for (int64_t i = 0; i < k; ++i) {
-    const scene::View& view =
-        capture_.views[static_cast<size_t>(from[static_cast<size_t>((2 * i + 1) * n / (2 * k))])];
+    const std::shared_ptr<const scene::View> held =
+        capture_.view(from[static_cast<size_t>((2 * i + 1) * n / (2 * k))]);
+    const scene::View& view = *held;
     const Target target = make_target(view, capture_, options_.capture.mask_mode, background);
     if (nothing_counts(target.mask)) continue;
     ++scored;

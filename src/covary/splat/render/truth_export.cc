@@ -54,7 +54,7 @@ void write_floats(const fs::path& path, const data::ImageF& image, float factor)
   data::Array array;
   array.shape = {image.height, image.width};
   if (image.channels > 1) array.shape.push_back(image.channels);
-  std::vector<float> values = image.pixels;
+  auto values = image.pixels;
   for (float& v : values) v *= factor;
   array.bytes.resize(values.size() * sizeof(float));
   std::memcpy(array.bytes.data(), values.data(), array.bytes.size());

@@ -69,7 +69,15 @@ void expect_refused(const Broken& b, bool from_colmap) {
   b.spoil(folder.path());
   set_threads(1);  // the first fault in order
   const Error e = error_of([&] { load(folder.path()); });
+  // Photos that are decoded by need are refused in the same words, by their headers or when they are asked for.
+  const Error later = error_of([&] {
+    CaptureOptions o;
+    o.photo_cache = 0;
+    const Capture c = load(folder.path(), o);
+    for (size_t i = 0; i < c.views.size(); ++i) c.view(static_cast<int64_t>(i));
+  });
   set_threads(0);
+  EXPECT_STREQ(later.what(), e.what()) << b.what;
   EXPECT_EQ(e.code(), ExitCode::kData) << b.what << ": " << e.what();
   EXPECT_THAT(e.where(), HasSubstr(folder.path().string())) << b.what;
   EXPECT_THAT(e.where(), HasSubstr(b.where)) << b.what << ": " << e.what();
@@ -146,6 +154,20 @@ TEST(BrokenCaptures, OfColmapAndTransformsAreRefused) {
          write_file(bin(r, "cameras.txt"), "7 PINHOLE wide 48 1 2 3 4\n");
        },
        "cameras.txt: line 1", "'wide' is no number"},
+      {"a track of an odd number of words",
+       [](const fs::path& r) {
+         fs::remove_all(r / "sparse");
+         write_colmap_txt(scene(), r / "sparse" / "0");
+         write_file(bin(r, "points3D.txt"), "1 0 0 0 9 9 9 0.5 1 0 2\n");
+       },
+       "points3D.txt: line 1", "keypoint of the track"},
+      {"a track of no images",
+       [](const fs::path& r) {
+         fs::remove_all(r / "sparse");
+         write_colmap_txt(scene(), r / "sparse" / "0");
+         write_file(bin(r, "points3D.txt"), "1 0 0 0 9 9 9 0.5 -3 0\n");
+       },
+       "points3D.txt: line 1", "'-3' is no number"},
       {"no JSON",
        [](const fs::path& r) {
          fs::remove_all(r / "sparse");

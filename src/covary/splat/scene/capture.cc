@@ -1,42 +1,26 @@
 #include "covary/splat/scene/capture.h"
 
 #include <algorithm>
-#include <cmath>
 #include <filesystem>
-#include <map>
+#include <limits>
 #include <memory>
-#include <mutex>
 #include <set>
-#include <tuple>
 
 #include "covary/core/base/error.h"
 #include "covary/core/base/file.h"
 #include "covary/core/base/sample_name.h"
 #include "covary/core/base/threads.h"
-#include "covary/core/data/exif.h"
-#include "covary/core/geometry/rigid.h"
 #include "covary/splat/scene/capture_source.h"
+#include "covary/splat/scene/photo_cache.h"
+#include "covary/splat/scene/photo_loader.h"
 #include "covary/splat/scene/pose_check.h"
 #include "covary/splat/scene/samples.h"
 #include "covary/splat/scene/split.h"
-#include "covary/splat/scene/undistort.h"
 
 namespace covary::scene {
 namespace {
 
 namespace fs = std::filesystem;
-using data::Image8;
-
-constexpr double kAspectTolerance = 0.01;
-
-std::string size_text(int width, int height) {
-  return std::to_string(width) + " x " + std::to_string(height);
-}
-
-bool same_aspect(int w, int h, int w2, int h2) {
-  return std::abs(static_cast<double>(w) * h2 / (static_cast<double>(h) * w2) - 1) <=
-         kAspectTolerance;
-}
 
 // Which photos are loaded, and as what.
 struct Selection {
@@ -64,198 +48,6 @@ Selection select_photos(std::vector<PhotoSource> photos, bool own_split,
     out.photos.push_back(std::move(photos[static_cast<size_t>(v.index)]));
   }
   return out;
-}
-
-// Undistortion maps of lenses, each made once. A capture with a lens of its own for each photo
-// would fill the memory with maps that are used once: beyond the first few they are not kept.
-class LensMaps {
- public:
-  std::shared_ptr<const Undistorter> get(const Lens& lens, const std::string& where) {
-    const Key key{static_cast<int>(lens.model), lens.width, lens.height, lens.params};
-    std::unique_lock lock(mutex_);
-    if (const auto found = maps_.find(key); found != maps_.end()) return found->second;
-    if (maps_.size() >= kMostKept) {
-      lock.unlock();
-      return make(lens, where);
-    }
-    return maps_[key] = make(lens, where);
-  }
-
- private:
-  static std::shared_ptr<const Undistorter> make(const Lens& lens, const std::string& where) {
-    try {
-      return std::make_shared<const Undistorter>(lens);
-    } catch (const Error& e) {
-      throw Error(e.code(), e.message(), where + ": " + e.where(), e.hint());
-    }
-  }
-
-  static constexpr size_t kMostKept = 4;
-  using Key = std::tuple<int, int, int, std::vector<double>>;
-  std::mutex mutex_;
-  std::map<Key, std::shared_ptr<const Undistorter>> maps_;
-};
-
-// Settings and findings of all photos of one load.
-struct Loading {
-  const CaptureOptions& options;
-  const CaptureSource& source;
-  Eigen::Matrix4d scene_from_capture;
-  Eigen::Vector3f background;
-  bool random_background;
-  LensMaps maps;
-  std::mutex mutex;
-  size_t rescaled = 0, undistorted = 0, with_alpha = 0, with_mask = 0, with_depth = 0;
-  std::string rescaled_example;
-};
-
-Image8 with_three_channels(Image8 image) {
-  if (image.channels != 1) return image;
-  Image8 out(image.height, image.width, 3);
-  for (size_t i = 0; i < image.pixels.size(); ++i)
-    std::fill_n(out.pixels.data() + 3 * i, 3, image.pixels[i]);
-  return out;
-}
-
-// A mask at the photo's size: 1 channel, the first of the file.
-Image8 read_mask(const fs::path& path, const Image8& photo, const fs::path& photo_path) {
-  const Image8 file = data::read_image(path);
-  Image8 mask(file.height, file.width, 1);
-  for (size_t i = 0; i < mask.pixels.size(); ++i)
-    mask.pixels[i] = file.pixels[i * static_cast<size_t>(file.channels)];
-  if (mask.width == photo.width && mask.height == photo.height) return mask;
-  if (!same_aspect(mask.width, mask.height, photo.width, photo.height))
-    throw Error(ExitCode::kData,
-                "the mask is " + size_text(mask.width, mask.height) + " px, but the photo " +
-                    photo_path.filename().string() + " is " + size_text(photo.width, photo.height),
-                path.string(), "make masks at the size of their photos");
-  return data::resize_nearest(mask, photo.width, photo.height);
-}
-
-// Depth at the photo's size, in scene units.
-data::ImageF read_view_depth(const PhotoSource& source, const Image8& photo,
-                             const Eigen::Matrix4d& scene_from_capture) {
-  data::ImageF depth = read_depth(source.depth, source.depth_unit);
-  const auto scale =
-      static_cast<float>(source.depth_scale * geometry::similarity_scale(scene_from_capture));
-  for (float& z : depth.pixels) z *= scale;
-  if (depth.width == photo.width && depth.height == photo.height) return depth;
-  if (!same_aspect(depth.width, depth.height, photo.width, photo.height))
-    throw Error(ExitCode::kData,
-                "the depth is " + size_text(depth.width, depth.height) + " px, but the photo " +
-                    source.path.filename().string() + " is " + size_text(photo.width, photo.height),
-                source.depth.string(), "depth has the shape of its photo, at any size");
-  return data::resize_nearest(depth, photo.width, photo.height);
-}
-
-// The photo's alpha times the mask, as a fourth channel.
-Image8 with_alpha(const Image8& image, const Image8& mask) {
-  Image8 out(image.height, image.width, 4);
-  for (size_t i = 0; i < mask.pixels.size(); ++i) {
-    const uint8_t* p = image.pixels.data() + i * static_cast<size_t>(image.channels);
-    const int alpha = image.channels == 4 ? p[3] : 255;
-    std::copy(p, p + 3, out.pixels.data() + 4 * i);
-    out.pixels[4 * i + 3] = static_cast<uint8_t>((alpha * mask.pixels[i] + 127) / 255);
-  }
-  return out;
-}
-
-// Splits RGBA into colour and alpha; colour over the background unless that changes every step.
-void split_alpha(const Image8& rgba, const Loading& loading, View& view) {
-  view.image = Image8(rgba.height, rgba.width, 3);
-  view.alpha = Image8(rgba.height, rgba.width, 1);
-  int under[3];
-  for (int c = 0; c < 3; ++c) under[c] = static_cast<int>(std::lround(loading.background[c] * 255));
-  for (size_t i = 0; i < view.alpha.pixels.size(); ++i) {
-    const uint8_t* p = rgba.pixels.data() + 4 * i;
-    const int a = view.alpha.pixels[i] = p[3];
-    for (size_t c = 0; c < 3; ++c)
-      view.image.pixels[3 * i + c] =
-          loading.random_background
-              ? p[c]
-              : static_cast<uint8_t>((p[c] * a + under[c] * (255 - a) + 127) / 255);
-  }
-}
-
-View load_view(const PhotoSource& source, Loading& loading) {
-  View view;
-  view.name = source.name;
-  view.path = source.path.string();
-  view.log2_exposure = data::read_exif(source.path).log2_exposure();
-  Image8 image = with_three_channels(data::read_image(source.path));
-
-  Lens lens = source.lens;
-  if (lens.width == 0) {
-    const double f = 0.5 * image.width / std::tan(source.field_of_view_x / 2);
-    lens = {LensModel::kPinhole,
-            image.width,
-            image.height,
-            {f, f, image.width / 2.0, image.height / 2.0}};
-    lens.check(source.where);
-  }
-  const bool other_size = lens.width != image.width || lens.height != image.height;
-  if (!same_aspect(image.width, image.height, lens.width, lens.height))
-    throw Error(
-        ExitCode::kData,
-        "the photo is " + size_text(image.width, image.height) + " px, but its camera is " +
-            size_text(lens.width, lens.height) + " (" + source.where + ")",
-        view.path,
-        "the photo was cropped, turned or replaced: use those that the cameras were made from");
-  if (other_size) lens = lens.scaled(image.width, image.height);
-
-  Image8 mask;
-  if (!source.mask.empty()) mask = read_mask(source.mask, image, source.path);
-  const bool masked = !mask.empty();
-  if (masked && loading.options.mask_mode == "empty") {
-    image = with_alpha(image, mask);
-    mask = {};
-  }
-  data::ImageF depth;
-  if (!source.depth.empty()) depth = read_view_depth(source, image, loading.scene_from_capture);
-  Camera camera;
-  const bool distorted = lens.distorted();
-  if (distorted) {
-    const auto flat = loading.maps.get(lens, source.where);
-    image = flat->photo(image);
-    if (!mask.empty()) mask = flat->mask(mask);
-    if (!depth.empty()) depth = flat->depth(depth);
-    camera = flat->camera();
-  } else {
-    camera = lens.optimal_pinhole();
-  }
-  const int64_t shrink = loading.source.downscaled_folder ? 1 : loading.options.downscale;
-  if (shrink > 1) {
-    const auto divided = [&](int n) {
-      return std::max(
-          1, static_cast<int>(std::lround(static_cast<double>(n) / static_cast<double>(shrink))));
-    };
-    const int width = divided(image.width), height = divided(image.height);
-    image = data::resize_area(image, width, height);
-    if (!mask.empty()) mask = data::resize_nearest(mask, width, height);
-    if (!depth.empty()) depth = data::resize_nearest(depth, width, height);
-    camera = camera.scaled(width, height);
-  }
-  camera.cam_from_world = source.cam_from_world;
-  view.camera = transformed(camera, loading.scene_from_capture);
-  const bool alpha = image.channels == 4;
-  if (alpha)
-    split_alpha(image, loading, view);
-  else
-    view.image = std::move(image);
-  for (uint8_t& m : mask.pixels) m = m >= 128 ? 255 : 0;
-  view.mask = std::move(mask);
-  view.depth = std::move(depth);
-
-  const std::scoped_lock lock(loading.mutex);
-  loading.undistorted += distorted;
-  loading.with_alpha += alpha && !(masked && loading.options.mask_mode == "empty");
-  loading.with_mask += masked;
-  loading.with_depth += !view.depth.empty();
-  if (other_size && !loading.source.downscaled_folder) {
-    if (loading.rescaled++ == 0 || view.name < loading.rescaled_example)
-      loading.rescaled_example = view.name;
-  }
-  return view;
 }
 
 // Masks of a folder by the photos' names: NAME, NAME.png, or the stem with another extension.
@@ -293,16 +85,28 @@ void find_masks(CaptureSource& source, std::vector<PhotoSource>& photos,
                            " photos have no mask and are used whole: " + list_some(missing));
 }
 
-Points finite_points(Points points, std::vector<std::string>& notes) {
+// Those that are finite, and which photo sees them by their new numbers.
+Points finite_points(Points points, std::vector<PhotoSource>& photos,
+                     std::vector<std::string>& notes) {
+  constexpr uint32_t kGone = std::numeric_limits<uint32_t>::max();
   Points out;
+  std::vector<uint32_t> number(points.positions.size(), kGone);
   for (size_t i = 0; i < points.positions.size(); ++i) {
     if (!points.positions[i].allFinite()) continue;
+    number[i] = static_cast<uint32_t>(out.positions.size());
     out.positions.push_back(points.positions[i]);
     out.colors.push_back(points.colors[i]);
   }
   const size_t bad = points.positions.size() - out.positions.size();
   if (bad > 0) notes.push_back(std::to_string(bad) + " points are not finite and were dropped");
   if (out.positions.empty()) notes.push_back("there are no points: random initialisation");
+  if (bad == 0) return out;
+  for (PhotoSource& p : photos) {
+    std::vector<uint32_t> seen;
+    for (const uint32_t i : p.seen_points)
+      if (number.at(i) != kGone) seen.push_back(number[i]);
+    p.seen_points = std::move(seen);
+  }
   return out;
 }
 
@@ -340,7 +144,7 @@ Capture load_folder(const std::string& where, const CaptureOptions& options) {
   if (!name.has_filename()) name = name.parent_path();
   capture.name =
       fs::is_regular_file(name) ? name.parent_path().filename().string() : name.filename().string();
-  capture.points = finite_points(std::move(source.points), source.notes);
+  capture.points = finite_points(std::move(source.points), source.photos, source.notes);
   capture.files = hashes_of(source.files);
 
   // The frame depends on the capture alone, not on which views are loaded.
@@ -374,47 +178,86 @@ Capture load_folder(const std::string& where, const CaptureOptions& options) {
         "all training cameras stand at one place: the extent of the scene is taken as 1");
   }
 
-  Loading loading{
-      options, source, m, capture.background, capture.random_background, {}, {}, 0, 0, 0, 0, 0, {}};
-  capture.views.resize(chosen.photos.size());
-  parallel_tasks(static_cast<int64_t>(chosen.photos.size()), [&](int64_t i) {
-    capture.views[static_cast<size_t>(i)] =
-        load_view(chosen.photos[static_cast<size_t>(i)], loading);
-  });
+  const auto loader = std::make_shared<PhotoLoader>(
+      options, source.downscaled_folder,
+      SceneFrame{m, capture.background, capture.random_background}, std::move(chosen.photos));
+  loader->read_headers();
+  std::vector<PhotoCache::Pictures> pictures;
+  for (int64_t i = 0; i < loader->size(); ++i) {
+    const View& v = capture.views.emplace_back(loader->view(i));
+    const ViewParts parts = loader->parts(i);
+    pictures.push_back({parts, parts.bytes(v.camera.width, v.camera.height)});
+  }
+  const int64_t most = options.photo_cache_of();
+  capture.photos = std::make_shared<PhotoCache>(
+      most, std::move(pictures), [loader](int64_t i) { return loader->load(i); },
+      loader->working_bytes(), loader->standing_bytes());
+  if (capture.picture_bytes() <= most) hold_all(capture);
 
   if (source.reading) {
-    std::vector<const Image8*> photos;
     std::vector<Camera> as_read;
-    for (size_t i = 0; i < capture.views.size(); ++i) {
-      photos.push_back(&capture.views[i].image);
-      as_read.push_back(capture.views[i].camera);
-      as_read.back().cam_from_world = chosen.photos[i].cam_from_world;
+    for (int64_t i = 0; i < loader->size(); ++i) {
+      as_read.push_back(capture.views[static_cast<size_t>(i)].camera);
+      as_read.back().cam_from_world = loader->source(i).cam_from_world;
     }
-    const std::string doubt = check_poses(photos, as_read, *source.reading).doubt();
+    const auto photo = [&](size_t i) {
+      const std::shared_ptr<const View> view = capture.view(static_cast<int64_t>(i));
+      return std::shared_ptr<const data::Image8>(view, &view->image);
+    };
+    const std::string doubt = check_poses(photo, as_read, *source.reading).doubt();
     if (!doubt.empty()) source.notes.push_back(doubt);
   }
   capture.notes = std::move(source.notes);
-  const auto note = [&](size_t n, const std::string& what) {
-    if (n > 0) capture.notes.push_back(std::to_string(n) + " " + what);
-  };
   if (options.downscale > 1 && !source.downscaled_folder)
     capture.notes.push_back("photos are shrunk " + std::to_string(options.downscale) +
                             " times by area average");
-  note(loading.undistorted, "photos were undistorted");
-  note(loading.rescaled, "photos have another size than their camera states (" +
-                             loading.rescaled_example + " is one): intrinsics were scaled");
-  note(loading.with_mask,
-       "photos have masks: dark pixels are " +
-           std::string(options.mask_mode == "empty" ? "transparent" : "ignored"));
-  note(loading.with_depth, "photos have depth");
-  if (loading.with_alpha > 0 && options.background == "auto" && !source.white_background)
-    capture.notes.push_back(
-        std::to_string(loading.with_alpha) +
-        " photos have alpha: they are composited on black (--background chooses)");
+  for (std::string& note : loader->notes(options.background == "auto" && !source.white_background))
+    capture.notes.push_back(std::move(note));
   return capture;
 }
 
 }  // namespace
+
+int64_t ViewParts::bytes(int width, int height) const {
+  return int64_t{width} * height * (3 + alpha + mask + 4 * depth + 12 * normal);
+}
+
+std::shared_ptr<const View> Capture::view(int64_t i) const {
+  const View& known = views.at(static_cast<size_t>(i));
+  if (!photos) return {std::shared_ptr<const View>(), &known};  // it is the capture's own
+  const std::shared_ptr<View> view = photos->get(i);
+  view->camera = known.camera;  // which may have moved since
+  return view;
+}
+
+ViewParts Capture::parts(int64_t i) const {
+  if (photos) return photos->pictures(i).parts;
+  const View& v = views.at(static_cast<size_t>(i));
+  return {!v.alpha.empty(), !v.mask.empty(), !v.depth.empty(), !v.normal.empty()};
+}
+
+int64_t Capture::picture_bytes() const {
+  if (photos) return photos->bytes();
+  int64_t bytes = 0;
+  for (size_t i = 0; i < views.size(); ++i)
+    bytes += parts(static_cast<int64_t>(i)).bytes(views[i].image.width, views[i].image.height);
+  return bytes;
+}
+
+void Capture::expect(const std::vector<int64_t>& order, size_t ahead) const {
+  if (photos) photos->expect(order, ahead);
+}
+
+void hold_all(Capture& capture) {
+  if (!capture.photos) return;
+  parallel_tasks(static_cast<int64_t>(capture.views.size()), [&](int64_t i) {
+    View view = capture.photos->load(i);
+    View& known = capture.views[static_cast<size_t>(i)];
+    view.camera = known.camera;
+    known = std::move(view);
+  });
+  capture.photos = nullptr;
+}
 
 Capture load_capture(const std::string& where, const CaptureOptions& options) {
   options.check();

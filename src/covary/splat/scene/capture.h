@@ -16,8 +16,12 @@
 //   Metashape         the XML of exported cameras  RealityCapture   the CSV of camera parameters
 //   MVSNet            cams/NAME_cam.txt
 //
-// "sample:NAME,key=value" is a registered generator. Photos are undistorted once on loading, kept as 8
-// bit.
+// "sample:NAME,key=value" is a registered generator. Photos are undistorted on loading and kept as 8
+// bit. Where they are more than options.photo_cache, only their headers are read on loading: a view's
+// pictures are then decoded when they are asked for, and some of them kept (photo_cache.h):
+//
+//   const std::shared_ptr<const View> held = c.view(i);    // works for both
+//   show(held->image);                                     // as long as it is held
 //
 // Errors: Error(kData) naming file and field, with a hint: no folder, no cameras, no photo that
 // matches, a lens that is not read, a photo, mask or depth of another shape, damaged files. What can
@@ -26,6 +30,7 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -35,6 +40,14 @@
 #include "covary/splat/scene/capture_options.h"
 
 namespace covary::scene {
+
+class PhotoCache;
+
+// Which pictures a view has beside its photo.
+struct ViewParts {
+  bool alpha = false, mask = false, depth = false, normal = false;
+  int64_t bytes(int width, int height) const;  // of the photo and these, decoded
+};
 
 struct View {
   std::string name;  // file name as the model spells it; views are sorted by it
@@ -50,6 +63,9 @@ struct View {
   std::string path;     // of the photo, for messages; empty for generated views
   std::optional<double> log2_exposure =
       {};  // that the photo's EXIF states (data/exif.h); empty: none
+  // Of Capture::points, ascending: those that were found in this photo, where the model says so
+  // (COLMAP's tracks, OpenMVG's observations).
+  std::vector<uint32_t> seen_points;
 };
 
 struct Points {
@@ -59,6 +75,7 @@ struct Points {
 
 struct Capture {
   std::string name;  // of the folder or generator
+  // Without pictures where `photos` is set: then view() has them.
   std::vector<View> views;
   std::vector<int64_t> train, test;  // indices into views
   Points points;                     // sparse points; may be empty
@@ -70,8 +87,22 @@ struct Capture {
                       // units; 1 when all stand at one place
   std::vector<std::string> notes;  // what was skipped, chosen, assumed; said on loading
   std::vector<std::pair<std::string, std::string>>
-      files;  // name, SHA-256 of the model files, for run records
+      files;                           // name, SHA-256 of the model files, for run records
+  std::shared_ptr<PhotoCache> photos;  // decodes by need; null: all pictures are in `views`
+
+  // The view with its pictures and the camera that `views` says. The pictures stay while it is held,
+  // and what is held is memory: let go of one before the next. Error(kData) naming the file when it
+  // cannot be decoded now, though its header was good on loading.
+  std::shared_ptr<const View> view(int64_t i) const;
+  ViewParts parts(int64_t i) const;
+  int64_t picture_bytes() const;  // of all views, decoded
+  // The views that view() will be asked for, nearest first; the first `ahead` are decoded meanwhile.
+  // Nothing to do where all are in memory.
+  void expect(const std::vector<int64_t>& order, size_t ahead) const;
 };
+
+// Decodes all that is not in memory yet and keeps it.
+void hold_all(Capture& capture);
 
 Capture load_capture(const std::string& where, const CaptureOptions& options);
 // Whether it is a sample, a folder with cameras of a kind that load_capture reads, or a file of a type that may hold some.

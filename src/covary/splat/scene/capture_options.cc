@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "covary/core/base/error.h"
+#include "covary/core/base/machine.h"
 
 namespace covary::scene {
 
@@ -38,6 +39,15 @@ void CaptureOptions::describe(OptionList& o) {
   o.add("split", &split, "views to load").choices({"all", "train", "test"});
   o.add("max_views", &max_views, "use at most this many training views, evenly spaced, 0 = all")
       .range(0, 1e7);
+  o.add("photo_cache", &photo_cache,
+        "bytes of decoded photos held at once; more are decoded by need; none: all, or half of the "
+        "machine's memory where they are more")
+      .size()
+      .range(0, 1e18);
+}
+
+int64_t CaptureOptions::photo_cache_of() const {
+  return photo_cache ? static_cast<int64_t>(*photo_cache) : total_memory_bytes() / 2;
 }
 
 void CaptureOptions::check() const {

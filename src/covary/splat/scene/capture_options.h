@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "covary/core/base/options.h"
@@ -26,9 +27,13 @@ struct CaptureOptions {
   std::string cameras = {};
   std::string split = "all";  // views to load: all | train | test  (a saving, for eval)
   int64_t max_views = 0;      // at most this many training views, evenly spaced; 0 = all
+  // Bytes of decoded pictures that are held at once. When all are more, they are decoded by need
+  // (capture.h); 0: none is kept longer than it is used. none: half of the machine's memory.
+  std::optional<double> photo_cache = {};
 
   void describe(OptionList& o);
   void check() const;
+  int64_t photo_cache_of() const;  // bytes
 };
 
 // "black", "white", "r,g,b"; "random" sets *random and gives black. Error(kUsage) otherwise, "auto"

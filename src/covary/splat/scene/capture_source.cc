@@ -192,15 +192,36 @@ void scale_depth(const data::Array& array, double unit, data::ImageF& depth) {
 
 }  // namespace
 
-data::ImageF read_depth(const fs::path& path, double unit) {
+data::ImageInfo depth_info(const fs::path& path) {
   if (path.extension() == ".npy") {
-    const data::Array array = data::read_npy(path);
+    const data::NpyInfo array = data::npy_info(path);
     const auto& s = array.shape;
     const bool flat = s.size() == 2 || (s.size() == 3 && s[2] == 1);
     if (!flat || s[0] < 1 || s[1] < 1 || s[0] > 65536 || s[1] > 65536)
       throw Error(ExitCode::kData, "a depth array has the shape height x width", path.string(),
                   "write one value a pixel, or pass a capture without it");
-    data::ImageF depth(static_cast<int>(s[0]), static_cast<int>(s[1]), 1);
+    if (array.dtype == data::DType::kUInt8 || array.dtype == data::DType::kBool)
+      throw Error(ExitCode::kData, "a depth array holds floats or integers of 16 bits and more",
+                  path.string(), "write it as float32 or uint16");
+    return {static_cast<int>(s[0]), static_cast<int>(s[1]), 1,
+            static_cast<int>(8 * data::dtype_size(array.dtype))};
+  }
+  const data::ImageInfo info = data::image_info(path);
+  if (info.bits != 16 || info.channels != 1)
+    throw Error(ExitCode::kData,
+                "a depth picture is grey with 16 bits, this one has " +
+                    std::to_string(info.channels) + " x " + std::to_string(info.bits),
+                path.string(), "write depth as a 16-bit grey PNG, or as .npy");
+  return info;
+}
+
+data::ImageF read_depth(const fs::path& path, double unit) {
+  const data::ImageInfo info = depth_info(path);
+  data::ImageF depth(info.height, info.width, 1);
+  if (path.extension() == ".npy") {
+    const data::Array array = data::read_npy(path);
+    if (array.count() != static_cast<int64_t>(depth.pixels.size()))
+      throw Error(ExitCode::kData, "changed while it was read", path.string(), "load it again");
     const bool floats =
         array.dtype == data::DType::kFloat32 || array.dtype == data::DType::kFloat64;
     if (unit == 0) unit = floats ? 1 : kMillimetre;
@@ -217,24 +238,15 @@ data::ImageF read_depth(const fs::path& path, double unit) {
       case data::DType::kInt64:
         scale_depth<int64_t>(array, unit, depth);
         break;
-      case data::DType::kUInt16:
+      default:  // the only other one that depth_info lets pass
         scale_depth<uint16_t>(array, unit, depth);
-        break;
-      default:
-        throw Error(ExitCode::kData, "a depth array holds floats or integers of 16 bits and more",
-                    path.string(), "write it as float32 or uint16");
     }
     return depth;
   }
-  const data::ImageInfo info = data::image_info(path);
-  if (info.bits != 16 || info.channels != 1)
-    throw Error(ExitCode::kData,
-                "a depth picture is grey with 16 bits, this one has " +
-                    std::to_string(info.channels) + " x " + std::to_string(info.bits),
-                path.string(), "write depth as a 16-bit grey PNG, or as .npy");
   if (unit == 0) unit = kMillimetre;
   const data::Image16 image = data::read_image16(path);
-  data::ImageF depth(image.height, image.width, 1);
+  if (image.pixels.size() != depth.pixels.size())
+    throw Error(ExitCode::kData, "changed while it was read", path.string(), "load it again");
   for (size_t i = 0; i < depth.pixels.size(); ++i)
     depth.pixels[i] = static_cast<float>(image.pixels[i] * unit);
   return depth;

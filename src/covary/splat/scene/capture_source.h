@@ -38,8 +38,9 @@ struct PhotoSource {
   double depth_unit = 0;        // metres a unit of that file; 0: 0.001 of integers, 1 of floats
   double depth_scale = 1;       // capture units a metre
   Eigen::Matrix4d cam_from_world = Eigen::Matrix4d::Identity();
-  bool test = false;  // where the capture has its own split
-  std::string where;  // file and field of the camera, for errors
+  std::vector<uint32_t> seen_points;  // of CaptureSource::points, ascending, where they are known
+  bool test = false;                  // where the capture has its own split
+  std::string where;                  // file and field of the camera, for errors
 };
 
 struct CaptureSource {
@@ -119,6 +120,8 @@ Lens brown_lens(int width, int height, double fx, double fy, double cx, double c
 // H x W x 1, times unit; what is not positive or not finite becomes 0. A unit of 0 is 0.001 for PNG
 // and integers, 1 for floats. Error(kData): neither a 16-bit grey PNG nor a .npy of H x W.
 data::ImageF read_depth(const std::filesystem::path& path, double unit);
+// Its size, from the header alone; errors likewise.
+data::ImageInfo depth_info(const std::filesystem::path& path);
 
 // Vertices of a .ply with their colours (grey where it has none), turned by target_from_file.
 Points read_point_file(const std::filesystem::path& path, const Eigen::Matrix4d& target_from_file);

@@ -59,6 +59,59 @@ TEST(Colmap, BinaryAndTextModelsAreTheSame) {
   }
 }
 
+TEST(Colmap, TracksSayWhichPointsAPhotoSees) {
+  const TemporaryFolder folder("tracks");
+  TestScene scene;
+  std::swap(scene.names[0], scene.names[5]);  // views are sorted by name, images are not
+  write_photos(scene, folder.path() / "images");
+  std::vector<std::vector<uint32_t>> seen[2];
+  for (const bool binary : {true, false}) {
+    fs::remove_all(folder.path() / "sparse");
+    if (binary)
+      write_colmap_bin(scene, folder.path() / "sparse");
+    else
+      write_colmap_txt(scene, folder.path() / "sparse");
+    const ColmapModel model = read_colmap(folder.path() / "sparse", {.sightings = true});
+    EXPECT_EQ(model.sightings.size(), 4 * scene.points.size());
+    EXPECT_THAT(read_colmap(folder.path() / "sparse").sightings, IsEmpty());
+    for (const View& v : load(folder.path()).views) seen[binary].push_back(v.seen_points);
+  }
+  EXPECT_EQ(seen[0], seen[1]);
+  std::vector<uint32_t> all(scene.points.size());
+  for (uint32_t i = 0; i < all.size(); ++i) all[i] = i;
+  EXPECT_EQ(seen[0][5], all) << "the first image is the sixth by name";
+  std::vector<uint32_t> third;
+  for (uint32_t i = 0; i < all.size(); ++i)
+    if (i % 9 == 2 || i / 2 % 9 == 2) third.push_back(i);
+  EXPECT_EQ(seen[0][2], third);
+}
+
+TEST(Colmap, PointsAreSeenByTheirNumberAmongThoseThatAreFinite) {
+  const TemporaryFolder folder("tracks");
+  TestScene scene(3, 5);
+  scene.points[1].y() = NAN;
+  write_colmap_capture(scene, folder.path());
+  fs::remove(folder.path() / "images" / scene.names[1]);
+  const Capture c = load(folder.path(), raw());
+  ASSERT_EQ(c.views.size(), 2u);
+  EXPECT_THAT(c.views[0].seen_points, ElementsAre(0, 1, 2, 3));
+  EXPECT_THAT(c.views[1].seen_points, ElementsAre(1, 3)) << "points 2 and 4 of the file";
+  EXPECT_TRUE(c.points.positions[3].isApprox(scene.points[4].cast<float>()));
+}
+
+TEST(Colmap, TracksOfOtherImagesAreANote) {
+  const TemporaryFolder folder("tracks");
+  const TestScene scene(3, 5);
+  write_photos(scene, folder.path() / "images");
+  write_colmap_txt(scene, folder.path() / "sparse");
+  write_file(folder.path() / "sparse" / "points3D.txt",
+             "1 0 0 0 9 9 9 0.5 2 0 77 0 78 5\n2 0 0 1 9 9 9 0.5\n3 0 0 1 9 9 9\n");
+  const Capture c = load(folder.path());
+  EXPECT_THAT(c.notes, Contains(HasSubstr("2 entries of tracks name images")));
+  EXPECT_THAT(c.views[1].seen_points, ElementsAre(0));
+  EXPECT_THAT(c.views[0].seen_points, IsEmpty());
+}
+
 TEST(LoadColmap, ViewsAreSortedUndistortedAndSplit) {
   const TemporaryFolder folder("views");
   TestScene scene(17);

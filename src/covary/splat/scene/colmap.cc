@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstring>
 #include <fstream>
+#include <limits>
+#include <unordered_map>
 
 #include <Eigen/Geometry>
 
@@ -106,6 +108,11 @@ void add_camera(std::map<uint32_t, Lens>& cameras, uint32_t id, uint64_t width, 
   lens.check(where);
   if (!cameras.emplace(id, std::move(lens)).second)
     throw Error(ExitCode::kData, "the camera is there twice", where, kHint);
+}
+
+void check_numbered(uint64_t points, const std::string& where) {
+  if (points > std::numeric_limits<uint32_t>::max())
+    throw Error(ExitCode::kData, "holds more points than can be numbered", where, kHint);
 }
 
 // The file of a model in the form that is there: .bin first.
@@ -216,9 +223,11 @@ std::vector<ColmapImage> parse_colmap_images_txt(std::string_view text, const st
   return images;
 }
 
-std::vector<ColmapPoint> parse_colmap_points_bin(std::string_view bytes, const std::string& where) {
+std::vector<ColmapPoint> parse_colmap_points_bin(std::string_view bytes, const std::string& where,
+                                                 std::vector<ColmapSighting>* sightings) {
   Bytes in(bytes, where);
   const uint64_t n = in.count(51, "points");
+  if (sightings) check_numbered(n, where);
   std::vector<ColmapPoint> points;
   points.reserve(n);
   for (uint64_t i = 0; i < n; ++i) {
@@ -228,13 +237,22 @@ std::vector<ColmapPoint> parse_colmap_points_bin(std::string_view bytes, const s
     for (int c = 0; c < 3; ++c) p.position[c] = in.get<double>();
     for (int c = 0; c < 3; ++c) p.color[c] = in.get<uint8_t>();
     p.error = in.get<double>();
-    in.skip(in.count(8, "track entries") * 8);
+    const uint64_t entries = in.count(8, "track entries");
+    if (!sightings) {
+      in.skip(entries * 8);
+    } else {
+      for (uint64_t k = 0; k < entries; ++k) {
+        sightings->push_back({in.get<uint32_t>(), static_cast<uint32_t>(i)});
+        in.skip(4);  // which of the image's keypoints it is
+      }
+    }
     points.push_back(p);
   }
   return points;
 }
 
-std::vector<ColmapPoint> parse_colmap_points_txt(std::string_view text, const std::string& where) {
+std::vector<ColmapPoint> parse_colmap_points_txt(std::string_view text, const std::string& where,
+                                                 std::vector<ColmapSighting>* sightings) {
   Lines in(text, where, kHint);
   std::vector<ColmapPoint> points;
   while (in.next()) {
@@ -244,7 +262,13 @@ std::vector<ColmapPoint> parse_colmap_points_txt(std::string_view text, const st
     for (int c = 0; c < 3; ++c)
       p.color[c] = static_cast<uint8_t>(std::clamp(in.number<int>("colour"), 0, 255));
     if (in.has_word()) p.error = in.number<double>("error");
+    while (sightings && in.has_word()) {
+      sightings->push_back(
+          {in.number<uint32_t>("image id of the track"), static_cast<uint32_t>(points.size())});
+      in.number<uint32_t>("keypoint of the track");
+    }
     points.push_back(p);
+    if (sightings) check_numbered(points.size(), where);
   }
   return points;
 }
@@ -275,7 +299,14 @@ ColmapModel read_colmap(const fs::path& folder, ColmapReading reading) {
         return parse_colmap_images_txt(b, w, reading.tracks);
       });
   if (!points.empty())
-    model.points = load(points, parse_colmap_points_bin, parse_colmap_points_txt);
+    model.points = load(
+        points,
+        [&](std::string_view b, const std::string& w) {
+          return parse_colmap_points_bin(b, w, reading.sightings ? &model.sightings : nullptr);
+        },
+        [&](std::string_view b, const std::string& w) {
+          return parse_colmap_points_txt(b, w, reading.sightings ? &model.sightings : nullptr);
+        });
   for (const ColmapImage& i : model.images)
     if (!model.cameras.contains(i.camera))
       throw Error(
@@ -325,7 +356,7 @@ fs::path find_colmap_model(const fs::path& root, std::vector<std::string>& notes
 
 CaptureSource read_colmap_capture(const fs::path& root, const fs::path& model_folder,
                                   const CaptureOptions& options) {
-  const ColmapModel model = read_colmap(model_folder);
+  const ColmapModel model = read_colmap(model_folder, {.sightings = true});
   CaptureSource source;
   source.files = model.files;
   // The photos are beside the model when that folder itself was named.
@@ -338,10 +369,13 @@ CaptureSource read_colmap_capture(const fs::path& root, const fs::path& model_fo
   if (!fs::is_directory(base / "images")) base = root;
   const fs::path folder = find_photo_folder(base, options.downscale, source);
   std::vector<std::string> missing;
+  constexpr size_t kMissing = std::numeric_limits<size_t>::max();
+  std::unordered_map<uint32_t, size_t> photo_of;  // by the image's id
   for (const ColmapImage& image : model.images) {
     PhotoSource photo;
     photo.name = image.name;
     photo.path = find_photo(folder, image.name);
+    photo_of[image.id] = photo.path.empty() ? kMissing : source.photos.size();
     if (photo.path.empty()) {
       missing.push_back(image.name);
       continue;
@@ -366,6 +400,17 @@ CaptureSource read_colmap_capture(const fs::path& root, const fs::path& model_fo
     source.points.positions.push_back(p.position.cast<float>());
     source.points.colors.push_back(p.color);
   }
+  size_t of_nothing = 0;
+  for (const ColmapSighting& s : model.sightings) {
+    const auto found = photo_of.find(s.image);
+    of_nothing += found == photo_of.end();
+    if (found == photo_of.end() || found->second == kMissing) continue;
+    std::vector<uint32_t>& seen = source.photos[found->second].seen_points;
+    if (seen.empty() || seen.back() != s.point) seen.push_back(s.point);  // once a photo
+  }
+  if (of_nothing > 0)
+    source.notes.push_back(std::to_string(of_nothing) +
+                           " entries of tracks name images that the model does not hold");
   return source;
 }
 

@@ -36,15 +36,23 @@ struct ColmapPoint {
   double error = 0;  // mean reprojection error, px
 };
 
+// An entry of a point's track: an image that sees it.
+struct ColmapSighting {
+  uint32_t image = 0;  // id, which no image need have
+  uint32_t point = 0;  // index into the points, ascending
+};
+
 struct ColmapModel {
   std::map<uint32_t, Lens> cameras;
   std::vector<ColmapImage> images;
   std::vector<ColmapPoint> points;           // empty when the file is absent
+  std::vector<ColmapSighting> sightings;     // with those only
   std::vector<std::filesystem::path> files;  // that were read
 };
 
 struct ColmapReading {
-  bool tracks = false;  // keep keypoints
+  bool tracks = false;     // keep keypoints
+  bool sightings = false;  // keep the images that see each point
 };
 bool is_colmap_model(const std::filesystem::path& folder);
 ColmapModel read_colmap(const std::filesystem::path& folder, ColmapReading reading = {});
@@ -58,7 +66,9 @@ std::vector<ColmapImage> parse_colmap_images_bin(std::string_view bytes, const s
                                                  bool tracks);
 std::vector<ColmapImage> parse_colmap_images_txt(std::string_view text, const std::string& where,
                                                  bool tracks);
-std::vector<ColmapPoint> parse_colmap_points_bin(std::string_view bytes, const std::string& where);
-std::vector<ColmapPoint> parse_colmap_points_txt(std::string_view text, const std::string& where);
+std::vector<ColmapPoint> parse_colmap_points_bin(std::string_view bytes, const std::string& where,
+                                                 std::vector<ColmapSighting>* sightings = nullptr);
+std::vector<ColmapPoint> parse_colmap_points_txt(std::string_view text, const std::string& where,
+                                                 std::vector<ColmapSighting>* sightings = nullptr);
 
 }  // namespace covary::scene

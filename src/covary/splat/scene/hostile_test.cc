@@ -101,8 +101,11 @@ TEST(DamagedFiles, ColmapImages) {
 }
 
 TEST(DamagedFiles, ColmapPoints) {
-  survives(points_bin(TestScene(1, 10)),
-           [](const std::string& b) { parse_colmap_points_bin(b, "points3D.bin"); });
+  survives(points_bin(TestScene(1, 10)), [](const std::string& b) {
+    std::vector<ColmapSighting> sightings;
+    parse_colmap_points_bin(b, "points3D.bin", &sightings);
+    EXPECT_LE(sightings.size() * 8, b.size());
+  });
 }
 
 // Models of every other kind, with their photos.

@@ -162,6 +162,7 @@ CaptureSource read_openmvg_capture(const fs::path& root, const fs::path& model,
   const fs::path folder = find_photo_folder(root, options.downscale, source);
   const fs::path root_path = file.text("root_path", "");
   std::vector<std::string> missing, unposed;
+  std::map<int64_t, size_t> photo_by_key;  // by the view's key
   const json& views = file.list("views");
   for (size_t i = 0; i < views.size(); ++i) {
     const JsonFields entry(views[i], file.where("views[" + std::to_string(i) + "]"));
@@ -183,10 +184,12 @@ CaptureSource read_openmvg_capture(const fs::path& root, const fs::path& model,
     photo.cam_from_world = pose->second;
     photo.lens = lens->second;
     photo.path = photo_of(folder, root_path, local, name);
-    if (photo.path.empty())
+    if (photo.path.empty()) {
       missing.push_back(photo.name);
-    else
-      source.photos.push_back(std::move(photo));
+      continue;
+    }
+    photo_by_key[key_of(entry, "key")] = source.photos.size();
+    source.photos.push_back(std::move(photo));
   }
   if (!unposed.empty())
     source.notes.push_back(std::to_string(unposed.size()) +
@@ -200,6 +203,16 @@ CaptureSource read_openmvg_capture(const fs::path& root, const fs::path& model,
       const std::vector<double> p = value.numbers("X", 3);
       source.points.positions.emplace_back(Eigen::Vector3d(p[0], p[1], p[2]).cast<float>());
       source.points.colors.push_back(Eigen::Matrix<uint8_t, 3, 1>::Constant(128));
+      const json* seen = value.find("observations");
+      if (!seen || !seen->is_array()) continue;
+      for (const json& s : *seen) {
+        const auto photo =
+            photo_by_key.find(key_of(JsonFields(s, value.where("observations")), "key"));
+        if (photo == photo_by_key.end()) continue;  // of a photo that was skipped, which is said
+        std::vector<uint32_t>& points = source.photos[photo->second].seen_points;
+        const auto point = static_cast<uint32_t>(i);
+        if (points.empty() || points.back() != point) points.push_back(point);
+      }
     }
   return source;
 }

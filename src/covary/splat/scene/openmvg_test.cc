@@ -77,6 +77,30 @@ TEST(OpenMvg, CamerasAndPointsAreThoseOfTheScene) {
   EXPECT_EQ(c.points.positions[0], Eigen::Vector3f(1, 2, 3));
 }
 
+TEST(OpenMvg, ObservationsSayWhichPointsAPhotoSees) {
+  const TemporaryFolder folder("openmvg");
+  const TestScene scene = pinhole_scene(3);
+  write_photos(scene, folder.path() / "images");
+  fs::remove(folder.path() / "images" / scene.names[1]);
+  json d = sfm_data(scene);
+  const auto seen_by = [](std::initializer_list<int> views) {
+    json list = json::array();
+    for (const int v : views) list.push_back({{"key", v}, {"value", {{"x", {1.0, 2.0}}}}});
+    return list;
+  };
+  for (int64_t key = 1; key < 5; ++key) {
+    d["structure"].push_back(d["structure"][0]);
+    d["structure"].back()["key"] = key;
+  }
+  d["structure"][0]["value"]["observations"] = seen_by({0, 2});
+  d["structure"][4]["value"]["observations"] = seen_by({1, 2, 2, 77});
+  write_file(folder.path() / "sfm_data.json", d.dump());
+  const Capture c = load(folder.path());
+  ASSERT_EQ(c.views.size(), 2u);
+  EXPECT_THAT(c.views[0].seen_points, testing::ElementsAre(0));
+  EXPECT_THAT(c.views[1].seen_points, testing::ElementsAre(0, 4));
+}
+
 TEST(OpenMvg, ClassesAreNamedOnceAndMayNestTheirBase) {
   const TemporaryFolder folder("openmvg");
   const TestScene scene = pinhole_scene(3);

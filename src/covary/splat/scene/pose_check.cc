@@ -140,16 +140,16 @@ Matrix3d intrinsics_inverse(const Camera& c) {
 
 }  // namespace
 
-PoseCheck check_poses(const std::vector<const data::Image8*>& photos,
-                      const std::vector<Camera>& cameras, PoseReading as_read) {
+PoseCheck check_poses(const PhotoOf& photo, const std::vector<Camera>& cameras,
+                      PoseReading as_read) {
   PoseCheck out;
   out.as_read = as_read;
-  if (photos.size() < 2) return out;
-  const size_t pairs = std::min(kMostPairs, photos.size() - 1);
+  if (cameras.size() < 2) return out;
+  const size_t pairs = std::min(kMostPairs, cameras.size() - 1);
   for (size_t pair = 0; pair < pairs; ++pair) {
-    const size_t first = pair * (photos.size() - 1) / pairs;
-    const Small a = shrunk(*photos[first], cameras[first]),
-                b = shrunk(*photos[first + 1], cameras[first + 1]);
+    const size_t first = pair * (cameras.size() - 1) / pairs;
+    const Small a = shrunk(*photo(first), cameras[first]),
+                b = shrunk(*photo(first + 1), cameras[first + 1]);
     const std::vector<Corner> ca = corners_of(a), cb = corners_of(b);
     const std::vector<int> forth = best_partners(ca, cb), back = best_partners(cb, ca);
     Matrix3d lines[4];

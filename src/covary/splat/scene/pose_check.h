@@ -4,7 +4,7 @@
 // convention, which no geometry of the poses alone tells (a ring of cameras read as its inverse is
 // a ring of cameras).
 //
-//   const PoseCheck check = check_poses(photos, cameras, {PoseDirection::kCamFromWorld,
+//   const PoseCheck check = check_poses(photo, cameras, {PoseDirection::kCamFromWorld,
 //                                                         CameraAxes::kOpenCV});
 //   if (std::string doubt = check.doubt(); !doubt.empty()) notes.push_back(doubt);
 //
@@ -14,6 +14,8 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -36,8 +38,10 @@ struct PoseCheck {
   std::string doubt() const;
 };
 
-// Photos with their cameras, in order of names; poses in the file's own frame, as they were read.
-PoseCheck check_poses(const std::vector<const data::Image8*>& photos,
-                      const std::vector<Camera>& cameras, PoseReading as_read);
+// Photos with their cameras, in order of names; poses in the file's own frame, as they were read. photo(i) is asked for those
+// that are looked at, two at a time.
+using PhotoOf = std::function<std::shared_ptr<const data::Image8>(size_t)>;
+PoseCheck check_poses(const PhotoOf& photo, const std::vector<Camera>& cameras,
+                      PoseReading as_read);
 
 }  // namespace covary::scene

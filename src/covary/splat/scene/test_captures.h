@@ -187,6 +187,14 @@ inline std::string images_bin(const TestScene& s) {
   return b;
 }
 
+// Ids of the images that see a point: the first and two of the others, one of them twice.
+inline std::vector<uint32_t> track_of(const TestScene& s, size_t point) {
+  const auto views = static_cast<uint32_t>(s.names.size());
+  const auto i = static_cast<uint32_t>(point);
+  const uint32_t a = 1 + i % views, b = 1 + i / 2 % views;
+  return {1, a, a, b};
+}
+
 inline std::string points_bin(const TestScene& s) {
   std::string b;
   put<uint64_t>(b, s.points.size());
@@ -195,9 +203,12 @@ inline std::string points_bin(const TestScene& s) {
     for (int c = 0; c < 3; ++c) put<double>(b, s.points[i][c]);
     for (int c = 0; c < 3; ++c) put<uint8_t>(b, static_cast<uint8_t>(40 * c + static_cast<int>(i)));
     put<double>(b, 0.5);
-    put<uint64_t>(b, 1);
-    put<uint32_t>(b, 1);
-    put<uint32_t>(b, 0);
+    const auto images = track_of(s, i);
+    put<uint64_t>(b, images.size());
+    for (const uint32_t image : images) {
+      put(b, image);
+      put<uint32_t>(b, 0);
+    }
   }
   return b;
 }
@@ -232,7 +243,9 @@ inline void write_colmap_txt(const TestScene& s, const fs::path& folder) {
     points << i;
     for (int c = 0; c < 3; ++c) points << " " << s.points[i][c];
     for (int c = 0; c < 3; ++c) points << " " << 40 * c + static_cast<int>(i);
-    points << " 0.5 1 0\n";
+    points << " 0.5";
+    for (const uint32_t image : track_of(s, i)) points << " " << image << " 0";
+    points << "\n";
   }
   write_file(folder / "cameras.txt", cameras.str());
   write_file(folder / "images.txt", images.str());

@@ -99,7 +99,12 @@ inline std::vector<SmallModel> small_models() {
           {{"rotation", json_rows(w2c, 3, 3)},
            {"center", {hand.centre[0], hand.centre[1], hand.centre[2]}}}}});
   }
-  openmvg["structure"] = json::array({{{"key", 0}, {"value", {{"X", {1.0, 2.0, 3.0}}}}}});
+  openmvg["structure"] = json::array(
+      {{{"key", 0},
+        {"value",
+         {{"X", {1.0, 2.0, 3.0}},
+          {"observations",
+           json::array({{{"key", 1}, {"value", {{"id_feat", 0}, {"x", {3.0, 4.0}}}}}})}}}}});
 
   std::string metashape =
       "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<document version=\"2.0.0\"><chunk "

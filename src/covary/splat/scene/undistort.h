@@ -21,6 +21,9 @@ class Undistorter {
  public:
   explicit Undistorter(const Lens& lens);
   const Camera& camera() const { return camera_; }
+  static int64_t bytes(int width, int height) {  // of the map
+    return int64_t{width} * height * static_cast<int64_t>(sizeof(Place));
+  }
   data::Image8 photo(const data::Image8& image) const;
   data::Image8 mask(const data::Image8& image) const;
   data::ImageF depth(const data::ImageF& image) const;
