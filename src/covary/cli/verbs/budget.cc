@@ -8,6 +8,13 @@
 
 namespace covary::cli {
 
+Size largest_picture(const scene::Capture& capture) {
+  Size largest;
+  for (const scene::View& v : capture.views)
+    if (const Size s{v.camera.width, v.camera.height}; s.pixels() > largest.pixels()) largest = s;
+  return largest;
+}
+
 double photo_bytes(const scene::Capture& capture) {
   return static_cast<double>(capture.photos ? capture.photos->memory() : capture.picture_bytes());
 }

@@ -23,6 +23,14 @@ struct MemoryEstimate {
   double total() const { return photos + gaussians + view + process; }
 };
 
+struct Size {
+  int width = 0, height = 0;  // px
+  double pixels() const { return static_cast<double>(width) * height; }
+};
+
+// Of the view with the most pixels.
+Size largest_picture(const scene::Capture& capture);
+
 // What a capture's pictures take: all of them, or what their cache holds and decodes.
 double photo_bytes(const scene::Capture& capture);
 

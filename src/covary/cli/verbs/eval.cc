@@ -44,14 +44,10 @@ scene::Capture scaled(const scene::Capture& capture, double factor) {
   scene::Capture out = capture;
   for (scene::View& v : out.views) v = scaled(std::move(v), factor);
   if (!capture.photos) return out;
-  std::vector<scene::PhotoCache::Pictures> pictures;
-  for (size_t i = 0; i < out.views.size(); ++i) {
-    scene::ViewParts parts = capture.parts(static_cast<int64_t>(i));
-    parts.depth = parts.normal = false;
-    pictures.push_back({parts, parts.bytes(out.views[i].camera.width, out.views[i].camera.height)});
-  }
   out.photos = std::make_shared<scene::PhotoCache>(
-      0, std::move(pictures),
+      0,
+      scene::resized_pictures(out,
+                              [](const scene::Camera& c) { return std::pair(c.width, c.height); }),
       [photos = capture.photos, factor](int64_t i) { return scaled(photos->load(i), factor); });
   return out;
 }
@@ -147,10 +143,8 @@ scene::Capture load_views(const std::string& source, scene::CaptureOptions how,
 }
 
 MemoryEstimate memory_of(const Job& job, const scene::Cloud& cloud, const scene::Capture& capture) {
-  double pixels = 0;
-  for (const scene::View& v : capture.views)
-    pixels = std::max(pixels, static_cast<double>(v.camera.width) * v.camera.height);
-  MemoryEstimate memory = drawing_memory(cloud, pixels, job.common.precision == "double");
+  MemoryEstimate memory =
+      drawing_memory(cloud, largest_picture(capture).pixels(), job.common.precision == "double");
   memory.photos = photo_bytes(capture);
   return memory;
 }

@@ -26,18 +26,6 @@ constexpr double kLeastSteps = 50;
 constexpr int kLeastPlannedSide = 240;     // px of the longer side that photos are not shrunk below
 constexpr double kSecondsPerPixel = 3e-7;  // of a held-out view rendered, compared and written
 
-struct Size {
-  int width = 0, height = 0;  // px
-  double pixels() const { return static_cast<double>(width) * height; }
-};
-
-Size largest_picture(const scene::Capture& capture) {
-  Size largest;
-  for (const scene::View& v : capture.views)
-    if (const Size s{v.camera.width, v.camera.height}; s.pixels() > largest.pixels()) largest = s;
-  return largest;
-}
-
 // A late step over an early one: by the root of the count, a rule of thumb.
 double cost_growth(const MemoryEstimate& e) {
   return std::sqrt(std::max(1.0, e.count / std::max(e.start, 1.0)));

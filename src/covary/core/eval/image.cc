@@ -50,10 +50,6 @@ double decibel(double mse) {
   return std::min(kPsnrCap, -10 * std::log10(std::max(mse, 1e-300)));
 }
 
-}  // namespace
-
-namespace {
-
 // f(values of t in order), which are float or double; other types are converted.
 template <class F>
 double with_values(const at::Tensor& t, F&& f) {

@@ -66,16 +66,13 @@ void CoarseViews::change_to(const scene::Capture& capture, double division) {
   cache_.reset();
   division_ = division;
   if (division <= 1 || !capture.photos) return;
-  std::vector<scene::PhotoCache::Pictures> pictures;
-  for (size_t i = 0; i < capture.views.size(); ++i) {
-    const scene::Camera& c = capture.views[i].camera;
-    const scene::ViewParts full = capture.parts(static_cast<int64_t>(i));
-    const scene::ViewParts parts{full.alpha, full.mask, false, false};
-    pictures.push_back({parts, parts.bytes(side(c.width, division), side(c.height, division))});
-  }
   room_ = capture.photos->limit(0);
   cache_ = std::make_unique<scene::PhotoCache>(
-      room_, std::move(pictures),
+      room_,
+      scene::resized_pictures(capture,
+                              [division](const scene::Camera& c) {
+                                return std::pair(side(c.width, division), side(c.height, division));
+                              }),
       [photos = capture.photos, division, straight = capture.random_background](int64_t i) {
         return shrunk(photos->load(i), division, straight);
       });

@@ -179,12 +179,11 @@ int Trainer::sh_degree() const {
 
 double Trainer::division() const { return division_at(levels_, step_ + 1, options_.steps); }
 
-std::vector<int64_t> Trainer::views_of_step(int64_t step) const {
+std::vector<int64_t> Trainer::views_drawn(int64_t begin, int64_t end) const {
   const auto n = static_cast<int64_t>(capture_.train.size());
   std::vector<int64_t> views, order;
   int64_t epoch = -1;
-  for (int64_t i = 0; i < options_.views_per_step; ++i) {
-    const int64_t drawn = (step - 1) * options_.views_per_step + i;
+  for (int64_t drawn = begin; drawn < end; ++drawn) {
     if (drawn / n != epoch) {
       epoch = drawn / n;
       order = Random(seed_, stream_of("train.views", static_cast<uint64_t>(epoch))).permutation(n);
@@ -192,6 +191,16 @@ std::vector<int64_t> Trainer::views_of_step(int64_t step) const {
     views.push_back(capture_.train[static_cast<size_t>(order[static_cast<size_t>(drawn % n)])]);
   }
   return views;
+}
+
+std::vector<int64_t> Trainer::views_of_step(int64_t step) const {
+  return views_drawn((step - 1) * options_.views_per_step, step * options_.views_per_step);
+}
+
+std::vector<int64_t> Trainer::views_to_come(int64_t step) const {
+  const auto n = static_cast<int64_t>(capture_.train.size());
+  const int64_t begin = (step - 1) * options_.views_per_step;
+  return views_drawn(begin, (begin / n + 2) * n);
 }
 
 render::Primitives Trainer::primitives() const {
@@ -219,19 +228,6 @@ at::Tensor Trainer::background_of(int64_t step, int64_t view) const {
     b[k] = random ? static_cast<float>(random_of.uniform(static_cast<uint64_t>(3 * view + k)))
                   : capture_.background[k];
   return background;
-}
-
-std::vector<int64_t> Trainer::views_to_come(int64_t step) const {
-  const auto n = static_cast<int64_t>(capture_.train.size()), each = options_.views_per_step;
-  std::vector<int64_t> views;
-  const int64_t first = (step - 1) * each, epoch = first / n;
-  for (int64_t e = epoch; e < epoch + 2; ++e) {
-    const auto order =
-        Random(seed_, stream_of("train.views", static_cast<uint64_t>(e))).permutation(n);
-    for (int64_t i = std::max<int64_t>(0, first - e * n); i < n; ++i)
-      views.push_back(capture_.train[static_cast<size_t>(order[static_cast<size_t>(i)])]);
-  }
-  return views;
 }
 
 StepResult Trainer::step() {

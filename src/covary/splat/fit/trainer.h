@@ -115,6 +115,8 @@ class Trainer {
   render::Primitives primitives() const;
   render::RasterizeOptions raster_options() const;
   at::Tensor background_of(int64_t step, int64_t view) const;
+  // Of the schedule's draws, counted over the whole run, those in [begin, end).
+  std::vector<int64_t> views_drawn(int64_t begin, int64_t end) const;
   // The views of this step and those after it, to the end of the next epoch.
   std::vector<int64_t> views_to_come(int64_t step) const;
   void order_rows();

@@ -189,4 +189,16 @@ int64_t PhotoCache::loads() const {
   return loads_;
 }
 
+std::vector<PhotoCache::Pictures> resized_pictures(
+    const Capture& capture, const std::function<std::pair<int, int>(const Camera&)>& size) {
+  std::vector<PhotoCache::Pictures> pictures;
+  for (size_t i = 0; i < capture.views.size(); ++i) {
+    ViewParts parts = capture.parts(static_cast<int64_t>(i));
+    parts.depth = parts.normal = false;
+    const auto [width, height] = size(capture.views[i].camera);
+    pictures.push_back({parts, parts.bytes(width, height)});
+  }
+  return pictures;
+}
+
 }  // namespace covary::scene

@@ -23,6 +23,7 @@
 #include <mutex>
 #include <set>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "covary/splat/scene/capture.h"
@@ -103,5 +104,10 @@ class PhotoCache {
   bool stop_ = false;
   std::thread thread_;  // begins with the first expectation
 };
+
+// What a cache of a capture's views at another size holds: photos, alphas and masks, no maps. size: (width, height) from a
+// view's camera.
+std::vector<PhotoCache::Pictures> resized_pictures(
+    const Capture& capture, const std::function<std::pair<int, int>(const Camera&)>& size);
 
 }  // namespace covary::scene

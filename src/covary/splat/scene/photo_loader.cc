@@ -35,22 +35,24 @@ Image8 with_three_channels(Image8 image) {
   return out;
 }
 
-void check_mask_shape(int width, int height, const PhotoSource& source, int photo_width,
-                      int photo_height) {
-  if (!same_aspect(width, height, photo_width, photo_height))
-    throw Error(ExitCode::kData,
-                "the mask is " + size_text(width, height) + " px, but the photo " +
-                    source.path.filename().string() + " is " + size_text(photo_width, photo_height),
-                source.mask.string(), "make masks at the size of their photos");
-}
+// Of what goes with a photo: the mask or the depth.
+struct Companion {
+  const char *name, *hint;
+  std::filesystem::path PhotoSource::* file;
+};
+constexpr Companion kMask{"mask", "make masks at the size of their photos", &PhotoSource::mask},
+    kDepth{"depth", "depth has the shape of its photo, at any size", &PhotoSource::depth};
 
-void check_depth_shape(int width, int height, const PhotoSource& source, int photo_width,
-                       int photo_height) {
-  if (!same_aspect(width, height, photo_width, photo_height))
-    throw Error(ExitCode::kData,
-                "the depth is " + size_text(width, height) + " px, but the photo " +
-                    source.path.filename().string() + " is " + size_text(photo_width, photo_height),
-                source.depth.string(), "depth has the shape of its photo, at any size");
+// picture, photo: anything with a width and a height.
+template <class Picture, class Photo>
+void check_shape(const Companion& of, const Picture& picture, const PhotoSource& source,
+                 const Photo& photo) {
+  if (same_aspect(picture.width, picture.height, photo.width, photo.height)) return;
+  throw Error(ExitCode::kData,
+              std::string("the ") + of.name + " is " + size_text(picture.width, picture.height) +
+                  " px, but the photo " + source.path.filename().string() + " is " +
+                  size_text(photo.width, photo.height),
+              (source.*of.file).string(), of.hint);
 }
 
 // A mask at the photo's size: 1 channel, the first of the file.
@@ -59,7 +61,7 @@ Image8 read_mask(const PhotoSource& source, const Image8& photo) {
   Image8 mask(file.height, file.width, 1);
   for (size_t i = 0; i < mask.pixels.size(); ++i)
     mask.pixels[i] = file.pixels[i * static_cast<size_t>(file.channels)];
-  check_mask_shape(mask.width, mask.height, source, photo.width, photo.height);
+  check_shape(kMask, mask, source, photo);
   if (mask.width == photo.width && mask.height == photo.height) return mask;
   return data::resize_nearest(mask, photo.width, photo.height);
 }
@@ -71,7 +73,7 @@ data::ImageF read_view_depth(const PhotoSource& source, const Image8& photo,
   const auto scale =
       static_cast<float>(source.depth_scale * geometry::similarity_scale(scene_from_capture));
   for (float& z : depth.pixels) z *= scale;
-  check_depth_shape(depth.width, depth.height, source, photo.width, photo.height);
+  check_shape(kDepth, depth, source, photo);
   if (depth.width == photo.width && depth.height == photo.height) return depth;
   return data::resize_nearest(depth, photo.width, photo.height);
 }
@@ -177,14 +179,8 @@ PhotoLoader::Header PhotoLoader::read_header(const PhotoSource& source) const {
   if (h.rescaled) h.lens = h.lens.scaled(width, height);
 
   h.masked = !source.mask.empty();
-  if (h.masked) {
-    const data::ImageInfo mask = data::image_info(source.mask);
-    check_mask_shape(mask.width, mask.height, source, width, height);
-  }
-  if (!source.depth.empty()) {
-    const data::ImageInfo depth = depth_info(source.depth);
-    check_depth_shape(depth.width, depth.height, source, width, height);
-  }
+  if (h.masked) check_shape(kMask, data::image_info(source.mask), source, h.photo);
+  if (!source.depth.empty()) check_shape(kDepth, depth_info(source.depth), source, h.photo);
   const bool transparent = h.masked && options_.mask_mode == "empty";
   h.own_alpha = h.photo.channels == 4 && !transparent;
   h.parts.alpha = h.photo.channels == 4 || transparent;

@@ -46,55 +46,38 @@ namespace {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-// The vector of d at element i, by load(pointer) and store(vector, pointer).
-template <class D, class Load, class Store>
-HWY_INLINE void step(D d, const Coefficients& c, const Run& r, int64_t i, const Load& load,
-                     const Store& store) {
-  auto m = hn::Mul(hn::Set(d, c.b1), load(r.first + i));
-  auto v = hn::Mul(hn::Set(d, c.b2), load(r.second + i));
-  if (r.gradient) {
-    const auto g = load(r.gradient + i);
-    m = hn::MulAdd(hn::Set(d, c.rest1), g, m);
-    v = hn::MulAdd(hn::Mul(hn::Set(d, c.rest2), g), g, v);
-  }
-  auto f = hn::Set(d, c.rate);
-  if (r.multiplier) f = hn::Mul(f, load(r.multiplier + i));
-  const auto move =
-      hn::Div(hn::Mul(f, m), hn::MulAdd(hn::Sqrt(v), hn::Set(d, c.root), hn::Set(d, c.eps)));
-  store(m, r.first + i);
-  store(v, r.second + i);
-  store(hn::Sub(load(r.value + i), move), r.value + i);
-}
-
 // Elements [i, n) in whole vectors of d; returns where it stopped.
 template <class D>
 HWY_INLINE int64_t sweep(D d, const Coefficients& c, const Run& r, int64_t i, int64_t n) {
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  const auto b1 = hn::Set(d, c.b1), b2 = hn::Set(d, c.b2);
+  const auto rest1 = hn::Set(d, c.rest1), rest2 = hn::Set(d, c.rest2);
+  const auto rate = hn::Set(d, c.rate), root = hn::Set(d, c.root), eps = hn::Set(d, c.eps);
   for (; i + lanes <= n; i += lanes) {
-    step(
-        d, c, r, i, [d](const float* p) HWY_ATTR { return hn::LoadU(d, p); },
-        [d](auto x, float* p) HWY_ATTR { hn::StoreU(x, d, p); });
+    auto m = hn::Mul(b1, hn::LoadU(d, r.first + i));
+    auto v = hn::Mul(b2, hn::LoadU(d, r.second + i));
+    if (r.gradient) {
+      const auto g = hn::LoadU(d, r.gradient + i);
+      m = hn::MulAdd(rest1, g, m);
+      v = hn::MulAdd(hn::Mul(rest2, g), g, v);
+    }
+    auto f = rate;
+    if (r.multiplier) f = hn::Mul(f, hn::LoadU(d, r.multiplier + i));
+    const auto move = hn::Div(hn::Mul(f, m), hn::MulAdd(hn::Sqrt(v), root, eps));
+    hn::StoreU(m, d, r.first + i);
+    hn::StoreU(v, d, r.second + i);
+    hn::StoreU(hn::Sub(hn::LoadU(d, r.value + i), move), d, r.value + i);
   }
   return i;
 }
 
-// Whole vectors, then what is left: in a masked vector where masks are cheap, else in fours, twos and ones.
-// Every element sees the same operations wherever it stands.
+// Whole vectors, then fours, twos and ones: every element sees the same operations wherever it
+// stands.
 HWY_INLINE void sweep_run(const Coefficients& c, const Run& r, int64_t n) {
   int64_t i = sweep(hn::ScalableTag<float>(), c, r, 0, n);
-#if HWY_TARGET <= HWY_AVX3 && HWY_ARCH_X86
-  if (i < n) {
-    const hn::ScalableTag<float> d;
-    const auto left = hn::FirstN(d, static_cast<size_t>(n - i));
-    step(
-        d, c, r, i, [d, left](const float* p) HWY_ATTR { return hn::MaskedLoad(left, d, p); },
-        [d, left](auto x, float* p) HWY_ATTR { hn::BlendedStore(x, left, d, p); });
-  }
-#else
   i = sweep(hn::CappedTag<float, 4>(), c, r, i, n);
   i = sweep(hn::CappedTag<float, 2>(), c, r, i, n);
   sweep(hn::CappedTag<float, 1>(), c, r, i, n);
-#endif
 }
 
 // Rows [begin, end), all seen, dense gradient.

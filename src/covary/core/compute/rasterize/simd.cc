@@ -2,11 +2,8 @@
 // rows of each column that a primitive's chords cross are listed; then the list is computed, two rows at a
 // time, without a branch. The pixels' state stays in the first-level cache.
 #include <algorithm>
-#include <array>
-#include <bit>
 #include <cmath>
 #include <cstdint>
-#include <cstring>
 #include <memory>
 #include <new>
 #include <vector>
