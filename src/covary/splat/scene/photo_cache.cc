@@ -129,8 +129,7 @@ void PhotoCache::prefetch() {
       continue;
     try {
       decode(view, lock);
-    } catch (...) {
-      // Whoever asks for it meets the fault.
+    } catch (...) {  // NOLINT(bugprone-empty-catch): whoever asks for it meets the fault
     }
   }
 }

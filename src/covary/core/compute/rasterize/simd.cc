@@ -429,20 +429,19 @@ void backward_tile(const RasterInput<float>& in, const Records& records,
   std::fill_n(v_color, channels * kState, 0.0f);
   // rest = (T at the end) * (d loss / d alpha - v . background) - v . (what lies behind), see the
   // reference; before the first primitive the background's two parts cancel.
-  const bool whole = kChannels == 3 && v.image &&
-                     frame.for_vectors(in.grid.width, [&](int at, int64_t pixel) HWY_ATTR {
-                       Lanes rest = v.alpha ? Lanes::load(forward.transmittance + pixel) *
-                                                  Lanes::load(v.alpha + pixel)
-                                            : Lanes(0.0f);
-                       Lanes g[3], image[3];
-                       load_pixels(v.image + 3 * pixel, g);
-                       load_pixels(forward.image + 3 * pixel, image);
-                       for (int c = 0; c < 3; ++c) {
-                         g[c].store(v_color + c * kState + at);
-                         rest -= g[c] * image[c];
-                       }
-                       rest.store(rest_state + at);
-                     });
+  const auto take = [&](int at, int64_t pixel) HWY_ATTR {
+    Lanes rest = v.alpha ? Lanes::load(forward.transmittance + pixel) * Lanes::load(v.alpha + pixel)
+                         : Lanes(0.0f);
+    Lanes g[3], image[3];
+    load_pixels(v.image + 3 * pixel, g);
+    load_pixels(forward.image + 3 * pixel, image);
+    for (int c = 0; c < 3; ++c) {
+      g[c].store(v_color + c * kState + at);
+      rest -= g[c] * image[c];
+    }
+    rest.store(rest_state + at);
+  };
+  const bool whole = kChannels == 3 && v.image && frame.for_vectors(in.grid.width, take);
   if (!whole)
     frame.for_pixels([&](int at, int x, int y) HWY_ATTR {
       const int64_t pixel = static_cast<int64_t>(frame.y0 + y) * in.grid.width + frame.x0 + x;
