@@ -79,10 +79,26 @@ HWY_INLINE uint64_t lane_bits(LaneMask m) {
   std::memcpy(&bits, bytes, sizeof bits);
   return bits & ((uint64_t{1} << kLanes) - 1);
 }
-// kLanes pixels of three numbers each, apart.
-HWY_INLINE void load_pixels(const float* p, Lanes* x) {
-  hn::LoadInterleaved3(kFloats, p, x[0].v, x[1].v, x[2].v);
+// The kCount numbers of each of kLanes rows that lie one after the other; kCount 1 to 4, others one by one.
+template <int kCount>
+HWY_INLINE void load_interleaved(const float* p, Lanes* x) {
+  if constexpr (kCount == 1) {
+    x[0] = Lanes::load(p);
+  } else if constexpr (kCount == 2) {
+    hn::LoadInterleaved2(kFloats, p, x[0].v, x[1].v);
+  } else if constexpr (kCount == 3) {
+    hn::LoadInterleaved3(kFloats, p, x[0].v, x[1].v, x[2].v);
+  } else if constexpr (kCount == 4) {
+    hn::LoadInterleaved4(kFloats, p, x[0].v, x[1].v, x[2].v, x[3].v);
+  } else {
+    HWY_ALIGN float column[kLanes];
+    for (int k = 0; k < kCount; ++k) {
+      for (int l = 0; l < kLanes; ++l) column[l] = p[l * kCount + k];
+      x[k] = Lanes::load(column);
+    }
+  }
 }
+// kLanes pixels of three numbers each.
 HWY_INLINE void store_pixels(const Lanes* x, float* p) {
   hn::StoreInterleaved3(x[0].v, x[1].v, x[2].v, kFloats, p);
 }
@@ -96,6 +112,12 @@ HWY_INLINE size_t store_set_bits(uint64_t bits, int first, uint32_t* out) {
   const auto numbers = hn::Add(hn::Iota(d, 0), hn::Set(d, static_cast<uint32_t>(first)));
   hn::StoreU(hn::Compress(numbers, set), d, out);
   return static_cast<size_t>(std::popcount(bits));
+}
+// Writes the lanes of x whose bits are set, in order. Up to kLanes numbers are written over.
+HWY_INLINE void store_set_lanes(Lanes x, uint64_t bits, float* out) {
+  uint8_t bytes[8];
+  std::memcpy(bytes, &bits, sizeof bits);
+  hn::StoreU(hn::Compress(x.v, hn::LoadMaskBits(kFloats, bytes)), kFloats, out);
 }
 HWY_INLINE float sum(Lanes x) { return hn::GetLane(hn::SumOfLanes(kFloats, x.v)); }
 #if HWY_TARGET != HWY_SCALAR

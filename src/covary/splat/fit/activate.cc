@@ -1,11 +1,10 @@
 #include "covary/splat/fit/activate.h"
 
-#include <cmath>
-
 #include <ATen/ATen.h>
 
 #include "covary/core/base/stages.h"
 #include "covary/core/base/threads.h"
+#include "covary/core/compute/activation/activation.h"
 #include "covary/core/compute/autograd.h"
 
 namespace covary::fit {
@@ -13,16 +12,16 @@ namespace {
 
 constexpr int64_t kGrain = 8192;  // elements a share
 
-template <class F>
-at::Tensor each(const at::Tensor& a, F&& f) {
+using Function = void (*)(const float*, int64_t, float*);
+
+at::Tensor each(const at::Tensor& a, Function f) {
   StageTimer stage("activate");
   stage.add_items(a.numel());
   at::Tensor out = at::empty_like(a);
   const float* from = a.const_data_ptr<float>();
   float* to = out.data_ptr<float>();
-  parallel_for(a.numel(), kGrain, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) to[i] = f(from[i]);
-  });
+  parallel_for(a.numel(), kGrain,
+               [&](int64_t begin, int64_t end) { f(from + begin, end - begin, to + begin); });
   return out;
 }
 
@@ -45,7 +44,7 @@ at::Tensor exp_of(const at::Tensor& x) {
   return compute::differentiable(
       "exp", {x},
       [](const compute::Tensors& in) {
-        return compute::Tensors{each(in[0].contiguous(), [](float v) { return std::exp(v); })};
+        return compute::Tensors{each(in[0].contiguous(), compute::exponential)};
       },
       [](const compute::Saved& saved, const compute::Tensors& g) {
         return compute::Tensors{
@@ -57,8 +56,7 @@ at::Tensor logistic_of(const at::Tensor& x) {
   return compute::differentiable(
       "logistic", {x},
       [](const compute::Tensors& in) {
-        return compute::Tensors{
-            each(in[0].contiguous(), [](float v) { return 1 / (1 + std::exp(-v)); })};
+        return compute::Tensors{each(in[0].contiguous(), compute::logistic)};
       },
       [](const compute::Saved& saved, const compute::Tensors& g) {
         return compute::Tensors{

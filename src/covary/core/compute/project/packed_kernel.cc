@@ -1,6 +1,9 @@
 // Projection and colours of a packed scene: a vector of Gaussians a step, nothing gathered.
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <memory>
+#include <type_traits>
 
 #include "covary/core/base/threads.h"
 #include "covary/core/compute/lanes.h"
@@ -24,7 +27,6 @@ template <class V>
 HWY_INLINE Lanes load_lanes(const float* p) {
   return Lanes::load(p);
 }
-HWY_INLINE void store_lanes(Lanes v, float* p) { v.store(p); }
 
 #include "covary/core/compute/project/project_math.inc"
 
@@ -75,8 +77,8 @@ int64_t project_groups(const PackedScene& scene, const CameraParameters& view,
   double eye[3];
   for (int k = 0; k < 3; ++k)
     eye[k] = -(cam.r[k] * cam.t[0] + cam.r[3 + k] * cam.t[1] + cam.r[6 + k] * cam.t[2]);
-  ScreenBlock<F, float, kLanes> screen;
-  HWY_ALIGN float color[3 * kLanes];
+  constexpr int kFields = ScreenBlock<F, Lanes>::kFields;
+  HWY_ALIGN float field[kFields][kLanes], color[3][kLanes];
   for (int64_t g = first; g < last; ++g) {
     const PackedScene::Group& group = scene.groups[static_cast<size_t>(g)];
     if (outside(group, cam, view, o)) continue;
@@ -96,34 +98,29 @@ int64_t project_groups(const PackedScene& scene, const CameraParameters& view,
       const Lanes reach = from_half(row(PackedScene::kReach));
       const Lanes q =
           lane_min(F::extent<Lanes>(opacity), Lanes(2.0f) * lane_log(reach * s.opacity_factor));
-      screen.store(p, s, opacity, q);
-      bool colored = false;
-      for (int l = 0; l < kLanes; ++l) {
-        if (!screen.shows(l, view, o)) continue;
-        if (!colored) {
-          colored = true;
-          Lanes d[3], basis[kMaxShBands], sum[3] = {Lanes(0.5f), Lanes(0.5f), Lanes(0.5f)};
-          for (int k = 0; k < 3; ++k) d[k] = mean[k] - Lanes(eye[k]);
-          const Lanes inverse = Lanes(1.0f) / lane_sqrt(d[0] * d[0] + d[1] * d[1] + d[2] * d[2]);
-          sh_basis_of(degree, d[0] * inverse, d[1] * inverse, d[2] * inverse, basis);
-          for (int k = 0; k < scene.bands; ++k)
-            for (int c = 0; c < 3; ++c)
-              sum[c] = lane_fma(basis[k], from_half(row(PackedScene::kColor + 3 * k + c)), sum[c]);
-          for (int c = 0; c < 3; ++c)
-            store_lanes(lane_max(sum[c], Lanes(0.0f)), color + c * kLanes);
-        }
+      const ScreenBlock<F, Lanes> block(p, s, opacity, q);
+      const uint64_t shown = block.shown(view, o);
+      if (!shown) continue;
+      Lanes d[3], basis[kMaxShBands], sum[3] = {Lanes(0.5f), Lanes(0.5f), Lanes(0.5f)};
+      for (int k = 0; k < 3; ++k) d[k] = mean[k] - Lanes(eye[k]);
+      const Lanes inverse = Lanes(1.0f) / lane_sqrt(d[0] * d[0] + d[1] * d[1] + d[2] * d[2]);
+      sh_basis_of(degree, d[0] * inverse, d[1] * inverse, d[2] * inverse, basis);
+      for (int k = 0; k < scene.bands; ++k)
+        for (int c = 0; c < 3; ++c)
+          sum[c] = lane_fma(basis[k], from_half(row(PackedScene::kColor + 3 * k + c)), sum[c]);
+      for (int k = 0; k < kFields; ++k) store_set_lanes(block.field[k], shown, field[k]);
+      for (int c = 0; c < 3; ++c) store_set_lanes(lane_max(sum[c], Lanes(0.0f)), shown, color[c]);
+      for (int l = 0; l < std::popcount(shown); ++l) {
         const auto i = static_cast<size_t>(at++);
-        out.centres[2 * i] = screen.x[l];
-        out.centres[2 * i + 1] = screen.y[l];
-        out.depths[i] = screen.z[l];
-        for (size_t k = 0; k < F::kParams; ++k)
-          out.params[F::kParams * i + k] = screen.params[k * kLanes + static_cast<size_t>(l)];
-        out.opacities[i] = screen.opacity[l];
-        out.extents[i] = screen.extent[l];
-        out.halves[2 * i] = screen.half_x[l];
-        out.halves[2 * i + 1] = screen.half_y[l];
-        for (size_t c = 0; c < 3; ++c)
-          out.colors[3 * i + c] = color[c * kLanes + static_cast<size_t>(l)];
+        out.centres[2 * i] = field[0][l];
+        out.centres[2 * i + 1] = field[1][l];
+        out.depths[i] = field[2][l];
+        out.opacities[i] = field[3][l];
+        out.extents[i] = field[4][l];
+        out.halves[2 * i] = field[5][l];
+        out.halves[2 * i + 1] = field[6][l];
+        for (size_t k = 0; k < F::kParams; ++k) out.params[F::kParams * i + k] = field[7 + k][l];
+        for (size_t c = 0; c < 3; ++c) out.colors[3 * i + c] = color[c][l];
       }
     }
   }

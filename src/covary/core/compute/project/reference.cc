@@ -1,6 +1,8 @@
 // The plain loop, one primitive at a time: the oracle in double, the scalar baseline in float.
 #include <algorithm>
 #include <cmath>
+#include <memory>
+#include <type_traits>
 
 #include "covary/core/base/threads.h"
 #include "covary/core/compute/lanes.h"
@@ -17,6 +19,15 @@ V load_lanes(const V* p) {
 template <class V>
 void store_lanes(V v, V* p) {
   *p = v;
+}
+uint64_t lane_bits(bool shown) { return shown ? 1 : 0; }
+template <class V>
+void store_set_lanes(V x, uint64_t, V* out) {
+  *out = x;
+}
+size_t store_set_bits(uint64_t bits, int first, uint32_t* out) {
+  *out = static_cast<uint32_t>(first);
+  return bits & 1;
 }
 template <class V>
 double sum_lanes(V v) {

@@ -1,5 +1,7 @@
 #include <algorithm>
 #include <cmath>
+#include <memory>
+#include <type_traits>
 
 #include "covary/core/base/threads.h"
 #include "covary/core/compute/lanes.h"

@@ -433,8 +433,8 @@ void backward_tile(const RasterInput<float>& in, const Records& records,
     Lanes rest = v.alpha ? Lanes::load(forward.transmittance + pixel) * Lanes::load(v.alpha + pixel)
                          : Lanes(0.0f);
     Lanes g[3], image[3];
-    load_pixels(v.image + 3 * pixel, g);
-    load_pixels(forward.image + 3 * pixel, image);
+    load_interleaved<3>(v.image + 3 * pixel, g);
+    load_interleaved<3>(forward.image + 3 * pixel, image);
     for (int c = 0; c < 3; ++c) {
       g[c].store(v_color + c * kState + at);
       rest -= g[c] * image[c];
