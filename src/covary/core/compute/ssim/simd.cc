@@ -21,8 +21,6 @@
 namespace covary::compute {
 namespace {
 
-constexpr int64_t kBatch = 4;  // rows whose vertical windows are summed together; even
-constexpr int64_t kRing = kBatch + 2 * kSsimRadius;  // rows kept of a filtered field
 constexpr int64_t kPiece = 16;    // vectors of a row whose columns are summed together: their part
                                   // of a ring stays in the first-level cache
 constexpr int64_t kStripe = 288;  // widest tile, px: its rings stay in the second-level cache
@@ -55,8 +53,10 @@ struct Sums {
 // Rows of a tile with up to 10 pixels of the picture to each side, in stripes. Counts are of floats
 // of a stripe, that is, of vectors of a row.
 struct Shape {
-  Shape(const Job& job, const Tile& tile, int64_t lanes_)
-      : channels(job.pair.channels),
+  Shape(const Job& job, const Tile& tile, int64_t lanes_, int64_t together, int64_t batch_)
+      : batch(batch_),
+        ring(batch_ + 2 * kSsimRadius),
+        channels(job.pair.channels),
         lanes(lanes_),
         left(std::max<int64_t>(0, tile.left - 2 * kSsimRadius)),
         inset((tile.left - left) * channels),
@@ -67,23 +67,35 @@ struct Shape {
                    (std::min(job.pair.width, tile.right + 2 * kSsimRadius) - left + lanes - 1) /
                        lanes) *
                channels),
-        // Two pixels behind the halo: outputs are made in pairs of pixels. An odd number of cache
+        // Pixels behind the halo: outputs are made several at a time. An odd number of cache
         // lines: the same column of many rows does not fall on the same set.
-        stride(16 * (((stripe + 2 * halo + 2 * channels) * lanes + 15) / 16 | 1)) {}
+        narrow(16 * (((stripe + together * channels) * lanes + 15) / 16 | 1)),
+        wide(16 * (((stripe + 2 * halo + together * channels) * lanes + 15) / 16 | 1)) {}
   int64_t across() const { return stripe * lanes; }  // floats of a row, halo left out
 
+  int64_t batch;  // rows whose vertical windows are summed together
+  int64_t ring;   // rows kept of a filtered field
   int64_t channels, lanes;
   int64_t left;   // px, first column of a row
   int64_t inset;  // floats of a row before the tile's own
   int64_t halo, stripe;
-  int64_t stride;  // floats from row to row
+  int64_t narrow, wide;  // floats from row to row, without and with a halo
 };
 
-// Working memory of a tile. A row of a field in stripes has its halo before and behind it.
+// Working memory of a tile. What is windowed along its row has its halo before and behind it. The rings,
+// most of it, have none, and stay in the second-level cache.
 class Scratch {
  public:
-  Scratch(const Shape& shape, float* memory) : stride_(shape.stride), memory_(memory) {}
-  static int64_t floats(const Shape& shape) { return shape.stride * kRows; }
+  Scratch(const Shape& shape, float* memory)
+      : narrow_(shape.narrow),
+        wide_(shape.wide),
+        batch_(shape.batch),
+        ring_(shape.ring),
+        memory_(memory),
+        rings_(memory + wide_ * (kLines + 4 * batch_)) {}
+  static int64_t floats(const Shape& s) {
+    return s.wide * (kLines + 4 * s.batch) + s.narrow * 7 * s.ring;
+  }
 
   // Along the picture's rows.
   float* mask() { return row(0); }
@@ -95,20 +107,20 @@ class Scratch {
   float* columns() { return row(7); }                     // 1 where it counts in the map
   float* nothing() { return row(8); }                     // 0
   float* image(int64_t field) { return row(9 + field); }  // x, y, (x - y)^2, xy
-  float* weights(int64_t g) { return row(13 + g); }
-  float* means(int64_t field, int64_t y) { return row(13 + kBatch + field * kRing + slot(y)); }
-  float* backs(int64_t field, int64_t y) { return means(4 + field, y); }
-  float* windows(int64_t field, int64_t g) {
-    return row(13 + kBatch + 7 * kRing + field * kBatch + g);
+  // The map's derivatives at a batch's rows, and when those are filtered the windows of other rows.
+  float* windows(int64_t field, int64_t g) { return row(kLines + field * batch_ + g); }
+  float* weights(int64_t g) { return row(kLines + 3 * batch_ + g); }
+  float* means(int64_t field, int64_t y) {
+    return rings_ + (field * ring_ + (y + 2 * ring_) % ring_) * narrow_;
   }
+  float* backs(int64_t field, int64_t y) { return means(4 + field, y); }
 
  private:
-  static constexpr int64_t kRows = 13 + kBatch + 7 * kRing + 3 * kBatch;
-  static int64_t slot(int64_t y) { return (y + 2 * kRing) % kRing; }
-  float* row(int64_t i) { return memory_ + i * stride_; }
+  static constexpr int64_t kLines = 13;
+  float* row(int64_t i) { return memory_ + i * wide_; }
 
-  int64_t stride_;
-  float* memory_;
+  int64_t narrow_, wide_, batch_, ring_;
+  float *memory_, *rings_;
 };
 
 }  // namespace
@@ -123,6 +135,14 @@ namespace {
 namespace hn = hwy::HWY_NAMESPACE;
 using D = hn::ScalableTag<float>;
 using V = hn::Vec<D>;
+
+// Windows that are computed in step, of what they share loaded once; as many as there are registers for.
+#if HWY_ARCH_X86 && HWY_TARGET > HWY_AVX3
+constexpr int kTogether = 2;
+#else
+constexpr int kTogether = 4;
+#endif
+constexpr int64_t kBatch = 2 * kTogether, kRing = kBatch + 2 * kSsimRadius;
 
 HWY_INLINE int64_t lanes() { return static_cast<int64_t>(hn::Lanes(D())); }
 
@@ -294,58 +314,59 @@ void fill_halo(const Shape& shape, float fill, float* row) {
 }
 
 struct Taps {
-  V t0, t1, t2, t3, t4, t5;
+  V tap[kSsimRadius + 1];  // of a half; the window is symmetric
 };
 
 HWY_INLINE Taps taps_of(const Job& job) {
-  const D d;
-  return {hn::Set(d, job.taps[0]), hn::Set(d, job.taps[1]), hn::Set(d, job.taps[2]),
-          hn::Set(d, job.taps[3]), hn::Set(d, job.taps[4]), hn::Set(d, job.taps[5])};
+  Taps taps;
+  for (int k = 0; k <= kSsimRadius; ++k) taps.tap[k] = hn::Set(D(), job.taps[k]);
+  return taps;
 }
 
-// Two neighbouring windows: a = sum of taps[k] * at(k), b = sum of taps[k] * at(k + 1). From the
-// ends inwards, the smallest weights first, which rounds less: of the twelve vectors each is loaded
-// once, and four are held at a time. The window is symmetric: one product for two taps.
+// kTogether neighbouring windows: out[j] = sum of taps[k] * at(j + k). From the ends inwards, the
+// smallest weights first, which rounds less; one product for two taps; and each vector is loaded once,
+// when it is needed.
 template <class At>
-HWY_INLINE void two_windows(const Taps& t, const At& at, V& a, V& b) {
-  const V r0 = at(0), r1 = at(1), r10 = at(10), r11 = at(11);
-  a = hn::Mul(t.t0, hn::Add(r0, r10));
-  b = hn::Mul(t.t0, hn::Add(r1, r11));
-  const V r2 = at(2), r9 = at(9);
-  a = hn::MulAdd(t.t1, hn::Add(r1, r9), a);
-  b = hn::MulAdd(t.t1, hn::Add(r2, r10), b);
-  const V r3 = at(3), r8 = at(8);
-  a = hn::MulAdd(t.t2, hn::Add(r2, r8), a);
-  b = hn::MulAdd(t.t2, hn::Add(r3, r9), b);
-  const V r4 = at(4), r7 = at(7);
-  a = hn::MulAdd(t.t3, hn::Add(r3, r7), a);
-  b = hn::MulAdd(t.t3, hn::Add(r4, r8), b);
-  const V r5 = at(5), r6 = at(6);
-  a = hn::MulAdd(t.t4, hn::Add(r4, r6), a);
-  b = hn::MulAdd(t.t4, hn::Add(r5, r7), b);
-  a = hn::MulAdd(t.t5, r5, a);
-  b = hn::MulAdd(t.t5, r6, b);
+HWY_INLINE void windows(const Taps& taps, const At& at, V* out) {
+  constexpr int kLast = 2 * kSsimRadius;
+  V r[kLast + kTogether];
+  for (int j = 0; j + 1 < kTogether; ++j) {
+    r[j] = at(j);
+    r[kLast + 1 + j] = at(kLast + 1 + j);
+  }
+  for (int k = 0; k < kSsimRadius; ++k) {
+    const int first = k + kTogether - 1, last = kLast - k;  // what is new
+    if (first <= last) r[first] = at(first);
+    if (first < last) r[last] = at(last);
+    for (int j = 0; j < kTogether; ++j) {
+      const V two = hn::Add(r[j + k], r[j + kLast - k]);
+      out[j] = k == 0 ? hn::Mul(taps.tap[k], two) : hn::MulAdd(taps.tap[k], two, out[j]);
+    }
+  }
+  for (int j = 0; j < kTogether; ++j)
+    out[j] = hn::MulAdd(taps.tap[kSsimRadius], r[j + kSsimRadius], out[j]);
 }
 
-// Windows along a row with its halo; out may be the row itself: what is overwritten is no longer
-// needed. kChannels 0: any number.
+// Windows along a row with its halo; kChannels 0: any number. Up to kTogether - 1 pixels behind the row are
+// written over.
 template <int kChannels>
-HWY_INLINE void filter_row_of(const Taps taps, const Shape& shape, const float* in, float* out) {
+HWY_INLINE void filter_row_of(const Taps taps, const Shape& shape, const float* HWY_RESTRICT in,
+                              float* HWY_RESTRICT out) {
   const D d;
   const int64_t n = lanes(), pixel = (kChannels > 0 ? kChannels : shape.channels) * n;
-  for (int64_t left = shape.stripe; left > 0; left -= 2 * pixel / n) {
+  for (int64_t left = shape.stripe; left > 0; left -= kTogether * pixel / n) {
     for (int64_t i = 0; i < pixel; i += n) {
-      V a, b;
-      two_windows(taps, [&](int64_t k) HWY_ATTR { return hn::Load(d, in + i + k * pixel); }, a, b);
-      hn::Store(a, d, out + i);
-      hn::Store(b, d, out + i + pixel);
+      V v[kTogether];
+      windows(taps, [&](int64_t k) HWY_ATTR { return hn::Load(d, in + i + k * pixel); }, v);
+      for (int j = 0; j < kTogether; ++j) hn::Store(v[j], d, out + i + j * pixel);
     }
-    in += 2 * pixel;
-    out += 2 * pixel;
+    in += kTogether * pixel;
+    out += kTogether * pixel;
   }
 }
 
-void filter_row(const Taps& taps, const Shape& shape, const float* in, float* out) {
+void filter_row(const Taps& taps, const Shape& shape, const float* HWY_RESTRICT in,
+                float* HWY_RESTRICT out) {
   if (shape.channels == 3) {
     filter_row_of<3>(taps, shape, in, out);
   } else {
@@ -353,25 +374,17 @@ void filter_row(const Taps& taps, const Shape& shape, const float* in, float* ou
   }
 }
 
-// Windows along columns, floats [begin, end) of two rows of output; rows: the twelve that they
+// Windows along columns, floats [begin, end) of kTogether rows of output; rows: those that they
 // cover.
-HWY_INLINE void filter_columns(const Taps& taps, const float* const* rows, int64_t begin,
-                               int64_t end, float* HWY_RESTRICT to_a, float* HWY_RESTRICT to_b) {
+HWY_INLINE void filter_columns(const Taps taps, const float* const* rows, int64_t begin,
+                               int64_t end, float* const* to) {
   const D d;
-  const float *r0 = rows[0], *r1 = rows[1], *r2 = rows[2], *r3 = rows[3], *r4 = rows[4],
-              *r5 = rows[5], *r6 = rows[6], *r7 = rows[7], *r8 = rows[8], *r9 = rows[9],
-              *r10 = rows[10], *r11 = rows[11];
+  const float* from[2 * kSsimRadius + kTogether];
+  std::copy_n(rows, 2 * kSsimRadius + kTogether, from);
   for (int64_t i = begin; i < end; i += lanes()) {
-    V a, b;
-    two_windows(
-        taps,
-        [&](int k) HWY_ATTR {
-          const float* const r[] = {r0, r1, r2, r3, r4, r5, r6, r7, r8, r9, r10, r11};
-          return hn::Load(d, r[k] + i);
-        },
-        a, b);
-    hn::Store(a, d, to_a + i);
-    hn::Store(b, d, to_b + i);
+    V v[kTogether];
+    windows(taps, [&](int k) HWY_ATTR { return hn::Load(d, from[k] + i); }, v);
+    for (int j = 0; j < kTogether; ++j) hn::Store(v[j], d, to[j] + i);
   }
 }
 
@@ -459,7 +472,7 @@ double map_rows(const Job& job, const Tile& tile, const Shape& shape, const Taps
       to_stripes(s.mask(), shape.stripe, 0, s.weights(g));
       weights[g] = s.weights(g);
     }
-    for (int64_t f = 0; f < 3; ++f) to[g][f] = backward ? s.backs(f, row) + halo : nullptr;
+    for (int64_t f = 0; f < 3; ++f) to[g][f] = backward ? s.windows(f, g) + halo : nullptr;
     sums[g] = hn::Zero(d);
   }
   HWY_ALIGN float piece[4][kBatch][kPiece * HWY_MAX_BYTES / sizeof(float)];
@@ -468,8 +481,10 @@ double map_rows(const Job& job, const Tile& tile, const Shape& shape, const Taps
     for (int64_t f = 0; f < 4; ++f) {
       const float* rows[kRing];
       for (int64_t k = 0; k < kRing; ++k) rows[k] = s.means(f, y - kSsimRadius + k) + begin;
-      for (int64_t g = 0; g < count; g += 2) {
-        filter_columns(taps, rows + g, 0, end - begin, piece[f][g], piece[f][g + 1]);
+      for (int64_t g = 0; g < count; g += kTogether) {
+        float* to_rows[kTogether];
+        for (int64_t j = 0; j < kTogether; ++j) to_rows[j] = piece[f][g + j];
+        filter_columns(taps, rows + g, 0, end - begin, to_rows);
       }
     }
     for (int64_t g = 0; g < count; ++g) {
@@ -487,8 +502,8 @@ double map_rows(const Job& job, const Tile& tile, const Shape& shape, const Taps
   for (int64_t g = 0; g < count; ++g) {
     if (y + g >= tile.top && y + g < tile.bottom) ssim += total(sums[g]);
     for (int64_t f = 0; backward && f < 3; ++f) {
-      fill_halo(shape, 0, s.backs(f, y + g));
-      filter_row(taps, shape, s.backs(f, y + g), s.backs(f, y + g));
+      fill_halo(shape, 0, s.windows(f, g));
+      filter_row(taps, shape, s.windows(f, g), s.backs(f, y + g));
     }
   }
   return ssim;
@@ -559,9 +574,11 @@ double finish_rows(const Job& job, const Tile& tile, const Shape& shape, const T
     for (int64_t k = 0; k < kRing; ++k) rows[k] = s.backs(f, y - kSsimRadius + k);
     for (int64_t begin = 0; begin < all; begin += kPiece * n) {
       const int64_t end = std::min(all, begin + kPiece * n);
-      for (int64_t g = 0; g < kBatch; g += 2) {
-        if (y + g + 1 < tile.top || y + g >= tile.bottom) continue;
-        filter_columns(taps, rows + g, begin, end, s.windows(f, g), s.windows(f, g + 1));
+      for (int64_t g = 0; g < kBatch; g += kTogether) {
+        if (y + g + kTogether - 1 < tile.top || y + g >= tile.bottom) continue;
+        float* to[kTogether];
+        for (int64_t j = 0; j < kTogether; ++j) to[j] = s.windows(f, g + j);
+        filter_columns(taps, rows + g, begin, end, to);
       }
     }
   }
@@ -573,12 +590,16 @@ double finish_rows(const Job& job, const Tile& tile, const Shape& shape, const T
   return l1;
 }
 
+Shape shape_of(const Job& job, const Tile& tile) {
+  return Shape(job, tile, lanes(), kTogether, kBatch);
+}
+
 int64_t photometric_scratch(const Job& job, const Tile& tile) {
-  return Scratch::floats(Shape(job, tile, lanes()));
+  return Scratch::floats(shape_of(job, tile));
 }
 
 Sums photometric_tile(const Job& job, const Tile& tile, float* memory) {
-  const Shape shape(job, tile, lanes());
+  const Shape shape = shape_of(job, tile);
   const Taps taps = taps_of(job);
   Scratch s(shape, memory);
   const int64_t c = shape.channels, all = shape.across();
@@ -594,9 +615,10 @@ Sums photometric_tile(const Job& job, const Tile& tile, float* memory) {
   Sums sums;
   int64_t taken = tile.top - 2 * kSsimRadius;  // the next row of the images
   for (int64_t y = tile.top - kSsimRadius; y - kSsimRadius < tile.bottom; y += kBatch) {
-    // An even number; beyond the tile's last window nothing is needed.
+    // Whole steps of windows; beyond the tile's last window nothing is needed.
     const int64_t left = tile.bottom + kSsimRadius - y,
-                  count = std::clamp<int64_t>(left + (left & 1), 0, kBatch);
+                  count = std::clamp<int64_t>((left + kTogether - 1) / kTogether * kTogether, 0,
+                                              kBatch);
     for (; taken < y + count + kSsimRadius; ++taken) take_row(job, shape, taps, taken, s);
     sums.ssim += map_rows(job, tile, shape, taps, y, count, s);
     sums.l1 += finish_rows(job, tile, shape, taps, y - kSsimRadius, s);
