@@ -323,50 +323,59 @@ HWY_INLINE Taps taps_of(const Job& job) {
   return taps;
 }
 
-// kTogether neighbouring windows: out[j] = sum of taps[k] * at(j + k). From the ends inwards, the
+// kCount neighbouring windows: out[j] = sum of taps[k] * at(j + k). From the ends inwards, the
 // smallest weights first, which rounds less; one product for two taps; and each vector is loaded once,
 // when it is needed.
-template <class At>
+template <int kCount, class At>
 HWY_INLINE void windows(const Taps& taps, const At& at, V* out) {
   constexpr int kLast = 2 * kSsimRadius;
-  V r[kLast + kTogether];
-  for (int j = 0; j + 1 < kTogether; ++j) {
+  V r[kLast + kCount];
+  for (int j = 0; j + 1 < kCount; ++j) {
     r[j] = at(j);
     r[kLast + 1 + j] = at(kLast + 1 + j);
   }
   for (int k = 0; k < kSsimRadius; ++k) {
-    const int first = k + kTogether - 1, last = kLast - k;  // what is new
+    const int first = k + kCount - 1, last = kLast - k;  // what is new
     if (first <= last) r[first] = at(first);
     if (first < last) r[last] = at(last);
-    for (int j = 0; j < kTogether; ++j) {
+    for (int j = 0; j < kCount; ++j) {
       const V two = hn::Add(r[j + k], r[j + kLast - k]);
       out[j] = k == 0 ? hn::Mul(taps.tap[k], two) : hn::MulAdd(taps.tap[k], two, out[j]);
     }
   }
-  for (int j = 0; j < kTogether; ++j)
+  for (int j = 0; j < kCount; ++j)
     out[j] = hn::MulAdd(taps.tap[kSsimRadius], r[j + kSsimRadius], out[j]);
 }
 
-// Windows along a row with its halo; kChannels 0: any number. Up to kTogether - 1 pixels behind the row are
-// written over.
-template <int kChannels>
-HWY_INLINE void filter_row_of(const Taps taps, const Shape& shape, const float* HWY_RESTRICT in,
-                              float* HWY_RESTRICT out) {
+// Windows along a row with its halo, kCount pixels at a time while so many are left; kChannels 0: any number.
+template <int kChannels, int kCount>
+HWY_INLINE int64_t filter_pixels(const Taps& taps, int64_t channels, int64_t left,
+                                 const float* HWY_RESTRICT in, float* HWY_RESTRICT out) {
   const D d;
-  const int64_t n = lanes(), pixel = (kChannels > 0 ? kChannels : shape.channels) * n;
-  for (int64_t left = shape.stripe; left > 0; left -= kTogether * pixel / n) {
+  const int64_t n = lanes(), pixel = (kChannels > 0 ? kChannels : channels) * n;
+  for (; left > kCount - 2; left -= kCount) {
     for (int64_t i = 0; i < pixel; i += n) {
-      V v[kTogether];
-      windows(taps, [&](int64_t k) HWY_ATTR { return hn::Load(d, in + i + k * pixel); }, v);
-      for (int j = 0; j < kTogether; ++j) hn::Store(v[j], d, out + i + j * pixel);
+      V v[kCount];
+      windows<kCount>(taps, [&](int64_t k) HWY_ATTR { return hn::Load(d, in + i + k * pixel); }, v);
+      for (int j = 0; j < kCount; ++j) hn::Store(v[j], d, out + i + j * pixel);
     }
-    in += kTogether * pixel;
-    out += kTogether * pixel;
+    in += kCount * pixel;
+    out += kCount * pixel;
   }
+  return left;
 }
 
-void filter_row(const Taps& taps, const Shape& shape, const float* HWY_RESTRICT in,
-                float* HWY_RESTRICT out) {
+// Up to kTogether - 1 pixels behind the row are written over.
+template <int kChannels>
+HWY_INLINE void filter_row_of(const Taps taps, const Shape& shape, const float* in, float* out) {
+  const int64_t pixels = shape.stripe / shape.channels;
+  const int64_t left = filter_pixels<kChannels, kTogether>(taps, shape.channels, pixels, in, out);
+  if (kTogether == 2 || left <= 0) return;
+  const int64_t done = (pixels - left) * shape.channels * lanes();
+  filter_pixels<kChannels, 2>(taps, shape.channels, left, in + done, out + done);
+}
+
+void filter_row(const Taps& taps, const Shape& shape, const float* in, float* out) {
   if (shape.channels == 3) {
     filter_row_of<3>(taps, shape, in, out);
   } else {
@@ -383,7 +392,7 @@ HWY_INLINE void filter_columns(const Taps taps, const float* const* rows, int64_
   std::copy_n(rows, 2 * kSsimRadius + kTogether, from);
   for (int64_t i = begin; i < end; i += lanes()) {
     V v[kTogether];
-    windows(taps, [&](int k) HWY_ATTR { return hn::Load(d, from[k] + i); }, v);
+    windows<kTogether>(taps, [&](int k) HWY_ATTR { return hn::Load(d, from[k] + i); }, v);
     for (int j = 0; j < kTogether; ++j) hn::Store(v[j], d, to[j] + i);
   }
 }
