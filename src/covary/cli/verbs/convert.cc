@@ -1,4 +1,4 @@
-// covary convert RUN|SCENE... OUT
+// covary convert RUN|SCENE... OUT, covary convert CAPTURE OUT
 #include <algorithm>
 
 #include "covary/cli/convert_options.h"
@@ -12,6 +12,8 @@
 #include "covary/splat/fit/load.h"
 #include "covary/splat/render/likeness.h"
 #include "covary/splat/scene/axes.h"
+#include "covary/splat/scene/camera_export.h"
+#include "covary/splat/scene/capture.h"
 #include "covary/splat/scene/format.h"
 
 namespace covary::cli {
@@ -66,6 +68,41 @@ std::string axes_of(const std::string& asked, const scene::SceneFormat& format) 
   return asked == "auto" ? format.axes : asked == "as-is" ? "rdf" : asked;
 }
 
+// A capture's cameras: to transforms.json, or to a COLMAP folder.
+Result convert_cameras(const Job& job, const std::string& input, const fs::path& out,
+                       const std::string& format) {
+  const bool transforms = out.extension() == ".json";
+  if (!format.empty() && format != "colmap" && format != "colmap-text" && format != "transforms")
+    throw Error(ExitCode::kUsage, "cameras are not written as '" + format + "'", "--format",
+                "write colmap, colmap-text or transforms");
+  if (!format.empty() && transforms != (format == "transforms"))
+    throw Error(ExitCode::kUsage, "the output's name says another kind", "--format " + format,
+                "transforms.json is a file, COLMAP's model a folder");
+  if (!transforms && out.has_extension() && scene::can_write(out))
+    throw Error(ExitCode::kUsage, "a capture has no splats yet", input,
+                "train it first: covary train " + input + " -o " + out.string());
+  Result r;
+  r.document = {{"capture", input}, {"output", out.string()}};
+  if (job.common.dry_run) {
+    r.text = out.string() + ": not written\n";
+    return r;
+  }
+  const scene::ExportedCameras e =
+      scene::export_cameras(input, out,
+                            transforms                ? scene::CameraFiles::kTransforms
+                            : format == "colmap-text" ? scene::CameraFiles::kColmapText
+                                                      : scene::CameraFiles::kColmapBinary);
+  r.document["photos"] = e.photos;
+  r.document["lenses"] = e.lenses;
+  r.document["points"] = e.points;
+  r.document["notes"] = e.notes;
+  r.text = out.string() + ": cameras of " + count_text(e.photos) + " photos, " +
+           count_text(e.lenses) + (e.lenses == 1 ? " lens, " : " lenses, ") + count_text(e.points) +
+           " points\n";
+  for (const std::string& note : e.notes) r.text += fact_line("note", note);
+  return r;
+}
+
 }  // namespace
 
 Result run_convert(const Job& job) {
@@ -88,12 +125,15 @@ Result run_convert(const Job& job) {
     if (axes != "auto" && axes != "as-is")
       (void)scene::turn_of_axes(axes, scene::kOurAxes,
                                 &axes == &options.axes ? "--axes" : "--input-axes");
+  const bool cameras = inputs.size() == 1 && outputs.size() == 1 && !is_scene(inputs[0]) &&
+                       scene::has_cameras(inputs[0]);
   for (const fs::path& out : outputs) {
-    (void)scene::format_of_output(out, options.format);
-    if (fs::exists(out) && !job.common.overwrite)
+    if (!cameras) (void)scene::format_of_output(out, options.format);
+    if (fs::exists(out) && !is_empty_or_absent(out) && !job.common.overwrite)
       throw Error(ExitCode::kData, "is there already", out.string(),
                   "add --overwrite, or choose another name");
   }
+  if (cameras) return convert_cameras(job, inputs[0], outputs[0], options.format);
   if (!job.common.report.empty() && !job.common.dry_run) AtomicFile probe(job.common.report);
 
   Result result;
