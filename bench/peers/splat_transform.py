@@ -92,6 +92,20 @@ def likeness(covary, scene, file, folder):
     return row["psnr"], row["psnr_worst"]
 
 
+def medians(times):
+    return {"cpu_s": statistics.median(t[0] for t in times), "wall_s": statistics.median(t[1] for t in times)}
+
+
+def show(row, options):
+    if options.json:
+        print(json.dumps(row), flush=True)
+    elif "limit_s" in row:
+        print(f"{row['format']:22} {row['program']:16} not done within {row['limit_s']} s", flush=True)
+    else:
+        more = f" {row['bytes']:12,} bytes {row['psnr']:6.2f} dB (worst {row['psnr_worst']:.2f})" if "bytes" in row else ""
+        print(f"{row['format']:22} {row['program']:16} {row['cpu_s']:8.2f} CPU s {row['wall_s']:8.2f} s{more}", flush=True)
+
+
 def measure(options, folder):
     scene = pathlib.Path(options.scene) if options.scene else folder / "scene.ply"
     if not options.scene:
@@ -112,18 +126,22 @@ def measure(options, folder):
             if None in times[name]:
                 row["limit_s"] = options.peer_limit
             else:
-                row["cpu_s"] = statistics.median(t[0] for t in times[name])
-                row["wall_s"] = statistics.median(t[1] for t in times[name])
+                row.update(medians(times[name]))
                 row["bytes"] = files[name].stat().st_size
                 row["psnr"], row["psnr_worst"] = likeness(options.covary, scene, files[name], folder)
             results.append(row)
-            if options.json:
-                print(json.dumps(row), flush=True)
-            elif "limit_s" in row:
-                print(f"{kind:15} {name:16} not done within {options.peer_limit} s", flush=True)
-            else:
-                print(f"{kind:15} {name:16} {row['cpu_s']:8.2f} CPU s {row['wall_s']:8.2f} s {row['bytes']:12,} bytes "
-                      f"{row['psnr']:6.2f} dB (worst {row['psnr_worst']:.2f})", flush=True)
+            show(row, options)
+        # Back to .ply, both from our file.
+        commands = {"covary": [options.covary, "convert", files["covary"], folder / "back.ply", "--overwrite"],
+                    "splat-transform": [options.peer, "-w", files["covary"], folder / "back.ply"]}
+        times = {name: [] for name in commands}
+        for _ in range(options.repeats):
+            for name, command in commands.items():
+                times[name].append(run(command))
+        for name in commands:
+            row = {"format": kind + " to ply", "program": name, "repeats": len(times[name]), **medians(times[name])}
+            results.append(row)
+            show(row, options)
     return results
 
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cmath>
 #include <fstream>
 #include <functional>
 #include <map>
@@ -10,6 +11,7 @@
 
 #include "covary/core/base/error.h"
 #include "covary/core/base/names.h"
+#include "covary/core/base/threads.h"
 #include "covary/splat/scene/axes.h"
 #include "covary/splat/scene/cloud_arrays.h"
 #include "covary/splat/scene/similarity.h"
@@ -20,6 +22,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kHeadBytes = 1 << 16;
+constexpr int64_t kGrain = 8192;  // rows
 
 std::string lower(std::string text) {
   for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
@@ -126,12 +129,24 @@ const SceneFormat& format_of_output(const fs::path& path, const std::string& nam
 }
 
 at::Tensor finite_rows(const Cloud& cloud) {
-  const int64_t n = cloud.size();
-  at::Tensor good = at::ones({n}, at::kBool);
-  for (const at::Tensor& t : {cloud.means, cloud.quats, cloud.sh0, cloud.shN})
-    if (t.numel() > 0) good = good & at::isfinite(t).reshape({n, -1}).all(1);
-  for (const at::Tensor& t : {cloud.scales, cloud.opacities})
-    if (t.numel() > 0) good = good & at::isnan(t).logical_not().reshape({n, -1}).all(1);
+  const CloudValues in(cloud);
+  at::Tensor good = at::empty({in.n}, at::kBool);
+  bool* out = good.data_ptr<bool>();
+  parallel_for(in.n, kGrain, [&](int64_t begin, int64_t end) {
+    // 0 times what is not finite is not a number, and stays so in a sum.
+    const auto finite = [](const float* v, int64_t count) {
+      float sum = 0;
+      for (int64_t k = 0; k < count; ++k) sum += 0 * v[k];
+      return sum == 0;
+    };
+    for (int64_t i = begin; i < end; ++i) {
+      const float* s = in.scales + 3 * i;
+      out[i] = finite(in.means + 3 * i, 3) && finite(in.quats + 4 * i, 4) &&
+               finite(in.sh0 + 3 * i, 3) && finite(in.shN + 3 * in.rest * i, 3 * in.rest) &&
+               !std::isnan(s[0]) && !std::isnan(s[1]) && !std::isnan(s[2]) &&
+               !std::isnan(in.opacities[i]);
+    }
+  });
   return good;
 }
 
@@ -203,11 +218,12 @@ Cloud load_cloud(const fs::path& path, const ReadOptions& options) {
                 "read are " + extensions_of(false));
   }
   Cloud cloud = format->read(path, options);
-  const at::Tensor good = finite_rows(cloud);
-  const int64_t count = good.sum().item<int64_t>();
-  if (count < cloud.size() && options.not_finite == "drop") {
+  const bool drops = options.not_finite == "drop";
+  const at::Tensor good = drops || !format->not_finite ? finite_rows(cloud) : at::Tensor();
+  const int64_t count = good.defined() ? good.sum().item<int64_t>() : cloud.size();
+  if (count < cloud.size() && drops) {
     cloud = select(cloud, good);
-  } else if (count < cloud.size() && !format->not_finite) {
+  } else if (count < cloud.size()) {
     throw Error(ExitCode::kData,
                 std::to_string(cloud.size() - count) +
                     " splats hold NaN or infinite numbers, the first is " +
