@@ -162,38 +162,8 @@ std::vector<int64_t> shares_of(const std::vector<double>& cost, const std::vecto
   return share;
 }
 
-}  // namespace
-
-std::vector<float> codebook_of(const float* values, int64_t n, int64_t size) {
-  const Bins bins = bins_of(values, n);
-  const auto runs = std::min(size, static_cast<int64_t>(bins.mean.size()));
-  const std::vector<int64_t> borders = Partition(bins, runs).borders();
-  std::vector<float> book;
-  for (size_t k = 0; k + 1 < borders.size(); ++k) {
-    double w = 0, x = 0;
-    for (auto i = static_cast<size_t>(borders[k]); i < static_cast<size_t>(borders[k + 1]); ++i) {
-      w += bins.count[i];
-      x += bins.count[i] * bins.mean[i];
-    }
-    book.push_back(static_cast<float>(x / w));
-  }
-  return book;
-}
-
-std::vector<uint8_t> codes_of(const float* values, int64_t n, const std::vector<float>& book) {
-  std::vector<float> middle;
-  for (size_t k = 0; k + 1 < book.size(); ++k) middle.push_back((book[k] + book[k + 1]) / 2);
-  std::vector<uint8_t> codes(static_cast<size_t>(n));
-  parallel_for(n, 1 << 14, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i)
-      codes[static_cast<size_t>(i)] = static_cast<uint8_t>(
-          std::lower_bound(middle.begin(), middle.end(), values[i]) - middle.begin());
-  });
-  return codes;
-}
-
-Palette palette_of(const float* x, int64_t n, int64_t d, int64_t entries, int64_t sweeps,
-                   int64_t seed) {
+Palette find_palette(const float* x, int64_t n, int64_t d, int64_t entries, int64_t sweeps,
+                     int64_t seed) {
   Palette out;
   if (entries <= kPlainEntries) {
     auto r = linalg::kmeans<float>(x, nullptr, n, d, kmeans_options(entries, sweeps, seed));
@@ -286,6 +256,66 @@ Palette palette_of(const float* x, int64_t n, int64_t d, int64_t entries, int64_
       out.labels[static_cast<size_t>(place[static_cast<size_t>(first[g] + i)])] =
           name[static_cast<size_t>(label[static_cast<size_t>(i)])];
   });
+  return out;
+}
+
+}  // namespace
+
+std::vector<float> codebook_of(const float* values, int64_t n, int64_t size) {
+  const Bins bins = bins_of(values, n);
+  const auto runs = std::min(size, static_cast<int64_t>(bins.mean.size()));
+  const std::vector<int64_t> borders = Partition(bins, runs).borders();
+  std::vector<float> book;
+  for (size_t k = 0; k + 1 < borders.size(); ++k) {
+    double w = 0, x = 0;
+    for (auto i = static_cast<size_t>(borders[k]); i < static_cast<size_t>(borders[k + 1]); ++i) {
+      w += bins.count[i];
+      x += bins.count[i] * bins.mean[i];
+    }
+    book.push_back(static_cast<float>(x / w));
+  }
+  return book;
+}
+
+std::vector<uint8_t> codes_of(const float* values, int64_t n, const std::vector<float>& book) {
+  std::vector<float> middle;
+  for (size_t k = 0; k + 1 < book.size(); ++k) middle.push_back((book[k] + book[k + 1]) / 2);
+  std::vector<uint8_t> codes(static_cast<size_t>(n));
+  parallel_for(n, 1 << 14, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i)
+      codes[static_cast<size_t>(i)] = static_cast<uint8_t>(
+          std::lower_bound(middle.begin(), middle.end(), values[i]) - middle.begin());
+  });
+  return codes;
+}
+
+std::vector<float> codebook_within(const float* values, int64_t n, double mean_squared_error) {
+  std::vector<float> book;
+  for (int64_t size = 32; size <= 256; size *= 2) {
+    book = codebook_of(values, n, size);
+    const std::vector<uint8_t> codes = codes_of(values, n, book);
+    const double error = ordered_sum(n, [&](int64_t i) {
+      const double e = static_cast<double>(values[i]) - book[codes[static_cast<size_t>(i)]];
+      return e * e;
+    });
+    if (error <= mean_squared_error * static_cast<double>(n)) break;
+  }
+  return book;
+}
+
+Palette palette_of(const float* x, int64_t n, int64_t d, int64_t entries, int64_t sweeps,
+                   int64_t seed) {
+  Palette out = find_palette(x, n, d, entries, sweeps, seed);
+  const double sum = ordered_sum(n, [&](int64_t i) {
+    const float* entry = out.entries.data() + out.labels[static_cast<size_t>(i)] * d;
+    double s = 0;
+    for (int64_t k = 0; k < d; ++k) {
+      const double e = static_cast<double>(x[i * d + k]) - entry[k];
+      s += e * e;
+    }
+    return s;
+  });
+  out.mean_squared_error = sum / static_cast<double>(n * d);
   return out;
 }
 

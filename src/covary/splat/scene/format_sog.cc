@@ -39,6 +39,7 @@ constexpr int64_t kGrain = 8192;         // rows
 constexpr int64_t kPaletteRow = 64;      // entries a row of the palette's picture
 constexpr int64_t kMostEntries = 65536;  // that 16 bits name
 constexpr int64_t kCodes = 256;
+constexpr double kShareOfCodes = 0.05;  // of the palette\'s squared error
 constexpr int kFirstTag = 252;          // alpha of quats: + index of the largest
 constexpr int64_t kFreeSplats = 65536;  // that a file of any size may claim
 constexpr int64_t kMostSplatsPerByte = 1024;
@@ -488,7 +489,9 @@ void write(const fs::path& path, const Cloud& cloud, const WriteOptions& options
     const Palette p =
         palette_of(in.shN, in.n, d, palette_size(in.n), options.sog_sweeps, options.seed);
     const int64_t rows = (p.count + kPaletteRow - 1) / kPaletteRow;
-    const std::vector<float> book = codebook_of(p.entries.data(), p.count * d, kCodes);
+    // As many codes as do not show beside what the palette itself loses: fewer pack better.
+    const std::vector<float> book =
+        codebook_within(p.entries.data(), p.count * d, kShareOfCodes * p.mean_squared_error);
     const std::vector<uint8_t> codes = codes_of(p.entries.data(), p.count * d, book);
     pictures.push_back({"shN_centroids.webp",
                         {static_cast<int>(rows), static_cast<int>(kPaletteRow * in.rest), 4}});
