@@ -86,7 +86,7 @@ target_link_libraries(covary_options PUBLIC covary_base)
 covary_library(covary_core STATIC core/compute core/linalg core/geometry core/data core/nn core/eval)
 target_include_directories(covary_core SYSTEM PUBLIC ${NANOFLANN_INCLUDE})
 target_link_libraries(covary_core PUBLIC covary_options covary_torch Eigen3::Eigen hwy::hwy
-  PRIVATE PNG::PNG JPEG::JPEG ZLIB::ZLIB PkgConfig::EXIF embree)
+  PRIVATE PNG::PNG JPEG::JPEG ZLIB::ZLIB PkgConfig::EXIF PkgConfig::WEBP PkgConfig::ZSTD embree)
 
 # SIMD targets: baseline (scalar or SSE2), SSE4, AVX2, AVX-512. The two left out would double compile time for machines
 # that one of these serves.

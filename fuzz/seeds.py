@@ -131,6 +131,160 @@ def ply():
     yield "ascii", ("ply\nformat ascii 1.0\n" + head + 2 * (" ".join("0.5" for _ in names) + "\n")).encode()
 
 
+# Two splats: places, log scales, rotations (w x y z), opacities and colours in bytes.
+PLACES = ((0.5, -1, 2), (1, 0, -0.25))
+BYTES = bytes((200, 100, 50, 230))
+
+
+def compressed_ply():
+    bounds = "min_%s max_%s min_scale_%s max_scale_%s min_%s max_%s".split()
+    names = [b % a for b, axes in zip(bounds, ("xyz",) * 4 + ("rgb",) * 2) for a in axes]
+    head = "ply\nformat binary_little_endian 1.0\nelement chunk 1\n"
+    head += "".join("property float %s\n" % n for n in names) + "element vertex 2\n"
+    head += "".join("property uint packed_%s\n" % n for n in ("position", "rotation", "scale", "color"))
+    sh = "element sh 2\n" + "".join("property uchar f_rest_%d\n" % i for i in range(9))
+    rows = struct.pack("<18f", *(3 * [-1] + 3 * [1] + 3 * [-5] + 3 * [-2] + 3 * [0] + 3 * [1]))
+    rows += struct.pack("<8I", *(2 * [0x12345678, 0xC0000000, 0x7FFFFFFF, 0x80808080]))
+    yield "plain", head.encode() + b"end_header\n" + rows
+    yield "harmonics", (head + sh).encode() + b"end_header\n" + rows + bytes(range(18))
+
+
+def splat():
+    yield "two", b"".join(struct.pack("<6f", *p, 0.1, 0.2, 0.3) + BYTES + bytes((255, 128, 100, 128)) for p in PLACES)
+
+
+def ksplat():
+    def file(level, row, full, partial):
+        head = struct.pack("<BBxxIIIIHxx3f2f", 0, 1, 1, 1, 2, 2, level, 0, 0, 0, -1, 1).ljust(4096, b"\0")
+        buckets = full + len(partial)
+        section = struct.pack("<IIIIfHxxIIIIH", 2, 2, 2, buckets, 5, 12, 32767, 0, full, len(partial), 1)
+        body = struct.pack("<%dI" % len(partial), *partial) + struct.pack("<%df" % (3 * buckets), *(3 * buckets * [1]))
+        return head + section.ljust(1024, b"\0") + body + 2 * row
+    yield "floats", file(0, struct.pack("<10f", 1, 2, 3, 1, 1, 1, 1, 0, 0, 0) + BYTES + bytes(36), 0, ())
+    yield "halves", file(1, struct.pack("<3H7e", 9, 99, 999, 1, 1, 1, 1, 0, 0, 0) + BYTES + bytes(18), 1, ())
+    yield "bytes", file(2, struct.pack("<3H7e", 9, 99, 999, 1, 1, 1, 1, 0, 0, 0) + BYTES + bytes(9), 0, (1, 1))
+
+
+def zstd_stored(data):
+    """A frame of one block that is not packed."""
+    return b"\x28\xb5\x2f\xfd\x20" + bytes([len(data)]) + struct.pack("<I", 1 | len(data) << 3)[:3] + data
+
+
+def spz():
+    def streams(version, sh):
+        place = struct.pack("<3e", 1, 2, 3) if version == 1 else b"\0\x10\0\0\xf0\xff\0\0\1"
+        turn = bytes((128, 130, 140)) if version < 3 else struct.pack("<I", 0xC0300C03)
+        return [2 * part for part in (place, b"\xe6", b"\x55\x80\xaa", b"\x7b\x70\x60", turn, bytes(range(sh)))]
+    for version in (1, 2, 3):
+        plain = struct.pack("<IIIBBBB", 0x5053474E, version, 2, 1, 12, 1, 0) + b"".join(streams(version, 9))
+        packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+        yield "v%d" % version, packer.compress(plain) + packer.flush()
+        yield "v%d_plain" % version, plain
+    parts = streams(4, 9)
+    packed = [zstd_stored(p) for p in parts]
+    head = struct.pack("<IIIBBBBI", 0x5053474E, 4, 2, 1, 12, 0, 6, 32).ljust(32, b"\0")
+    toc = b"".join(struct.pack("<QQ", len(a), len(b)) for a, b in zip(packed, parts))
+    yield "v4", head + toc + b"".join(packed)
+
+
+def webp_of_one_colour(width, height, rgba):
+    """Lossless WebP whose five prefix codes have one symbol each, so that pixels take no bits."""
+    bits, count = 0, 0
+    def put(value, n):
+        nonlocal bits, count
+        bits |= value << count
+        count += n
+    put(0x2F, 8), put(width - 1, 14), put(height - 1, 14), put(1, 1), put(0, 3)
+    put(0, 1), put(0, 1), put(0, 1)  # no transform, no cache of colours, one group of codes
+    for symbol in (rgba[1], rgba[0], rgba[2], rgba[3]):
+        put(1, 1), put(0, 1), put(1, 1), put(symbol, 8)
+    put(1, 1), put(0, 1), put(0, 1), put(0, 1)
+    body = bits.to_bytes((count + 7) // 8, "little")
+    body += b"\0" * (len(body) % 2)
+    chunk = b"VP8L" + struct.pack("<I", len(body)) + body
+    return b"RIFF" + struct.pack("<I", 4 + len(chunk)) + b"WEBP" + chunk
+
+
+def sog():
+    book = [0.25 * i for i in range(4)]
+    v2 = {"version": 2, "count": 5, "antialias": True,
+          "means": {"mins": [-1, -1, -1], "maxs": [1, 1, 1], "files": ["a", "b"]},
+          "scales": {"codebook": book, "files": ["a"]}, "quats": {"files": ["a"]},
+          "sh0": {"codebook": book, "files": ["b"]}}
+    v2sh = dict(v2, shN={"count": 2, "bands": 1, "codebook": book, "files": ["a", "b"]})
+    v1 = {"means": {"shape": [5, 3], "mins": [-1, -1, -1], "maxs": [1, 1, 1], "files": ["a", "b"]},
+          "scales": {"mins": [-5, -5, -5], "maxs": [0, 0, 0], "files": ["a"]}, "quats": {"files": ["a"]},
+          "sh0": {"mins": [-1, -1, -1, -4], "maxs": [1, 1, 1, 4], "files": ["b"]},
+          "shN": {"mins": -1, "maxs": 1, "files": ["a", "b"]}}
+    picture = webp_of_one_colour(192, 4, (1, 0, 3, 253))
+    for name, meta in (("v2", v2), ("v2_harmonics", v2sh), ("v1", v1)):
+        text = json.dumps(meta, separators=(",", ":")).encode()
+        yield name, struct.pack("<H", len(text)) + text + picture
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as z:
+        z.writestr(zipfile.ZipInfo("meta.json"), json.dumps(v2sh))
+        for name in ("a", "b"):
+            z.writestr(zipfile.ZipInfo(name), picture)
+    yield "archive", out.getvalue()
+
+
+def gltf():
+    ext = "KHR_gaussian_splatting"
+    binary, views, accessors, attributes = b"", [], [], {}
+    def add(name, kind, values):
+        nonlocal binary
+        data = struct.pack("<%df" % len(values), *values)
+        attributes[name] = len(views)
+        accessors.append({"bufferView": len(views), "componentType": 5126, "count": 2, "type": kind})
+        views.append({"buffer": 0, "byteOffset": len(binary), "byteLength": len(data)})
+        binary += data
+    add("POSITION", "VEC3", PLACES[0] + PLACES[1])
+    add(ext + ":ROTATION", "VEC4", 2 * (0, 0, 0, 1))
+    add(ext + ":SCALE", "VEC3", 6 * (0.1,))
+    add(ext + ":OPACITY", "SCALAR", 2 * (0.9,))
+    for l in range(2):
+        for m in range(2 * l + 1):
+            add(ext + ":SH_DEGREE_%d_COEF_%d" % (l, m), "VEC3", 6 * (0.3,))
+    add("_label", "SCALAR", (1, 2))
+    document = {"asset": {"version": "2.0"}, "extensionsUsed": [ext], "scene": 0, "scenes": [{"nodes": [0]}],
+                "nodes": [{"mesh": 0, "rotation": [0, 0, 0.6, 0.8], "scale": [1, 2, 1], "translation": [1, 2, 3]}],
+                "meshes": [{"primitives": [{"mode": 0, "attributes": attributes,
+                                            "extensions": {ext: {"kernel": "ellipse"}}}]}],
+                "bufferViews": views, "accessors": accessors, "buffers": [{"byteLength": len(binary)}]}
+    def glb(doc, data):
+        text = json.dumps(doc, separators=(",", ":")).encode()
+        text += b" " * (-len(text) % 4)
+        chunks = struct.pack("<II", len(text), 0x4E4F534A) + text + struct.pack("<II", len(data), 0x004E4942) + data
+        return struct.pack("<III", 0x46546C67, 2, 12 + len(chunks)) + chunks
+    yield "glb", glb(document, binary)
+    packed = dict(spz())["v3"]
+    inner = {ext: {"extensions": {ext + "_compression_spz_2": {"bufferView": 0}}}}
+    document = dict(document, accessors=[], bufferViews=[{"buffer": 0, "byteLength": len(packed)}],
+                    buffers=[{"byteLength": len(packed)}],
+                    meshes=[{"primitives": [{"mode": 0, "attributes": {}, "extensions": inner}]}])
+    yield "spz_inside", glb(document, packed)
+
+
+def scene_csv():
+    names = "x y z f_dc_0 f_dc_1 f_dc_2 opacity scale_0 scale_1 scale_2 rot_0 rot_1 rot_2 rot_3".split()
+    yield "plain", (",".join(names) + "\n" + ",".join(14 * ["0.5"]) + "\n").encode()
+    names += ["f_rest_%d" % i for i in range(9)] + ["label"]
+    yield "harmonics", (",".join(names) + "\n" + 2 * (",".join(24 * ["1e-1"]) + "\n")).encode()
+
+
+def scene_npz():
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as z:
+        for name, width in (("means", (2, 3)), ("quats", (2, 4)), ("scales", (2, 3)), ("opacities", (2,)),
+                            ("sh0", (2, 1, 3)), ("shN", (2, 3, 3)), ("column/label", (2,))):
+            n = 1
+            for w in width:
+                n *= w
+            z.writestr(zipfile.ZipInfo(name + ".npy"), npy(n * [0.5], width, "<f4", "f"))
+        z.writestr(zipfile.ZipInfo("model.json"), '{"schema": "covary-cloud/1", "flat": true}')
+    yield "scene", out.getvalue()
+
+
 def text_of(rows):
     return " ".join(str(v) for r in rows for v in r)
 
@@ -149,6 +303,8 @@ def corpora():
     yield "archive", {"stored": npz(zipfile.ZIP_STORED), "deflated": npz(zipfile.ZIP_DEFLATED),
                       "npy": npy([1, 2, 3], (3,), ">f4", "f")}
     yield "ply", dict(ply())
+    for make in (compressed_ply, splat, ksplat, spz, sog, gltf, scene_csv, scene_npz):
+        yield make.__name__, dict(make())
     yield "image", {"rgb": png(3, 2, 8, 2, bytes(range(18))), "grey16": png(2, 2, 16, 0, bytes(range(8)))}
     yield "table", {"csv": b"a,b\n1,2\n3,x\n", "arff": b"@relation r\n@attribute a numeric\n@data\n1\n?\n",
                     "npy": npy([1, 2, 3, 4], (2, 2)), "npz": npz(zipfile.ZIP_DEFLATED)}
@@ -162,7 +318,7 @@ def main():
         folder.mkdir(parents=True, exist_ok=True)
         for file, data in files.items():
             (folder / file).write_bytes(data)
-        if name in ("models_json", "metashape", "reality_capture", "mvsnet"):
+        if name in ("models_json", "metashape", "reality_capture", "mvsnet", "gltf", "sog", "compressed_ply"):
             words = sorted({w for d in files.values() for w in re.findall(rb"[A-Za-z_][A-Za-z_0-9/-]+", d)})
             lines = b"".join(b'"%s"\n' % w for w in words)
             (folder.parent / (name + ".dict")).write_bytes(lines)

@@ -219,6 +219,58 @@ class BrokenInput(Case):
         self.assertTrue(error["what"] and error["where"] and error["hint"])
 
 
+class Convert(Case):
+    def splats(self, name="a.splat", count=40):
+        """A .splat of a grid of small grey splats."""
+        rows = b"".join(struct.pack("<6f", i % 5, i // 5 % 4, i // 20, 0.1, 0.1, 0.1) + bytes((128, 100, 90, 200, 255, 128, 128, 128))
+                        for i in range(count))
+        (self.folder / name).write_bytes(rows)
+        return self.folder / name
+
+    def test_there_and_back_through_every_format(self):
+        scene = self.splats()
+        for name in ("a.ply", "a.compressed.ply", "a.spz", "a.sog", "a.glb", "a.gltf", "a.ksplat", "a.csv", "a.npz"):
+            there, back = self.folder / name, self.folder / (name + ".back.splat")
+            d = self.document("convert", scene, there, "--keep-order")
+            self.assertEqual(d["splats"], 40)
+            self.assertEqual(d["outputs"][0]["bytes"], there.stat().st_size)
+            self.done("convert", there, back, "--keep-order")
+            self.assertEqual(len(back.read_bytes()), 40 * 32, name)
+            places = [struct.unpack_from("<3f", back.read_bytes(), 32 * i) for i in range(40)]
+            for i, place in enumerate(places):
+                for got, want in zip(place, (i % 5, i // 5 % 4, i // 20)):
+                    self.assertLess(abs(got - want), 0.003, name)
+            self.assertEqual(self.document("info", there)["count"], 40)
+
+    def test_several_inputs_and_outputs_and_a_report(self):
+        first, second = self.splats(), self.splats("b.splat", 7)
+        report = self.folder / "r.json"
+        d = self.document("convert", first, second, "-o", self.folder / "c.ply", "-o", self.folder / "c.spz", "--report", report,
+                          "--views", 2)
+        self.assertEqual(d["splats"], 47)
+        rows = json.loads(report.read_text())["rows"]
+        self.assertEqual([row["splats"] for row in rows], [47, 47])
+        self.assertEqual(rows[0]["psnr"], 100)
+        self.assertGreater(rows[1]["psnr_worst"], 40)
+        self.done("render", self.folder / "c.spz", "-o", self.folder / "c.png", "--path", "orbit", "--frames", 1, "--scale", 0.1)
+
+    def test_what_cannot_be_is_refused_and_leaves_nothing(self):
+        scene = self.splats()
+        self.refused(2, "convert", scene, says=["no output"])
+        self.refused(2, "convert", scene, self.folder / "a.xyz", says=["a.xyz"])
+        self.refused(2, "convert", scene, self.folder / "a.spz", "--axes", "ruf", says=["mirror"])
+        self.refused(2, "convert", scene, self.folder / "a.spz", "--input-axes", "up", says=["--input-axes"])
+        self.refused(3, "convert", self.folder / "gone.ply", self.folder / "a.spz", says=["gone.ply"])
+        self.refused(3, "convert", scene, scene, says=["already"])
+        cut = self.folder / "cut.splat"
+        cut.write_bytes(scene.read_bytes()[:-5])
+        self.refused(3, "convert", cut, self.folder / "a.spz", says=["cut.splat", "32 bytes"])
+        (self.folder / "empty.spz").write_bytes(b"")
+        self.refused(3, "info", self.folder / "empty.spz", says=["empty.spz"])
+        self.done("convert", scene, self.folder / "a.spz", "--dry-run")
+        self.assertFalse((self.folder / "a.spz").exists())
+
+
 class Stages(Case):
     def setUp(self):
         super().setUp()

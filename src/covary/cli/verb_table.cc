@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "covary/cli/convert_options.h"
 #include "covary/cli/density_options.h"
 #include "covary/cli/eval_options.h"
 #include "covary/cli/filter_options.h"
@@ -310,6 +311,17 @@ const std::vector<Verb>& verbs() {
        {"max_memory", "time_budget", "dry_run", "overwrite"},
        {},
        {"json", "csv"}},
+      {"convert",
+       "scenes",
+       "scene files of one format into another, several into one; cameras of a capture too",
+       "RUN|SCENE|CAPTURE... OUT",
+       "covary convert scene.ply scene.spz",
+       1,
+       256,
+       bind<ConvertOptions>,
+       {"dry_run", "overwrite"},
+       {},
+       {"json", "csv"}},
       gp_verb(),
       mixture_verb(),
       density_verb(),
@@ -423,9 +435,8 @@ std::string verb_synonym(std::string_view word) {
 
 const std::vector<std::string>& planned_verbs() {
   static const std::vector<std::string> names = {
-      "view",    "edit",     "animate",  "compress", "stream", "surface",
-      "segment", "simulate", "generate", "pde",      "bridge", "flow",
-      "bayes",   "regress",  "classify", "network",  "convert"};
+      "view",     "edit", "animate", "compress", "stream", "surface", "segment",  "simulate",
+      "generate", "pde",  "bridge",  "flow",     "bayes",  "regress", "classify", "network"};
   return names;
 }
 

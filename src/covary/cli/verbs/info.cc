@@ -22,6 +22,7 @@
 #include "covary/splat/fit/load.h"
 #include "covary/splat/scene/cameras_json.h"
 #include "covary/splat/scene/capture.h"
+#include "covary/splat/scene/format.h"
 #include "covary/splat/scene/photo_cache.h"
 
 namespace covary::cli {
@@ -77,12 +78,16 @@ Result about_cloud(const scene::Cloud& cloud, const fs::path& file, const InfoOp
     throw Error(ExitCode::kUsage, "there are " + count_text(cloud.size()) + " Gaussians", "--index",
                 "count from 0");
   const CloudFacts f = facts_of(cloud);
-  std::error_code ignored;
-  const auto bytes = static_cast<int64_t>(fs::file_size(file, ignored));
+  const int64_t bytes = scene::bytes_on_disk(file);
+  const scene::SceneFormat* format = scene::format_of(file);
+  const std::string kind = format ? format->name : "";
   r.document = f.to_json();
   r.document["kind"] = "scene";
   r.document["file"] = file.string();
   r.document["bytes"] = bytes;
+  r.document["format"] = kind;
+  r.document["axes"] = cloud.source_axes.empty() ? "rdf" : cloud.source_axes;
+  r.document["flat"] = cloud.flat;
   if (options.index >= 0) r.document["gaussian"] = row_of(cloud, options.index);
   const auto vec = [](const Eigen::Vector3d& v) {
     return "(" + number_text("%.4g", v[0]) + ", " + number_text("%.4g", v[1]) + ", " +
@@ -94,6 +99,13 @@ Result about_cloud(const scene::Cloud& cloud, const fs::path& file, const InfoOp
                   (f.count ? number_text(", %.0f bytes a Gaussian",
                                          static_cast<double>(bytes) / static_cast<double>(f.count))
                            : ""));
+  if (format)
+    r.text += fact_line("format",
+                        kind + ", axes " +
+                            (cloud.source_axes.empty() ? std::string("as they are (rdf is taken)")
+                                                       : cloud.source_axes + ", turned to rdf"));
+  if (cloud.antialiased || cloud.flat)
+    r.text += fact_line("drawn", cloud.flat ? "as flat discs" : "with the antialiasing filter");
   r.text += fact_line("SH degree", std::to_string(f.sh_degree));
   r.text += fact_line("bounds", vec(f.low) + " to " + vec(f.high));
   r.text += fact_line("middle 90%", vec(f.low90) + " to " + vec(f.high90));
@@ -337,6 +349,7 @@ Result about(const Job& job, const InfoOptions& options) {
     throw Error(ExitCode::kData, "is not there", what,
                 "check the spelling; covary info sample: lists built-in inputs");
   if (capture::needs_cameras(path) && !is_scene(path)) return about_photos(what);
+  if (scene::is_scene_file(path)) return about_cloud(fit::load_scene(path).cloud, path, options);
   if (fs::is_directory(path))
     return is_scene(path) ? about_run(path, options) : about_capture(what, options);
   const std::string e = path.extension().string();
@@ -375,9 +388,10 @@ Result about(const Job& job, const InfoOptions& options) {
       return r;
     }
   }
-  throw Error(ExitCode::kData, "is of no kind that this version reads", what,
-              "captures (COLMAP folder, transforms.json), runs, .ply, .csv, .arff, .cov, .npy, "
-              ".npz, .png, .jpg are");
+  throw Error(
+      ExitCode::kData, "is of no kind that this version reads", what,
+      "captures (COLMAP folder, transforms.json), runs, scene files, .csv, .arff, .cov, .npy, "
+      ".npz, .png, .jpg are");
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "covary/core/base/file.h"
 #include "covary/core/base/sample_name.h"
 #include "covary/splat/scene/capture.h"
+#include "covary/splat/scene/format.h"
 
 namespace covary::cli {
 
@@ -25,7 +26,8 @@ bool is_run(const fs::path& path) {
 bool is_scene(const fs::path& path) {
   std::error_code ignored;
   if (is_run(path)) return true;
-  if (fs::is_regular_file(path, ignored)) return path.extension() == ".ply";
+  if (scene::is_scene_file(path)) return true;
+  if (fs::is_regular_file(path, ignored)) return path.extension() == ".ply";  // a damaged one
   return fs::is_regular_file(path / "scene.ply", ignored) && !fs::exists(path / "images", ignored);
 }
 

@@ -13,6 +13,7 @@
 #include "covary/core/data/image.h"
 #include "covary/splat/fit/report.h"
 #include "covary/splat/fit/run_log.h"
+#include "covary/splat/scene/format.h"
 
 namespace covary::cli {
 namespace {
@@ -34,18 +35,16 @@ Outputs outputs_of(const Job& job) {
     if (text == "-")
       throw Error(ExitCode::kUsage, "a scene is not written to standard output", "-o -",
                   "name a file: -o scene.ply");
-    if (e == ".ply") {
+    if (scene::can_write(path)) {
       out.files.push_back(path);
       continue;
     }
-    for (const char* other : {".cvs", ".cvv", ".spz", ".sog", ".splat", ".ksplat", ".gif", ".mp4",
-                              ".json", ".png", ".html"})
+    for (const char* other : {".cvs", ".cvv", ".gif", ".mp4", ".json", ".png", ".html"})
       if (e == other)
-        throw Error(ExitCode::kUsage, "this version of covary train writes folders and .ply",
-                    "-o " + text,
+        throw Error(ExitCode::kUsage, "covary train writes folders and scene files", "-o " + text,
                     e == ".mp4" || e == ".gif" || e == ".png"
                         ? "train to a folder, then: covary render FOLDER -o " + text
-                        : "name a folder, or a file scene.ply");
+                        : "name a folder, or a file of " + scene::writable_extensions());
     if (!out.run.empty())
       throw Error(ExitCode::kUsage, "two run folders", "-o " + text,
                   "name one folder; files (.ply) may be added");
@@ -156,7 +155,8 @@ Result run_train(const Job& job) {
     log(LogLevel::kError, "to go on: covary train -o " + where + " --resume");
     throw;
   }
-  for (const fs::path& file : out.files) write_file(file, read_file(out.run / "scene.ply"));
+  for (const fs::path& file : out.files)
+    scene::save_cloud(file, scene::load_cloud(out.run / "scene.ply"));
   const std::vector<fs::path> extras = write_extras(job.common, out.run);
 
   Result result;

@@ -1,5 +1,5 @@
-// ZIP containers, as much as `.npz` and `.cov` need: stored or deflated entries, zip64, CRC-32.
-// Within data only.
+// ZIP containers, as much as `.npz`, `.cov` and `.sog` need: stored or deflated entries, zip64, CRC-32.
+// For readers and writers of formats; see archive.h for arrays.
 //
 //   ZipWriter w(path);  w.add("a.npy", {header, body});  w.commit();      // stored; atomic
 //   ZipReader r(path);  std::vector<uint8_t> bytes = r.read(r.entries()[0]);

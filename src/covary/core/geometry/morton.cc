@@ -10,11 +10,34 @@ namespace {
 
 constexpr int kBits = 21;  // an axis
 
-// Every third bit from the lowest on.
+// Every third bit from the lowest on, of 21: halves part by twice their width, then their halves.
 uint64_t spread_bits(uint64_t x) {
-  uint64_t out = 0;
-  for (int b = 0; b < kBits; ++b) out |= ((x >> b) & 1) << (3 * b);
-  return out;
+  x = (x | x << 32) & 0x001f00000000ffff;
+  x = (x | x << 16) & 0x001f0000ff0000ff;
+  x = (x | x << 8) & 0x100f00f00f00f00f;
+  x = (x | x << 4) & 0x10c30c30c30c30c3;
+  return (x | x << 2) & 0x1249249249249249;
+}
+
+struct Keyed {
+  uint64_t key;
+  int64_t place;
+};
+
+// By key, equal ones in the order in which they stand: digits of 11 bits from the lowest on.
+void sort_by_key(std::vector<Keyed>& items) {
+  constexpr int kDigit = 11;
+  std::vector<Keyed> other(items.size());
+  for (int shift = 0; shift < 3 * kBits; shift += kDigit) {
+    const auto digit = [&](const Keyed& k) {
+      return static_cast<size_t>(k.key >> shift & ((1u << kDigit) - 1));
+    };
+    std::array<size_t, (1u << kDigit) + 1> begin{};
+    for (const Keyed& k : items) ++begin[digit(k) + 1];
+    for (size_t d = 1; d < begin.size(); ++d) begin[d] += begin[d - 1];
+    for (const Keyed& k : items) other[begin[digit(k)]++] = k;
+    std::swap(items, other);
+  }
 }
 
 }  // namespace
@@ -36,7 +59,7 @@ std::vector<int64_t> morton_order(const float* points, int64_t n) {
     const double width = at(0.99) - low[static_cast<size_t>(k)];
     scale[static_cast<size_t>(k)] = width > 0 ? ((1 << kBits) - 1) / width : 0;
   }
-  std::vector<std::pair<uint64_t, int64_t>> keys(static_cast<size_t>(n));
+  std::vector<Keyed> keys(static_cast<size_t>(n));
   for (int64_t i = 0; i < n; ++i) {
     uint64_t key = 0;
     for (size_t k = 0; k < 3; ++k) {
@@ -47,9 +70,9 @@ std::vector<int64_t> morton_order(const float* points, int64_t n) {
     }
     keys[static_cast<size_t>(i)] = {key, i};
   }
-  std::sort(keys.begin(), keys.end());
+  sort_by_key(keys);
   std::vector<int64_t> order(keys.size());
-  std::transform(keys.begin(), keys.end(), order.begin(), [](const auto& k) { return k.second; });
+  std::transform(keys.begin(), keys.end(), order.begin(), [](const Keyed& k) { return k.place; });
   return order;
 }
 

@@ -42,6 +42,23 @@ TEST(Morton, CornersOfACubeComeByZThenYThenX) {
   EXPECT_EQ(morton_order(corners.data(), 8), (std::vector<int64_t>{7, 6, 5, 4, 3, 2, 1, 0}));
 }
 
+TEST(Morton, AGridComesByItsInterleavedBits) {
+  constexpr int kSide = 16;
+  std::vector<float> points;
+  std::vector<std::pair<int, int64_t>> want;
+  for (int i = 0; i < kSide * kSide * kSide; ++i) {
+    const int cell[3] = {i * 7 % kSide, i / kSide % kSide, i / kSide / kSide};
+    int key = 0;
+    for (int b = 0; b < 4; ++b)
+      for (int k = 0; k < 3; ++k) key |= (cell[k] >> b & 1) << (3 * b + k);
+    for (const int c : cell) points.push_back(static_cast<float>(c));
+    want.emplace_back(key, i);
+  }
+  std::sort(want.begin(), want.end());
+  const std::vector<int64_t> order = morton_order(points.data(), static_cast<int64_t>(want.size()));
+  for (size_t i = 0; i < want.size(); ++i) ASSERT_EQ(order[i], want[i].second) << i;
+}
+
 TEST(Morton, NeighboursInTheOrderAreNeighboursInSpace) {
   constexpr int64_t kPoints = 4096;  // 16 cells a side: 1/16 apart
   const std::vector<float> points = random_points(kPoints);

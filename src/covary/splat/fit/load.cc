@@ -10,7 +10,7 @@
 #include "covary/splat/fit/checkpoint.h"
 #include "covary/splat/fit/frame.h"
 #include "covary/splat/scene/cameras_json.h"
-#include "covary/splat/scene/ply.h"
+#include "covary/splat/scene/format.h"
 
 namespace covary::fit {
 namespace {
@@ -67,10 +67,10 @@ LoadedScene load_scene(const fs::path& path) {
   LoadedScene loaded;
   if (!fs::exists(path))
     throw Error(ExitCode::kData, "is not there", path.string(),
-                "give a run folder of covary train, or a .ply file");
-  if (!fs::is_directory(path)) {
+                "give a run folder of covary train, or a scene file");
+  if (!fs::is_directory(path) || scene::is_scene_file(path)) {
     loaded.file = path;
-    loaded.cloud = scene::read_ply(path);
+    loaded.cloud = scene::load_cloud(path);
     return loaded;
   }
   loaded.run = path;
@@ -82,13 +82,13 @@ LoadedScene load_scene(const fs::path& path) {
   }
   loaded.file = path / "scene.ply";
   if (fs::exists(loaded.file)) {
-    loaded.cloud = scene::read_ply(loaded.file);
+    loaded.cloud = scene::load_cloud(loaded.file);
   } else if (fs::exists(path / "checkpoint" / "state.cov")) {
     loaded.file = path / "checkpoint" / "state.cov";
     loaded.cloud = from_state(loaded.file, loaded.note);
   } else {
     throw Error(ExitCode::kData, "holds neither scene.ply nor a checkpoint", path.string(),
-                "give a run folder of covary train, or a .ply file");
+                "give a run folder of covary train, or a scene file");
   }
   if (loaded.config.contains("options") && loaded.config["options"].is_object()) {
     const auto antialias = loaded.config["options"].find("antialias");

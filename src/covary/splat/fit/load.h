@@ -1,4 +1,4 @@
-// A scene by name: a run folder of `covary train`, or a .ply.
+// A scene by name: a run folder of `covary train`, or a scene file of any format.
 //
 //   LoadedScene s = load_scene("out/fox");     // out/fox/scene.ply, in the capture's frame
 //   s.cloud, s.config                           // config.json of the run; null for a bare file

@@ -14,7 +14,7 @@
 #include "covary/core/numeric/median.h"
 #include "covary/splat/fit/frame.h"
 #include "covary/splat/fit/strategy_parts.h"
-#include "covary/splat/scene/ply.h"
+#include "covary/splat/scene/format.h"
 
 namespace covary::fit {
 namespace {
@@ -100,7 +100,7 @@ Seeds at_random(const scene::Capture& capture, double extent, int64_t count, uin
 }
 
 scene::Cloud from_file(const scene::Capture& capture, const TrainOptions& options, uint64_t seed) {
-  scene::Cloud cloud = transformed(scene::read_ply(options.init), capture.scene_from_capture);
+  scene::Cloud cloud = transformed(scene::load_cloud(options.init), capture.scene_from_capture);
   cloud.columns.clear();
   const int64_t cap = options.max_gaussians_of();
   if (cloud.size() > cap) {

@@ -53,6 +53,8 @@ Cloud select(const Cloud& cloud, const at::Tensor& rows) {
   out.shN = take(cloud.shN);
   for (const auto& [name, t] : cloud.columns) out.columns[name] = take(t);
   out.antialiased = cloud.antialiased;
+  out.flat = cloud.flat;
+  out.source_axes = cloud.source_axes;
   return out;
 }
 

@@ -18,6 +18,9 @@ struct Cloud {
   std::map<std::string, at::Tensor>
       columns;               // extra columns [N] or [N,k] of any type, kept through edits
   bool antialiased = false;  // trained with the screen-space filter (render it that way)
+  bool flat = false;         // discs of 2DGS: the third scale says nothing
+  std::string source_axes;   // of the file that it was read from, "rub", where these were turned to
+                             // ours (axes.h); empty = as they were
 
   int64_t size() const { return means.defined() ? means.size(0) : 0; }
   int sh_degree() const;  // 0..4 from shN

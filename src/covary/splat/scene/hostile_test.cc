@@ -16,7 +16,9 @@
 #include "covary/core/data/image.h"
 #include "covary/splat/scene/capture_source.h"
 #include "covary/splat/scene/colmap.h"
+#include "covary/splat/scene/format.h"
 #include "covary/splat/scene/ply.h"
+#include "covary/splat/scene/test_clouds.h"
 #include "covary/splat/scene/test_models.h"
 
 namespace covary::scene {
@@ -138,6 +140,19 @@ TEST(DamagedFiles, Ply) {
   write_ply(folder.path() / "a.ply", cloud);
   survives(read_file(folder.path() / "a.ply"),
            [](const std::string& b) { read_ply(MemoryFile(b).path()); });
+}
+
+TEST(DamagedFiles, ScenesOfEveryFormat) {
+  const TemporaryFolder folder("hostile");
+  for (const SceneFormat& f : scene_formats())
+    for (const int64_t kind : {0, 1}) {
+      SCOPED_TRACE(f.name);
+      const fs::path file = folder.path() / ("a" + std::to_string(kind) + f.extensions[0]);
+      save_cloud(file, testing_clouds::random_cloud(5, f.sh_degree > 0),
+                 {.spz_version = 3 + kind, .ksplat_level = 2 * kind});
+      survives(
+          read_file(file), [&](const std::string& b) { f.read(MemoryFile(b).path(), {}); }, 1000);
+    }
 }
 
 TEST(DamagedFiles, Npz) {

@@ -12,12 +12,23 @@
 #include "covary/core/base/file.h"
 #include "covary/core/base/threads.h"
 #include "covary/splat/scene/ply_file.h"
+#include "covary/splat/scene/quantise.h"
 
 namespace covary::scene {
 namespace {
 
-constexpr const char* kAntialiased =
-    "covary antialiased";  // a comment: other programs pass over it
+// Comments: other programs pass over those that they do not know.
+constexpr const char* kMip = "SplatRenderMode: mip";
+constexpr const char* kDiscs = "SplatRenderMode: 2dgs";
+constexpr const char* kAntialiased = "antialiased 1";
+constexpr const char* kOldAntialiased = "covary antialiased";
+constexpr const char* kSourceAxes = "covary source_axes ";
+constexpr size_t kMostAxes = 3;  // letters
+
+bool holds(const PlyFile& file, const char* comment) {
+  const auto& all = file.comments();
+  return std::find(all.begin(), all.end(), comment) != all.end();
+}
 
 at::ScalarType tensor_type(PlyType t) {
   switch (t) {
@@ -117,12 +128,13 @@ struct Column {
 
 }  // namespace
 
-Cloud read_ply(const std::filesystem::path& path) {
+Cloud read_ply(const std::filesystem::path& path, bool take_not_finite) {
   const PlyFile file(path);
-  std::vector<int> need;  // of the 14 + rest required columns, in the order of kTargets below
-  for (const char* name : {"x", "y", "z", "f_dc_0", "f_dc_1", "f_dc_2", "opacity", "scale_0",
-                           "scale_1", "scale_2", "rot_0", "rot_1", "rot_2", "rot_3"})
-    need.push_back(file.require(name));
+  const bool flat = file.find("scale_1") >= 0 && file.find("scale_2") < 0;
+  std::vector<int> need;  // of the 14 + rest required columns, in the order of the writes below
+  for (const std::string name : {"x", "y", "z", "f_dc_0", "f_dc_1", "f_dc_2", "opacity", "scale_0",
+                                 "scale_1", "scale_2", "rot_0", "rot_1", "rot_2", "rot_3"})
+    need.push_back(file.require(flat && name == "scale_2" ? "scale_1" : name));
   const int rest = count_numbered(file, "f_rest_");
   int degree = 0;
   while (3 * ((degree + 1) * (degree + 1) - 1) < rest) ++degree;
@@ -141,8 +153,12 @@ Cloud read_ply(const std::filesystem::path& path) {
   cloud.scales = at::empty({n, 3}, at::kFloat);
   cloud.quats = at::empty({n, 4}, at::kFloat);
   cloud.shN = at::empty({n, per, 3}, at::kFloat);
-  cloud.antialiased = std::find(file.comments().begin(), file.comments().end(), kAntialiased) !=
-                      file.comments().end();
+  cloud.antialiased =
+      holds(file, kMip) || holds(file, kAntialiased) || holds(file, kOldAntialiased);
+  cloud.flat = flat || holds(file, kDiscs);
+  for (const std::string& comment : file.comments())
+    if (comment.starts_with(kSourceAxes))
+      cloud.source_axes = comment.substr(std::strlen(kSourceAxes), kMostAxes);
 
   struct Extra {
     int property;
@@ -209,10 +225,11 @@ Cloud read_ply(const std::filesystem::path& path) {
       }
     }
   });
-  if (bad < n)
-    throw Error(ExitCode::kData,
-                "the position of splat " + std::to_string(bad.load()) + " is not finite",
-                file.path() + ": vertex.x", "remove such splats, or write the file again");
+  if (flat) cloud.scales.select(1, 2).fill_(kLeastLogScale);
+  if (bad < n && !take_not_finite)
+    throw Error(
+        ExitCode::kData, "the position of splat " + std::to_string(bad.load()) + " is not finite",
+        file.path() + ": vertex.x", "covary convert --not-finite drop leaves such splats out");
   for (const Extra& e : extras) {
     const std::string& name = file.properties()[static_cast<size_t>(e.property)].name;
     // Files of this kind carry normals that are all zero: they are written anew, not kept.
@@ -282,7 +299,13 @@ void write_ply(const std::filesystem::path& path, const Cloud& cloud) {
   }
 
   std::string header = "ply\nformat binary_little_endian 1.0\n";
-  if (cloud.antialiased) header += std::string("comment ") + kAntialiased + "\n";
+  const auto remark = [&](const std::string& text) { header += "comment " + text + "\n"; };
+  if (cloud.antialiased) {
+    remark(kMip);
+    remark(kAntialiased);
+  }
+  if (cloud.flat) remark(kDiscs);
+  if (!cloud.source_axes.empty()) remark(kSourceAxes + cloud.source_axes);
   header += "element vertex " + std::to_string(n) + "\n";
   size_t stride = 0;
   for (const Column& c : columns) {

@@ -134,7 +134,8 @@ void PlyFile::fail(const std::string& what, const std::string& field) const {
   throw Error(ExitCode::kData, what, field.empty() ? path_ : path_ + ": " + field, kHint);
 }
 
-PlyFile::PlyFile(const std::filesystem::path& path) : path_(path.string()) {
+PlyFile::PlyFile(const std::filesystem::path& path, std::string element)
+    : path_(path.string()), element_(std::move(element)) {
   file_ = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   struct stat status{};
   if (file_ < 0 || fstat(file_, &status) != 0 || !S_ISREG(status.st_mode)) {
@@ -177,25 +178,26 @@ void PlyFile::parse_header() {
   };
   if (text.compare(0, 3, "ply") != 0 || next_line() != "ply")
     throw Error(ExitCode::kData, "not a .ply file", path_, "check that this is the right file");
-  bool format = false, vertices = false, lists = false;
+  bool format = false, found = false, lists = false;
   std::string element;
   int64_t rows = 0;
-  uint64_t before = 0;  // bytes of the elements before the vertices
+  uint64_t before = 0;  // bytes of the elements before ours
   size_t stride = 0;
   const auto close_element = [&] {
     if (element.empty()) return;
-    if (element == "vertex") {
-      vertices = true;
+    elements_.push_back(element);
+    if (element == element_) {
+      found = true;
       count_ = rows;
       stride_ = stride;
-      if (lists) fail("a list among the vertex properties is not read", "vertex");
-    } else if (!vertices) {
+      if (lists) fail("a list among the " + element + " properties is not read", element);
+    } else if (!found) {
       uint64_t bytes = 0;
       if (__builtin_mul_overflow(static_cast<uint64_t>(rows), stride, &bytes) ||
           __builtin_add_overflow(before, bytes, &before))
         fail("the count " + std::to_string(rows) + " is absurd", "element " + element);
       if (lists && encoding_ != Encoding::kAscii)
-        fail("lists before the vertices are not read", "element " + element);
+        fail("lists before the element " + element_ + " are not read", "element " + element);
       lines_before_ += rows;
     }
   };
@@ -223,7 +225,7 @@ void PlyFile::parse_header() {
     } else if (word == "element") {
       close_element();
       if (!(words >> element >> rows) || rows < 0) fail("bad line '" + line + "'", "header");
-      if (element == "vertex" && vertices) fail("two vertex elements", "header");
+      if (element == element_ && found) fail("two " + element + " elements", "header");
       lists = false;
       stride = 0;
     } else if (word == "property") {
@@ -242,9 +244,9 @@ void PlyFile::parse_header() {
       p.type = known->type;
       p.offset = stride;
       stride += ply_size(p.type);
-      if (element != "vertex" || vertices) continue;
-      if (find(p.name) >= 0) fail("the property is there twice", "vertex." + p.name);
-      if (properties_.size() == kMostProperties) fail("more than 4096 properties", "vertex");
+      if (element != element_ || found) continue;
+      if (find(p.name) >= 0) fail("the property is there twice", element_ + "." + p.name);
+      if (properties_.size() == kMostProperties) fail("more than 4096 properties", element_);
       properties_.push_back(std::move(p));
     } else {
       fail("bad line '" + line + "'", "header");
@@ -252,21 +254,26 @@ void PlyFile::parse_header() {
   }
   close_element();
   if (!format) fail("the header has no format line", "header");
-  if (!vertices) fail("there is no vertex element", "header");
+  if (!found) fail("there is no " + element_ + " element", "header");
   start_ = at;
   // A row takes at least its bytes; in ASCII at least a digit and a separator each property.
   uint64_t left = size_ - start_;
   if (encoding_ != Encoding::kAscii) {
-    if (before > left) fail("the elements before the vertices do not fit the file");
+    if (before > left) fail("the elements before " + element_ + " do not fit the file");
     start_ += before;
     left -= before;
   }
   const uint64_t row = encoding_ == Encoding::kAscii ? std::max<size_t>(1, 2 * properties_.size())
                                                      : std::max<size_t>(1, stride_);
   if (static_cast<uint64_t>(count_) > (left + (encoding_ == Encoding::kAscii ? 1 : 0)) / row)
-    fail("the header says " + std::to_string(count_) + " vertices, but " + std::to_string(left) +
+    fail("the header says " + std::to_string(count_) +
+             (element_ == "vertex" ? " vertices" : " rows") + ", but " + std::to_string(left) +
              " bytes follow, enough for " + std::to_string(left / row),
-         "element vertex");
+         "element " + element_);
+}
+
+bool PlyFile::has_element(const std::string& name) const {
+  return std::find(elements_.begin(), elements_.end(), name) != elements_.end();
 }
 
 int PlyFile::find(const std::string& name) const {
@@ -278,10 +285,7 @@ int PlyFile::find(const std::string& name) const {
 int PlyFile::require(const std::string& name) const {
   const int i = find(name);
   if (i < 0) {
-    if (find("packed_position") >= 0)
-      throw Error(ExitCode::kData, "this is a compressed .ply of packed splats, which is not read",
-                  path_, "unpack it to a plain 3DGS .ply");
-    throw Error(ExitCode::kData, "the property is missing", path_ + ": vertex." + name,
+    throw Error(ExitCode::kData, "the property is missing", path_ + ": " + element_ + "." + name,
                 "check that this is the right kind of file");
   }
   return i;
@@ -334,7 +338,7 @@ void PlyFile::read_ascii(const Body& body) const {
         double v = 0;
         const auto [after, fault] = std::from_chars(p, end, v);
         if (fault != std::errc() && fault != std::errc::result_out_of_range)
-          fail("no number at row " + std::to_string(first + i), "vertex." + property.name);
+          fail("no number at row " + std::to_string(first + i), element_ + "." + property.name);
         p = after;
         store_as(property.type, data.data() + static_cast<size_t>(i) * stride_ + property.offset,
                  v);

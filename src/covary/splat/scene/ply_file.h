@@ -1,5 +1,5 @@
-// Any `.ply` file as rows of scalars: header, checks, and its vertices in blocks. Splats, point
-// clouds and (later) meshes read through it.
+// Any `.ply` file as rows of scalars: header, checks, and the rows of one of its elements (its vertices,
+// unless another is named) in blocks. Splats, point clouds and (later) meshes read through it.
 //
 //   PlyFile file("points.ply");
 //   const int x = file.require("x");
@@ -49,12 +49,15 @@ struct PlyRows {
 
 class PlyFile {
  public:
-  explicit PlyFile(const std::filesystem::path& path);
+  // Error(kData) when there is no such element.
+  explicit PlyFile(const std::filesystem::path& path, std::string element = "vertex");
   ~PlyFile();
   PlyFile(const PlyFile&) = delete;
   PlyFile& operator=(const PlyFile&) = delete;
 
-  int64_t count() const { return count_; }  // vertices
+  int64_t count() const { return count_; }  // rows
+  // Whether the header has an element of this name, read or not.
+  bool has_element(const std::string& name) const;
   const std::vector<PlyProperty>& properties() const { return properties_; }
   const std::vector<std::string>& comments() const { return comments_; }
   int find(const std::string& name) const;     // -1 when absent
@@ -72,10 +75,11 @@ class PlyFile {
   void fetch(uint64_t offset, void* to, size_t bytes) const;
   [[noreturn]] void fail(const std::string& what, const std::string& field = "") const;
 
-  std::string path_;
+  std::string path_, element_;
+  std::vector<std::string> elements_;  // all of the header
   int file_ = -1;
-  uint64_t size_ = 0, start_ = 0;  // bytes of the file; where the vertices begin
-  int64_t lines_before_ = 0;       // ASCII rows of elements before the vertices
+  uint64_t size_ = 0, start_ = 0;  // bytes of the file; where the rows begin
+  int64_t lines_before_ = 0;       // ASCII rows of elements before these
   Encoding encoding_ = Encoding::kLittle;
   int64_t count_ = 0;
   size_t stride_ = 0;

@@ -201,13 +201,6 @@ TEST_F(Ply, BrokenFilesAreNamed) {
        "list"},
       {"unknown format", [&] { return edited("binary_little_endian", "zipped"); }, "format",
        "zipped"},
-      {"packed",
-       [] {
-         return std::string(
-             "ply\nformat binary_little_endian 1.0\nelement vertex 0\nproperty uint "
-             "packed_position\nend_header\n");
-       },
-       "a.ply", "compressed"},
       {"NaN position",
        [] {
          std::string s = splat_file(splat_properties(9), 3);

@@ -1,0 +1,8 @@
+// .splat files.
+#include <cstdint>
+
+#include "fuzz/scene_format.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  return covary::fuzz::read_scene("splat", data, size);
+}

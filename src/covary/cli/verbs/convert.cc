@@ -1,0 +1,234 @@
+// covary convert RUN|SCENE... OUT, covary convert CAPTURE OUT
+#include <algorithm>
+
+#include "covary/cli/convert_options.h"
+#include "covary/cli/verbs/places.h"
+#include "covary/cli/verbs/tables.h"
+#include "covary/cli/verbs/verb.h"
+#include "covary/core/base/error.h"
+#include "covary/core/base/file.h"
+#include "covary/core/base/log.h"
+#include "covary/core/base/machine.h"
+#include "covary/splat/fit/load.h"
+#include "covary/splat/render/likeness.h"
+#include "covary/splat/scene/axes.h"
+#include "covary/splat/scene/camera_export.h"
+#include "covary/splat/scene/capture.h"
+#include "covary/splat/scene/format.h"
+
+namespace covary::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+constexpr int kWidth = 640, kHeight = 480;  // of the views that are compared, px
+
+struct Read {
+  scene::Cloud cloud;
+  std::string format;
+  int64_t bytes = 0;
+};
+
+Read read_input(const fs::path& path, const scene::ReadOptions& how) {
+  Read r;
+  if (const scene::SceneFormat* format = scene::format_of(path)) {
+    r.cloud = scene::load_cloud(path, how);
+    r.format = format->name;
+    r.bytes = scene::bytes_on_disk(path);
+    return r;
+  }
+  std::error_code ignored;
+  if (fs::is_directory(path, ignored) && is_scene(path)) {
+    fit::LoadedScene loaded = fit::load_scene(path);
+    if (!loaded.note.empty()) log_warning(path.string() + ": " + loaded.note);
+    r.cloud = std::move(loaded.cloud);
+    r.format = "run";
+    r.bytes = scene::bytes_on_disk(loaded.file);
+    return r;
+  }
+  r.cloud = scene::load_cloud(path, how);  // says what is wrong
+  return r;
+}
+
+// The outputs, and the inputs without them.
+std::vector<fs::path> outputs_of(const Job& job, std::vector<std::string>* inputs) {
+  std::vector<fs::path> out(job.invocation.outputs.begin(), job.invocation.outputs.end());
+  if (out.empty()) {
+    if (inputs->size() < 2)
+      throw Error(ExitCode::kUsage, "no output given", "covary convert",
+                  "for example: covary convert " + inputs->front() + " scene.spz");
+    out.emplace_back(inputs->back());
+    inputs->pop_back();
+  }
+  return out;
+}
+
+std::string axes_of(const std::string& asked, const scene::SceneFormat& format) {
+  return asked == "auto" ? format.axes : asked == "as-is" ? "rdf" : asked;
+}
+
+// A capture's cameras: to transforms.json, or to a COLMAP folder.
+Result convert_cameras(const Job& job, const std::string& input, const fs::path& out,
+                       const std::string& format) {
+  const bool transforms = out.extension() == ".json";
+  if (!format.empty() && format != "colmap" && format != "colmap-text" && format != "transforms")
+    throw Error(ExitCode::kUsage, "cameras are not written as '" + format + "'", "--format",
+                "write colmap, colmap-text or transforms");
+  if (!format.empty() && transforms != (format == "transforms"))
+    throw Error(ExitCode::kUsage, "the output's name says another kind", "--format " + format,
+                "transforms.json is a file, COLMAP's model a folder");
+  if (!transforms && out.has_extension() && scene::can_write(out))
+    throw Error(ExitCode::kUsage, "a capture has no splats yet", input,
+                "train it first: covary train " + input + " -o " + out.string());
+  Result r;
+  r.document = {{"capture", input}, {"output", out.string()}};
+  if (job.common.dry_run) {
+    r.text = out.string() + ": not written\n";
+    return r;
+  }
+  const scene::ExportedCameras e =
+      scene::export_cameras(input, out,
+                            transforms                ? scene::CameraFiles::kTransforms
+                            : format == "colmap-text" ? scene::CameraFiles::kColmapText
+                                                      : scene::CameraFiles::kColmapBinary);
+  r.document["photos"] = e.photos;
+  r.document["lenses"] = e.lenses;
+  r.document["points"] = e.points;
+  r.document["notes"] = e.notes;
+  r.text = out.string() + ": cameras of " + count_text(e.photos) + " photos, " +
+           count_text(e.lenses) + (e.lenses == 1 ? " lens, " : " lenses, ") + count_text(e.points) +
+           " points\n";
+  for (const std::string& note : e.notes) r.text += fact_line("note", note);
+  return r;
+}
+
+}  // namespace
+
+Result run_convert(const Job& job) {
+  const auto options = job.options<ConvertOptions>();
+  std::vector<std::string> inputs = job.invocation.inputs;
+  const std::vector<fs::path> outputs = outputs_of(job, &inputs);
+  const scene::ReadOptions reading{
+      .axes = options.input_axes, .level = options.level, .not_finite = options.not_finite};
+  const scene::WriteOptions writing{.axes = options.axes,
+                                    .sh_degree = options.sh_degree,
+                                    .keep_order = options.keep_order,
+                                    .spz_version = options.spz_version,
+                                    .spz_sh_bits = options.spz_sh_bits,
+                                    .ksplat_level = options.ksplat_level,
+                                    .sog_sweeps = options.sog_sweeps,
+                                    .webp_effort = options.webp_effort,
+                                    .seed = job.common.seed};
+  // What cannot be is said before work.
+  for (const std::string& axes : {options.axes, options.input_axes})
+    if (axes != "auto" && axes != "as-is")
+      (void)scene::turn_of_axes(axes, scene::kOurAxes,
+                                &axes == &options.axes ? "--axes" : "--input-axes");
+  const bool cameras = inputs.size() == 1 && outputs.size() == 1 && !is_scene(inputs[0]) &&
+                       scene::has_cameras(inputs[0]);
+  for (const fs::path& out : outputs) {
+    if (!cameras) (void)scene::format_of_output(out, options.format);
+    if (fs::exists(out) && !is_empty_or_absent(out) && !job.common.overwrite)
+      throw Error(ExitCode::kData, "is there already", out.string(),
+                  "add --overwrite, or choose another name");
+  }
+  if (cameras) return convert_cameras(job, inputs[0], outputs[0], options.format);
+  if (!job.common.report.empty() && !job.common.dry_run) AtomicFile probe(job.common.report);
+
+  Result result;
+  std::vector<scene::Cloud> clouds;
+  int64_t input_bytes = 0;
+  json read = json::array();
+  for (const std::string& input : inputs) {
+    const double begin = wall_seconds();
+    Read r = read_input(input, reading);
+    input_bytes += r.bytes;
+    read.push_back({{"file", input},
+                    {"format", r.format},
+                    {"bytes", r.bytes},
+                    {"splats", r.cloud.size()},
+                    {"sh_degree", r.cloud.sh_degree()},
+                    {"axes", r.cloud.source_axes.empty() ? "rdf" : r.cloud.source_axes},
+                    {"seconds", wall_seconds() - begin}});
+    result.text +=
+        input + ": " + r.format + ", " + count_text(r.cloud.size()) + " splats, SH degree " +
+        std::to_string(r.cloud.sh_degree()) + ", " + bytes_text(static_cast<double>(r.bytes)) +
+        (r.cloud.source_axes.empty() ? std::string()
+                                     : ", axes " + r.cloud.source_axes + " turned to rdf") +
+        "\n";
+    clouds.push_back(std::move(r.cloud));
+  }
+  const scene::Cloud cloud = scene::merged(clouds);
+  clouds.clear();
+
+  const std::string against = options.against.empty() ? "the input" : options.against;
+  const bool compares = !job.common.report.empty() && options.views > 0 && cloud.size() > 0;
+  const scene::Cloud truth =
+      options.against.empty() || !compares ? cloud : read_input(options.against, {}).cloud;
+  Table figures;
+  json written = json::array();
+  for (const fs::path& out : outputs) {
+    const scene::SceneFormat& format = scene::format_of_output(out, options.format);
+    const std::vector<std::string> lost = scene::losses(format, cloud, writing);
+    json w = {{"file", out.string()},
+              {"format", format.name},
+              {"axes", axes_of(options.axes, format)},
+              {"lost", lost}};
+    if (job.common.dry_run) {
+      result.text += out.string() + ": " + format.name + ", not written\n";
+    } else {
+      const double begin = wall_seconds();
+      scene::save_cloud(out, cloud, writing, options.format);
+      const double seconds = wall_seconds() - begin;
+      const int64_t bytes = scene::bytes_on_disk(out);
+      const double each =
+          cloud.size() > 0 ? static_cast<double>(bytes) / static_cast<double>(cloud.size()) : 0;
+      w["bytes"] = bytes;
+      w["bytes_per_splat"] = each;
+      w["seconds"] = seconds;
+      result.text += out.string() + ": " + format.name + ", " +
+                     bytes_text(static_cast<double>(bytes)) +
+                     number_text(" (%.1f bytes a splat", each) +
+                     number_text(", %.1f %% of the input)",
+                                 100 * static_cast<double>(bytes) /
+                                     static_cast<double>(std::max<int64_t>(1, input_bytes))) +
+                     ", axes " + axes_of(options.axes, format) + number_text(", %.2f s\n", seconds);
+      if (compares) {
+        // In the axes that were asked for, so that it is compared as it was.
+        const scene::Cloud back =
+            scene::load_cloud(out, {.axes = options.axes, .not_finite = options.not_finite});
+        const render::Likeness l = render::likeness(
+            truth, back, render::sample_views(truth, options.views, kWidth, kHeight));
+        w["psnr"] = l.mean;
+        w["psnr_worst"] = l.worst;
+        w["psnr_of_view"] = l.of_view;
+        result.text +=
+            fact_line("likeness", number_text("PSNR %.2f dB", l.mean) +
+                                      number_text(" (worst %.2f) against ", l.worst) + against +
+                                      " over " + std::to_string(l.of_view.size()) + " views");
+      }
+      figures.add({{"file", out.string()},
+                   {"format", format.name},
+                   {"splats", cloud.size()},
+                   {"bytes", bytes},
+                   {"bytes_per_splat", each},
+                   {"input_bytes", input_bytes},
+                   {"psnr", w.value("psnr", json())},
+                   {"psnr_worst", w.value("psnr_worst", json())},
+                   {"seconds", seconds}});
+    }
+    for (const std::string& line : lost) result.text += fact_line("lost", line);
+    written.push_back(std::move(w));
+  }
+  if (!job.common.report.empty() && !job.common.dry_run) figures.write(job.common.report);
+  result.document = {{"inputs", read},
+                     {"splats", cloud.size()},
+                     {"sh_degree", cloud.sh_degree()},
+                     {"antialiased", cloud.antialiased},
+                     {"outputs", written},
+                     {"options", job.invocation.options}};
+  return result;
+}
+
+}  // namespace covary::cli

@@ -1,0 +1,33 @@
+// Bytes through gzip and Zstandard, in memory.
+//
+//   std::vector<uint8_t> file = gzip(bytes);                        // one member, on all threads
+//   std::vector<uint8_t> head = gunzip(file, 16, "a.spz");          // the first 16 bytes of it
+//   std::vector<uint8_t> back = zstd_unpack(frame, 4096, "a.spz");  // exactly 4096 bytes, or an error
+//
+// Nothing trusts a size that the stream states: the caller says how much there may be. The same bytes
+// pack to the same stream at any number of threads. Errors: Error(kData, where) for damaged streams.
+// Sources: RFC 1951, 1952 (DEFLATE, gzip), RFC 8878 (Zstandard).
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace covary::data {
+
+bool is_gzip(std::span<const uint8_t> bytes);
+
+// Up to `most` bytes of all members one after the other; fewer where the stream has fewer.
+std::vector<uint8_t> gunzip(std::span<const uint8_t> packed, uint64_t most,
+                            const std::string& where);
+// level 1..9.
+std::vector<uint8_t> gzip(std::span<const uint8_t> bytes, int level = 6);
+
+// Exactly `size` bytes.
+std::vector<uint8_t> zstd_unpack(std::span<const uint8_t> packed, uint64_t size,
+                                 const std::string& where);
+// level 1..22; the frame states its size.
+std::vector<uint8_t> zstd_pack(std::span<const uint8_t> bytes, int level = 12);
+
+}  // namespace covary::data
