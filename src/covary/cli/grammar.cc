@@ -248,9 +248,8 @@ class Reader {
     if (verb_) return;
     if (contains(planned_verbs(), name)) {
       const std::string hint =
-          name == "view"      ? "covary render RUN --path spline -o video.mp4 makes a video instead"
-          : name == "convert" ? "a run holds scene.ply; covary train writes any name: -o scene.ply"
-                              : "covary --help lists the verbs that this version has";
+          name == "convert" ? "a run holds scene.ply; covary train writes any name: -o scene.ply"
+                            : "covary --help lists the verbs that this version has";
       usage("this verb is not in this version", name == word ? word : word + " (" + name + ")",
             hint);
     }

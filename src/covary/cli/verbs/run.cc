@@ -86,6 +86,7 @@ int run(const char* text) {
         {"train", run_train},
         {"eval", run_eval},
         {"render", run_render},
+        {"view", run_view},
         {"info", run_info},
         {"study", run_study},
         {"gp fit", run_gp_fit},
