@@ -6,7 +6,7 @@ import { Controls } from "./controls";
 import { Curves } from "./curves";
 import type { Figures } from "./curves";
 import { byId, download, grouped, input, on, select, setChoices, short } from "./dom";
-import { add, norm, scaled, sub, unit, across } from "./math";
+import { across, add, dot, norm, row, scaled, sub, unit } from "./math";
 import type { Vec3 } from "./math";
 import { hideMessage, showFault, showMessage } from "./message";
 import { pick, pointAt } from "./pick";
@@ -24,6 +24,7 @@ const EVERYWHERE = 1e30;
 const MOST_DROPPED = 2 ** 31 - 1; // bytes
 const MOST_RATIO = 2; // device pixels a pixel
 const OWN_COLUMNS = ["opacity", "largest scale", "elongation"] as const;
+const MOST_LOOKED_AT = 4000; // rows for the range of depths
 const UP_AXES: readonly Vec3[] = [[0, 0, 1], [0, -1, 0], [0, 1, 0], [0, 0, -1], [1, 0, 0], [-1, 0, 0]];
 
 export class App {
@@ -40,6 +41,7 @@ export class App {
 
   private facts: Facts | null = null;
   private cameras: CameraFile = readCameras(null);
+  private frustumDepth = 1;
   private shown: GpuScene | null = null; // what is drawn
   private sorting: GpuScene | null = null; // what the sorter holds: the same, or the next
   private dropped = false; // the scene is not the server's
@@ -185,12 +187,9 @@ export class App {
     document.title = `${facts.name} - Covary`;
 
     const distances = file.cameras.map((c) => norm(sub(c.position, facts.focus))).sort((a, b) => a - b);
-    const depth = 0.08 * (distances[distances.length >> 1] ?? 1);
+    this.frustumDepth = 0.08 * (distances[distances.length >> 1] ?? 1);
     const colors = file.cameras.map((c) => (c.split === "test" ? ([1, 0.65, 0.3, 0.8] as const) : ([0.5, 0.72, 1, 0.6] as const)));
-    this.renderer.setLines(
-      file.cameras.flatMap((c) => frustumLines(c, depth)),
-      colors.flatMap((c) => Array.from({ length: 8 }, () => c)),
-    );
+    this.renderer.setLines(file.cameras.map((c) => frustumLines(c, this.frustumDepth)), colors);
     this.resetView();
   }
 
@@ -319,13 +318,18 @@ export class App {
     }
     const view = this.view();
     if (this.look.mode === "depth") this.setDepthRange(view);
-    this.renderer.draw(this.shown, view, this.look, this.comparison(view), this.entered < 0 && input("frustums").checked);
+    this.renderer.draw(this.shown, view, this.look, this.comparison(view), this.frustumsOf(view));
+  }
+
+  // Cameras in front of which one does not stand.
+  private frustumsOf(view: View): number[] {
+    if (this.entered >= 0 || !input("frustums").checked) return [];
+    return [...this.cameras.cameras.keys()].filter((i) => norm(sub(this.cameras.cameras[i].position, view.position)) > 2 * this.frustumDepth);
   }
 
   private setDepthRange(view: View): void {
-    const facts = this.facts!;
-    const d = norm(sub(view.position, facts.centre));
-    this.look.range = [Math.max(0, d - 1.2 * facts.radius), d + 1.2 * facts.radius];
+    if (!this.shown) return;
+    this.look.range = depthRange(this.shown.splats, view);
     this.showRange("depth");
   }
 
@@ -669,6 +673,21 @@ export class App {
     on("panel-toggle", "click", () => this.setPanel(document.body.classList.contains("narrowed")));
     if (window.innerWidth <= 700) this.setPanel(false);
   }
+}
+
+/** From the near to the far of what the picture shows of the most important rows. */
+function depthRange(splats: Splats, view: View): [number, number] {
+  const [a, b, c, d] = axisOf(view);
+  const [rx, ry] = [row(view.rotation, 0), row(view.rotation, 1)];
+  const depths: number[] = [];
+  for (let i = 0; i < Math.min(splats.count, MOST_LOOKED_AT); ++i) {
+    const [x, y, z] = [splats.means[3 * i], splats.means[3 * i + 1], splats.means[3 * i + 2]];
+    const depth = a * x + b * y + c * z + d;
+    const from = sub([x, y, z], view.position);
+    const [px, py] = [(view.fx * dot(rx, from)) / depth + view.cx, (view.fy * dot(ry, from)) / depth + view.cy];
+    if (depth > 0.01 && px >= 0 && py >= 0 && px < view.width && py < view.height) depths.push(depth);
+  }
+  return middleRange(new Float32Array(depths));
 }
 
 /** dB of two pictures of rgba bytes, alpha left out. */

@@ -131,6 +131,12 @@ describe("picking", () => {
     near(pointAt(v, 200, 150, hit.depth), [0, 0, 0]);
     near(pointAt(v, 260, 150, 5), [1, 1, 0]);
   });
+  it("does not take what is beside the camera, however large it would be projected", () => {
+    const beside = new Splats(2, 1, false);
+    beside.push({ row: 0, mean: [0, 0, 0], quat: [1, 0, 0, 0], logScale: [-2, -2, -2], opacity: 0.9 }, [0, 0, 0]);
+    beside.push({ row: 1, mean: [0.5, -3.98, 0], quat: [1, 0, 0, 0], logScale: [-3, -3, -3], opacity: 0.9 }, [0, 0, 0]);
+    expect(pick(beside, v, 200, 150, 1, ...all)!.index).toBe(0);
+  });
   it("sees through what is cropped, and nothing where nothing is", () => {
     expect(pick(splats, v, 200, 150, 1, [-9, 0.5, -9], [9, 9, 9])!.index).toBe(1);
     expect(pick(splats, v, 5, 5, 1, ...all)).toBeNull();

@@ -99,6 +99,15 @@ export function rayOf(v: View, x: number, y: number): Vec3 {
   return unit(times(transposed(v.rotation), [(x - v.cx) / v.fx, (y - v.cy) / v.fy, 1]));
 }
 
+/** Bounds of x/z and y/z inside the Jacobian of the projection: the view, and 0.3 of half of it more. */
+export function jacobianLimits(v: View): { lowX: number; highX: number; lowY: number; highY: number } {
+  const [marginX, marginY] = [(0.15 * v.width) / v.fx, (0.15 * v.height) / v.fy];
+  return {
+    lowX: -(v.cx / v.fx + marginX), highX: (v.width - v.cx) / v.fx + marginX,
+    lowY: -(v.cy / v.fy + marginY), highY: (v.height - v.cy) / v.fy + marginY,
+  };
+}
+
 /** The view in a window of another size: the whole picture, in its middle. */
 export function fitted(v: View, width: number, height: number): View & { left: number; top: number; zoom: number } {
   const zoom = Math.min(width / v.width, height / v.height);

@@ -11,6 +11,7 @@ export interface Actions {
 
 const TURN = 0.006; // radians a px
 const KEY_TURN = 0.05; // radians a key
+const TAP = 0.05; // seconds of moving that a short press is worth
 const SPEED = 0.7; // distances to the target a second
 const MOVES: Readonly<Record<string, readonly [number, number, number]>> = {
   KeyW: [0, 0, 1], KeyS: [0, 0, -1], KeyA: [-1, 0, 0], KeyD: [1, 0, 0], KeyE: [0, -1, 0], KeyQ: [0, 1, 0],
@@ -46,8 +47,12 @@ export class Controls {
 
   /** Moves by the keys that are held; true when something moved. */
   step(now: number): boolean {
-    const seconds = Math.min((now - this.last) / 1000, 0.1);
+    const seconds = Math.min(Math.max(now - this.last, 0) / 1000, 0.1);
     this.last = now;
+    return this.advance(seconds);
+  }
+
+  private advance(seconds: number): boolean {
     let [x, y, z] = [0, 0, 0];
     for (const code of this.held) {
       const m = MOVES[code];
@@ -105,12 +110,12 @@ export class Controls {
   private keyDown(e: KeyboardEvent): void {
     if (e.ctrlKey || e.metaKey || e.altKey) return;
     if (e.code in MOVES || e.key === "Shift") {
-      if (!this.busy) this.last = performance.now();
       this.held.add(e.code);
-      if (e.code in MOVES) {
-        e.preventDefault();
-        this.actions.changed();
-      }
+      if (!(e.code in MOVES)) return;
+      e.preventDefault();
+      if (e.repeat) return;
+      this.last = performance.now();
+      this.advance(TAP); // however short the press and slow the frames
       return;
     }
     const turns: Readonly<Record<string, readonly [number, number]>> = { ArrowLeft: [1, 0], ArrowRight: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };

@@ -1,6 +1,7 @@
 // Which Gaussian a pixel shows: the one with the largest blending weight there, by the rules of the picture.
 
 import { dot, matrixOf, row, sub } from "./math";
+import { jacobianLimits } from "./camera";
 import type { View } from "./camera";
 import type { Splats } from "./splats";
 import type { Vec3 } from "./math";
@@ -19,6 +20,7 @@ export function pick(splats: Splats, view: View, x: number, y: number, scale: nu
   const { means } = splats;
   const [rx, ry, rz] = [row(view.rotation, 0), row(view.rotation, 1), row(view.rotation, 2)];
   const [tx, ty, tz] = [-dot(rx, view.position), -dot(ry, view.position), -dot(rz, view.position)];
+  const { lowX, highX, lowY, highY } = jacobianLimits(view);
   const met: { index: number; depth: number; alpha: number }[] = [];
   for (let i = 0; i < splats.count; ++i) {
     const [mx, my, mz] = [means[3 * i], means[3 * i + 1], means[3 * i + 2]];
@@ -29,8 +31,10 @@ export function pick(splats: Splats, view: View, x: number, y: number, scale: nu
     const v = (ry[0] * mx + ry[1] * my + ry[2] * mz + ty) / z;
     const dx = x - (view.fx * u + view.cx);
     const dy = y - (view.fy * v + view.cy);
+    // As the picture has it: the projection of what is far beside the view is bounded.
+    const [ju, jv] = [Math.min(Math.max(u, lowX), highX), Math.min(Math.max(v, lowY), highY)];
     const sigma = scale * Math.max(splats.scale(i, 0), splats.scale(i, 1), splats.scale(i, 2));
-    const reach = 3.5 * ((Math.max(view.fx, view.fy) * sigma * Math.hypot(1, u, v)) / z + 0.6);
+    const reach = 3.5 * ((Math.max(view.fx, view.fy) * sigma * Math.hypot(1, ju, jv)) / z + 0.6);
     if (dx * dx + dy * dy > reach * reach) continue;
 
     const s = splats.at(i);
@@ -39,8 +43,8 @@ export function pick(splats: Splats, view: View, x: number, y: number, scale: nu
     for (let k = 0; k < 3; ++k) {
       const axis: Vec3 = [m[k], m[3 + k], m[6 + k]];
       const [ax, ay, az] = [dot(rx, axis), dot(ry, axis), dot(rz, axis)];
-      const px = (view.fx / z) * (ax - u * az) * scale * s.scale[k];
-      const py = (view.fy / z) * (ay - v * az) * scale * s.scale[k];
+      const px = (view.fx / z) * (ax - ju * az) * scale * s.scale[k];
+      const py = (view.fy / z) * (ay - jv * az) * scale * s.scale[k];
       xx += px * px;
       xy += px * py;
       yy += py * py;

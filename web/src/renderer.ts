@@ -3,6 +3,7 @@
 import { COVER_VERTEX, LINE_FRAGMENT, LINE_VERTEX, RESOLVE_FRAGMENT, SPLAT_FRAGMENT, SPLAT_VERTEX } from "./shaders";
 import { rampBytes } from "./ramp";
 import type { Splats } from "./splats";
+import { jacobianLimits } from "./camera";
 import type { View } from "./camera";
 import type { Vec3 } from "./math";
 
@@ -170,7 +171,7 @@ export class Renderer {
   private readonly lineArray: WebGLVertexArrayObject;
   private readonly lineBuffer: WebGLBuffer;
   private readonly empty: WebGLVertexArrayObject;
-  private lineCount = 0;
+  private lineCount = 0; // points of a figure
   private target: Target | null = null;
   private photo: WebGLTexture | null = null;
   private readonly half: boolean;
@@ -199,16 +200,17 @@ export class Renderer {
     gl.bindVertexArray(null);
   }
 
-  /** Pairs of points with the colour of each pair, rgba. */
-  setLines(points: readonly Vec3[], colors: readonly (readonly [number, number, number, number])[]): void {
+  /** Figures of lines, each of as many points (from, to, from, to, ...), with the colour of each figure, rgba. */
+  setLines(figures: readonly (readonly Vec3[])[], colors: readonly (readonly [number, number, number, number])[]): void {
+    const points = figures.flat();
+    this.lineCount = figures[0]?.length ?? 0;
     const data = new Float32Array(points.length * 7);
     points.forEach((p, i) => {
       data.set(p, 7 * i);
-      data.set(colors[i >> 1], 7 * i + 3);
+      data.set(colors[Math.floor(i / this.lineCount)], 7 * i + 3);
     });
     this.gl.bindBuffer(this.gl.ARRAY_BUFFER, this.lineBuffer);
     this.gl.bufferData(this.gl.ARRAY_BUFFER, data, this.gl.STATIC_DRAW);
-    this.lineCount = points.length;
   }
 
   setPhoto(image: ImageBitmap | null): void {
@@ -226,11 +228,11 @@ export class Renderer {
     ] as const) gl.texParameteri(gl.TEXTURE_2D, name, value);
   }
 
-  /** Onto the canvas, whose size is that of the view. */
-  draw(scene: GpuScene | null, view: View, look: Look, comparison: Comparison | null, lines: boolean): void {
+  /** Onto the canvas, whose size is that of the view; lines: the figures to draw. */
+  draw(scene: GpuScene | null, view: View, look: Look, comparison: Comparison | null, lines: readonly number[]): void {
     this.target = this.sized(this.target, view.width, view.height);
     this.blend(this.target, scene, view, look);
-    if (lines && this.lineCount > 0) this.drawLines(view);
+    if (lines.length > 0) this.drawLines(view, lines);
     this.gl.bindFramebuffer(this.gl.FRAMEBUFFER, null);
     this.cover(this.target, look, comparison);
   }
@@ -299,10 +301,8 @@ export class Renderer {
     const u = this.splat.uniforms;
     gl.useProgram(this.splat.handle);
     this.camera(u, view);
-    const marginX = (0.15 * view.width) / view.fx;
-    const marginY = (0.15 * view.height) / view.fy;
-    gl.uniform4f(u["u_limits"], -(view.cx / view.fx + marginX), (view.width - view.cx) / view.fx + marginX,
-      -(view.cy / view.fy + marginY), (view.height - view.cy) / view.fy + marginY);
+    const { lowX, highX, lowY, highY } = jacobianLimits(view);
+    gl.uniform4f(u["u_limits"], lowX, highX, lowY, highY);
     gl.uniform1i(u["u_per_line"], scene.perLine);
     gl.uniform1i(u["u_coefficients"], scene.splats.coefficients);
     gl.uniform1i(u["u_degree"], Math.min(look.degree, scene.splats.degree));
@@ -327,12 +327,12 @@ export class Renderer {
     gl.bindVertexArray(null);
   }
 
-  private drawLines(view: View): void {
+  private drawLines(view: View, figures: readonly number[]): void {
     const gl = this.gl;
     gl.useProgram(this.line.handle);
     this.camera(this.line.uniforms, view);
     gl.bindVertexArray(this.lineArray);
-    gl.drawArrays(gl.LINES, 0, this.lineCount);
+    for (const i of figures) gl.drawArrays(gl.LINES, i * this.lineCount, this.lineCount);
     gl.bindVertexArray(null);
   }
 
@@ -350,6 +350,7 @@ export class Renderer {
     gl.uniform1i(u["u_photo"], 1);
     gl.uniform3fv(u["u_background"], look.background as unknown as number[]);
     gl.uniform2f(u["u_size"], target.width, target.height);
+    gl.uniform1i(u["u_normals"], look.mode === "normal" ? 1 : 0);
     const shown = comparison && this.photo ? comparison : null;
     gl.uniform1i(u["u_compare"], shown ? { split: 1, photo: 2, difference: 3 }[shown.kind] : 0);
     if (shown) gl.uniform4f(u["u_photo_box"], ...shown.box);

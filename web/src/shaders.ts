@@ -194,6 +194,7 @@ uniform sampler2D u_blended;   // premultiplied
 uniform vec3 u_background;
 uniform sampler2D u_photo;
 uniform vec4 u_photo_box;      // left, top, width, height, px of the target from its top
+uniform bool u_normals;        // the sum of w (n + 1) / 2 is shown as the direction of the sum of w n
 uniform int u_compare;         // 0 no photo, 1 photo left of u_wipe, 2 the photo, 3 the difference
 uniform float u_wipe;          // px
 uniform float u_gain;          // of the difference
@@ -202,6 +203,11 @@ out vec4 o_color;
 void main() {
   vec4 c = texelFetch(u_blended, ivec2(gl_FragCoord.xy), 0);
   vec3 shown = clamp(c.rgb + (1.0 - c.a) * u_background, 0.0, 1.0);
+  if (u_normals) {
+    vec3 n = 2.0 * c.rgb - c.a;
+    float size = length(n);
+    shown = 0.5 + (c.a >= 0.5 && size > 1e-6 ? 0.5 / size : 0.0) * n;
+  }
   if (u_compare != 0) {
     vec2 px = vec2(gl_FragCoord.x, u_size.y - gl_FragCoord.y);
     vec2 at = (px - u_photo_box.xy) / u_photo_box.zw;

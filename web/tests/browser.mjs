@@ -83,6 +83,9 @@ async function close(page, address = server.address) {
   await page.close();
 }
 const view = (page) => page.evaluate(() => window.covary.view());
+async function section(page, name) {
+  await page.evaluate((text) => { for (const d of document.querySelectorAll("details")) if (d.querySelector("summary").textContent === text) d.open = true; }, name);
+}
 async function press(page, ...keys) {
   await page.focus("#picture");
   for (const key of keys) await page.keyboard.press(key);
@@ -116,7 +119,7 @@ async function faults(page) {
   return violations.map((v) => `${v.impact} ${v.id}: ${v.nodes.map((n) => n.target.join(" ")).join(", ")}`);
 }
 // Nothing here may wait for ever.
-const check = (name, act) => test(name, { timeout: 90000 }, act);
+const check = (name, act) => test(name, { timeout: 180000 }, act);
 const keep = async (page, name) => {
   if (!shots) return;
   mkdirSync(shots, { recursive: true });
@@ -128,18 +131,18 @@ describe("the viewer", () => {
     const page = await open(server.address);
     assert.match(await page.textContent("#count"), /^[\d,]+ Gaussians$/);
     const cameras = JSON.parse(readFileSync(path.join(run, "cameras.json"), "utf8")).cameras;
-    for (const [mode, bar] of [["rgb", 40], ["normal", 25]]) {
+    for (const [mode, bar] of [["rgb", 40], ["normal", 28]]) {
       const out = path.join(work, "pictures-" + mode);
       program(["render", run, "--cameras", "all", "--modes", mode, "-o", out, "-q"]);
       await page.selectOption("#mode", mode === "rgb" ? "colour" : mode);
+      await section(page, "Cameras");
       await page.selectOption("#camera", String(CAMERA));
       await settled(page);
       const ours = await saved(page, () => page.click("#screenshot"));
       const file = readdirSync(out, { recursive: true }).map(String).find((f) => f.includes(cameras[CAMERA].name.replace(/\.\w+$/, "")) && f.endsWith(".png"));
       const db = await psnr(page, ours, readFileSync(path.join(out, file)));
       console.log(`# ${mode}: ${db.toFixed(1)} dB to covary render`);
-      // Normals of next to transparent pixels are divided by their alpha there, and are over black here.
-      if (mode === "rgb") assert.ok(db >= bar, `${mode}: ${db} dB`);
+      assert.ok(db >= bar, `${mode}: ${db} dB`);
     }
     await close(page);
   });
@@ -169,9 +172,8 @@ describe("the viewer", () => {
     const page = await open(server.address);
     const before_ = await view(page);
     await page.mouse.dblclick(300, 330);
-    await new Promise((done) => setTimeout(done, 400));
+    await page.waitForFunction((r) => window.covary.view().rotation.join() !== r, before_.rotation.join());
     await settled(page);
-    assert.notDeepEqual((await view(page)).rotation, before_.rotation);
     await page.keyboard.down("Shift");
     await page.mouse.click(305, 300);
     await page.keyboard.up("Shift");
@@ -182,9 +184,10 @@ describe("the viewer", () => {
 
   check("shows the photo beside the picture", async () => {
     const page = await open(server.address);
+    await section(page, "Cameras");
     await page.selectOption("#camera", String(CAMERA));
     await page.selectOption("#compare", "split");
-    await page.waitForFunction(() => document.getElementById("photo-figures").textContent.includes("dB"), null, { timeout: 30000 });
+    await page.waitForFunction(() => document.getElementById("photo-figures").textContent.includes("dB"), null, { timeout: 90000 });
     const db = Number(/([\d.]+) dB/.exec(await page.textContent("#photo-figures"))[1]);
     assert.ok(db > 18 && db < 60, `${db} dB to the photo`);
     await settled(page);
@@ -225,7 +228,7 @@ describe("the viewer", () => {
     await differs("scale");
     await page.fill("#background", "#4080c0");
     await differs("background");
-    await page.click("#crop-box summary");
+    await section(page, "Crop");
     await page.check("#crop");
     await page.locator("#crop-sides input").first().fill("0");
     await differs("crop");
@@ -272,7 +275,7 @@ describe("the viewer", () => {
   check("records a path that covary render takes", async () => {
     const page = await open(server.address);
     await press(page, "v", "ArrowLeft", "ArrowLeft", "ArrowLeft", "v", "ArrowUp", "ArrowUp", "v");
-    await page.click("summary:has-text('Camera path')");
+    await section(page, "Camera path");
     assert.equal(await page.textContent("#path-count"), "3 views recorded");
     await page.fill("#path-seconds", "1");
     await page.click("#path-play");
@@ -290,7 +293,7 @@ describe("the viewer", () => {
   check("opens another scene, and keeps the one before when a file is broken", async () => {
     const page = await open(server.address);
     const before_ = await page.textContent("#count");
-    await page.click("summary:has-text('Another scene')");
+    await section(page, "Another scene");
     const scene = readFileSync(path.join(run, "scene.ply"));
     for (const [name, buffer, says] of [
       ["cut.ply", scene.subarray(0, scene.length - 100), /ends early/],

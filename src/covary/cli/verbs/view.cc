@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <thread>
 
@@ -31,8 +32,8 @@ constexpr double kPhotoCache = 256e6;  // bytes of decoded photos
 constexpr int kFollowEvery = 5;        // polls between looks at a run
 constexpr std::chrono::milliseconds kPoll{200};
 
-// The photos of a run's capture, loaded when the first is asked for. A capture that is gone is an error of
-// the photo, not of the scene.
+// The photos of a run's capture, loaded when the first is asked for, from any thread. A capture that is gone is an error
+// of the photo, not of the scene.
 class Photos {
  public:
   Photos(std::string capture, scene::CaptureOptions how)
@@ -42,6 +43,7 @@ class Photos {
   }
 
   const scene::Capture& capture() {
+    const std::lock_guard lock(mutex_);
     if (!capture_) {
       capture_ = load_and_tell(capture_name_, how_);
       for (size_t i = 0; i < capture_->views.size(); ++i)
@@ -61,6 +63,7 @@ class Photos {
  private:
   std::string capture_name_;
   scene::CaptureOptions how_;
+  std::mutex mutex_;
   std::optional<scene::Capture> capture_;
   std::map<std::string, int64_t> index_;
 };

@@ -2,7 +2,7 @@
 //
 //   export_html(cloud, "fox.html", {.name = "fox"});
 //
-// The scene inside is the page's own format (splat_stream.h), gzip, base64: 110 to 140 bytes a Gaussian at SH degree 3, 30 at
+// The scene inside is the page's own format (splat_stream.h), gzip, base64: some 160 bytes a Gaussian at SH degree 3, 45 at
 // degree 0; --sh-degree of what writes the cloud makes it smaller. Loses what splat_stream.h says, and extra columns.
 #pragma once
 
