@@ -46,6 +46,7 @@ export class App {
   private sorting: GpuScene | null = null; // what the sorter holds: the same, or the next
   private dropped = false; // the scene is not the server's
   private loading: AbortController | null = null;
+  private wanted = -1; // revision that is shown, or is on its way
 
   private entered = -1; // camera of the capture that one looks through
   private photo: { camera: number; image: ImageBitmap } | null = null;
@@ -80,8 +81,10 @@ export class App {
 
   async begin(): Promise<void> {
     requestAnimationFrame((now) => this.frame(now));
-    await this.load(await this.source.facts());
+    // A training that has just begun has no scene yet: the events bring it.
     if (this.source.served) this.listen();
+    const facts = await this.source.facts();
+    if (facts.revision !== this.wanted) await this.load(facts);
   }
 
   /** The camera of the picture, px of the canvas. */
@@ -104,6 +107,7 @@ export class App {
   private async load(facts: Facts): Promise<void> {
     this.loading?.abort();
     const loading = (this.loading = new AbortController());
+    this.wanted = facts.revision;
     if (facts.error) {
       this.setState("error");
       return showMessage(facts.error, "the page shows the scene as soon as it can be read");
@@ -214,10 +218,12 @@ export class App {
 
   private listen(): void {
     const events = new EventSource("/api/events");
+    events.onerror = () => (byId("note").textContent = "not connected to the program");
+    events.onopen = () => (byId("note").textContent = this.facts?.note ?? "");
     const data = (e: Event): unknown => JSON.parse((e as MessageEvent<string>).data);
     events.addEventListener("scene", (e) => {
       const facts = data(e) as Facts;
-      if (!this.dropped && facts.revision !== this.facts?.revision) void this.load(facts);
+      if (!this.dropped && facts.revision !== this.wanted) void this.load(facts);
     });
     events.addEventListener("history", (e) => {
       this.curves.set(data(e) as Figures[]);

@@ -121,7 +121,8 @@ void main() {
 
   vec3 color;
   if (u_mode == 1) {
-    color = ramp((p.z - u_range.x) / (u_range.y - u_range.x));
+    float near = max(u_range.x, 1e-6);  // even in 1 / depth: near things differ most
+    color = ramp((1.0 / near - 1.0 / p.z) / (1.0 / near - 1.0 / u_range.y));
   } else if (u_mode == 2) {
     int shortest = sigma.x <= sigma.y ? (sigma.x <= sigma.z ? 0 : 2) : (sigma.y <= sigma.z ? 1 : 2);
     vec3 n = u_rotation * turn[shortest];

@@ -374,6 +374,49 @@ describe("the viewer", () => {
     await close(page);
   });
 
+  check("shows a training while it runs, with a rising PSNR, and pauses and stops it", async () => {
+    const live = path.join(work, "live");
+    const child = spawn(covary, ["train", "sample:studio,views=12,width=160,height=120", "-o", live, "--steps", "100000", "--max-gaussians", "3000", "--eval-every", "20", "--view"],
+      { cwd: work, env: { ...process.env, GOMP_SPINCOUNT: "0" } });
+    const address = await new Promise((resolve, reject) => {
+      let text = "";
+      child.stderr.on("data", (piece) => {
+        text += piece;
+        const found = /look at it: (\S+)/.exec(text);
+        if (found) resolve(found[1]);
+      });
+      child.on("exit", (code) => reject(new Error(`covary train ended with ${code}\n${text}`)));
+    });
+    child.removeAllListeners("exit");
+    const page = await open(address);
+    const step = async () => Number(/step (\d+)/.exec(await page.textContent("#note"))?.[1] ?? 0);
+    const figure = () => page.evaluate(() => {
+      const curve = [...document.querySelectorAll(".curve")].find((c) => c.textContent.includes("held-out"));
+      return curve ? { last: Number(curve.querySelector("strong").textContent), points: curve.querySelector("polyline").getAttribute("points").split(" ").map((p) => Number(p.split(",")[1])) } : null;
+    });
+    await page.waitForFunction(() => (document.querySelector(".curve svg[aria-label*=held-out] polyline")?.getAttribute("points").split(" ").length ?? 0) >= 5, null, { timeout: 120000 });
+    const psnrs = await figure();
+    assert.ok(psnrs.points.at(-1) < psnrs.points[0], "the curve rises"); // y of the picture falls
+    const first = await step();
+    await page.waitForFunction((s) => Number(/step (\d+)/.exec(document.getElementById("note").textContent)?.[1]) > s, first, { timeout: 60000 });
+    await settled(page);
+    assert.deepEqual(await faults(page), []);
+    await page.click("#pause");
+    await page.waitForTimeout(3000);
+    const paused = await step();
+    await page.waitForTimeout(3000);
+    assert.equal(await step(), paused);
+    await page.click("#resume");
+    await page.waitForFunction((s) => Number(/step (\d+)/.exec(document.getElementById("note").textContent)?.[1]) > s, paused, { timeout: 60000 });
+    await close(page, address);
+    const late = await open(address);
+    await late.click("#stop");
+    await late.close();
+    await new Promise((resolve) => (child.exitCode === null ? child.on("exit", resolve) : resolve()));
+    assert.equal(child.exitCode, 0);
+    assert.match(JSON.parse(readFileSync(path.join(live, "metrics.json"), "utf8")).note, /stopped by hand/);
+  });
+
   check("says so when there is no WebGL2, and when the server is gone", async () => {
     const page = await browser.newPage();
     await page.addInitScript(() => { HTMLCanvasElement.prototype.getContext = () => null; });

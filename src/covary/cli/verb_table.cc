@@ -281,7 +281,7 @@ const std::vector<Verb>& verbs() {
        1,
        1,
        bind<fit::TrainOptions>,
-       {"max_memory", "time_budget", "dry_run", "resume", "overwrite"},
+       {"max_memory", "time_budget", "dry_run", "resume", "overwrite", "view"},
        fit::stage_names(),
        {"json", "csv", "html"},
        {"html", "png"},

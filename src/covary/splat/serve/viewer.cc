@@ -105,8 +105,8 @@ Viewer::Viewer(HttpOptions options) : server_(with_policy(std::move(options))) {
 
   server_.get("/api/scene", [this](const Request&) {
     const auto now = shown();
-    if (!now)
-      return json_response(503, R"({"error": {"what": "there is no scene yet", "hint": ""}})");
+    if (!now)  // no fault: it comes by an event
+      return json_response(200, R"({"revision": 0, "name": "", "error": "there is no scene yet"})");
     return bytes_response("application/json", now->facts);
   });
   server_.get("/api/splats", [this](const Request& request) {

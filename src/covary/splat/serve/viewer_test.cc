@@ -108,7 +108,7 @@ TEST_F(ViewerTest, TellsPagesOfANewSceneAndOfFigures) {
 
 TEST_F(ViewerTest, SaysWhyThereIsNoScene) {
   viewer.start();
-  EXPECT_EQ(status_of(get("/api/scene")), 503);
+  EXPECT_EQ(json::parse(body_of(get("/api/scene")))["error"], "there is no scene yet");
   viewer.show({.name = "broken", .error = "the file ends early"});
   EXPECT_EQ(json::parse(body_of(get("/api/scene")))["error"], "the file ends early");
   EXPECT_EQ(status_of(get("/api/splats?revision=1")), 404);
