@@ -4,7 +4,7 @@
 #   covary_base    base numeric                no torch
 #   covary_options every *_options.cc          no torch: what the launcher needs to check a command line
 #   covary_core    compute linalg geometry data nn eval
-#   covary_splat   scene render fit
+#   covary_splat   scene capture render fit serve
 #   covary_stat    process mixture filter
 #   covary_verbs   cli/verbs, studies          the shared library that the launcher opens when a verb works
 #   covary         cli                         the launcher: grammar and help, no torch
@@ -92,14 +92,24 @@ target_link_libraries(covary_core PUBLIC covary_options covary_torch Eigen3::Eig
 # that one of these serves.
 target_compile_definitions(covary_core PUBLIC "HWY_DISABLED_TARGETS=(HWY_SSSE3|HWY_AVX3_DL)")
 
-covary_library(covary_splat STATIC splat/scene splat/capture splat/render splat/fit)
-target_link_libraries(covary_splat PUBLIC covary_core PRIVATE pugixml::pugixml)
+covary_library(covary_splat STATIC splat/scene splat/capture splat/render splat/fit splat/serve)
+target_link_libraries(covary_splat PUBLIC covary_core PRIVATE pugixml::pugixml ZLIB::ZLIB)
 # The text of the child program is part of the library.
 set(worker ${COVARY_SOURCE}/splat/capture/pycolmap_worker.py)
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${worker})
 file(READ ${worker} worker_text)
 file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/generated/pycolmap_worker.inc CONTENT "R\"worker(@worker_text@)worker\"\n" @ONLY)
 target_include_directories(covary_splat PRIVATE ${CMAKE_BINARY_DIR}/generated)
+
+# So is the viewer's page: web/dist, which is built from web/src by Node and kept in the repository.
+foreach(file index.html viewer.js viewer.css)
+  set(page ${CMAKE_SOURCE_DIR}/web/dist/${file})
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${page})
+  file(READ ${page} page_bytes HEX)
+  string(REGEX REPLACE "(..)" "0x\\1," page_bytes "${page_bytes}")
+  string(MAKE_C_IDENTIFIER ${file} page_name)
+  file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/generated/viewer_${page_name}.inc CONTENT "@page_bytes@\n" @ONLY)
+endforeach()
 
 covary_library(covary_stat STATIC stat/process stat/mixture stat/filter)
 target_link_libraries(covary_stat PUBLIC covary_core)
@@ -109,7 +119,7 @@ covary_room_test(core/numeric covary_base)
 foreach(room compute linalg geometry data nn eval)
   covary_room_test(core/${room} covary_core)
 endforeach()
-foreach(room scene capture render fit)
+foreach(room scene capture render fit serve)
   covary_room_test(splat/${room} covary_splat)
 endforeach()
 foreach(room process mixture filter)

@@ -40,3 +40,12 @@ if(TARGET covary AND TARGET covary_verbs)
   add_test(NAME command_line COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/command_line.py ${CMAKE_BINARY_DIR})
   set_tests_properties(command_line PROPERTIES TIMEOUT 600)
 endif()
+
+# The viewer: its page's own tests, and the page in headless Chromium. Skipped, with a line, without Node, web/node_modules
+# (cd web && npm ci) or Chromium.
+add_test(NAME viewer_page COMMAND ${CMAKE_SOURCE_DIR}/tests/viewer.sh page ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR})
+set_tests_properties(viewer_page PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 300)
+if(TARGET covary AND TARGET covary_verbs)
+  add_test(NAME viewer_browser COMMAND ${CMAKE_SOURCE_DIR}/tests/viewer.sh browser ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR})
+  set_tests_properties(viewer_browser PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 900 RUN_SERIAL TRUE)
+endif()

@@ -32,6 +32,8 @@ void CommonOptions::describe(OptionList& o) {
       .synonym("w")
       .synonym("y")
       .synonym("yes");
+  o.add("view", &view, "show the scene in the browser while it is trained; prints the address")
+      .common();
   o.add("repeats", &repeats, "runs a point of --sweep, each with its own seed").range(1, 10000);
   o.add("from", &from,
         "with --resume: do again from this stage; --dry-run lists the stages (evaluate, report)");

@@ -25,6 +25,7 @@ struct CommonOptions {
   bool overwrite = false;    // a non-empty output may be replaced
   int64_t repeats = 1;       // runs a point of a sweep, seeds seed, seed + 1, ...
   std::string from, until;   // stage names; empty = the first, the last
+  bool view = false;         // of a training: a page that shows it, on this machine
   std::string report, plot;  // files, of the kinds that the verb writes; empty = none
   bool parity = false;       // as the authors' release does, below presets, configs and flags
 

@@ -247,11 +247,8 @@ class Reader {
     verb_ = find_verb(name);
     if (verb_) return;
     if (contains(planned_verbs(), name)) {
-      const std::string hint =
-          name == "view" ? "covary render RUN --path spline -o video.mp4 makes a video instead"
-                         : "covary --help lists the verbs that this version has";
       usage("this verb is not in this version", name == word ? word : word + " (" + name + ")",
-            hint);
+            "covary --help lists the verbs that this version has");
     }
     if (const std::string command = command_for(word); !command.empty()) {
       const std::string verb = command.substr(7, command.find(' ', 7) - 7);

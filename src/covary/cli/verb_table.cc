@@ -13,6 +13,7 @@
 #include "covary/cli/optimize_options.h"
 #include "covary/cli/render_options.h"
 #include "covary/cli/special_options.h"
+#include "covary/cli/view_options.h"
 #include "covary/core/eval/study_options.h"
 #include "covary/splat/capture/photo_options.h"
 #include "covary/splat/fit/train_options.h"
@@ -281,7 +282,7 @@ const std::vector<Verb>& verbs() {
        1,
        1,
        bind<fit::TrainOptions>,
-       {"max_memory", "time_budget", "dry_run", "resume", "overwrite"},
+       {"max_memory", "time_budget", "dry_run", "resume", "overwrite", "view"},
        fit::stage_names(),
        {"json", "csv", "html"},
        {"html", "png"},
@@ -322,6 +323,15 @@ const std::vector<Verb>& verbs() {
        {"dry_run", "overwrite"},
        {},
        {"json", "csv"}},
+      {"view",
+       "scenes",
+       "a scene in the browser, also while it is trained",
+       "RUN|SCENE",
+       "covary view out/fox",
+       1,
+       1,
+       bind<ViewOptions>,
+       {}},
       gp_verb(),
       mixture_verb(),
       density_verb(),
@@ -435,8 +445,8 @@ std::string verb_synonym(std::string_view word) {
 
 const std::vector<std::string>& planned_verbs() {
   static const std::vector<std::string> names = {
-      "view",     "edit", "animate", "compress", "stream", "surface", "segment",  "simulate",
-      "generate", "pde",  "bridge",  "flow",     "bayes",  "regress", "classify", "network"};
+      "edit",     "animate", "compress", "stream", "surface", "segment", "simulate", "generate",
+      "pde",      "bridge",  "flow",     "bayes",  "regress", "classify", "network"};
   return names;
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "covary/cli/verbs/budget.h"
 #include "covary/cli/verbs/places.h"
@@ -11,6 +12,7 @@
 #include "covary/core/base/threads.h"
 #include "covary/splat/capture/make_capture.h"
 #include "covary/splat/scene/photo_cache.h"
+#include "covary/splat/serve/live_training.h"
 
 namespace covary::cli {
 namespace {
@@ -303,7 +305,16 @@ fit::RunResult train_once(const Invocation& invocation, const fit::TrainOptions&
   }
   context.from = from_of(common);
   context.until = until_of(common);
-  return fit::Trainer(std::move(capture), options).run(context);
+  fit::Trainer trainer(std::move(capture), options);
+  std::optional<serve::LiveTraining> live;
+  if (common.view) {
+    live.emplace(serve::HttpOptions{}, name_of(invocation.inputs[0]));
+    context.watch = [&](const fit::Trainer& t, const nlohmann::json& record) {
+      return live->look(t, record);
+    };
+    log_info("look at it: " + live->address());
+  }
+  return trainer.run(context);
 }
 
 std::vector<TrainingPlan> training_plans(const std::string& input, const CommonOptions& common) {

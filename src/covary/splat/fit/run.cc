@@ -75,16 +75,6 @@ nlohmann::json run_record(const RunContext& context, const scene::Capture& captu
 }
 
 // The capture's cameras, as refined, in its own frame, beside scene.ply.
-scene::CameraFile cameras_in_capture_frame(const Trainer& trainer) {
-  const scene::Capture& capture = trainer.capture();
-  const Eigen::Matrix4d back = trainer.capture_from_training();
-  scene::CameraFile file = scene::cameras_of(capture);
-  for (auto& named : file.cameras) named.camera = scene::transformed(named.camera, back);
-  file.extent /= std::cbrt(capture.scene_from_capture.topLeftCorner<3, 3>().determinant());
-  file.scene_from_capture.setIdentity();
-  return file;
-}
-
 nlohmann::json edits_json(int64_t step, const Edits& e, int64_t count) {
   nlohmann::json j = {{"step", step},
                       {"event", e.reset && !(e.cloned || e.split || e.pruned) ? "reset" : "refine"},
@@ -135,6 +125,16 @@ void finish_run(const Trainer& trainer, const RunContext& context, RunResult* re
 }
 
 }  // namespace
+
+scene::CameraFile cameras_in_capture_frame(const Trainer& trainer) {
+  const scene::Capture& capture = trainer.capture();
+  const Eigen::Matrix4d back = trainer.capture_from_training();
+  scene::CameraFile file = scene::cameras_of(capture);
+  for (auto& named : file.cameras) named.camera = scene::transformed(named.camera, back);
+  file.extent /= std::cbrt(capture.scene_from_capture.topLeftCorner<3, 3>().determinant());
+  file.scene_from_capture.setIdentity();
+  return file;
+}
 
 RunResult Trainer::run(const RunContext& context) {
   const InterruptGuard guard;
@@ -195,7 +195,7 @@ RunResult Trainer::run(const RunContext& context) {
   const int64_t log_every = std::max<int64_t>(1, options_.steps / kLogRecords);
   const char* psnr_name = capture_.test.empty() ? "train_psnr" : "test_psnr";
   Progress progress("train", options_.steps, "steps");
-  bool out_of_time = false;
+  bool out_of_time = false, stopped = false;
   int64_t saved = resumed ? step_ : -1;
   const auto save = [&] {
     if (!writes || saved == step_) return;
@@ -255,6 +255,10 @@ RunResult Trainer::run(const RunContext& context) {
     if (log && result.edits.any()) log->write(edits_json(step_, result.edits, count()));
     progress.update(step_, figures);
     if (checkpoint_every > 0 && step_ % checkpoint_every == 0) save();
+    if (context.watch && !context.watch(*this, record)) {
+      stopped = true;
+      break;
+    }
   }
   progress.finish();
   if (pace && out_of_time) retime(step_);  // it is whole: nothing is to be resumed
@@ -280,7 +284,11 @@ RunResult Trainer::run(const RunContext& context) {
     m["cameras"]["lenses"] = cameras_->lenses();
   }
   if (exposure_) m["exposure"] = exposure_->to_json();
-  if (out_of_time && pace) {
+  if (stopped) {
+    m["note"] = "stopped by hand at step " + std::to_string(step_) + " of " +
+                std::to_string(options_.steps) + "; --resume continues";
+    log_info(m["note"].get<std::string>());
+  } else if (out_of_time && pace) {
     m["note"] = "the number of steps followed the time budget";
   } else if (out_of_time) {
     m["note"] = "the time budget ended at step " + std::to_string(step_) + " of " +

@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -27,10 +28,13 @@
 #include "covary/splat/fit/resolution.h"
 #include "covary/splat/fit/strategy.h"
 #include "covary/splat/fit/train_options.h"
+#include "covary/splat/scene/cameras_json.h"
 #include "covary/splat/scene/capture.h"
 #include "covary/splat/scene/cloud.h"
 
 namespace covary::fit {
+
+class Trainer;
 
 struct RunContext {
   std::filesystem::path out = "";  // run folder; empty: nothing is written and no checkpoint kept
@@ -50,6 +54,9 @@ struct RunContext {
   // has its capture, so kLoad and kTrain are one.
   Stage from = Stage::kLoad;
   Stage until = Stage::kReport;  // the last stage done; at least kTrain
+  // Looks on: called after every step with what was logged at it (null where nothing was). False ends training there, whole,
+  // as a spent time budget does.
+  std::function<bool(const Trainer& trainer, const nlohmann::json& record)> watch = {};
 };
 
 struct RunResult {
@@ -135,6 +142,9 @@ class Trainer {
   std::vector<LossTerm> terms_;
   std::unique_ptr<Strategy> strategy_;
 };
+
+// The cameras of its capture, as refined so far, in the frame of its exported scene.
+scene::CameraFile cameras_in_capture_frame(const Trainer& trainer);
 
 // The stage report of a finished run, from the files of its folder alone. Error(kData) when the run
 // is not finished or was never evaluated. Returns its metrics.

@@ -38,7 +38,7 @@ CameraFile cameras_of(const Capture& capture) {
   return file;
 }
 
-void write_cameras(const std::filesystem::path& path, const CameraFile& file) {
+json cameras_to_json(const CameraFile& file) {
   json cameras = json::array();
   for (const NamedCamera& n : file.cameras) {
     const Camera& c = n.camera;
@@ -53,14 +53,17 @@ void write_cameras(const std::filesystem::path& path, const CameraFile& file) {
                        {"cy", c.cy},
                        {"cam_from_world", matrix_to_json(c.cam_from_world)}});
   }
-  const json document = {
-      {"schema", kSchema},
-      {"scene_from_capture", matrix_to_json(file.scene_from_capture)},
-      {"background", {file.background[0], file.background[1], file.background[2]}},
-      {"extent", file.extent},
-      {"cameras", cameras}};
+  return {{"schema", kSchema},
+          {"scene_from_capture", matrix_to_json(file.scene_from_capture)},
+          {"background", {file.background[0], file.background[1], file.background[2]}},
+          {"extent", file.extent},
+          {"cameras", cameras}};
+}
+
+void write_cameras(const std::filesystem::path& path, const CameraFile& file) {
   // Photos' names are bytes, JSON is UTF-8: what is not becomes U+FFFD.
-  write_file(path, document.dump(1, ' ', false, json::error_handler_t::replace) + "\n");
+  write_file(path,
+             cameras_to_json(file).dump(1, ' ', false, json::error_handler_t::replace) + "\n");
 }
 
 CameraFile read_cameras(const std::filesystem::path& path) {

@@ -39,6 +39,7 @@ struct CameraFile {
 
 nlohmann::json matrix_to_json(const Eigen::Matrix4d& m);  // rows of 4 numbers
 CameraFile cameras_of(const Capture& capture);
+nlohmann::json cameras_to_json(const CameraFile& file);
 void write_cameras(const std::filesystem::path& path, const CameraFile& file);  // atomic
 CameraFile read_cameras(const std::filesystem::path& path);
 

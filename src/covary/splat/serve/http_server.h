@@ -1,0 +1,104 @@
+// A small HTTP/1.1 server for one page and its data, where many clients may be idle, slow or hostile.
+//
+//   HttpServer server({.port = 7007});                    // binds; the next free port if that is taken
+//   server.get("/api/scene", [](const Request&) { return json_response(200, "{}"); });
+//   server.start();                                       // a thread of its own
+//   server.send_event("progress", "{\"step\": 100}");     // to every open /api/events
+//   server.stop();                                        // closes all; the destructor does the same
+//
+// All sockets are served by one thread, which never waits for one of them, so a client that drips bytes costs a timer
+// and some kilobytes. Handlers run on that thread and must be quick; those of `slow` routes run on a second thread, one
+// after the other. Handlers throw Error (answered as JSON with its message and hint, by its code) or return a Response.
+// A route is an exact path: nothing below the file system can be named.
+//
+// Bounds: 16 KB of headers, 4 KB of target, 64 KB of body, 10 s to send a request, 30 s without progress to take 256 KB of
+// an answer, 256 connections, 1 MB of events that wait for one client. What is beyond a bound gets 400, 405, 408, 413 or
+// 431, or is closed.
+//
+// Who may ask: on a loopback address, whoever names that address in Host (so that no page elsewhere reaches it by a name that
+// it lets point here). With a token, whoever brings it: as ?token=WORD once, which sets a cookie, or as the cookie. A POST
+// must come from a page of this server (Origin). Every answer forbids sniffing, framing and anything fetched from elsewhere.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace covary::serve {
+
+using Bytes = std::vector<uint8_t>;
+
+struct Request {
+  std::string method, path;                  // path: decoded, without the query
+  std::map<std::string, std::string> query;  // decoded; of a name that comes twice, the first
+  std::string body;
+
+  // A whole number of the query, from low to high; Error(kUsage) when it is missing or something else.
+  int64_t number(const std::string& name, int64_t low, int64_t high) const;
+};
+
+struct Response {
+  int status = 200;
+  std::string type = "application/json";
+  std::shared_ptr<const Bytes> body = {};  // shared by all that are sent it; null = empty
+  std::vector<std::pair<std::string, std::string>> headers = {};
+};
+Response json_response(int status, const std::string& text);
+Response bytes_response(const std::string& type, std::shared_ptr<const Bytes> body);
+
+using Handler = std::function<Response(const Request&)>;
+
+struct HttpOptions {
+  std::string host = "127.0.0.1";  // an address of this machine, or localhost
+  int64_t port = 7007;             // 0 = any
+  bool next_free = true;           // try the 100 ports above one that is taken
+  std::string token = "";          // needed beyond loopback
+  std::string content_policy =
+      "";  // the Content-Security-Policy of every answer; empty = nothing may be loaded
+
+  // Error(kUsage): no address, a port out of range, no token (or one of under 16 characters) beyond loopback.
+  void check() const;
+};
+
+// Whether an address (or localhost) is of this machine alone; Error(kUsage) when it is no address.
+bool is_loopback(const std::string& host);
+// 32 hex digits from the system's generator.
+std::string random_token();
+
+class HttpServer {
+ public:
+  // Binds and listens. Error(kData) when no port is free, or the address is not of this machine.
+  explicit HttpServer(const HttpOptions& options);
+  ~HttpServer();
+  HttpServer(const HttpServer&) = delete;
+  HttpServer& operator=(const HttpServer&) = delete;
+
+  // Before start(). A GET route answers HEAD as well.
+  void get(const std::string& path, Handler handler, bool slow = false);
+  void post(const std::string& path, Handler handler);
+  // A GET that stays open; `first`: the events that a new client gets at once, as (name, JSON).
+  void events(const std::string& path,
+              std::function<std::vector<std::pair<std::string, std::string>>()> first);
+
+  void start();
+  void stop();
+
+  // To all clients of events(), from any thread. data: one line.
+  void send_event(const std::string& name, const std::string& data);
+
+  int port() const;
+  std::string address() const;    // http://127.0.0.1:7007/ with the token, if any
+  int64_t connections() const;    // open now
+  int64_t event_clients() const;  // of them, waiting for events
+
+  struct State;  // of the implementation
+
+ private:
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace covary::serve

@@ -1,0 +1,86 @@
+#include "covary/splat/serve/live_training.h"
+
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+
+#include <atomic>
+#include <string>
+#include <thread>
+
+#include "covary/splat/fit/small_capture.h"
+#include "covary/splat/serve/test_client.h"
+
+namespace covary::serve {
+namespace {
+
+using testing::HasSubstr;
+
+fit::TrainOptions short_training(int64_t steps) {
+  fit::TrainOptions options;
+  options.steps = steps;
+  options.eval_every = 5;
+  return options;
+}
+
+int say(int port, const std::string& word) {
+  return status_of(ask(port, "POST", "/api/command",
+                       "Origin: http://127.0.0.1:" + std::to_string(port) + "\r\n",
+                       "{\"do\": \"" + word + "\"}"));
+}
+
+// A trainer that is looked at on a thread of its own.
+struct Looked {
+  explicit Looked(int64_t planned)
+      : trainer(fit::small_capture(), short_training(planned)), live({.port = 0}, "small") {
+    thread = std::thread([this] {
+      fit::RunContext context;
+      context.watch = [this](const fit::Trainer& t, const nlohmann::json& figures) {
+        steps = t.steps_done();
+        return live.look(t, figures);
+      };
+      result = trainer.run(context);
+    });
+  }
+  fit::Trainer trainer;
+  LiveTraining live;
+  fit::RunResult result;
+  std::atomic<int64_t> steps{0};
+  std::thread thread;  // last: the rest is there when it begins
+};
+
+TEST(LiveTraining, ShowsTheSceneAndItsFiguresAndLeavesTheBitsAlone) {
+  Looked looked(20);
+  TestClient page(looked.live.port());
+  page.send(request_text(looked.live.port(), "GET", "/api/events"));
+  looked.thread.join();
+  const std::string told = page.receive(300);
+  EXPECT_THAT(told, HasSubstr("event: scene\ndata: {"));
+  EXPECT_THAT(told, HasSubstr("\"live\":true"));
+  EXPECT_THAT(told, HasSubstr("\"test_psnr\":"));
+  EXPECT_GE(looked.live.scenes_sent(), 1);
+  const fit::RunResult alone = fit::Trainer(fit::small_capture(), short_training(20)).run({});
+  EXPECT_TRUE(at::equal(looked.result.scene.means, alone.scene.means));
+  EXPECT_TRUE(at::equal(looked.result.scene.sh0, alone.scene.sh0));
+}
+
+TEST(LiveTraining, PausesGoesOnAndStops) {
+  Looked looked(1000000);
+  const int port = looked.live.port();
+  ASSERT_EQ(say(port, "pause"), 200);
+  // The step of the pause may still be under way.
+  int64_t at = -1;
+  while (looked.steps == 0 || at != looked.steps) {
+    at = looked.steps;
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  }
+  EXPECT_LT(at, 1000000);
+  ASSERT_EQ(say(port, "resume"), 200);
+  while (looked.steps < at + 2) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  ASSERT_EQ(say(port, "stop"), 200);
+  looked.thread.join();
+  EXPECT_LT(looked.result.steps, 1000000);
+  EXPECT_THAT(looked.result.metrics["note"].get<std::string>(), HasSubstr("stopped by hand"));
+}
+
+}  // namespace
+}  // namespace covary::serve

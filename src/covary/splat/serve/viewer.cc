@@ -1,0 +1,220 @@
+#include "covary/splat/serve/viewer.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "covary/core/base/error.h"
+#include "covary/splat/scene/camera_path.h"
+#include "covary/splat/serve/page.h"
+#include "covary/splat/serve/splat_stream.h"
+
+namespace covary::serve {
+namespace {
+
+using nlohmann::json;
+
+// Scripts, styles and data from this server alone. The sorting worker is a blob of the script; screenshots are blobs.
+constexpr const char* kPolicy =
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+    "connect-src 'self'; worker-src blob:; base-uri 'none'; form-action 'none'; frame-ancestors "
+    "'none'";
+constexpr size_t kMaxHistory = 2000;  // figures that a new page is sent
+
+HttpOptions with_policy(HttpOptions options) {
+  options.content_policy = kPolicy;
+  return options;
+}
+
+std::string text_of(const json& j) {
+  return j.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+std::shared_ptr<const Bytes> bytes_of(const std::string& text) {
+  return std::make_shared<const Bytes>(text.begin(), text.end());
+}
+
+json vector_json(const Eigen::Vector3d& v) { return {v[0], v[1], v[2]}; }
+
+// Median centre, and the radius that holds 90% of the rows.
+void middle_ball(const scene::Cloud& cloud, Eigen::Vector3d* centre, double* radius) {
+  *centre = Eigen::Vector3d::Zero();
+  *radius = 1;
+  at::Tensor means = cloud.means.detach().to(at::kCPU, at::kDouble);
+  means = means.index_select(0, at::isfinite(means).all(1).nonzero().squeeze(1));
+  const int64_t n = means.size(0);
+  if (n == 0) return;
+  const at::Tensor middle = std::get<0>(means.median(0));
+  for (int k = 0; k < 3; ++k) (*centre)[k] = middle[k].item<double>();
+  const at::Tensor distance = std::get<0>((means - middle).norm(2, {1}).sort());
+  *radius = std::max(distance[(n - 1) * 9 / 10].item<double>(), 1e-9);
+}
+
+}  // namespace
+
+struct Viewer::Shown {
+  int64_t revision = 0;
+  ViewedScene scene;
+  at::Tensor order;
+  std::shared_ptr<const Bytes> facts, splats, cameras;
+};
+
+json facts_of(const ViewedScene& scene, int64_t rows) {
+  json facts = {{"schema", "covary-view/1"}, {"name", scene.name}, {"note", scene.note}};
+  if (!scene.error.empty()) {
+    facts["error"] = scene.error;
+    return facts;
+  }
+  const scene::Cloud& cloud = scene.cloud;
+  Eigen::Vector3d centre;
+  double radius;
+  middle_ball(cloud, &centre, &radius);
+  Eigen::Vector3d up(0, 0, 1), focus = centre;
+  if (!scene.cameras.cameras.empty()) {
+    std::vector<scene::Camera> cameras;
+    for (const scene::NamedCamera& c : scene.cameras.cameras) cameras.push_back(c.camera);
+    const scene::CameraPath path(std::move(cameras));
+    up = path.up();
+    focus = path.focus();
+  }
+  const auto& b = scene.cameras.background;
+  facts["rows"] = cloud.size();
+  facts["count"] = rows;  // finite ones: what is sent
+  facts["sh_degree"] = std::min(cloud.sh_degree(), 3);
+  facts["antialiased"] = cloud.antialiased;
+  facts["columns"] = column_names(cloud);
+  facts["centre"] = vector_json(centre);
+  facts["radius"] = radius;
+  facts["focus"] = vector_json(focus);
+  facts["up"] = vector_json(up);
+  facts["background"] = {b[0], b[1], b[2]};
+  facts["cameras"] = scene.cameras.cameras.size();
+  facts["photos"] = static_cast<bool>(scene.photo);
+  return facts;
+}
+
+Viewer::Viewer(HttpOptions options) : server_(with_policy(std::move(options))) {
+  const auto page = [this](const std::string& path, const char* name, const char* type) {
+    const auto body = bytes_of(page_file(name));
+    server_.get(path, [body, type](const Request&) { return bytes_response(type, body); });
+  };
+  page("/", "index.html", "text/html; charset=utf-8");
+  page("/viewer.js", "viewer.js", "text/javascript; charset=utf-8");
+  page("/viewer.css", "viewer.css", "text/css; charset=utf-8");
+
+  server_.get("/api/scene", [this](const Request&) {
+    const auto now = shown();
+    if (!now)  // no fault: it comes by an event
+      return json_response(200, R"({"revision": 0, "name": "", "error": "there is no scene yet"})");
+    return bytes_response("application/json", now->facts);
+  });
+  server_.get("/api/splats", [this](const Request& request) {
+    return bytes_response("application/octet-stream", shown(request)->splats);
+  });
+  server_.get("/api/cameras", [this](const Request& request) {
+    return bytes_response("application/json", shown(request)->cameras);
+  });
+  server_.get(
+      "/api/column",
+      [this](const Request& request) {
+        const auto now = shown(request);
+        const auto name = request.query.find("name");
+        return bytes_response(
+            "application/octet-stream",
+            std::make_shared<const Bytes>(encode_column(
+                now->scene.cloud, now->order, name == request.query.end() ? "" : name->second)));
+      },
+      true);
+  server_.get(
+      "/api/photo",
+      [this](const Request& request) {
+        const auto now = shown(request);
+        const auto& cameras = now->scene.cameras.cameras;
+        const int64_t index = request.number("camera", 0, static_cast<int64_t>(cameras.size()) - 1);
+        if (!now->scene.photo) throw Error(ExitCode::kData, "this scene came without photos");
+        return bytes_response("image/png",
+                              std::make_shared<const Bytes>(data::encode_png(
+                                  now->scene.photo(cameras[static_cast<size_t>(index)]))));
+      },
+      true);
+  server_.events("/api/events", [this] {
+    std::vector<std::pair<std::string, std::string>> first;
+    const std::lock_guard lock(mutex_);
+    if (shown_)
+      first.emplace_back("scene", std::string(shown_->facts->begin(), shown_->facts->end()));
+    if (!history_.empty()) first.emplace_back("history", text_of(history_));
+    return first;
+  });
+}
+
+Viewer::~Viewer() { server_.stop(); }
+
+std::shared_ptr<const Viewer::Shown> Viewer::shown() const {
+  const std::lock_guard lock(mutex_);
+  return shown_;
+}
+
+std::shared_ptr<const Viewer::Shown> Viewer::shown(const Request& request) const {
+  const auto now = shown();
+  const int64_t revision = request.number("revision", 0, int64_t{1} << 53);
+  if (!now || now->revision != revision || !now->scene.error.empty())
+    throw Error(ExitCode::kData, "the scene of this revision is gone", "", "load the page again");
+  return now;
+}
+
+void Viewer::show(ViewedScene scene) {
+  auto next = std::make_shared<Shown>();
+  next->scene = std::move(scene);
+  if (next->scene.error.empty()) {
+    next->order = importance_order(next->scene.cloud);
+    next->splats = std::make_shared<const Bytes>(encode_splats(next->scene.cloud, next->order));
+    next->cameras = bytes_of(text_of(scene::cameras_to_json(next->scene.cameras)));
+  }
+  json facts = facts_of(next->scene, next->order.defined() ? next->order.size(0) : 0);
+  facts["live"] = static_cast<bool>(take_);
+  // What of the cloud has been sent as bytes is not asked for again, but for its columns.
+  scene::Cloud& cloud = next->scene.cloud;
+  for (at::Tensor* t :
+       {&cloud.means, &cloud.quats, &cloud.scales, &cloud.opacities, &cloud.sh0, &cloud.shN})
+    *t = at::Tensor();
+  std::string text;
+  {
+    const std::lock_guard lock(mutex_);
+    next->revision = ++revision_;
+    facts["revision"] = next->revision;
+    text = text_of(facts);
+    next->facts = bytes_of(text);
+    shown_ = std::move(next);
+  }
+  server_.send_event("scene", text);
+}
+
+void Viewer::progress(const json& figures) {
+  {
+    const std::lock_guard lock(mutex_);
+    history_.push_back(figures);
+    if (history_.size() > kMaxHistory) {  // every other one goes
+      json thinned = json::array();
+      for (size_t i = 0; i < history_.size(); i += 2) thinned.push_back(std::move(history_[i]));
+      history_ = std::move(thinned);
+    }
+  }
+  server_.send_event("progress", text_of(figures));
+}
+
+void Viewer::on_command(std::function<void(const std::string&)> take) {
+  take_ = std::move(take);
+  server_.post("/api/command", [this](const Request& request) {
+    const json body = json::parse(request.body, nullptr, false);
+    const std::string word =
+        body.is_object() && body.contains("do") && body["do"].is_string() ? body["do"] : "";
+    if (word != "pause" && word != "resume" && word != "stop")
+      throw Error(ExitCode::kUsage, "this is no command", "",
+                  R"(send {"do": "pause"}, "resume" or "stop")");
+    take_(word);
+    return json_response(200, "{}");
+  });
+}
+
+}  // namespace covary::serve

@@ -1,0 +1,78 @@
+// A scene in the browser: the page, the scene's bytes, its cameras and photos, and what changes while one looks.
+//
+//   Viewer viewer({.port = 7007});
+//   viewer.show({.name = "fox", .cloud = cloud, .cameras = read_cameras("out/fox/cameras.json")});
+//   viewer.start();
+//   open(viewer.address());                     // http://127.0.0.1:7007/
+//   viewer.show(later);                         // pages that are open take the new one
+//   viewer.progress({{"step", 100}, {"loss", 0.03}});
+//
+// Addresses, all GET:
+//   /  /viewer.js  /viewer.css    the page
+//   /api/scene                    facts, JSON: revision, name, note, count, columns, a middle ball, up, background
+//   /api/splats?revision=R        the rows (splat_stream.h); 404 when the scene is another by now
+//   /api/column?revision=R&name=  f32 a row, in the order of the rows
+//   /api/cameras?revision=R       a cameras.json (scene/cameras_json.h)
+//   /api/photo?revision=R&camera=I   the photo of a camera, PNG, undistorted, at the size of its camera
+//   /api/events                   server-sent: scene (facts), progress (JSON)
+//   /api/command                  POST {"do": "pause"|"resume"|"stop"}, where somebody takes them
+// Several pages may look at once; each is sent the same bytes, which exist once.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "covary/core/data/image.h"
+#include "covary/splat/scene/cameras_json.h"
+#include "covary/splat/scene/cloud.h"
+#include "covary/splat/serve/http_server.h"
+
+namespace covary::serve {
+
+struct ViewedScene {
+  std::string name = "scene", note = "";  // note: what a person should know, "not finished: ..."
+  scene::Cloud cloud = {};
+  scene::CameraFile cameras = {};  // may be empty; in the cloud's frame
+  // The photo that a camera belongs to; called on one thread at a time. Empty: there are no photos.
+  std::function<data::Image8(const scene::NamedCamera&)> photo = {};
+  std::string error = "";  // instead of a scene: why there is none; the page says it
+};
+
+// What the page is told of a scene, without revision: see /api/scene.
+nlohmann::json facts_of(const ViewedScene& scene, int64_t rows);
+
+class Viewer {
+ public:
+  explicit Viewer(HttpOptions options);  // binds; errors as HttpServer
+  ~Viewer();
+
+  void show(ViewedScene scene);  // from any thread
+  // Figures of a training: any numbers; "step" and "steps" are drawn as the time axis. From any thread.
+  void progress(const nlohmann::json& figures);
+  // Takes what the page sends; before start().
+  void on_command(std::function<void(const std::string&)> take);
+
+  void start() { server_.start(); }
+  void stop() { server_.stop(); }
+  std::string address() const { return server_.address(); }
+  int port() const { return server_.port(); }
+  const HttpServer& server() const { return server_; }
+
+ private:
+  struct Shown;
+  std::shared_ptr<const Shown> shown() const;
+  std::shared_ptr<const Shown> shown(const Request& request) const;  // of its revision
+
+  HttpServer server_;
+  mutable std::mutex mutex_;
+  std::shared_ptr<const Shown> shown_;
+  int64_t revision_ = 0;
+  nlohmann::json history_ = nlohmann::json::array();  // of progress, thinned
+  std::function<void(const std::string&)> take_;
+};
+
+}  // namespace covary::serve

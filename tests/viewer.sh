@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# The viewer's page: types, lint, unit tests, and that web/dist is what web/src builds (page); the page as a user meets
+# it (browser).
+#
+#   tests/viewer.sh page|browser SOURCE_FOLDER BUILD_FOLDER
+#
+# Exit 77: Node, web/node_modules or Chromium is missing, and the line says which.
+set -euo pipefail
+what=$1 source=$2 build=$3
+skip() { printf 'skipped: %s\n' "$1"; exit 77; }
+command -v node >/dev/null || skip "there is no Node (scripts/bootstrap installs it)"
+[ -d "$source/web/node_modules" ] || skip "web/node_modules is missing: cd web && npm ci"
+cd "$source/web"
+case $what in
+  page)
+    npm run --silent check
+    npm run --silent test
+    out=$(mktemp -d)
+    trap 'rm -rf "$out"' EXIT
+    npx --no-install vite build --logLevel error --outDir "$out/dist" --emptyOutDir
+    diff -rq "$out/dist" dist || { echo "web/dist is not what web/src builds: cd web && npm run build"; exit 1; }
+    ;;
+  browser)
+    COVARY_CHROMIUM=${COVARY_CHROMIUM:-$(command -v chromium || command -v chromium-browser || true)}
+    [ -n "$COVARY_CHROMIUM" ] || skip "there is no Chromium (scripts/bootstrap installs it)"
+    export COVARY_CHROMIUM COVARY_BUILD=$build GOMP_SPINCOUNT=0
+    node --test --test-reporter=spec tests/browser.mjs
+    ;;
+esac

@@ -1,0 +1,719 @@
+// The page as a whole: a scene that is shown, a camera, and what the panel says about both.
+
+import { camerasDocument, fitted, frustumLines, pathAt, readCameras } from "./camera";
+import type { CameraFile, View } from "./camera";
+import { Controls } from "./controls";
+import { Curves } from "./curves";
+import type { Figures } from "./curves";
+import { byId, download, grouped, input, on, select, setChoices, short } from "./dom";
+import { across, add, dot, norm, row, scaled, sub, unit } from "./math";
+import type { Vec3 } from "./math";
+import { hideMessage, showFault, showMessage } from "./message";
+import { pick, pointAt } from "./pick";
+import { readPly } from "./ply";
+import { rampBytes } from "./ramp";
+import { GpuScene, Renderer } from "./renderer";
+import type { Comparison, Look, Mode } from "./renderer";
+import { Rig } from "./rig";
+import { Sorter, axisOf } from "./sorter";
+import type { Facts, Source } from "./source";
+import { middleRange } from "./splats";
+import type { Splats } from "./splats";
+
+const EVERYWHERE = 1e30;
+const MOST_DROPPED = 2 ** 31 - 1; // bytes
+const MOST_RATIO = 2; // device pixels a pixel
+const OWN_COLUMNS = ["opacity", "largest scale", "elongation"] as const;
+const MOST_LOOKED_AT = 4000; // rows for the range of depths
+const UP_AXES: readonly Vec3[] = [[0, 0, 1], [0, -1, 0], [0, 1, 0], [0, 0, -1], [1, 0, 0], [-1, 0, 0]];
+
+export class App {
+  private readonly canvas = byId<HTMLCanvasElement>("picture");
+  private readonly renderer = new Renderer(this.canvas);
+  private readonly sorter = new Sorter();
+  private readonly rig = new Rig();
+  private readonly controls: Controls;
+  private readonly curves = new Curves(byId("curves"));
+  private readonly look: Look = {
+    background: [0, 0, 0], degree: 3, scale: 1, points: false, pointRadius: 1.5, mode: "colour", range: [0, 1],
+    cropLow: [-EVERYWHERE, -EVERYWHERE, -EVERYWHERE], cropHigh: [EVERYWHERE, EVERYWHERE, EVERYWHERE], selected: -1,
+  };
+
+  private facts: Facts | null = null;
+  private cameras: CameraFile = readCameras(null);
+  private frustumDepth = 1;
+  private shown: GpuScene | null = null; // what is drawn
+  private sorting: GpuScene | null = null; // what the sorter holds: the same, or the next
+  private dropped = false; // the scene is not the server's
+  private loading: AbortController | null = null;
+  private wanted = -1; // revision that is shown, or is on its way
+
+  private entered = -1; // camera of the capture that one looks through
+  private photo: { camera: number; image: ImageBitmap } | null = null;
+  private wipe = 0.5;
+  private recorded: View[] = [];
+  private playing: { begin: number; duration: number } | null = null;
+
+  private dirty = true;
+  private sortBusy: Promise<void> | null = null;
+  private sortAgain = false;
+  private lastFrame = 0;
+  private frameTime = 0; // ms, mean of late
+
+  constructor(private readonly source: Source) {
+    this.controls = new Controls(this.canvas, this.rig, () => this.view().fx / this.ratio(), {
+      changed: () => {
+        this.leaveCamera();
+        this.playing = null;
+        this.wake();
+      },
+      focusAt: (x, y) => this.focusAt(x, y),
+      pickAt: (x, y) => this.pickAt(x, y),
+      key: (key) => this.key(key),
+    });
+    this.connect();
+    new ResizeObserver(() => this.wake()).observe(this.canvas);
+    this.canvas.addEventListener("webglcontextlost", (e) => {
+      e.preventDefault();
+      showMessage("the graphics card has dropped the picture", "load the page again");
+    });
+  }
+
+  async begin(): Promise<void> {
+    requestAnimationFrame((now) => this.frame(now));
+    // A training that has just begun has no scene yet: the events bring it.
+    if (this.source.served) this.listen();
+    const facts = await this.source.facts();
+    if (facts.revision !== this.wanted) await this.load(facts);
+  }
+
+  /** The camera of the picture, px of the canvas. */
+  view(): View {
+    const [width, height] = this.size();
+    const camera = this.cameras.cameras[this.entered];
+    if (camera) return fitted(camera, width, height);
+    const f = (0.5 * Math.min(width, height)) / Math.tan((this.rig.fieldOfView * Math.PI) / 360);
+    return { position: this.rig.position, rotation: this.rig.rotation, width, height, fx: f, fy: f, cx: width / 2, cy: height / 2 };
+  }
+
+  /** When the scene is all there, and sorted and drawn for the camera of now. */
+  async settled(): Promise<void> {
+    while (document.body.dataset["state"] === "loading" || this.sortBusy || this.dirty || this.playing || this.controls.busy)
+      await new Promise((done) => setTimeout(done, 20));
+  }
+
+  // ---- scenes ----
+
+  private async load(facts: Facts): Promise<void> {
+    this.loading?.abort();
+    const loading = (this.loading = new AbortController());
+    this.wanted = facts.revision;
+    if (facts.error) {
+      this.setState("error");
+      return showMessage(facts.error, "the page shows the scene as soon as it can be read");
+    }
+    const first = this.facts === null || this.facts.name !== facts.name;
+    let gpu: GpuScene | null = null;
+    try {
+      if (first) {
+        this.setState("loading");
+        byId("name").textContent = facts.name;
+        byId("note").textContent = "loading";
+        const file = readCameras(facts.cameras > 0 ? await this.source.cameras(facts) : null);
+        if (loading.signal.aborted) return;
+        this.facts = facts;
+        this.adopt(facts, file);
+      }
+      const grown = (splats: Splats): void => {
+        if (loading.signal.aborted) return;
+        const fresh = !gpu;
+        gpu ??= new GpuScene(this.renderer.gl, splats);
+        // A scene that replaces one is shown when it is whole, so that nothing flickers.
+        if (!first && splats.count < splats.capacity) return;
+        gpu.upload();
+        this.take(gpu, fresh || !first);
+        byId("count").textContent = `${grouped(splats.count)} of ${grouped(facts.rows)} Gaussians`;
+      };
+      const splats = await this.source.splats(facts, grown, loading.signal);
+      if (loading.signal.aborted) return;
+      this.facts = facts;
+      this.finish(splats, facts);
+      hideMessage();
+    } catch (fault) {
+      if (!loading.signal.aborted) showFault(fault);
+    } finally {
+      if (gpu && gpu !== this.sorting && gpu !== this.shown) (gpu as GpuScene).free();
+    }
+  }
+
+  // The sorter's scene from now on; it is drawn once it is sorted.
+  private take(gpu: GpuScene, fresh: boolean): void {
+    if (fresh && this.sorting && this.sorting !== this.shown) this.sorting.free();
+    this.sorter.update(gpu.splats, fresh);
+    this.sorting = gpu;
+    void this.sort();
+  }
+
+  private finish(splats: Splats, facts: Facts): void {
+    const left = facts.rows - splats.count;
+    byId("count").textContent = `${grouped(splats.count)} Gaussians` + (left > 0 ? `, ${grouped(left)} not finite` : "");
+    byId("note").textContent = facts.note;
+    setChoices(select("degree"), Array.from({ length: splats.degree + 1 }, (_, d) => [String(d), String(d)] as const).reverse());
+    this.look.degree = Number(select("degree").value);
+    this.look.selected = -1;
+    byId("picked").hidden = true;
+    byId("picked-none").hidden = false;
+    setChoices(select("mode"), [
+      ["colour", "colour"], ["depth", "depth"], ["normal", "normal"],
+      ...[...OWN_COLUMNS, ...facts.columns].map((name) => [`column ${name}`, name] as const),
+    ]);
+    void this.setMode();
+    void this.sort().then(() => {
+      this.setState("ready");
+      return this.comparePhoto();
+    });
+  }
+
+  // What belongs to a scene beside its rows: cameras, up, background, where one begins.
+  private adopt(facts: Facts, file: CameraFile): void {
+    this.cameras = file;
+    this.entered = -1;
+    this.setPhoto(null);
+    this.recorded = [];
+    this.pathChanged();
+    this.rig.up = unit(facts.up);
+    this.look.background = facts.background;
+    input("background").value = "#" + facts.background.map((v) => Math.round(255 * v).toString(16).padStart(2, "0")).join("");
+    byId("cameras-box").hidden = file.cameras.length === 0;
+    setChoices(select("camera"), [["-1", "none"], ...file.cameras.map((c, i) => [String(i), c.name + (c.split === "test" ? " (held out)" : "")] as const)]);
+    select("camera").value = "-1";
+    for (const id of ["compare", "wipe"]) (byId(id).closest("label") as HTMLElement).hidden = !facts.photos;
+    document.title = `${facts.name} - Covary`;
+
+    const distances = file.cameras.map((c) => norm(sub(c.position, facts.focus))).sort((a, b) => a - b);
+    this.frustumDepth = 0.08 * (distances[distances.length >> 1] ?? 1);
+    const colors = file.cameras.map((c) => (c.split === "test" ? ([1, 0.65, 0.3, 0.8] as const) : ([0.5, 0.72, 1, 0.6] as const)));
+    this.renderer.setLines(file.cameras.map((c) => frustumLines(c, this.frustumDepth)), colors);
+    this.resetView();
+  }
+
+  private resetView(): void {
+    const { facts, rig } = this;
+    if (!facts) return;
+    this.entered = -1;
+    this.playing = null;
+    const camera = this.cameras.cameras[0];
+    if (camera) {
+      rig.target = facts.focus;
+      rig.take(camera);
+      this.setFieldOfView((360 / Math.PI) * Math.atan(0.5 * Math.min(camera.width / camera.fx, camera.height / camera.fy)));
+    } else {
+      const side = across(rig.up);
+      rig.place(add(facts.centre, scaled(unit(add(scaled(side, 0.87), scaled(rig.up, 0.5))), 2.2 * facts.radius)), facts.centre);
+      this.setFieldOfView(60);
+    }
+    this.showCamera();
+    this.wake();
+  }
+
+  private listen(): void {
+    const events = new EventSource("/api/events");
+    events.onerror = () => (byId("note").textContent = "not connected to the program");
+    events.onopen = () => (byId("note").textContent = this.facts?.note ?? "");
+    const data = (e: Event): unknown => JSON.parse((e as MessageEvent<string>).data);
+    events.addEventListener("scene", (e) => {
+      const facts = data(e) as Facts;
+      if (!this.dropped && facts.revision !== this.wanted) void this.load(facts);
+    });
+    events.addEventListener("history", (e) => {
+      this.curves.set(data(e) as Figures[]);
+      this.showTraining();
+    });
+    events.addEventListener("progress", (e) => {
+      this.curves.add(data(e) as Figures);
+      this.showTraining();
+    });
+  }
+
+  private showTraining(): void {
+    byId("training").hidden = this.curves.empty;
+    byId("commands").hidden = this.facts?.live !== true;
+  }
+
+  private async open(file: File): Promise<void> {
+    try {
+      if (file.size > MOST_DROPPED) return showMessage(`${file.name} is larger than a page can read`, "covary view shows it");
+      const splats = readPly(await file.arrayBuffer());
+      this.loading?.abort();
+      this.dropped = true;
+      const facts = factsOf(splats, file.name.replace(/\.ply$/i, ""));
+      this.facts = facts;
+      const gpu = new GpuScene(this.renderer.gl, splats);
+      byId("name").textContent = facts.name;
+      this.adopt(facts, readCameras(null));
+      gpu.upload();
+      this.take(gpu, true);
+      this.finish(splats, facts);
+      hideMessage();
+    } catch (fault) {
+      showFault(fault, `${file.name} was not opened; the scene before it stays`);
+    }
+  }
+
+  // ---- drawing ----
+
+  private size(): [number, number] {
+    const r = this.ratio();
+    return [Math.max(1, Math.round(this.canvas.clientWidth * r)), Math.max(1, Math.round(this.canvas.clientHeight * r))];
+  }
+  private ratio(): number {
+    return Math.min(window.devicePixelRatio || 1, MOST_RATIO);
+  }
+
+  private wake(): void {
+    this.dirty = true;
+    void this.sort();
+  }
+
+  // One request at a time; what is asked for meanwhile is one more.
+  private sort(): Promise<void> {
+    if (this.sortBusy) {
+      this.sortAgain = true;
+      return this.sortBusy;
+    }
+    if (!this.sorting) return Promise.resolve();
+    this.sortBusy = (async (): Promise<void> => {
+      do {
+        this.sortAgain = false;
+        const gpu = this.sorting!;
+        const order = await this.sorter.sort(axisOf(this.view()));
+        if (gpu !== this.sorting) {
+          this.sortAgain = true;
+          continue;
+        }
+        gpu.setOrder(order);
+        if (this.shown !== gpu) {
+          this.shown?.free();
+          this.shown = gpu;
+        }
+        this.dirty = true;
+      } while (this.sortAgain);
+      this.sortBusy = null;
+    })();
+    return this.sortBusy;
+  }
+
+  private frame(now: number): void {
+    requestAnimationFrame((next) => this.frame(next));
+    const onWay = this.rig.step(now);
+    if (this.controls.step(now) || onWay) this.wake();
+    if (this.playing) this.play(now);
+    const [width, height] = this.size();
+    if (this.canvas.width !== width || this.canvas.height !== height) {
+      this.canvas.width = width;
+      this.canvas.height = height;
+      this.dirty = true;
+    }
+    if (!this.dirty) return;
+    this.dirty = false;
+    const gap = now - this.lastFrame;
+    this.lastFrame = now;
+    if (gap < 500) {
+      this.frameTime = this.frameTime ? 0.9 * this.frameTime + 0.1 * gap : gap;
+      byId("fps").textContent = `${(1000 / Math.max(this.frameTime, 1)).toFixed(0)} fps`;
+    }
+    const view = this.view();
+    if (this.look.mode === "depth") this.setDepthRange(view);
+    this.renderer.draw(this.shown, view, this.look, this.comparison(view), this.frustumsOf(view));
+  }
+
+  // Cameras in front of which one does not stand.
+  private frustumsOf(view: View): number[] {
+    if (this.entered >= 0 || !input("frustums").checked) return [];
+    return [...this.cameras.cameras.keys()].filter((i) => norm(sub(this.cameras.cameras[i].position, view.position)) > 2 * this.frustumDepth);
+  }
+
+  private setDepthRange(view: View): void {
+    if (!this.shown) return;
+    this.look.range = depthRange(this.shown.splats, view);
+    this.showRange("depth");
+  }
+
+  private comparison(view: View): Comparison | null {
+    const kind = select("compare").value;
+    const camera = this.cameras.cameras[this.entered];
+    if (!camera || !this.photo || this.photo.camera !== this.entered || kind === "none") return null;
+    const { left, top, zoom } = fitted(camera, view.width, view.height);
+    return { kind: kind as Comparison["kind"], box: [left, top, zoom * camera.width, zoom * camera.height], wipe: left + this.wipe * zoom * camera.width };
+  }
+
+  // The picture at the size of the camera that was entered, or of the window, sorted for it.
+  private async picture(): Promise<ImageData> {
+    const view: View = this.cameras.cameras[this.entered] ?? this.view();
+    await this.sort();
+    return new ImageData(this.renderer.picture(this.shown, view, { ...this.look, selected: -1 }), view.width, view.height);
+  }
+
+  private async screenshot(): Promise<void> {
+    const data = await this.picture();
+    const canvas = new OffscreenCanvas(data.width, data.height);
+    canvas.getContext("2d")!.putImageData(data, 0, 0);
+    const camera = this.cameras.cameras[this.entered];
+    const name = camera ? camera.name.replace(/\.[a-z]+$/i, "").replaceAll(/[^\w.-]+/g, "_") : "view";
+    download(`${this.facts?.name ?? "scene"}-${name}.png`, await canvas.convertToBlob({ type: "image/png" }));
+  }
+
+  // ---- cameras and photos ----
+
+  private enter(index: number): void {
+    const camera = this.cameras.cameras[index];
+    if (!camera) return this.leaveCamera();
+    this.playing = null;
+    this.rig.target = this.facts!.focus;
+    this.rig.take(camera);
+    this.entered = index;
+    this.showCamera();
+    this.wake();
+    void this.comparePhoto();
+  }
+
+  private leaveCamera(): void {
+    if (this.entered < 0) return;
+    const view = this.view();
+    this.entered = -1;
+    this.setFieldOfView((360 / Math.PI) * Math.atan((0.5 * Math.min(view.width, view.height)) / view.fx));
+    this.showCamera();
+    this.wake();
+  }
+
+  private showCamera(): void {
+    select("camera").value = String(this.entered);
+    if (this.entered < 0) byId("photo-figures").textContent = "";
+  }
+
+  private setPhoto(photo: { camera: number; image: ImageBitmap } | null): void {
+    this.photo?.image.close();
+    this.photo = photo;
+    this.renderer.setPhoto(photo?.image ?? null);
+  }
+
+  // The photo of the camera that was entered, and how far the picture is from it.
+  private async comparePhoto(): Promise<void> {
+    const [index, facts] = [this.entered, this.facts];
+    const camera = this.cameras.cameras[index];
+    if (!camera || !facts?.photos || select("compare").value === "none") return;
+    const say = (text: string): void => {
+      if (this.entered === index) byId("photo-figures").textContent = text;
+    };
+    try {
+      if (this.photo?.camera !== index) {
+        say("loading the photo");
+        const blob = await this.source.photo(facts, index);
+        const image = await createImageBitmap(blob, { colorSpaceConversion: "none", premultiplyAlpha: "none" });
+        if (this.entered !== index) return image.close();
+        this.setPhoto({ camera: index, image });
+        this.dirty = true;
+      }
+      const { image } = this.photo!;
+      if (image.width !== camera.width || image.height !== camera.height) return say("the photo is of another size than its camera");
+      const canvas = new OffscreenCanvas(image.width, image.height);
+      const context = canvas.getContext("2d", { willReadFrequently: true })!;
+      context.drawImage(image, 0, 0);
+      const truth = context.getImageData(0, 0, image.width, image.height).data;
+      const drawn = await this.picture();
+      if (this.entered !== index || drawn.data.length !== truth.length) return;
+      say(`PSNR to the photo ${psnr(truth, drawn.data).toFixed(2)} dB` + (camera.split === "test" ? ", held out" : ""));
+    } catch (fault) {
+      say(fault instanceof Error ? fault.message : String(fault));
+    }
+  }
+
+  // ---- paths ----
+
+  private pathChanged(): void {
+    const n = this.recorded.length;
+    byId("path-count").textContent = n === 0 ? "no view recorded" : n === 1 ? "1 view recorded" : `${n} views recorded`;
+  }
+
+  private record(): void {
+    this.recorded.push(this.view());
+    this.pathChanged();
+  }
+
+  private startPath(): void {
+    if (this.recorded.length < 2) return showMessage("a path needs two views or more", "add the view of now, move, add another");
+    this.leaveCamera();
+    this.playing = { begin: performance.now(), duration: 1000 * Math.max(1, Number(input("path-seconds").value) || 8) };
+  }
+
+  private play(now: number): void {
+    const { begin, duration } = this.playing!;
+    const t = Math.min(1, Math.max(0, (now - begin) / duration));
+    this.rig.take(pathAt(this.recorded, t));
+    if (t >= 1) this.playing = null;
+    this.wake();
+  }
+
+  private savePath(): void {
+    if (this.recorded.length === 0) return showMessage("no view is recorded yet", "add the view of now first");
+    const text = camerasDocument(this.recorded, this.look.background, this.cameras.extent);
+    download(`${this.facts?.name ?? "scene"}-path.json`, new Blob([text], { type: "application/json" }));
+  }
+
+  // ---- picking ----
+
+  private hitAt(x: number, y: number): { view: View; px: number; py: number; hit: ReturnType<typeof pick> } | null {
+    if (!this.shown) return null;
+    const [view, r] = [this.view(), this.ratio()];
+    const [px, py] = [x * r, y * r];
+    return { view, px, py, hit: pick(this.shown.splats, view, px, py, this.look.scale, this.look.cropLow, this.look.cropHigh) };
+  }
+
+  private focusAt(x: number, y: number): void {
+    const at = this.hitAt(x, y);
+    if (!at?.hit) return;
+    this.leaveCamera();
+    this.rig.focus(pointAt(at.view, at.px, at.py, at.hit.depth), performance.now());
+  }
+
+  private pickAt(x: number, y: number): void {
+    const hit = this.hitAt(x, y)?.hit ?? null;
+    this.look.selected = hit?.index ?? -1;
+    this.dirty = true;
+    byId("picked").hidden = !hit;
+    byId("picked-none").hidden = !!hit;
+    byId<HTMLDetailsElement>("picked-box").open = true;
+    if (!hit) return;
+    const s = this.shown!.splats.at(hit.index);
+    const list = (v: readonly number[]): string => v.map(short).join(", ");
+    const rows: [string, string][] = [
+      ["Row", grouped(s.row)], ["Position", list(s.mean)], ["Standard deviations", list(s.scale)], ["Rotation w x y z", list(s.quat)],
+      ["Opacity", short(s.opacity)], ["Colour, degree 0", list(s.color)], ["Depth", short(hit.depth)], ["Share of the pixel", `${(100 * hit.weight).toFixed(0)}%`],
+    ];
+    byId("picked").querySelector("tbody")!.replaceChildren(
+      ...rows.map(([name, value]) => {
+        const tr = document.createElement("tr");
+        const th = document.createElement("th");
+        th.scope = "row";
+        th.textContent = name;
+        const td = document.createElement("td");
+        td.textContent = value;
+        tr.append(th, td);
+        return tr;
+      }),
+    );
+  }
+
+  // ---- the panel ----
+
+  private async setMode(): Promise<void> {
+    const value = select("mode").value;
+    byId("range").hidden = value === "colour" || value === "normal";
+    const name = value.startsWith("column ") ? value.slice(7) : "";
+    const gpu = this.sorting;
+    if (name && gpu) {
+      try {
+        const own = OWN_COLUMNS.find((n) => n === name);
+        const values = own ? gpu.splats.ownColumn(own) : await this.source.column(this.facts!, name);
+        if (gpu !== this.sorting || select("mode").value !== value) return;
+        gpu.setColumn(values);
+        this.look.range = middleRange(values);
+        this.showRange(name === "largest scale" ? "log10 of the largest standard deviation" : name);
+      } catch (fault) {
+        showFault(fault);
+      }
+    }
+    this.look.mode = (name ? "column" : value) as Mode;
+    this.dirty = true;
+  }
+
+  private showRange(name: string): void {
+    byId("range-text").textContent = `${name}: ${short(this.look.range[0])} to ${short(this.look.range[1])}`;
+  }
+
+  private setFieldOfView(degrees: number): void {
+    this.rig.fieldOfView = Math.min(Math.max(degrees, 5), 140);
+    input("fov").value = String(Math.round(this.rig.fieldOfView));
+    byId("fov-value").textContent = `${this.rig.fieldOfView.toFixed(0)}°`;
+  }
+
+  private setCrop(): void {
+    const { facts } = this;
+    if (!facts) return;
+    const sides = [...document.querySelectorAll<HTMLInputElement>("#crop-sides input")].map((e) => Number(e.value));
+    const cropped = input("crop").checked;
+    const at = (k: number): number => facts.centre[k >> 1] + 2 * facts.radius * sides[k];
+    const box = (from: 0 | 1): Vec3 => [at(from), at(2 + from), at(4 + from)];
+    const all: Vec3 = [EVERYWHERE, EVERYWHERE, EVERYWHERE];
+    this.look.cropLow = cropped ? box(0) : scaled(all, -1);
+    this.look.cropHigh = cropped ? box(1) : all;
+    this.dirty = true;
+  }
+
+  private setState(state: "loading" | "ready" | "error"): void {
+    document.body.dataset["state"] = state;
+  }
+
+  private setMove(flying: boolean): void {
+    this.rig.flying = flying;
+    for (const radio of document.querySelectorAll<HTMLInputElement>("input[name=move]")) radio.checked = (radio.value === "fly") === flying;
+  }
+
+  private setPanel(open: boolean): void {
+    document.body.classList.toggle("narrowed", !open);
+    byId("panel-toggle").setAttribute("aria-expanded", String(open));
+  }
+
+  private key(key: string): boolean {
+    const centre: [number, number] = [this.canvas.clientWidth / 2, this.canvas.clientHeight / 2];
+    const n = this.cameras.cameras.length;
+    const actions: Readonly<Record<string, () => void>> = {
+      c: () => n > 0 && this.enter((this.entered + 1) % n),
+      x: () => n > 0 && this.enter((Math.max(this.entered, 0) + n - 1) % n),
+      escape: () => {
+        this.playing = null;
+        this.leaveCamera();
+      },
+      o: () => this.setMove(!this.rig.flying),
+      r: () => this.resetView(),
+      p: () => void this.screenshot().catch(showFault),
+      v: () => this.record(),
+      m: () => {
+        const modes = select("mode");
+        modes.selectedIndex = (modes.selectedIndex + 1) % modes.options.length;
+        void this.setMode();
+      },
+      f: () => this.focusAt(...centre),
+      i: () => this.pickAt(...centre),
+      "?": () => byId<HTMLDialogElement>("help").showModal(),
+    };
+    const act = actions[key.toLowerCase()];
+    act?.();
+    return act !== undefined;
+  }
+
+  private connect(): void {
+    const redraw = (id: string, act: () => void): void =>
+      on(id, "input", () => {
+        act();
+        this.dirty = true;
+      });
+    for (const radio of document.querySelectorAll<HTMLInputElement>("input[name=move]"))
+      radio.addEventListener("change", () => this.setMove(radio.value === "fly"));
+    redraw("fov", () => {
+      this.leaveCamera();
+      this.setFieldOfView(Number(input("fov").value));
+    });
+    on("reset", "click", () => this.resetView());
+    on("upright", "click", () => {
+      const at = UP_AXES.findIndex((axis) => norm(sub(axis, this.rig.up)) < 1e-3);
+      this.rig.up = UP_AXES[(at + 1) % UP_AXES.length]!;
+      this.leaveCamera();
+      this.rig.place(this.rig.position, this.rig.target);
+      this.wake();
+    });
+    on("screenshot", "click", () => void this.screenshot().catch(showFault));
+    on("help-open", "click", () => byId<HTMLDialogElement>("help").showModal());
+    on("help-close", "click", () => byId<HTMLDialogElement>("help").close());
+
+    on("mode", "change", () => void this.setMode());
+    redraw("degree", () => (this.look.degree = Number(select("degree").value)));
+    redraw("scale", () => {
+      this.look.scale = Number(input("scale").value);
+      byId("scale-value").textContent = short(this.look.scale);
+    });
+    redraw("points", () => (this.look.points = input("points").checked));
+    redraw("background", () => {
+      const hex = input("background").value;
+      this.look.background = [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16) / 255) as unknown as Vec3;
+    });
+    const ramp = byId<HTMLCanvasElement>("ramp");
+    ramp.getContext("2d")!.putImageData(new ImageData(new Uint8ClampedArray(rampBytes()), 256, 1), 0, 0);
+
+    for (const [k, name] of ["x from", "x to", "y from", "y to", "z from", "z to"].entries()) {
+      const label = document.createElement("label");
+      const range = document.createElement("input");
+      Object.assign(range, { type: "range", min: "-1", max: "1", step: "0.01", value: k % 2 ? "1" : "-1" });
+      range.addEventListener("input", () => this.setCrop());
+      label.append(name + " ", range);
+      byId("crop-sides").append(label);
+    }
+    on("crop", "change", () => this.setCrop());
+
+    redraw("frustums", () => undefined);
+    on("camera", "change", () => this.enter(Number(select("camera").value)));
+    on("compare", "change", () => {
+      this.dirty = true;
+      void this.comparePhoto();
+    });
+    redraw("wipe", () => (this.wipe = Number(input("wipe").value)));
+
+    on("path-add", "click", () => this.record());
+    on("path-drop", "click", () => {
+      this.recorded.pop();
+      this.pathChanged();
+    });
+    on("path-play", "click", () => this.startPath());
+    on("path-save", "click", () => this.savePath());
+
+    for (const word of ["pause", "resume", "stop"])
+      on(word, "click", () => {
+        void fetch("/api/command", { method: "POST", body: JSON.stringify({ do: word }) }).catch(showFault);
+      });
+
+    on("file", "change", () => {
+      const file = input("file").files?.[0];
+      if (file) void this.open(file);
+    });
+    const over = (shown: boolean) => (e: Event): void => {
+      e.preventDefault();
+      byId("drop").hidden = !shown;
+    };
+    window.addEventListener("dragover", over(true));
+    window.addEventListener("dragleave", over(false));
+    window.addEventListener("drop", (e) => {
+      over(false)(e);
+      const file = e.dataTransfer?.files[0];
+      if (file) void this.open(file);
+    });
+    on("panel-toggle", "click", () => this.setPanel(document.body.classList.contains("narrowed")));
+    if (window.innerWidth <= 700) this.setPanel(false);
+  }
+}
+
+/** From the near to the far of what the picture shows of the most important rows. */
+function depthRange(splats: Splats, view: View): [number, number] {
+  const [a, b, c, d] = axisOf(view);
+  const [rx, ry] = [row(view.rotation, 0), row(view.rotation, 1)];
+  const depths: number[] = [];
+  for (let i = 0; i < Math.min(splats.count, MOST_LOOKED_AT); ++i) {
+    const [x, y, z] = [splats.means[3 * i], splats.means[3 * i + 1], splats.means[3 * i + 2]];
+    const depth = a * x + b * y + c * z + d;
+    const from = sub([x, y, z], view.position);
+    const [px, py] = [(view.fx * dot(rx, from)) / depth + view.cx, (view.fy * dot(ry, from)) / depth + view.cy];
+    if (depth > 0.01 && px >= 0 && py >= 0 && px < view.width && py < view.height) depths.push(depth);
+  }
+  return middleRange(new Float32Array(depths));
+}
+
+/** dB of two pictures of rgba bytes, alpha left out. */
+function psnr(a: Uint8ClampedArray, b: Uint8ClampedArray): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; ++i) if (i % 4 !== 3) sum += (a[i] - b[i]) ** 2;
+  return 10 * Math.log10((255 * 255) / Math.max((4 * sum) / (3 * a.length), 1e-10));
+}
+
+/** Of a scene that comes without any. */
+function factsOf(splats: Splats, name: string): Facts {
+  const coordinate = (k: number): number[] => Array.from({ length: splats.count }, (_, i) => splats.means[3 * i + k]).sort((a, b) => a - b);
+  const centre = [0, 1, 2].map((k) => coordinate(k)[splats.count >> 1]) as unknown as Vec3;
+  const distances = new Float64Array(splats.count);
+  for (let i = 0; i < splats.count; ++i)
+    distances[i] = Math.hypot(splats.means[3 * i] - centre[0], splats.means[3 * i + 1] - centre[1], splats.means[3 * i + 2] - centre[2]);
+  distances.sort();
+  return {
+    revision: 0, name, note: "", rows: splats.count, count: splats.count, sh_degree: splats.degree, antialiased: splats.antialiased,
+    columns: [], centre, radius: Math.max(distances[Math.floor(0.9 * (splats.count - 1))], 1e-9), focus: centre, up: [0, 0, 1],
+    background: [0, 0, 0], cameras: 0, photos: false,
+  };
+}
