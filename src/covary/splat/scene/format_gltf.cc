@@ -284,7 +284,8 @@ class Reader {
     a.parts = parts_of(f.text("type", ""));
     a.normalised = f.flag("normalized", false);
     a.count = static_cast<int64_t>(whole(f, "count", 0));
-    const auto width = static_cast<uint64_t>(width_of(a.component) * a.parts);
+    const uint64_t width =
+        static_cast<uint64_t>(width_of(a.component)) * static_cast<uint64_t>(a.parts);
     if (width == 0 || a.parts != parts) f.fail("type", "does not fit " + key);
     if (count >= 0 && a.count != count)
       f.fail("count",
