@@ -24,7 +24,8 @@ void ConvertOptions::describe(OptionList& o) {
       .common();
   o.add("level", &level, "of an input with levels of detail (lod-meta.json); 0 = the finest")
       .range(0, 63);
-  o.add("keep_order", &keep_order, "splats stay in their order; .sog and compressed .ply grow");
+  o.add("keep_order", &keep_order,
+        "splats stay in their order; files of formats that sort them grow");
   o.add("against", &against, "a scene that --report compares the outputs with; empty = the inputs");
   o.add("views", &views, "around the scene that --report compares; 0 = sizes alone").range(0, 1000);
   o.add("spz_version", &spz_version, "2, 3 (gzip) or 4 (Zstandard, which fewer programs read)")

@@ -15,6 +15,7 @@ namespace {
 
 // ---- Numbers
 
+constexpr double kHalf = 0.5;           // what is cut off below it is rounded
 constexpr int64_t kFineBins = 1 << 16;  // of equal width over all values
 constexpr int64_t kShares = 4096;  // a bin of the search holds at most this share of the values
 constexpr int64_t kWidths = 2048;  // and is at most this share of their range wide
@@ -33,7 +34,7 @@ Bins bins_of(const float* values, int64_t n) {
   const double scale = width > 0 ? (kFineBins - 1) / width : 0;
   std::vector<double> count(kFineBins), sum(kFineBins);
   for (int64_t i = 0; i < n; ++i) {
-    const auto b = static_cast<size_t>((static_cast<double>(values[i]) - low) * scale + 0.5);
+    const auto b = static_cast<size_t>((static_cast<double>(values[i]) - low) * scale + kHalf);
     ++count[b];
     sum[b] += values[i];
   }

@@ -93,7 +93,7 @@ const SceneFormat* find_format(const std::string& name) {
 
 const SceneFormat* format_of(const fs::path& path) {
   std::error_code ignored;
-  if (!fs::exists(path, ignored)) return nullptr;
+  if (!fs::is_regular_file(path, ignored) && !fs::is_directory(path, ignored)) return nullptr;
   const Probe probe = probe_of(path);
   for (const SceneFormat& f : scene_formats())
     if (f.is(probe)) return &f;
@@ -211,6 +211,8 @@ Cloud load_cloud(const fs::path& path, const ReadOptions& options) {
     throw Error(ExitCode::kData, "is not there", path.string(), "check the path to the scene");
   const SceneFormat* format = format_of(path);
   if (!format) {
+    if (fs::is_regular_file(path, ignored) && !std::ifstream(path))
+      throw Error(ExitCode::kData, "cannot be read", path.string(), "check its permissions");
     if (!fs::is_directory(path, ignored) && fs::file_size(path, ignored) == 0)
       throw Error(ExitCode::kData, "the file is empty", path.string(),
                   "it was not written to the end: write or copy it again");

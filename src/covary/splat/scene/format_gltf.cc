@@ -284,7 +284,8 @@ class Reader {
     a.parts = parts_of(f.text("type", ""));
     a.normalised = f.flag("normalized", false);
     a.count = static_cast<int64_t>(whole(f, "count", 0));
-    const auto width = static_cast<uint64_t>(width_of(a.component) * a.parts);
+    const uint64_t width =
+        static_cast<uint64_t>(width_of(a.component)) * static_cast<uint64_t>(a.parts);
     if (width == 0 || a.parts != parts) f.fail("type", "does not fit " + key);
     if (count >= 0 && a.count != count)
       f.fail("count",
@@ -568,24 +569,32 @@ void write(const fs::path& path, const Cloud& cloud, const WriteOptions&) {
       w.floats("_" + name + (t.dim() == 1 ? "" : "_" + std::to_string(c)), 1,
                [&](int64_t i, int) { return v[i * width + c]; });
   }
-  json document = {{"asset", {{"version", "2.0"}, {"generator", "covary"}}},
-                   {"extensionsUsed", {kExtension}},
-                   {"scene", 0},
-                   {"scenes", {{{"nodes", {0}}}}},
-                   {"nodes", {{{"mesh", 0}}}},
-                   {"meshes",
-                    {{{"primitives",
-                       {{{"mode", kPoints},
-                         {"attributes", w.attributes},
-                         {"extensions",
-                          {{kExtension,
-                            {{"kernel", "ellipse"},
-                             {"colorSpace", "srgb_rec709_display"},
-                             {"projection", "perspective"},
-                             {"sortingMethod", "cameraDistance"}}}}}}}}}}},
-                   {"bufferViews", w.views},
-                   {"accessors", w.accessors},
-                   {"buffers", {{{"byteLength", w.binary.size()}}}}};
+  const json splatting = {{"kernel", "ellipse"},
+                          {"colorSpace", "srgb_rec709_display"},
+                          {"projection", "perspective"},
+                          {"sortingMethod", "cameraDistance"}};
+  json primitive = {{"mode", kPoints}, {"attributes", w.attributes}};
+  primitive["extensions"][kExtension] = splatting;
+  const auto list_of_one = [](json value) {
+    json list = json::array();
+    list.push_back(std::move(value));
+    return list;
+  };
+  const auto object = [](const char* key, json value) {
+    json o = json::object();
+    o[key] = std::move(value);
+    return o;
+  };
+  json document = json::object();
+  document["asset"] = {{"version", "2.0"}, {"generator", "covary"}};
+  document["extensionsUsed"] = list_of_one(kExtension);
+  document["scene"] = 0;
+  document["scenes"] = list_of_one(object("nodes", list_of_one(0)));
+  document["nodes"] = list_of_one(object("mesh", 0));
+  document["meshes"] = list_of_one(object("primitives", list_of_one(std::move(primitive))));
+  document["bufferViews"] = std::move(w.views);
+  document["accessors"] = std::move(w.accessors);
+  document["buffers"] = list_of_one(object("byteLength", w.binary.size()));
   if (cloud.antialiased || cloud.flat)
     document["asset"]["extras"]["covary"] = {{"antialiased", cloud.antialiased},
                                              {"flat", cloud.flat}};

@@ -435,7 +435,8 @@ void write(const fs::path& path, const Cloud& cloud, const WriteOptions& options
   if (pictures[0].image.height > data::kMostWebpSide)
     throw Error(ExitCode::kFailed, "more splats than a picture has pixels", path.string(),
                 "write several files");
-  json meta = {{"version", 2}, {"asset", {{"generator", "covary"}}}, {"count", in.n}};
+  json meta = {{"version", 2}, {"count", in.n}};
+  meta["asset"]["generator"] = "covary";
   if (cloud.antialiased) meta["antialias"] = true;
 
   std::array<double, 3> low{}, high{};
@@ -453,7 +454,8 @@ void write(const fs::path& path, const Cloud& cloud, const WriteOptions& options
     low[k] = std::copysign(std::log1p(std::abs(low[k])), low[k]);
     high[k] = std::copysign(std::log1p(std::abs(high[k])), high[k]);
   }
-  meta["means"] = {{"mins", low}, {"maxs", high}, {"files", {"means_l.webp", "means_u.webp"}}};
+  meta["means"] = {
+      {"mins", low}, {"maxs", high}, {"files", json::array({"means_l.webp", "means_u.webp"})}};
   parallel_for(in.n, kGrain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t r = order[static_cast<size_t>(i)];
@@ -474,16 +476,16 @@ void write(const fs::path& path, const Cloud& cloud, const WriteOptions& options
       pictures[4].image.pixels[at + 3] = byte_of(sigmoid(in.opacities[r]) * 255);
     }
   });
-  meta["quats"] = {{"files", {"quats.webp"}}};
+  meta["quats"]["files"] = json::array({"quats.webp"});
   const std::vector<float> scales = [&] {
     std::vector<float> s(in.scales, in.scales + 3 * in.n);
     for (float& v : s) v = std::clamp(v, kLeastLogScale, -kLeastLogScale);
     return s;
   }();
   meta["scales"] = {{"codebook", colours(scales.data(), in.n, order, pictures[3].image)},
-                    {"files", {"scales.webp"}}};
+                    {"files", json::array({"scales.webp"})}};
   meta["sh0"] = {{"codebook", colours(in.sh0, in.n, order, pictures[4].image)},
-                 {"files", {"sh0.webp"}}};
+                 {"files", json::array({"sh0.webp"})}};
   if (in.rest > 0) {
     const int64_t d = 3 * in.rest;
     const Palette p =
@@ -516,7 +518,7 @@ void write(const fs::path& path, const Cloud& cloud, const WriteOptions& options
     meta["shN"] = {{"count", p.count},
                    {"bands", cloud.sh_degree()},
                    {"codebook", full},
-                   {"files", {"shN_centroids.webp", "shN_labels.webp"}}};
+                   {"files", json::array({"shN_centroids.webp", "shN_labels.webp"})}};
   }
   parallel_tasks(static_cast<int64_t>(pictures.size()), [&](int64_t i) {
     // The last are the largest; they are begun first.

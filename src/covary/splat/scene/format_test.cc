@@ -334,6 +334,16 @@ TEST_F(Format, LossesAreSaid) {
   EXPECT_EQ(through(cloud, "one.spz", how).sh_degree(), 1);
 }
 
+TEST_F(Format, SpzPacksWhatRepeatsWell) {
+  Cloud cloud = random_cloud(5000, 3);
+  cloud.shN = cloud.shN.narrow(0, 0, 1).repeat({5000, 1, 1});
+  WriteOptions how;
+  how.spz_version = 4;
+  const Cloud back = through(cloud, "a.spz", how);
+  EXPECT_LE(gap(back.shN, cloud.shN), 1.0 / 16 + 1.0 / 256);
+  EXPECT_LT(bytes_on_disk(folder_ / "a.spz"), 21 * 5000) << "45 bytes of SH are next to none";
+}
+
 // ---- What else files are
 
 TEST_F(Format, PlyOfDiscsAndOfOtherPrograms) {

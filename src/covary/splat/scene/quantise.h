@@ -14,9 +14,10 @@ namespace covary::scene {
 constexpr double kSqrt2 = 1.41421356237309504880;
 constexpr float kLeastLogScale = -20;  // of a scale that a file stores as 0
 
+constexpr double kHalf = 0.5;
 // Nearest code of 0 .. most.
 inline uint32_t code_of(double v, uint32_t most) {
-  return v > 0 ? (v < most ? static_cast<uint32_t>(v + 0.5) : most) : 0;
+  return v > 0 ? (v < most ? static_cast<uint32_t>(v + kHalf) : most) : 0;
 }
 inline uint8_t byte_of(double v) { return static_cast<uint8_t>(code_of(v, 255)); }
 
