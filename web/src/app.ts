@@ -124,6 +124,7 @@ export class App {
         this.facts = facts;
         this.adopt(facts, file);
       }
+      let drawn = 0;
       const grown = (splats: Splats): void => {
         if (loading.signal.aborted) return;
         const fresh = !gpu;
@@ -131,7 +132,11 @@ export class App {
         // A scene that replaces one is shown when it is whole, so that nothing flickers.
         if (!first && splats.count < splats.capacity) return;
         gpu.upload();
-        this.take(gpu, fresh || !first);
+        // Drawn again when it has doubled: to draw each block would cost more than it shows.
+        if (splats.count >= 2 * drawn || splats.count === splats.capacity) {
+          this.take(gpu, fresh || !first);
+          drawn = splats.count;
+        }
         byId("count").textContent = `${grouped(splats.count)} of ${grouped(facts.rows)} Gaussians`;
       };
       const splats = await this.source.splats(facts, grown, loading.signal);
@@ -324,6 +329,7 @@ export class App {
     }
     const view = this.view();
     if (this.look.mode === "depth") this.setDepthRange(view);
+    if (this.shown && performance.getEntriesByName("first picture").length === 0) performance.mark("first picture");
     this.renderer.draw(this.shown, view, this.look, this.comparison(view), this.frustumsOf(view));
   }
 

@@ -416,11 +416,11 @@ class Session : public std::enable_shared_from_this<Session> {
 
 void HttpServer::State::accept() {
   acceptor.async_accept([this](boost::system::error_code fault, tcp::socket socket) {
-    if (fault == net::error::operation_aborted) return;
-    if (fault) {  // no more files may be opened: some client will leave
+    if (!acceptor.is_open()) return;  // stopped, perhaps just behind a connection that came
+    if (fault) {                      // no more files may be opened: some client will leave
       retry.expires_after(std::chrono::milliseconds(100));
       retry.async_wait([this](boost::system::error_code stopped_waiting) {
-        if (!stopped_waiting) accept();
+        if (!stopped_waiting && acceptor.is_open()) accept();
       });
       return;
     }
@@ -439,7 +439,7 @@ void HttpServer::State::accept() {
 void HttpServer::State::beat() {
   heartbeat.expires_after(kHeartbeat);
   heartbeat.async_wait([this](boost::system::error_code fault) {
-    if (fault) return;
+    if (fault || !acceptor.is_open()) return;
     tell(std::make_shared<const std::string>(": still here\n\n"));
     beat();
   });

@@ -300,6 +300,18 @@ TEST_F(HttpServerTest, StopsWhileClientsHoldOn) {
   EXPECT_FALSE(TestClient(server.port()).connected());
 }
 
+// A connection that comes at the very moment of the end holds nothing open.
+TEST(HttpServer, StopsHoweverItIsMet) {
+  for (int i = 0; i < 50; ++i) {
+    HttpServer server({.port = 0});
+    server.start();
+    std::vector<std::unique_ptr<TestClient>> clients;
+    for (int c = 0; c < 5; ++c) clients.push_back(std::make_unique<TestClient>(server.port()));
+    server.stop();
+    EXPECT_EQ(server.connections(), 0);
+  }
+}
+
 TEST_F(HttpServerTest, TakesTheNextFreePort) {
   HttpServer next({.port = server.port()});
   EXPECT_GT(next.port(), server.port());
