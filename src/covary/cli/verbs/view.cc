@@ -103,7 +103,8 @@ void open_browser(const std::string& address) {
   std::thread([address] {
     try {
       if (run_program({"xdg-open", address}, {}).status == 0) return;
-    } catch (const Error&) {
+    } catch (const Error& e) {
+      log_warning(e.what());
     }
     log_warning("no browser could be opened: open " + address + " yourself");
   }).detach();

@@ -36,6 +36,9 @@ constexpr seconds kReadTime{10}, kWriteTime{30}, kHeartbeat{10};
 constexpr int kPortsTried = 100;
 constexpr size_t kShortestToken = 16;
 
+// Asio gives faults twice: where they are asked for, and as a value.
+void unused(const boost::system::error_code&) {}
+
 std::shared_ptr<const Bytes> bytes_of(const std::string& text) {
   return std::make_shared<Bytes>(text.begin(), text.end());
 }
@@ -178,7 +181,7 @@ class Session : public std::enable_shared_from_this<Session> {
 
   void close() {
     beast::error_code ignored;
-    stream_.socket().shutdown(tcp::socket::shutdown_both, ignored);
+    unused(stream_.socket().shutdown(tcp::socket::shutdown_both, ignored));
     stream_.close();
     if (events_) --state_.event_clients;
     events_ = false;
@@ -206,13 +209,13 @@ class Session : public std::enable_shared_from_this<Session> {
       return reply(error_response(413, "the body is too large"));
     if (fault == beast::error::timeout) {
       // Whoever has sent a part of a request is told; who has sent nothing since the last one is just let go.
-      if (!parser_->got_some()) return close();
+      if (!parser_ || !parser_->got_some()) return close();
       return reply(error_response(408, "the request took too long"));
     }
     if (fault.category() == http::make_error_code(http::error::bad_method).category() ||
         fault == http::error::buffer_overflow)
       return reply(error_response(400, "this is no HTTP request"));
-    if (fault) return close();
+    if (fault || !parser_) return close();
 
     const auto& m = parser_->get();
     keep_alive_ = m.keep_alive();
@@ -349,7 +352,7 @@ class Session : public std::enable_shared_from_this<Session> {
   // comes is read and dropped for a moment.
   void linger() {
     beast::error_code ignored;
-    stream_.socket().shutdown(tcp::socket::shutdown_send, ignored);
+    unused(stream_.socket().shutdown(tcp::socket::shutdown_send, ignored));
     stream_.expires_after(seconds(2));
     drop();
   }
@@ -426,7 +429,7 @@ void HttpServer::State::accept() {
     }
     if (connections < kMaxConnections) {
       boost::system::error_code ignored;
-      socket.set_option(tcp::no_delay(true), ignored);
+      unused(socket.set_option(tcp::no_delay(true), ignored));
       const auto session = std::make_shared<Session>(std::move(socket), *this);
       open.insert(session);
       ++connections;
@@ -510,13 +513,13 @@ HttpServer::HttpServer(const HttpOptions& options) : state_(std::make_shared<Sta
   for (int k = 0; k <= tries && options.port + k <= 65535; ++k) {
     const tcp::endpoint end(address, static_cast<unsigned short>(options.port + k));
     fault.clear();
-    s.acceptor.open(end.protocol(), fault);
-    if (!fault) s.acceptor.set_option(net::socket_base::reuse_address(true), fault);
-    if (!fault) s.acceptor.bind(end, fault);
-    if (!fault) s.acceptor.listen(net::socket_base::max_listen_connections, fault);
+    unused(s.acceptor.open(end.protocol(), fault));
+    if (!fault) unused(s.acceptor.set_option(net::socket_base::reuse_address(true), fault));
+    if (!fault) unused(s.acceptor.bind(end, fault));
+    if (!fault) unused(s.acceptor.listen(net::socket_base::max_listen_connections, fault));
     if (!fault) break;
     boost::system::error_code ignored;
-    s.acceptor.close(ignored);
+    unused(s.acceptor.close(ignored));
     if (fault != net::error::address_in_use && fault != net::error::access_denied) break;
   }
   if (fault)
@@ -565,7 +568,7 @@ void HttpServer::stop() {
   if (s.started) {
     net::post(s.io, [&s] {
       boost::system::error_code ignored;
-      s.acceptor.close(ignored);
+      unused(s.acceptor.close(ignored));
       s.heartbeat.cancel();
       s.retry.cancel();
       const std::set<std::shared_ptr<Session>> now = s.open;
