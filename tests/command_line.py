@@ -268,6 +268,11 @@ class Convert(Case):
         (self.folder / "empty.spz").write_bytes(b"")
         self.refused(3, "info", self.folder / "empty.spz", says=["empty.spz"])
         self.done("convert", scene, self.folder / "a.spz", "--dry-run")
+        page = self.folder / "a.html"
+        d = self.document("convert", scene, page)
+        self.assertEqual(d["outputs"][0]["format"], "html")
+        self.assertEqual(d["outputs"][0]["bytes"], page.stat().st_size)
+        self.assertIn("scene-bytes", page.read_text())
         self.assertFalse((self.folder / "a.spz").exists())
 
 

@@ -17,7 +17,8 @@ void ConvertOptions::describe(OptionList& o) {
       .synonym("spz_frame")
       .common();
   o.add("format", &format,
-        "of the output, where its extension does not say it: ply, compressed-ply, spz, sog ...")
+        "of the output, where its extension does not say it: ply, compressed-ply, spz, sog, html "
+        "...")
       .common();
   o.add("not_finite", &not_finite, "what becomes of splats that hold NaN or infinity")
       .choices({"refuse", "drop"})

@@ -445,8 +445,8 @@ std::string verb_synonym(std::string_view word) {
 
 const std::vector<std::string>& planned_verbs() {
   static const std::vector<std::string> names = {
-      "edit",     "animate", "compress", "stream", "surface", "segment", "simulate", "generate",
-      "pde",      "bridge",  "flow",     "bayes",  "regress", "classify", "network"};
+      "edit", "animate", "compress", "stream", "surface", "segment",  "simulate", "generate",
+      "pde",  "bridge",  "flow",     "bayes",  "regress", "classify", "network"};
   return names;
 }
 

@@ -13,8 +13,10 @@
 #include "covary/splat/render/likeness.h"
 #include "covary/splat/scene/axes.h"
 #include "covary/splat/scene/camera_export.h"
+#include "covary/splat/scene/cameras_json.h"
 #include "covary/splat/scene/capture.h"
 #include "covary/splat/scene/format.h"
+#include "covary/splat/serve/export_html.h"
 
 namespace covary::cli {
 namespace {
@@ -28,6 +30,7 @@ struct Read {
   scene::Cloud cloud;
   std::string format;
   int64_t bytes = 0;
+  scene::CameraFile cameras;  // of a run
 };
 
 Read read_input(const fs::path& path, const scene::ReadOptions& how) {
@@ -45,6 +48,8 @@ Read read_input(const fs::path& path, const scene::ReadOptions& how) {
     r.cloud = std::move(loaded.cloud);
     r.format = "run";
     r.bytes = scene::bytes_on_disk(loaded.file);
+    if (fs::exists(loaded.run / "cameras.json"))
+      r.cameras = scene::read_cameras(loaded.run / "cameras.json");
     return r;
   }
   r.cloud = scene::load_cloud(path, how);  // says what is wrong
@@ -66,6 +71,28 @@ std::vector<fs::path> outputs_of(const Job& job, std::vector<std::string>* input
 
 std::string axes_of(const std::string& asked, const scene::SceneFormat& format) {
   return asked == "auto" ? format.axes : asked == "as-is" ? "rdf" : asked;
+}
+
+// A page that holds the scene is written, and not read back.
+bool is_page(const fs::path& out, const std::string& format) {
+  return format.empty() ? out.extension() == ".html" : format == "html";
+}
+
+json write_page(const Job& job, const fs::path& out, const scene::Cloud& cloud,
+                const scene::CameraFile& cameras, int64_t sh_degree, std::string* text) {
+  json w = {{"file", out.string()}, {"format", "html"}};
+  if (job.common.dry_run) {
+    *text += out.string() + ": html, not written\n";
+    return w;
+  }
+  const double begin = wall_seconds();
+  serve::export_html(scene::with_degree(cloud, sh_degree), out,
+                     {.name = out.stem().string(), .cameras = cameras});
+  w["seconds"] = wall_seconds() - begin;
+  w["bytes"] = scene::bytes_on_disk(out);
+  *text += out.string() + ": html, " + bytes_text(w["bytes"].get<double>()) +
+           ", opens from disk in any browser\n";
+  return w;
 }
 
 // A capture's cameras: to transforms.json, or to a COLMAP folder.
@@ -128,7 +155,8 @@ Result run_convert(const Job& job) {
   const bool cameras = inputs.size() == 1 && outputs.size() == 1 && !is_scene(inputs[0]) &&
                        scene::has_cameras(inputs[0]);
   for (const fs::path& out : outputs) {
-    if (!cameras) (void)scene::format_of_output(out, options.format);
+    if (!cameras && !is_page(out, options.format))
+      (void)scene::format_of_output(out, options.format);
     if (fs::exists(out) && !is_empty_or_absent(out) && !job.common.overwrite)
       throw Error(ExitCode::kData, "is there already", out.string(),
                   "add --overwrite, or choose another name");
@@ -138,6 +166,7 @@ Result run_convert(const Job& job) {
 
   Result result;
   std::vector<scene::Cloud> clouds;
+  scene::CameraFile seen_from;  // cameras of a run, for a page
   int64_t input_bytes = 0;
   json read = json::array();
   for (const std::string& input : inputs) {
@@ -158,6 +187,7 @@ Result run_convert(const Job& job) {
                                      : ", axes " + r.cloud.source_axes + " turned to rdf") +
         "\n";
     clouds.push_back(std::move(r.cloud));
+    if (inputs.size() == 1) seen_from = std::move(r.cameras);
   }
   const scene::Cloud cloud = scene::merged(clouds);
   clouds.clear();
@@ -169,6 +199,10 @@ Result run_convert(const Job& job) {
   Table figures;
   json written = json::array();
   for (const fs::path& out : outputs) {
+    if (is_page(out, options.format)) {
+      written.push_back(write_page(job, out, cloud, seen_from, options.sh_degree, &result.text));
+      continue;
+    }
     const scene::SceneFormat& format = scene::format_of_output(out, options.format);
     const std::vector<std::string> lost = scene::losses(format, cloud, writing);
     json w = {{"file", out.string()},

@@ -10,6 +10,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "covary/core/base/base64.h"
 #include "covary/core/base/error.h"
 #include "covary/core/base/file.h"
 #include "covary/core/base/machine.h"
@@ -53,20 +54,6 @@ double figure(const json& object, const char* name) {
   if (found == object.end()) return NAN;
   if (found->is_number()) return found->get<double>();
   return found->is_object() ? figure(*found, "value") : NAN;
-}
-
-std::string base64(const std::vector<uint8_t>& bytes) {
-  static constexpr char kLetters[] =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  out.reserve((bytes.size() + 2) / 3 * 4);
-  for (size_t i = 0; i < bytes.size(); i += 3) {
-    const size_t left = std::min<size_t>(3, bytes.size() - i);
-    uint32_t v = 0;
-    for (size_t k = 0; k < 3; ++k) v = v << 8 | (k < left ? bytes[i + k] : 0);
-    for (size_t k = 0; k < 4; ++k) out += k <= left ? kLetters[v >> (18 - 6 * k) & 63] : '=';
-  }
-  return out;
 }
 
 std::string embedded(const data::Image8& image, const std::string& label) {

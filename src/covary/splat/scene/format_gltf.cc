@@ -16,6 +16,7 @@
 #include <Eigen/Geometry>
 #include <Eigen/SVD>
 
+#include "covary/core/base/base64.h"
 #include "covary/core/base/error.h"
 #include "covary/core/base/file.h"
 #include "covary/core/base/names.h"
@@ -50,25 +51,6 @@ constexpr int kMostNodes = 100000, kMostDepth = 64;
 float logit_of_float(float p) {
   const double v = std::clamp<double>(p, 1e-12, 1 - 0x1p-25);
   return static_cast<float>(std::log(v / (1 - v)));
-}
-
-std::vector<uint8_t> base64(std::string_view text, const std::string& where) {
-  std::vector<uint8_t> out;
-  uint32_t bits = 0;
-  int have = 0;
-  for (const char c : text) {
-    const char* alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    if (c == '=') break;
-    const char* at = c == 0 ? nullptr : std::strchr(alphabet, c);
-    if (!at) throw Error(ExitCode::kData, "bad base64", where, kDamagedHint);
-    bits = bits << 6 | static_cast<uint32_t>(at - alphabet);
-    have += 6;
-    if (have >= 8) {
-      have -= 8;
-      out.push_back(static_cast<uint8_t>(bits >> have));
-    }
-  }
-  return out;
 }
 
 int width_of(int component) {
@@ -244,7 +226,7 @@ class Reader {
       } else if (uri.starts_with("data:")) {
         const size_t comma = uri.find(";base64,");
         if (comma == std::string::npos) f.fail("uri", "is no base64");
-        held_.push_back(base64(std::string_view(uri).substr(comma + 8), at));
+        held_.push_back(from_base64(std::string_view(uri).substr(comma + 8), at));
         buffers_.emplace_back(held_.back());
       } else {
         const std::string text = read_file(folder_ / data::inner_path(uri, at));

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
+#include "covary/core/base/base64.h"
 #include "covary/core/base/error.h"
 #include "covary/core/base/file.h"
 #include "covary/core/base/temporary_folder.h"
@@ -24,20 +25,6 @@ std::string between(const std::string& text, const std::string& begin, const std
   return text.substr(from, text.find(end, from) - from);
 }
 
-std::vector<uint8_t> from_base64(const std::string& text) {
-  const std::string digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::vector<uint8_t> out;
-  uint32_t bits = 0;
-  int count = 0;
-  for (const char c : text) {
-    if (c == '=') break;
-    bits = bits << 6 | static_cast<uint32_t>(digits.find(c));
-    count += 6;
-    if (count >= 8) out.push_back(static_cast<uint8_t>(bits >> (count -= 8)));
-  }
-  return out;
-}
-
 TEST(ExportHtml, HoldsTheSceneAndThePageAndAsksForNothing) {
   const TemporaryFolder folder("export_html");
   const scene::Cloud cloud = test_cloud(1000, 3);
@@ -45,7 +32,8 @@ TEST(ExportHtml, HoldsTheSceneAndThePageAndAsksForNothing) {
   const std::string html = read_file(folder.path() / "scene.html");
 
   const std::vector<uint8_t> truth = encode_splats(cloud, importance_order(cloud));
-  std::vector<uint8_t> packed = from_base64(between(html, "id=\"scene-bytes\">", "</script>"));
+  std::vector<uint8_t> packed =
+      from_base64(between(html, "id=\"scene-bytes\">", "</script>"), "page");
   std::vector<uint8_t> unpacked(truth.size() + 1);
   z_stream z{};
   ASSERT_EQ(inflateInit2(&z, 15 + 16), Z_OK);
