@@ -249,7 +249,9 @@ void write_ply(const std::filesystem::path& path, const Cloud& cloud) {
                        PlyType type) {
     const auto size = static_cast<size_t>(t.element_size());
     columns.push_back(
-        {name, type, static_cast<const uint8_t*>(t.data_ptr()) + static_cast<size_t>(first) * size,
+        {name, type,
+         n == 0 ? nullptr
+                : static_cast<const uint8_t*>(t.data_ptr()) + static_cast<size_t>(first) * size,
          static_cast<size_t>(step) * size, ply_size(type)});
   };
   const auto floats = [&](const at::Tensor& t) {
