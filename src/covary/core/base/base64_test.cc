@@ -1,5 +1,9 @@
 #include "covary/core/base/base64.h"
 
+#include <string>
+#include <utility>
+#include <vector>
+
 #include <gtest/gtest.h>
 
 #include "covary/core/base/error.h"
@@ -31,7 +35,8 @@ TEST(Base64, KeepsEveryByte) {
 }
 
 TEST(Base64, RefusesOtherLetters) {
-  for (const std::string_view text : {"Zm9*", "Zm 9", std::string_view("Zm\0v", 4)})
+  for (const std::string& text :
+       {std::string("Zm9*"), std::string("Zm 9"), std::string("Zm\0v", 4)})
     EXPECT_THROW(from_base64(text, "text"), Error) << text;
 }
 
