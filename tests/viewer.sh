@@ -9,7 +9,7 @@ set -euo pipefail
 what=$1 source=$2 build=$3
 skip() { printf 'skipped: %s\n' "$1"; exit 77; }
 command -v node >/dev/null || skip "there is no Node (scripts/bootstrap installs it)"
-[ -d "$source/web/node_modules" ] || skip "web/node_modules is missing: cd web && npm ci"
+[ -f "$source/web/node_modules/.package-lock.json" ] || skip "web/node_modules is missing or incomplete: cd web && npm ci"
 cd "$source/web"
 case $what in
   page)

@@ -8,6 +8,8 @@ const SIZES: Readonly<Record<string, number>> = {
   char: 1, int8: 1, uchar: 1, uint8: 1, short: 2, int16: 2, ushort: 2, uint16: 2,
   int: 4, int32: 4, uint: 4, uint32: 4, float: 4, float32: 4, double: 8, float64: 8,
 };
+// Comments of scenes that are drawn with the antialiasing filter; splat/scene/ply.cc reads the same.
+const FILTERED = ["comment SplatRenderMode: mip", "comment antialiased 1", "comment covary antialiased"];
 const MOST_ROWS = 1 << 24;
 const MOST_HEADER = 1 << 16;
 
@@ -35,7 +37,7 @@ export function readPly(buffer: ArrayBuffer): Splats {
     const words = line.trim().split(/\s+/);
     if (words[0] === "format" && words[1] !== "binary_little_endian")
       throw new FormatError(`a .ply of format ${words[1] ?? "?"} is not read here, only binary_little_endian`);
-    if (words[0] === "comment" && words.includes("antialiased")) antialiased = true;
+    if (FILTERED.includes(words.join(" "))) antialiased = true;
     if (words[0] === "element") {
       element = words[1] ?? "";
       if (element === "vertex" && seen > 0) throw new FormatError("the rows of this .ply do not come first: it may be a compressed one");

@@ -92,6 +92,10 @@ json write_page(const Job& job, const fs::path& out, const scene::Cloud& cloud,
   w["bytes"] = scene::bytes_on_disk(out);
   *text += out.string() + ": html, " + bytes_text(w["bytes"].get<double>()) +
            ", opens from disk in any browser\n";
+  if (!cloud.columns.empty()) {
+    w["lost"] = json::array({"named columns"});
+    *text += fact_line("lost", "named columns");
+  }
   return w;
 }
 

@@ -50,14 +50,14 @@ Outputs outputs_of(const Job& job) {
                   "name one folder; files (.ply) may be added");
     out.run = path;
   }
+  for (const fs::path& file : out.files)
+    if (fs::exists(file) && !job.common.overwrite && !(job.common.resume && !out.run.empty()))
+      throw Error(ExitCode::kData, "is there already", file.string(),
+                  "add --overwrite, or choose another name");
   if (!out.run.empty()) return out;
   if (!out.files.empty()) {
     out.run = out.files[0].string() + ".run";
     out.temporary = true;
-    for (const fs::path& file : out.files)
-      if (fs::exists(file) && !job.common.overwrite)
-        throw Error(ExitCode::kData, "is there already", file.string(),
-                    "add --overwrite, or choose another name");
     return out;
   }
   out.run = default_run(name_of(job.invocation.inputs[0]));

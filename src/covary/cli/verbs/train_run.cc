@@ -308,7 +308,8 @@ fit::RunResult train_once(const Invocation& invocation, const fit::TrainOptions&
   fit::Trainer trainer(std::move(capture), options);
   std::optional<serve::LiveTraining> live;
   if (common.view) {
-    live.emplace(serve::HttpOptions{}, name_of(invocation.inputs[0]));
+    // Who else is on this machine shall not stop it.
+    live.emplace(serve::HttpOptions{.token = serve::random_token()}, name_of(invocation.inputs[0]));
     context.watch = [&](const fit::Trainer& t, const nlohmann::json& record) {
       return live->look(t, record);
     };

@@ -319,17 +319,18 @@ fs::path StudyContext::folder(const std::string& name) {
 
 void StudyContext::skip(const std::string& reason) { throw Skipped{reason}; }
 
-Quantity StudyContext::repeated(const std::string& unit,
-                                const std::function<double(uint64_t)>& f) const {
-  Quantity q{.value = 0, .unit = unit, .n = repeats_};
+Quantity StudyContext::repeated(const std::string& unit, const std::function<double(uint64_t)>& f,
+                                int64_t at_least) const {
+  const int64_t repeats = std::max(repeats_, at_least);
+  Quantity q{.value = 0, .unit = unit, .n = repeats};
   double low = INFINITY, high = -INFINITY;
-  for (int64_t i = 0; i < repeats_; ++i) {
+  for (int64_t i = 0; i < repeats; ++i) {
     const double v = f(seed_ + static_cast<uint64_t>(i));
-    q.value += v / static_cast<double>(repeats_);
+    q.value += v / static_cast<double>(repeats);
     low = std::min(low, v);
     high = std::max(high, v);
   }
-  if (repeats_ > 1) {
+  if (repeats > 1) {
     q.low = low;
     q.high = high;
   }

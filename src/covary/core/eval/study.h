@@ -109,9 +109,10 @@ class StudyContext {
     return *std::any_cast<T>(&slot);
   }
 
-  // f(seed), f(seed + 1), ... options.repeats times: mean, smallest and largest. Baselines that
-  // call it too see the same seeds.
-  Quantity repeated(const std::string& unit, const std::function<double(uint64_t)>& f) const;
+  // f(seed), f(seed + 1), ... options.repeats times, at_least so often where one seed tells too
+  // little: mean, smallest and largest. Baselines that call it too see the same seeds.
+  Quantity repeated(const std::string& unit, const std::function<double(uint64_t)>& f,
+                    int64_t at_least = 1) const;
 
   void log(const std::string& line) const;  // on stderr
   void table(Table table);                  // into the document; replaces one of the same name

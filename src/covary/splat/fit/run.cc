@@ -156,7 +156,8 @@ RunResult Trainer::run(const RunContext& context) {
   }
   const bool writes = !context.out.empty();
   const fs::path state_file = context.out / "checkpoint" / "state.cov";
-  const double began = wall_seconds(), began_cpu = cpu_seconds();
+  double began = wall_seconds();  // later, by as long as a viewer paused the training
+  const double began_cpu = cpu_seconds();
 
   bool resumed = false;
   if (writes) resumed = open_folder(context);
@@ -255,9 +256,11 @@ RunResult Trainer::run(const RunContext& context) {
     if (log && result.edits.any()) log->write(edits_json(step_, result.edits, count()));
     progress.update(step_, figures);
     if (checkpoint_every > 0 && step_ % checkpoint_every == 0) save();
-    if (context.watch && !context.watch(*this, record)) {
-      stopped = true;
-      break;
+    if (context.watch) {
+      const double before_watch = wall_seconds();
+      stopped = !context.watch(*this, record);
+      began += wall_seconds() - before_watch;
+      if (stopped) break;
     }
   }
   progress.finish();

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 #include <map>
+#include <set>
 
 #include <Eigen/LU>
 #include <nlohmann/json.hpp>
@@ -145,8 +146,25 @@ void link_photo(const fs::path& from, const fs::path& to) {
                 "choose an empty folder");
 }
 
+// A photo's name below images/: nothing leads out of the folder, whatever the capture calls it.
+std::vector<std::string> names_in_model(const std::vector<PhotoSource>& photos) {
+  std::vector<std::string> names;
+  std::set<std::string> taken;
+  for (const PhotoSource& photo : photos) {
+    fs::path inside;
+    for (const fs::path& part : fs::path(photo.name).lexically_normal().relative_path())
+      if (part != "..") inside /= part;
+    names.push_back(inside.generic_string());
+    if (names.back().empty() || !taken.insert(names.back()).second)
+      throw Error(ExitCode::kData, "two photos would have this name in images/", photo.name,
+                  "rename one of them");
+  }
+  return names;
+}
+
 void write_colmap(const CaptureSource& source, const Distinct& d, const fs::path& folder,
                   bool text) {
+  const std::vector<std::string> names = names_in_model(source.photos);
   std::string cameras, images, points;
   const auto quaternion = [](const PhotoSource& p) {
     return geometry::quat_from_matrix(p.cam_from_world.topLeftCorner<3, 3>());
@@ -182,13 +200,13 @@ void write_colmap(const CaptureSource& source, const Distinct& d, const fs::path
       images += std::to_string(i + 1);
       for (int k = 0; k < 4; ++k) images += " " + number(q[k]);
       for (int k = 0; k < 3; ++k) images += " " + number(photo.cam_from_world(k, 3));
-      images += " " + std::to_string(d.of_photo[i] + 1) + " " + photo.name + "\n\n";
+      images += " " + std::to_string(d.of_photo[i] + 1) + " " + names[i] + "\n\n";
     } else {
       put(images, static_cast<uint32_t>(i + 1));
       for (int k = 0; k < 4; ++k) put(images, q[k]);
       for (int k = 0; k < 3; ++k) put(images, photo.cam_from_world(k, 3));
       put(images, static_cast<uint32_t>(d.of_photo[i] + 1));
-      images += photo.name;
+      images += names[i];
       images += '\0';
       put<uint64_t>(images, 0);
     }
@@ -209,8 +227,8 @@ void write_colmap(const CaptureSource& source, const Distinct& d, const fs::path
       put<uint64_t>(points, 0);
     }
   }
-  for (const PhotoSource& photo : source.photos)
-    link_photo(photo.path, folder / "images" / photo.name);
+  for (size_t i = 0; i < source.photos.size(); ++i)
+    link_photo(source.photos[i].path, folder / "images" / names[i]);
   const fs::path model = folder / "sparse" / "0";
   make_folder(model);
   const std::string e = text ? ".txt" : ".bin";

@@ -91,5 +91,20 @@ TEST(CameraExport, ALensWithAnEighthPowerIsRefusedByColmapAlone) {
               read_source(scan / "again.json", raw()));
 }
 
+TEST(CameraExport, PhotosStayBelowTheirFolder) {
+  const TemporaryFolder folder("export");
+  const fs::path scan = folder.path() / "deep" / "scan";
+  fs::create_directories(scan);
+  data::write_image(folder.path() / "a.png", data::Image8(48, 64, 3));
+  write_file(
+      scan / "transforms.json",
+      R"({"fl_x":60,"w":64,"h":48,"frames":[)"
+      R"({"file_path":"../../a.png","transform_matrix":[[1,0,0,1],[0,1,0,2],[0,0,1,3],[0,0,0,1]]}]})");
+  const fs::path out = folder.path() / "out" / "colmap";
+  export_cameras(scan.string(), out, CameraFiles::kColmapBinary);
+  EXPECT_TRUE(fs::exists(out / "images" / "a.png"));
+  EXPECT_FALSE(fs::exists(folder.path() / "out" / "a.png"));
+}
+
 }  // namespace
 }  // namespace covary::scene

@@ -11,7 +11,8 @@ namespace covary::scene {
 int Cloud::sh_degree() const {
   const int64_t rest = shN.defined() && shN.dim() == 3 ? shN.size(1) : 0;
   int degree = 0;
-  while ((degree + 1) * (degree + 1) - 1 < rest) ++degree;
+  // More than any degree has is refused by check().
+  while (degree < 5 && (degree + 1) * (degree + 1) - 1 < rest) ++degree;
   return degree;
 }
 

@@ -75,6 +75,9 @@ const SceneFormat* by_extension(const fs::path& path) {
   return found;
 }
 
+// What ends a word of a .ply's header or a cell of a .csv.
+bool ends_name(char c) { return (c >= 0 && c <= ' ') || c == 127 || c == ',' || c == '"'; }
+
 // Axes to turn by, or none.
 bool turns(const std::string& asked, const SceneFormat& format, std::string* axes) {
   *axes = asked == "auto" ? format.axes : lower(asked);
@@ -255,6 +258,10 @@ void save_cloud(const fs::path& path, const Cloud& cloud, const WriteOptions& op
                       " holds NaN or infinite numbers, which " + format.name + " has no place for",
                   path.string(), "covary convert --not-finite drop leaves such splats out");
   }
+  for (const auto& [column, t] : out.columns)
+    if (column.empty() || std::any_of(column.begin(), column.end(), ends_name))
+      throw Error(ExitCode::kData, "the column's name has a space, a comma or a quote", column,
+                  "rename it");
   std::string axes;
   if (turns(options.axes, format, &axes)) out = turned(out, turn_of_axes(kOurAxes, axes, "--axes"));
   format.write(path, out, options);

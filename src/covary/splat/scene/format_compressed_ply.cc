@@ -69,6 +69,10 @@ int count_sh(const PlyFile& sh, std::vector<int>* columns) {
   const auto n = static_cast<int>(sh.properties().size());
   int degree = 0;
   while (degree < 4 && 3 * rest_of_degree(degree) < n) ++degree;
+  for (const PlyProperty& p : sh.properties())
+    if (p.type != PlyType::kUInt8)
+      throw Error(ExitCode::kData, "the coefficients are no bytes", sh.path() + ": sh: " + p.name,
+                  kDamagedHint);
   if (3 * rest_of_degree(degree) != n)
     throw Error(ExitCode::kData,
                 "there are " + std::to_string(n) + " coefficients: no degree has so many",

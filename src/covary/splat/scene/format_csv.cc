@@ -81,7 +81,8 @@ void write(const fs::path& path, const Cloud& cloud, const WriteOptions&) {
   for (int64_t k = 0; k < 3 * in.rest; ++k) header += ",f_rest_" + std::to_string(k);
   std::vector<at::Tensor> columns;
   for (const auto& [name, t] : cloud.columns) {
-    const at::Tensor c = t.detach().to(at::kCPU, at::kDouble).reshape({in.n, -1}).contiguous();
+    const at::Tensor c =
+        (t.dim() == 1 ? t.unsqueeze(1) : t).detach().to(at::kCPU, at::kDouble).contiguous();
     for (int64_t k = 0; k < c.size(1); ++k)
       header += "," + name + (t.dim() == 1 ? "" : "_" + std::to_string(k));
     columns.push_back(c);

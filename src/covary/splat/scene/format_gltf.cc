@@ -44,7 +44,8 @@ constexpr uint32_t kMagic = 0x46546C67, kJsonChunk = 0x4E4F534A, kBinChunk = 0x0
 constexpr int kFloat = 5126, kByte = 5120, kUByte = 5121, kShort = 5122, kUShort = 5123,
               kUInt = 5125;
 constexpr int kArrayBuffer = 34962, kPoints = 0;
-constexpr int64_t kGrain = 8192;  // rows
+constexpr int64_t kGrain = 8192;        // rows
+constexpr int64_t kFreeRows = 1 << 16;  // that a file of any size may have
 constexpr int kMostNodes = 100000, kMostDepth = 64;
 
 // A probability that is a float, not a byte: nearer to 0 and 1.
@@ -304,7 +305,14 @@ class Reader {
           const auto extensions = p.find("extensions");
           if (extensions == p.end() || !extensions->is_object()) continue;
           const auto ours = extensions->find(kExtension);
-          if (ours != extensions->end()) clouds_.push_back(placed(primitive(p, *ours), world));
+          if (ours == extensions->end()) continue;
+          clouds_.push_back(placed(primitive(p, *ours), world));
+          // A mesh may stand in several places, but a file cannot ask for memory without end.
+          rows_ += clouds_.back().size();
+          size_t bytes = 0;
+          for (const auto& b : buffers_) bytes += b.size();
+          if (rows_ > kFreeRows + static_cast<int64_t>(bytes))
+            fail("nodes", "show the same splats again and again");
         }
     }
     if (const auto children = node.find("children"); children != node.end())
@@ -457,6 +465,7 @@ class Reader {
   std::vector<std::span<const uint8_t>> buffers_;
   std::vector<std::vector<uint8_t>> held_;
   std::vector<Cloud> clouds_;
+  int64_t rows_ = 0;  // of all clouds
   int visited_ = 0;
 };
 
@@ -583,6 +592,8 @@ void write(const fs::path& path, const Cloud& cloud, const WriteOptions&) {
   if (lower_extension(path) == ".gltf") {
     const fs::path beside = fs::path(path).replace_extension(".bin");
     document["buffers"][0]["uri"] = beside.filename().string();
+    std::error_code ignored;
+    fs::remove(path, ignored);  // an old one would take the new numbers for its own
     write_file(beside, {reinterpret_cast<const char*>(w.binary.data()), w.binary.size()});
     write_file(path, document.dump());
     return;

@@ -5,6 +5,7 @@
 #include "covary/core/base/error.h"
 #include "covary/core/data/archive.h"
 #include "covary/core/data/zip.h"
+#include "covary/splat/scene/axes.h"
 #include "covary/splat/scene/byte_reader.h"
 #include "covary/splat/scene/cloud_arrays.h"
 #include "covary/splat/scene/format_table.h"
@@ -100,6 +101,8 @@ Cloud read(const fs::path& path, const ReadOptions&) {
     cloud.antialiased = f.flag("antialiased", false);
     cloud.flat = f.flag("flat", false);
     cloud.source_axes = f.text("source_axes", "");
+    if (!cloud.source_axes.empty() && !are_axes(cloud.source_axes))
+      f.fail("source_axes", "are no axes");
   }
   return cloud;
 }

@@ -17,6 +17,7 @@
 
 #include "covary/core/base/error.h"
 #include "covary/core/base/file.h"
+#include "covary/core/base/names.h"
 #include "covary/core/base/threads.h"
 #include "covary/core/data/unpack.h"
 #include "covary/core/data/webp.h"
@@ -331,6 +332,7 @@ Cloud read_levels(const fs::path& path, int64_t level) {
     throw Error(ExitCode::kData, "there is no level " + std::to_string(level), path.string(),
                 "levels count from 0, the finest: --level");
   std::map<size_t, Cloud> files;
+  std::map<size_t, int64_t> taken;  // splats of each
   std::vector<Cloud> parts;
   for (const Range& r : ranges) {
     if (r.file >= names.size() || !names[r.file].is_string())
@@ -350,6 +352,8 @@ Cloud read_levels(const fs::path& path, int64_t level) {
     if (r.offset > c.size() || r.count > c.size() - r.offset)
       top.fail("tree", "a range ends beyond the " + std::to_string(c.size()) + " splats of " +
                            names[r.file].dump());
+    if ((taken[r.file] += r.count) > c.size())
+      top.fail("tree", "ranges of " + names[r.file].dump() + " overlap");
     parts.push_back(select(c, at::arange(r.offset, r.offset + r.count)));
   }
   return merged(parts);
@@ -527,7 +531,7 @@ void write(const fs::path& path, const Cloud& cloud, const WriteOptions& options
     p.image = {};
   });
   const std::string text = meta.dump();
-  if (path.extension() == ".sog") {
+  if (lower_extension(path) == ".sog") {
     data::ZipWriter zip(path);
     zip.add("meta.json", {as_bytes(text)});
     for (const Named& p : pictures) zip.add(p.name, {std::span<const uint8_t>(p.bytes)});
@@ -536,7 +540,9 @@ void write(const fs::path& path, const Cloud& cloud, const WriteOptions& options
   }
   const fs::path folder = path.filename() == "meta.json" ? path.parent_path() : path;
   if (!folder.empty()) make_folder(folder);
-  // The list comes last: without it the folder is no scene.
+  // The list comes last, and an old one goes first: without it the folder is no scene.
+  std::error_code ignored;
+  fs::remove(folder / "meta.json", ignored);
   for (const Named& p : pictures)
     write_file(folder / p.name, {reinterpret_cast<const char*>(p.bytes.data()), p.bytes.size()});
   write_file(folder / "meta.json", text);

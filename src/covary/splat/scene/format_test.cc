@@ -315,6 +315,26 @@ TEST_F(Format, ColumnsTravelWhereTheyCan) {
   }
 }
 
+TEST_F(Format, ColumnsWhoseNamesCannotBeWrittenAreRefused) {
+  for (const char* name : {"my label", "a\nend_header", "a,b", "x", "opacity"}) {
+    Cloud cloud = random_cloud(3, 0);
+    cloud.columns[name] = at::rand({3});
+    EXPECT_THROW(save_cloud(folder_ / "a.ply", cloud), Error) << name;
+    EXPECT_FALSE(std::filesystem::exists(folder_ / "a.ply")) << name;
+  }
+}
+
+TEST(Cloud, ADegreeBeyondAllIsRefusedAtOnce) {
+  Cloud cloud;
+  cloud.means = at::empty({0, 3});
+  cloud.quats = at::empty({0, 4});
+  cloud.scales = at::empty({0, 3});
+  cloud.opacities = at::empty({0});
+  cloud.sh0 = at::empty({0, 1, 3});
+  cloud.shN = at::empty({0, int64_t{1} << 40, 3});
+  EXPECT_THROW(cloud.check(), Error);
+}
+
 TEST_F(Format, LossesAreSaid) {
   Cloud cloud = random_cloud(30, 4);
   EXPECT_TRUE(losses(*find_format("ply"), cloud).empty());

@@ -6,11 +6,15 @@
 #include <atomic>
 #include <cmath>
 #include <cstring>
+#include <map>
 #include <mutex>
+#include <set>
+#include <string>
 
 #include "covary/core/base/error.h"
 #include "covary/core/base/file.h"
 #include "covary/core/base/threads.h"
+#include "covary/splat/scene/axes.h"
 #include "covary/splat/scene/ply_file.h"
 #include "covary/splat/scene/quantise.h"
 
@@ -23,7 +27,6 @@ constexpr const char* kDiscs = "SplatRenderMode: 2dgs";
 constexpr const char* kAntialiased = "antialiased 1";
 constexpr const char* kOldAntialiased = "covary antialiased";
 constexpr const char* kSourceAxes = "covary source_axes ";
-constexpr size_t kMostAxes = 3;  // letters
 
 bool holds(const PlyFile& file, const char* comment) {
   const auto& all = file.comments();
@@ -158,7 +161,8 @@ Cloud read_ply(const std::filesystem::path& path, bool take_not_finite) {
   cloud.flat = flat || holds(file, kDiscs);
   for (const std::string& comment : file.comments())
     if (comment.starts_with(kSourceAxes))
-      cloud.source_axes = comment.substr(std::strlen(kSourceAxes), kMostAxes);
+      if (const std::string axes = comment.substr(std::strlen(kSourceAxes)); are_axes(axes))
+        cloud.source_axes = axes;
 
   struct Extra {
     int property;
@@ -299,6 +303,13 @@ void write_ply(const std::filesystem::path& path, const Cloud& cloud) {
     else
       for (int64_t k = 0; k < t.size(1); ++k) add(numbered(name, k), t, k, t.size(1), type);
   }
+
+  std::set<std::string> names;
+  for (const Column& c : columns)
+    if (!names.insert(c.name).second)
+      throw Error(ExitCode::kData,
+                  "a column has the name of a property of every scene, or of another's part",
+                  path.string() + ": " + c.name, "rename the column");
 
   std::string header = "ply\nformat binary_little_endian 1.0\n";
   const auto remark = [&](const std::string& text) { header += "comment " + text + "\n"; };

@@ -138,7 +138,6 @@ class Session;
 
 struct HttpServer::State {
   HttpOptions options;
-  bool loopback = true;
   int port = 0;
   std::map<std::string, Route> routes;
   std::function<std::vector<std::pair<std::string, std::string>>()> first_events;
@@ -199,7 +198,9 @@ class Session : public std::enable_shared_from_this<Session> {
 
  private:
   void on_read(beast::error_code fault) {
-    if (fault == http::error::end_of_stream || fault == net::error::operation_aborted)
+    // Whoever takes too long is let go: the socket is closed already.
+    if (fault == http::error::end_of_stream || fault == net::error::operation_aborted ||
+        fault == beast::error::timeout)
       return close();
     keep_alive_ = false;
     head_ = false;
@@ -207,11 +208,6 @@ class Session : public std::enable_shared_from_this<Session> {
       return reply(error_response(431, "the headers are too large"));
     if (fault == http::error::body_limit)
       return reply(error_response(413, "the body is too large"));
-    if (fault == beast::error::timeout) {
-      // Whoever has sent a part of a request is told; who has sent nothing since the last one is just let go.
-      if (!parser_ || !parser_->got_some()) return close();
-      return reply(error_response(408, "the request took too long"));
-    }
     if (fault.category() == http::make_error_code(http::error::bad_method).category() ||
         fault == http::error::buffer_overflow)
       return reply(error_response(400, "this is no HTTP request"));
@@ -507,7 +503,6 @@ HttpServer::HttpServer(const HttpOptions& options) : state_(std::make_shared<Sta
   State& s = *state_;
   s.options = options;
   const net::ip::address address = address_of(options.host);
-  s.loopback = address.is_loopback();
   boost::system::error_code fault;
   const int tries = options.next_free && options.port > 0 ? kPortsTried : 0;
   for (int k = 0; k <= tries && options.port + k <= 65535; ++k) {
@@ -574,7 +569,8 @@ void HttpServer::stop() {
       const std::set<std::shared_ptr<Session>> now = s.open;
       for (const auto& session : now) session->close();
     });
-    s.slow.join();  // what it answers is dropped with its client
+    s.slow.stop();  // what waits is dropped with its client, and what it answers
+    s.slow.join();
     s.thread.join();
   }
 }

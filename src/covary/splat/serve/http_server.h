@@ -12,7 +12,7 @@
 // A route is an exact path: nothing below the file system can be named.
 //
 // Bounds: 16 KB of headers, 4 KB of target, 64 KB of body, 10 s to send a request, 30 s without progress to take 256 KB of
-// an answer, 256 connections, 1 MB of events that wait for one client. What is beyond a bound gets 400, 405, 408, 413 or
+// an answer, 256 connections, 1 MB of events that wait for one client. What is beyond a bound gets 400, 405, 413 or
 // 431, or is closed.
 //
 // Who may ask: on a loopback address, whoever names that address in Host (so that no page elsewhere reaches it by a name that
