@@ -258,7 +258,7 @@ class Convert(Case):
         scene = self.splats()
         self.refused(2, "convert", scene, says=["no output"])
         self.refused(2, "convert", scene, self.folder / "a.xyz", says=["a.xyz"])
-        self.refused(2, "convert", scene, self.folder / "a.spz", "--axes", "ruf", says=["mirror"])
+        self.refused(2, "convert", scene, self.folder / "a.spz", "--axes", "ruf", says=["error: --axes:", "mirror"])
         self.refused(2, "convert", scene, self.folder / "a.spz", "--input-axes", "up", says=["--input-axes"])
         self.refused(3, "convert", self.folder / "gone.ply", self.folder / "a.spz", says=["gone.ply"])
         self.refused(3, "convert", scene, scene, says=["already"])

@@ -152,10 +152,9 @@ Result run_convert(const Job& job) {
                                     .webp_effort = options.webp_effort,
                                     .seed = job.common.seed};
   // What cannot be is said before work.
-  for (const std::string& axes : {options.axes, options.input_axes})
-    if (axes != "auto" && axes != "as-is")
-      (void)scene::turn_of_axes(axes, scene::kOurAxes,
-                                &axes == &options.axes ? "--axes" : "--input-axes");
+  for (const auto& [option, axes] :
+       {std::pair("--axes", options.axes), std::pair("--input-axes", options.input_axes)})
+    if (axes != "auto" && axes != "as-is") (void)scene::turn_of_axes(axes, scene::kOurAxes, option);
   const bool cameras = inputs.size() == 1 && outputs.size() == 1 && !is_scene(inputs[0]) &&
                        scene::has_cameras(inputs[0]);
   for (const fs::path& out : outputs) {

@@ -57,7 +57,7 @@ class Photos {
     const auto found = index_.find(name);
     if (found == index_.end())
       throw Error(ExitCode::kData, "the capture has no photo of this name", name);
-    return c.view(found->second)->image;
+    return *c.image(found->second);
   }
 
  private:

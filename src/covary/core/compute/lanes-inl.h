@@ -79,7 +79,7 @@ HWY_INLINE uint64_t lane_bits(LaneMask m) {
   std::memcpy(&bits, bytes, sizeof bits);
   return bits & ((uint64_t{1} << kLanes) - 1);
 }
-// The kCount numbers of each of kLanes rows that lie one after the other; kCount 1 to 4, others one by one.
+// The kCount numbers of each of kLanes rows that lie one after the other.
 template <int kCount>
 HWY_INLINE void load_interleaved(const float* p, Lanes* x) {
   if constexpr (kCount == 1) {
@@ -88,14 +88,9 @@ HWY_INLINE void load_interleaved(const float* p, Lanes* x) {
     hn::LoadInterleaved2(kFloats, p, x[0].v, x[1].v);
   } else if constexpr (kCount == 3) {
     hn::LoadInterleaved3(kFloats, p, x[0].v, x[1].v, x[2].v);
-  } else if constexpr (kCount == 4) {
-    hn::LoadInterleaved4(kFloats, p, x[0].v, x[1].v, x[2].v, x[3].v);
   } else {
-    HWY_ALIGN float column[kLanes];
-    for (int k = 0; k < kCount; ++k) {
-      for (int l = 0; l < kLanes; ++l) column[l] = p[l * kCount + k];
-      x[k] = Lanes::load(column);
-    }
+    static_assert(kCount == 4, "one to four numbers a row");
+    hn::LoadInterleaved4(kFloats, p, x[0].v, x[1].v, x[2].v, x[3].v);
   }
 }
 // kLanes pixels of three numbers each.

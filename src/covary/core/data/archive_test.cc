@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "covary/core/base/error.h"
+#include "covary/core/base/error_of.h"
 #include "covary/core/base/file.h"
 #include "covary/core/base/temporary_folder.h"
 #include "covary/core/data/zip.h"
@@ -18,16 +19,6 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 namespace fs = std::filesystem;
-
-template <class F>
-Error error_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e;
-  }
-  return Error(ExitCode::kDone, "no error");
-}
 
 std::vector<uint8_t> npy(const std::string& dict, const std::string& body) {
   std::string s("\x93NUMPY\x01\x00", 8);

@@ -9,6 +9,7 @@
 #include <png.h>
 
 #include "covary/core/base/error.h"
+#include "covary/core/base/error_of.h"
 #include "covary/core/base/file.h"
 #include "covary/core/base/random.h"
 #include "covary/core/base/temporary_folder.h"
@@ -36,16 +37,6 @@ Image8 ramp(int height, int width, int channels) {
       for (int c = 0; c < channels; ++c)
         image.at(y, x)[c] = static_cast<uint8_t>((x * 2 + y * 3 + c * 40) % 200 + 20);
   return image;
-}
-
-template <class F>
-Error error_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e;
-  }
-  return Error(ExitCode::kDone, "no error");
 }
 
 class Pictures : public testing::Test {

@@ -12,6 +12,7 @@
 #include <rapidcheck/gtest.h>
 
 #include "covary/core/base/error.h"
+#include "covary/core/base/error_of.h"
 #include "covary/core/base/file.h"
 #include "covary/core/data/archive.h"
 #include "covary/core/data/zip.h"
@@ -22,16 +23,6 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 namespace fs = std::filesystem;
-
-template <class F>
-Error error_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e;
-  }
-  return Error(ExitCode::kDone, "no error");
-}
 
 class Folder {
  public:

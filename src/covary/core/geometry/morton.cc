@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <utility>
+
+#include "covary/core/base/radix_order.h"
 
 namespace covary::geometry {
 namespace {
@@ -17,27 +18,6 @@ uint64_t spread_bits(uint64_t x) {
   x = (x | x << 8) & 0x100f00f00f00f00f;
   x = (x | x << 4) & 0x10c30c30c30c30c3;
   return (x | x << 2) & 0x1249249249249249;
-}
-
-struct Keyed {
-  uint64_t key;
-  int64_t place;
-};
-
-// By key, equal ones in the order in which they stand: digits of 11 bits from the lowest on.
-void sort_by_key(std::vector<Keyed>& items) {
-  constexpr int kDigit = 11;
-  std::vector<Keyed> other(items.size());
-  for (int shift = 0; shift < 3 * kBits; shift += kDigit) {
-    const auto digit = [&](const Keyed& k) {
-      return static_cast<size_t>(k.key >> shift & ((1u << kDigit) - 1));
-    };
-    std::array<size_t, (1u << kDigit) + 1> begin{};
-    for (const Keyed& k : items) ++begin[digit(k) + 1];
-    for (size_t d = 1; d < begin.size(); ++d) begin[d] += begin[d - 1];
-    for (const Keyed& k : items) other[begin[digit(k)]++] = k;
-    std::swap(items, other);
-  }
 }
 
 }  // namespace
@@ -59,7 +39,7 @@ std::vector<int64_t> morton_order(const float* points, int64_t n) {
     const double width = at(0.99) - low[static_cast<size_t>(k)];
     scale[static_cast<size_t>(k)] = width > 0 ? ((1 << kBits) - 1) / width : 0;
   }
-  std::vector<Keyed> keys(static_cast<size_t>(n));
+  std::vector<uint64_t> keys(static_cast<size_t>(n));
   for (int64_t i = 0; i < n; ++i) {
     uint64_t key = 0;
     for (size_t k = 0; k < 3; ++k) {
@@ -68,12 +48,11 @@ std::vector<int64_t> morton_order(const float* points, int64_t n) {
       key |= spread_bits(static_cast<uint64_t>(inside ? std::min(cell, (1 << kBits) - 1.0) : 0.0))
              << k;
     }
-    keys[static_cast<size_t>(i)] = {key, i};
+    keys[static_cast<size_t>(i)] = key;
   }
-  sort_by_key(keys);
-  std::vector<int64_t> order(keys.size());
-  std::transform(keys.begin(), keys.end(), order.begin(), [](const Keyed& k) { return k.place; });
-  return order;
+  const std::vector<uint32_t> order =
+      radix_order<uint64_t>(n, [&](int64_t i) { return keys[static_cast<size_t>(i)]; });
+  return {order.begin(), order.end()};
 }
 
 }  // namespace covary::geometry

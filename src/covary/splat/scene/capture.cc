@@ -200,10 +200,7 @@ Capture load_folder(const std::string& where, const CaptureOptions& options) {
       as_read.push_back(capture.views[static_cast<size_t>(i)].camera);
       as_read.back().cam_from_world = loader->source(i).cam_from_world;
     }
-    const auto photo = [&](size_t i) {
-      const std::shared_ptr<const View> view = capture.view(static_cast<int64_t>(i));
-      return std::shared_ptr<const data::Image8>(view, &view->image);
-    };
+    const auto photo = [&](size_t i) { return capture.image(static_cast<int64_t>(i)); };
     const std::string doubt = check_poses(photo, as_read, *source.reading).doubt();
     if (!doubt.empty()) source.notes.push_back(doubt);
   }
@@ -228,6 +225,12 @@ std::shared_ptr<const View> Capture::view(int64_t i) const {
   const std::shared_ptr<View> view = photos->get(i);
   view->camera = known.camera;  // which may have moved since
   return view;
+}
+
+std::shared_ptr<const data::Image8> Capture::image(int64_t i) const {
+  if (!photos) return {std::shared_ptr<const View>(), &views.at(static_cast<size_t>(i)).image};
+  const std::shared_ptr<const View> view = photos->get(i);
+  return {view, &view->image};
 }
 
 ViewParts Capture::parts(int64_t i) const {

@@ -94,6 +94,8 @@ struct Capture {
   // and what is held is memory: let go of one before the next. Error(kData) naming the file when it
   // cannot be decoded now, though its header was good on loading.
   std::shared_ptr<const View> view(int64_t i) const;
+  // Its picture alone, also while another thread moves the cameras.
+  std::shared_ptr<const data::Image8> image(int64_t i) const;
   ViewParts parts(int64_t i) const;
   int64_t picture_bytes() const;  // of all views, decoded
   // The views that view() will be asked for, nearest first; the first `ahead` are decoded meanwhile.

@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "covary/core/base/error.h"
+#include "covary/core/base/error_of.h"
 #include "covary/core/base/file.h"
 #include "covary/core/base/random.h"
 #include "covary/core/base/temporary_folder.h"
@@ -19,15 +20,6 @@ namespace {
 
 using testing::HasSubstr;
 namespace fs = std::filesystem;
-
-Error error_of(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e;
-  }
-  return Error(ExitCode::kDone, "no error");
-}
 
 std::vector<std::string> splat_properties(int rest) {
   std::vector<std::string> names = {"x", "y", "z", "nx", "ny", "nz", "f_dc_0", "f_dc_1", "f_dc_2"};

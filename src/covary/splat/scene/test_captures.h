@@ -15,6 +15,7 @@
 #include <nlohmann/json.hpp>
 
 #include "covary/core/base/error.h"
+#include "covary/core/base/error_of.h"
 #include "covary/core/base/file.h"
 #include "covary/core/base/random.h"
 #include "covary/core/base/temporary_folder.h"
@@ -116,15 +117,6 @@ inline CaptureOptions raw() {
 
 inline Capture load(const fs::path& root, const CaptureOptions& options = {}) {
   return load_capture(root.string(), options);
-}
-
-inline Error error_of(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e;
-  }
-  return Error(ExitCode::kDone, "no error");
 }
 
 // A folder of the shared data sets, which may be absent.

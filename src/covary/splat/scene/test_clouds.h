@@ -7,6 +7,7 @@
 #include <ATen/ATen.h>
 
 #include "covary/core/base/error.h"
+#include "covary/core/base/error_of.h"
 #include "covary/core/base/random.h"
 #include "covary/splat/scene/cloud.h"
 
@@ -58,15 +59,6 @@ inline at::Tensor covariances(const Cloud& c) {
           .view({-1, 3, 3});
   const at::Tensor m = r * c.scales.to(at::kDouble).exp().unsqueeze(1);
   return m.matmul(m.transpose(1, 2));
-}
-
-inline Error error_of(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e;
-  }
-  return Error(ExitCode::kDone, "no error");
 }
 
 }  // namespace covary::scene::testing_clouds

@@ -1,4 +1,5 @@
 #include "covary/splat/serve/export_html.h"
+#include "covary/splat/scene/test_clouds.h"
 
 #include <gmock/gmock.h>
 #include <zlib.h>
@@ -12,7 +13,6 @@
 #include "covary/core/base/temporary_folder.h"
 #include "covary/splat/scene/ply.h"
 #include "covary/splat/serve/splat_stream.h"
-#include "covary/splat/serve/test_cloud.h"
 
 namespace covary::serve {
 namespace {
@@ -27,7 +27,7 @@ std::string between(const std::string& text, const std::string& begin, const std
 
 TEST(ExportHtml, HoldsTheSceneAndThePageAndAsksForNothing) {
   const TemporaryFolder folder("export_html");
-  const scene::Cloud cloud = test_cloud(1000, 3);
+  const scene::Cloud cloud = scene::testing_clouds::random_cloud(1000, 3);
   export_html(cloud, folder.path() / "scene.html", {.name = "a </script><b>\"name\""});
   const std::string html = read_file(folder.path() / "scene.html");
 
@@ -55,7 +55,8 @@ TEST(ExportHtml, HoldsTheSceneAndThePageAndAsksForNothing) {
 }
 
 TEST(ExportHtml, SaysAPlaceThatCannotBeWritten) {
-  EXPECT_THROW(export_html(test_cloud(2, 0), "/nowhere/at/all/scene.html"), Error);
+  EXPECT_THROW(export_html(scene::testing_clouds::random_cloud(2, 0), "/nowhere/at/all/scene.html"),
+               Error);
 }
 
 // web/tests/browser.mjs opens what this writes.

@@ -63,10 +63,7 @@ void LiveTraining::show(const fit::Trainer& trainer) {
   const scene::Capture* capture = &trainer.capture();
   scene.photo = [capture](const scene::NamedCamera& camera) {
     for (size_t i = 0; i < capture->views.size(); ++i)
-      if (capture->views[i].name == camera.name)
-        // Not view(), which writes the camera of now into what the trainer may hold.
-        return capture->photos ? capture->photos->get(static_cast<int64_t>(i))->image
-                               : capture->views[i].image;
+      if (capture->views[i].name == camera.name) return *capture->image(static_cast<int64_t>(i));
     throw Error(ExitCode::kData, "the capture has no photo of this name", camera.name);
   };
   viewer_.show(std::move(scene));

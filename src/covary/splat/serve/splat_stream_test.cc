@@ -1,4 +1,5 @@
 #include "covary/splat/serve/splat_stream.h"
+#include "covary/splat/scene/test_clouds.h"
 
 #include <ATen/ATen.h>
 #include <gmock/gmock.h>
@@ -8,7 +9,6 @@
 #include <limits>
 
 #include "covary/core/base/error.h"
-#include "covary/splat/serve/test_cloud.h"
 
 namespace covary::serve {
 namespace {
@@ -21,7 +21,8 @@ T at(const std::vector<uint8_t>& bytes, size_t offset) {
 }
 
 TEST(SplatStream, HoldsEachRowToItsStatedExactness) {
-  const scene::Cloud cloud = test_cloud(kSplatBlock + 777, 2);  // two blocks, the second ragged
+  const scene::Cloud cloud =
+      scene::testing_clouds::random_cloud(kSplatBlock + 777, 2);  // two blocks, the second ragged
   const at::Tensor order = importance_order(cloud);
   const std::vector<uint8_t> bytes = encode_splats(cloud, order);
   const size_t n = static_cast<size_t>(cloud.size()), block = kSplatBlock, k = 9;
@@ -63,7 +64,7 @@ TEST(SplatStream, HoldsEachRowToItsStatedExactness) {
 }
 
 TEST(SplatStream, PutsTheLargeAndOpaqueFirstAndEqualsInTheirOrder) {
-  scene::Cloud cloud = test_cloud(4, 0);
+  scene::Cloud cloud = scene::testing_clouds::random_cloud(4, 0);
   cloud.scales =
       at::tensor({-4.f, -4.f, -9.f, -1.f, -2.f, -9.f, -4.f, -4.f, -9.f, -1.f, -1.f, -1.f})
           .reshape({4, 3});
@@ -73,7 +74,7 @@ TEST(SplatStream, PutsTheLargeAndOpaqueFirstAndEqualsInTheirOrder) {
 }
 
 TEST(SplatStream, LeavesOutRowsThatAreNotFinite) {
-  scene::Cloud cloud = test_cloud(6, 1);
+  scene::Cloud cloud = scene::testing_clouds::random_cloud(6, 1);
   const float nan = std::numeric_limits<float>::quiet_NaN();
   cloud.means[0][1] = nan;
   cloud.quats[1][0] = std::numeric_limits<float>::infinity();
@@ -86,7 +87,7 @@ TEST(SplatStream, LeavesOutRowsThatAreNotFinite) {
 }
 
 TEST(SplatStream, CutsDegreeFourAndSaysAntialiasing) {
-  scene::Cloud cloud = test_cloud(5, 4);
+  scene::Cloud cloud = scene::testing_clouds::random_cloud(5, 4);
   cloud.antialiased = true;
   const std::vector<uint8_t> bytes = encode_splats(cloud, importance_order(cloud));
   EXPECT_EQ(at<uint32_t>(bytes, 12), 16u);
@@ -94,7 +95,7 @@ TEST(SplatStream, CutsDegreeFourAndSaysAntialiasing) {
 }
 
 TEST(SplatStream, SendsColumnsInTheOrderOfTheRows) {
-  scene::Cloud cloud = test_cloud(50, 0);
+  scene::Cloud cloud = scene::testing_clouds::random_cloud(50, 0);
   cloud.columns["label"] = at::arange(50, at::kInt);
   cloud.columns["feature"] = at::arange(100, at::kFloat).reshape({50, 2});
   EXPECT_THAT(column_names(cloud), testing::ElementsAre("feature_0", "feature_1", "label"));

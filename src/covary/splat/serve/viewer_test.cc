@@ -1,4 +1,5 @@
 #include "covary/splat/serve/viewer.h"
+#include "covary/splat/scene/test_clouds.h"
 
 #include <gmock/gmock.h>
 
@@ -10,7 +11,6 @@
 #include "covary/splat/serve/page.h"
 #include "covary/splat/serve/splat_stream.h"
 #include "covary/splat/serve/test_client.h"
-#include "covary/splat/serve/test_cloud.h"
 
 namespace covary::serve {
 namespace {
@@ -22,7 +22,7 @@ using testing::Not;
 ViewedScene test_scene(int64_t rows = 100) {
   ViewedScene scene;
   scene.name = "test";
-  scene.cloud = test_cloud(rows, 1);
+  scene.cloud = scene::testing_clouds::random_cloud(rows, 1);
   scene.cloud.columns["label"] = at::arange(rows, at::kFloat);
   for (const char* name : {"a.png", "b.png"}) {
     scene::Camera camera;

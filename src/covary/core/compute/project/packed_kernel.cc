@@ -7,7 +7,6 @@
 
 #include "covary/core/base/threads.h"
 #include "covary/core/compute/lanes.h"
-#include "covary/core/compute/project/chunks.h"
 #include "covary/core/compute/project/packed.h"
 #include "covary/core/compute/sh/sh.h"
 

@@ -6,7 +6,6 @@
 
 #include "covary/core/base/threads.h"
 #include "covary/core/compute/lanes.h"
-#include "covary/core/compute/project/chunks.h"
 #include "covary/core/compute/project/project.h"
 
 namespace covary::compute {

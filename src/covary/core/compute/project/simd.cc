@@ -5,7 +5,6 @@
 
 #include "covary/core/base/threads.h"
 #include "covary/core/compute/lanes.h"
-#include "covary/core/compute/project/chunks.h"
 #include "covary/core/compute/project/project.h"
 
 #undef HWY_TARGET_INCLUDE

@@ -1,13 +1,13 @@
 #include "covary/core/compute/sort/tile_lists.h"
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <cmath>
 #include <numeric>
 #include <optional>
 
 #include "covary/core/base/error.h"
+#include "covary/core/base/radix_order.h"
 #include "covary/core/base/stages.h"
 #include "covary/core/base/threads.h"
 #include "covary/core/compute/lanes.h"
@@ -176,47 +176,14 @@ TileLists build(const TileGrid& grid, const TileSplats<T>& s, bool exact) {
   return lists;
 }
 
-// Least significant digit first, 11 bits a pass; positive floats order like their bits. The digits
-// of all passes are counted in one reading.
-template <class Bits, class T>
-std::vector<uint32_t> radix_order(const T* keys, int64_t n) {
-  constexpr int kDigit = 11, kBuckets = 1 << kDigit;
-  constexpr int kPasses = (static_cast<int>(8 * sizeof(Bits)) + kDigit - 1) / kDigit;
-  struct Item {
-    Bits key;
-    uint32_t index;
-  };
-  const auto digit = [](Bits key, int pass) {
-    return static_cast<size_t>((key >> (pass * kDigit)) & (kBuckets - 1));
-  };
-  std::vector<Item> a(static_cast<size_t>(n)), b(static_cast<size_t>(n));
-  std::vector<std::array<uint32_t, kBuckets>> counts(kPasses);
-  for (int64_t i = 0; i < n; ++i) {
-    const Bits key = std::bit_cast<Bits>(keys[i]);
-    a[static_cast<size_t>(i)] = {key, static_cast<uint32_t>(i)};
-    for (int pass = 0; pass < kPasses; ++pass)
-      ++counts[static_cast<size_t>(pass)][digit(key, pass)];
-  }
-  for (int pass = 0; pass < kPasses; ++pass) {
-    std::array<uint32_t, kBuckets>& count = counts[static_cast<size_t>(pass)];
-    if (std::find(count.begin(), count.end(), n) != count.end()) continue;  // one digit for all
-    uint32_t at = 0;
-    for (uint32_t& c : count) at += std::exchange(c, at);
-    for (const Item& item : a) b[count[digit(item.key, pass)]++] = item;
-    a.swap(b);
-  }
-  std::vector<uint32_t> order(static_cast<size_t>(n));
-  for (size_t i = 0; i < order.size(); ++i) order[i] = a[i].index;
-  return order;
-}
-
 }  // namespace
 
 std::vector<uint32_t> order_by_depth(const float* keys, int64_t n) {
-  return radix_order<uint32_t>(keys, n);
+  // Positive floats order like their bits.
+  return radix_order<uint32_t>(n, [&](int64_t i) { return std::bit_cast<uint32_t>(keys[i]); });
 }
 std::vector<uint32_t> order_by_depth(const double* keys, int64_t n) {
-  return radix_order<uint64_t>(keys, n);
+  return radix_order<uint64_t>(n, [&](int64_t i) { return std::bit_cast<uint64_t>(keys[i]); });
 }
 
 template <class T>
