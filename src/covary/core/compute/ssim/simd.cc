@@ -1,10 +1,17 @@
 // How it is laid out. A tile's row is cut into as many stripes as a vector has lanes; vector j of the
 // row holds element j of each stripe. A neighbour along the row is then another vector, as a
 // neighbour along a column is, so that both windows are the same loop over whole aligned vectors,
-// each loaded once for two outputs; and only where a stripe ends do lanes move. The pictures are
-// laid out so as they are read, the windowed derivatives back as the gradient is written.
+// each loaded once for several outputs; and only where a stripe ends do lanes move. The pictures
+// are laid out so as they are read, the gradient back as it is written.
+//
+// Windows are taken along columns first, then along the row. Rows that a column needs are then those
+// of the images alone (whose squares and products are made on the way) and of the map's three
+// derivatives: five fields, not seven, are kept, and tiles can be wide. They are kept vector by
+// vector, all rows of a vector together: a sweep along a row reads memory in order, and which row
+// is where is known when the loop is compiled.
 #include <algorithm>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include "covary/core/base/threads.h"
@@ -21,10 +28,10 @@
 namespace covary::compute {
 namespace {
 
-constexpr int64_t kPiece = 16;    // vectors of a row whose columns are summed together: their part
-                                  // of a ring stays in the first-level cache
-constexpr int64_t kStripe = 288;  // widest tile, px: its rings stay in the second-level cache
-constexpr int64_t kBand = 120;    // highest tile, px
+constexpr int64_t kPiece = 8;     // pixels of each stripe that are windowed along the row together:
+                                  // what becomes of them stays in the first-level cache
+constexpr int64_t kStripe = 480;  // widest tile, px: its rows stay in the second-level cache
+constexpr int64_t kBand = 60;     // lowest tile, px: each computes up to 20 rows of its neighbours
 
 // Windows are taken of the images less this: variances are then smaller differences of squares,
 // and lose fewer digits.
@@ -46,6 +53,7 @@ struct Job {
   float* gradient;   // or null
 };
 
+// Of a row of a tile.
 struct Sums {
   double l1 = 0, ssim = 0;
 };
@@ -53,9 +61,11 @@ struct Sums {
 // Rows of a tile with up to 10 pixels of the picture to each side, in stripes. Counts are of floats
 // of a stripe, that is, of vectors of a row.
 struct Shape {
-  Shape(const Job& job, const Tile& tile, int64_t lanes_, int64_t together, int64_t batch_)
-      : batch(batch_),
-        ring(batch_ + 2 * kSsimRadius),
+  Shape(const Job& job, const Tile& tile, int64_t lanes_, int64_t together_, int64_t ring_,
+        int64_t windows_)
+      : together(together_),
+        ring(ring_),
+        windows(windows_),
         channels(job.pair.channels),
         lanes(lanes_),
         left(std::max<int64_t>(0, tile.left - 2 * kSsimRadius)),
@@ -69,58 +79,59 @@ struct Shape {
                channels),
         // Pixels behind the halo: outputs are made several at a time. An odd number of cache
         // lines: the same column of many rows does not fall on the same set.
-        narrow(16 * (((stripe + together * channels) * lanes + 15) / 16 | 1)),
         wide(16 * (((stripe + 2 * halo + together * channels) * lanes + 15) / 16 | 1)) {}
   int64_t across() const { return stripe * lanes; }  // floats of a row, halo left out
+  int64_t piece() const { return (kPiece + together) * channels * lanes; }
+  // Floats from vector to vector of what is kept; one vector more than there are rows, for the sets again.
+  int64_t images() const { return (2 * ring + 1) * lanes; }
+  int64_t slopes() const { return (3 * ring + 1) * lanes; }
 
-  int64_t batch;  // rows whose vertical windows are summed together
-  int64_t ring;   // rows kept of a filtered field
+  int64_t together;  // pixels whose windows along a row are summed together
+  int64_t ring;      // rows kept
+  int64_t windows;   // rows of windows along columns
   int64_t channels, lanes;
   int64_t left;   // px, first column of a row
   int64_t inset;  // floats of a row before the tile's own
   int64_t halo, stripe;
-  int64_t narrow, wide;  // floats from row to row, without and with a halo
+  int64_t wide;  // floats from row to row
 };
 
-// Working memory of a tile. What is windowed along its row has its halo before and behind it. The rings,
-// most of it, have none, and stay in the second-level cache.
+// Working memory of a tile.
 class Scratch {
  public:
   Scratch(const Shape& shape, float* memory)
-      : narrow_(shape.narrow),
-        wide_(shape.wide),
-        batch_(shape.batch),
-        ring_(shape.ring),
-        memory_(memory),
-        rings_(memory + wide_ * (kLines + 4 * batch_)) {}
+      : wide_(shape.wide),
+        piece_(shape.piece()),
+        pieces_(memory + wide_ * (kLines + shape.windows)),
+        images_(pieces_ + 4 * piece_),
+        slopes_(images_ + shape.stripe * shape.images()),
+        memory_(memory) {}
   static int64_t floats(const Shape& s) {
-    return s.wide * (kLines + 4 * s.batch) + s.narrow * 7 * s.ring;
+    return s.wide * (kLines + s.windows) + 4 * s.piece() + s.stripe * (s.images() + s.slopes());
   }
 
   // Along the picture's rows.
   float* mask() { return row(0); }
   float* x() { return row(1); }
   float* y() { return row(2); }
-  float* line(int64_t field) { return row(3 + field); }  // 3 windowed derivatives
   // In stripes.
-  float* own() { return row(6); }                         // 1 where a column belongs to the tile
-  float* columns() { return row(7); }                     // 1 where it counts in the map
-  float* nothing() { return row(8); }                     // 0
-  float* image(int64_t field) { return row(9 + field); }  // x, y, (x - y)^2, xy
-  // The map's derivatives at a batch's rows, and when those are filtered the windows of other rows.
-  float* windows(int64_t field, int64_t g) { return row(kLines + field * batch_ + g); }
-  float* weights(int64_t g) { return row(kLines + 3 * batch_ + g); }
-  float* means(int64_t field, int64_t y) {
-    return rings_ + (field * ring_ + (y + 2 * ring_) % ring_) * narrow_;
-  }
-  float* backs(int64_t field, int64_t y) { return means(4 + field, y); }
+  float* own() { return row(3); }       // 1 where a column belongs to the tile
+  float* columns() { return row(4); }   // 1 where it counts in the map
+  float* nothing() { return row(5); }   // 0
+  float* gradient() { return row(6); }  // of a row
+  float* weights() { return row(7); }   // of a row
+  // Windows along columns, with a halo before and behind.
+  float* windows(int64_t i) { return row(kLines + i); }
+  float* piece(int64_t field) { return pieces_ + field * piece_; }
+  float* images() { return images_; }  // x, y
+  float* slopes() { return slopes_; }  // the map's three derivatives
 
  private:
-  static constexpr int64_t kLines = 13;
+  static constexpr int64_t kLines = 8;
   float* row(int64_t i) { return memory_ + i * wide_; }
 
-  int64_t narrow_, wide_, batch_, ring_;
-  float *memory_, *rings_;
+  int64_t wide_, piece_;
+  float *pieces_, *images_, *slopes_, *memory_;
 };
 
 }  // namespace
@@ -138,11 +149,12 @@ using V = hn::Vec<D>;
 
 // Windows that are computed in step, of what they share loaded once; as many as there are registers for.
 #if HWY_ARCH_X86 && HWY_TARGET > HWY_AVX3
-constexpr int kTogether = 2;
+constexpr int kTogether = 2, kColumn = 2;
 #else
-constexpr int kTogether = 4;
+constexpr int kTogether = 4, kColumn = 8;  // kColumn: of the map's derivatives along columns
 #endif
-constexpr int64_t kBatch = 2 * kTogether, kRing = kBatch + 2 * kSsimRadius;
+// Rows kept: those of kColumn windows, and whole steps of them.
+constexpr int kRing = (2 * kSsimRadius + kColumn + kTogether - 1) / kTogether * kTogether;
 
 HWY_INLINE int64_t lanes() { return static_cast<int64_t>(hn::Lanes(D())); }
 
@@ -165,48 +177,29 @@ void spread_mask(const Job& job, int64_t y, int64_t left, int64_t count, int64_t
   }
 }
 
-// Row y of both images from column `left` (may begin left of the image), `count` floats, times the
-// mask.
-void load_rows(const Job& job, int64_t y, int64_t left, int64_t count, float* mask, float* out_x,
-               float* out_y) {
+void from_bytes(const uint8_t* from, int64_t count, float* to) {
   const D d;
-  const int64_t c = job.pair.channels, w = job.pair.width;
-  const int64_t begin = std::max<int64_t>(0, -left) * c;
-  const int64_t end = std::min(count, (w - left) * c);
-  const int64_t at =
-      (y * w + left) * c;  // of float 0, perhaps before the row; used from `begin` on
-  std::fill(out_x, out_x + begin, 0.0f);
-  std::fill(out_y, out_y + begin, 0.0f);
-  std::memcpy(out_x + begin, job.pair.rendered + (at + begin),
-              static_cast<size_t>(end - begin) * sizeof(float));
-  if (job.pair.truth) {
-    std::memcpy(out_y + begin, job.pair.truth + (at + begin),
-                static_cast<size_t>(end - begin) * sizeof(float));
-  } else {
-    const uint8_t* from = job.pair.truth_bytes + (at + begin);
-    float* to = out_y + begin;
-    const int64_t n = end - begin;
-    int64_t i = 0;
-    for (; i + lanes() <= n; i += lanes()) hn::StoreU(from_bytes(from + i), d, to + i);
-    for (; i < n; ++i) to[i] = static_cast<float>(from[i]) * kByte;
+  int64_t i = 0;
+  for (; i + lanes() <= count; i += lanes()) hn::StoreU(from_bytes(from + i), d, to + i);
+  for (; i < count; ++i) to[i] = static_cast<float>(from[i]) * kByte;
+}
+
+// row times weight, which may be row itself.
+void multiply(const float* row, const float* weight, int64_t count, float* to) {
+  const D d;
+  int64_t i = 0;
+  for (; i + lanes() <= count; i += lanes()) {
+    hn::StoreU(hn::Mul(hn::LoadU(d, weight + i), hn::LoadU(d, row + i)), d, to + i);
   }
-  std::fill(out_x + end, out_x + count, 0.0f);
-  std::fill(out_y + end, out_y + count, 0.0f);
-  if (!job.pair.mask) return;
-  spread_mask(job, y, left, count, 0, mask);
-  for (int64_t i = 0; i < count; i += lanes()) {
-    const auto m = hn::LoadU(d, mask + i);
-    hn::StoreU(hn::Mul(m, hn::LoadU(d, out_x + i)), d, out_x + i);
-    hn::StoreU(hn::Mul(m, hn::LoadU(d, out_y + i)), d, out_y + i);
-  }
+  for (; i < count; ++i) to[i] = weight[i] * row[i];
 }
 
 #if HWY_TARGET == HWY_SCALAR || HWY_HAVE_SCALABLE
 
-// to: element j of every stripe, for all j, less shift; from: the stripes one after the other.
-void to_stripes(const float* from, int64_t stripe, float shift, float* to) {
-  for (int64_t j = 0; j < stripe; ++j) {
-    for (int64_t l = 0; l < lanes(); ++l) *to++ = from[l * stripe + j] - shift;
+// to + j * step: element j of every stripe, for all j, less shift; from: the stripes one after the other.
+void to_stripes(const float* from, int64_t stripe, float shift, int64_t step, float* to) {
+  for (int64_t j = 0; j < stripe; ++j, to += step) {
+    for (int64_t l = 0; l < lanes(); ++l) to[l] = from[l * stripe + j] - shift;
   }
 }
 
@@ -262,21 +255,21 @@ HWY_INLINE void each_four(int64_t stripe, Use&& use) {
   }
 }
 
-// to: element j of every stripe, for all j, less shift; from: the stripes one after the other.
-void to_stripes(const float* HWY_RESTRICT from, int64_t stripe, float shift,
+// to + j * step: element j of every stripe, for all j, less shift; from: the stripes one after the other.
+void to_stripes(const float* HWY_RESTRICT from, int64_t stripe, float shift, int64_t step,
                 float* HWY_RESTRICT to) {
   const D d;
   const V less = hn::Set(d, shift);
-  const int64_t n = lanes(), step = 4 * stripe;
+  const int64_t four = 4 * stripe;
   each_four(stripe, [&](int64_t j) HWY_ATTR {
     const float* p = from + j;
-    V r0 = load_blocks(d, p, step), r1 = load_blocks(d, p + stripe, step),
-      r2 = load_blocks(d, p + 2 * stripe, step), r3 = load_blocks(d, p + 3 * stripe, step);
+    V r0 = load_blocks(d, p, four), r1 = load_blocks(d, p + stripe, four),
+      r2 = load_blocks(d, p + 2 * stripe, four), r3 = load_blocks(d, p + 3 * stripe, four);
     transpose(r0, r1, r2, r3);
-    hn::Store(hn::Sub(r0, less), d, to + j * n);
-    hn::Store(hn::Sub(r1, less), d, to + (j + 1) * n);
-    hn::Store(hn::Sub(r2, less), d, to + (j + 2) * n);
-    hn::Store(hn::Sub(r3, less), d, to + (j + 3) * n);
+    hn::Store(hn::Sub(r0, less), d, to + j * step);
+    hn::Store(hn::Sub(r1, less), d, to + (j + 1) * step);
+    hn::Store(hn::Sub(r2, less), d, to + (j + 2) * step);
+    hn::Store(hn::Sub(r3, less), d, to + (j + 3) * step);
   });
 }
 
@@ -303,13 +296,19 @@ void fill_halo(const Shape& shape, float fill, float* row) {
   const V beyond = hn::Set(d, fill);
   const int64_t n = lanes(), behind = (shape.halo + shape.stripe) * n;
   const auto first = hn::FirstN(d, 1), but_last = hn::FirstN(d, static_cast<size_t>(n - 1));
+  const hn::RebindToSigned<D> di;
+  const auto lane = hn::Iota(di, 0), one = hn::Set(di, 1);
+  const auto up = hn::IndicesFromVec(d, hn::Max(hn::Sub(lane, one), hn::Zero(di)));
+  const auto down =
+      hn::IndicesFromVec(d, hn::Min(hn::Add(lane, one), hn::Set(di, static_cast<int32_t>(n - 1))));
   for (int64_t k = 0; k < shape.halo; ++k) {
-    const V before = hn::LoadU(d, row + (shape.stripe + k) * n - 1);
-    hn::Store(hn::IfThenElse(first, beyond, before), d, row + k * n);
+    const V before = hn::Load(d, row + (shape.stripe + k) * n);
+    hn::Store(hn::IfThenElse(first, beyond, hn::TableLookupLanes(before, up)), d, row + k * n);
   }
   for (int64_t k = 0; k < shape.halo; ++k) {
-    const V next = hn::LoadU(d, row + (shape.halo + k) * n + 1);
-    hn::Store(hn::IfThenElse(but_last, next, beyond), d, row + behind + k * n);
+    const V next = hn::Load(d, row + (shape.halo + k) * n);
+    hn::Store(hn::IfThenElse(but_last, hn::TableLookupLanes(next, down), beyond), d,
+              row + behind + k * n);
   }
 }
 
@@ -365,42 +364,85 @@ HWY_INLINE int64_t filter_pixels(const Taps& taps, int64_t channels, int64_t lef
   return left;
 }
 
-// Up to kTogether - 1 pixels behind the row are written over.
 template <int kChannels>
-HWY_INLINE void filter_row_of(const Taps taps, const Shape& shape, const float* in, float* out) {
-  const int64_t pixels = shape.stripe / shape.channels;
-  const int64_t left = filter_pixels<kChannels, kTogether>(taps, shape.channels, pixels, in, out);
+HWY_INLINE void filter_row_of(const Taps& taps, int64_t channels, int64_t pixels, const float* in,
+                              float* out) {
+  const int64_t left = filter_pixels<kChannels, kTogether>(taps, channels, pixels, in, out);
   if (kTogether == 2 || left <= 0) return;
-  const int64_t done = (pixels - left) * shape.channels * lanes();
-  filter_pixels<kChannels, 2>(taps, shape.channels, left, in + done, out + done);
+  const int64_t done = (pixels - left) * channels * lanes();
+  filter_pixels<kChannels, 2>(taps, channels, left, in + done, out + done);
 }
 
-void filter_row(const Taps& taps, const Shape& shape, const float* in, float* out) {
-  if (shape.channels == 3) {
-    filter_row_of<3>(taps, shape, in, out);
+// Windows along a row, of `pixels` pixels of each stripe; up to kTogether - 1 behind them are written over.
+HWY_INLINE void filter_row(const Taps& taps, int64_t channels, int64_t pixels, const float* in,
+                           float* out) {
+  if (channels == 3) {
+    filter_row_of<3>(taps, channels, pixels, in, out);
   } else {
-    filter_row_of<0>(taps, shape, in, out);
+    filter_row_of<0>(taps, channels, pixels, in, out);
   }
 }
 
-// Windows along columns, floats [begin, end) of kTogether rows of output; rows: those that they
-// cover.
-HWY_INLINE void filter_columns(const Taps taps, const float* const* rows, int64_t begin,
-                               int64_t end, float* const* to) {
+// Windows along columns of x, y, (x - y)^2 and xy at the kTogether rows whose first window begins in
+// row kStart of the ring.
+template <int kStart>
+void filter_images(const Taps taps, const Shape& shape, Scratch& s) {
   const D d;
-  const float* from[2 * kSsimRadius + kTogether];
-  std::copy_n(rows, 2 * kSsimRadius + kTogether, from);
-  for (int64_t i = begin; i < end; i += lanes()) {
-    V v[kTogether];
-    windows<kTogether>(taps, [&](int k) HWY_ATTR { return hn::Load(d, from[k] + i); }, v);
-    for (int j = 0; j < kTogether; ++j) hn::Store(v[j], d, to[j] + i);
+  const int64_t n = lanes(), wide = shape.wide;
+  float* HWY_RESTRICT to = s.windows(0) + shape.halo * n;
+  const float* HWY_RESTRICT from = s.images();
+  for (int64_t j = 0; j < shape.stripe; ++j, from += shape.images(), to += n) {
+    const auto x = [&](int k) HWY_ATTR { return hn::Load(d, from + (kStart + k) % kRing * n); };
+    const auto y = [&](int k)
+                       HWY_ATTR { return hn::Load(d, from + (kRing + (kStart + k) % kRing) * n); };
+    const auto square = [&](int k) HWY_ATTR {
+      const V difference = hn::Sub(x(k), y(k));
+      return hn::Mul(difference, difference);
+    };
+    const auto product = [&](int k) HWY_ATTR { return hn::Mul(x(k), y(k)); };
+    const auto take = [&](const auto& at, int64_t field) HWY_ATTR {
+      V v[kTogether];
+      windows<kTogether>(taps, at, v);
+      for (int g = 0; g < kTogether; ++g) hn::Store(v[g], d, to + (field * kTogether + g) * wide);
+    };
+    take(x, 0);
+    take(y, 1);
+    take(square, 2);
+    take(product, 3);
   }
 }
 
-// One row of the map at element i from the four means: its value times the weight, and the weighted
-// derivatives.
-HWY_INLINE V map_at(V ma, V mb, V squares_mean, V product_mean, V weight, int64_t i, float* to_a,
-                    float* to_aa, float* to_ab) {
+// The same of the map's derivatives, at kColumn rows.
+template <int kStart>
+void filter_slopes(const Taps taps, const Shape& shape, Scratch& s) {
+  const D d;
+  const int64_t n = lanes(), wide = shape.wide;
+  float* HWY_RESTRICT to = s.windows(0) + shape.halo * n;
+  const float* HWY_RESTRICT from = s.slopes();
+  for (int64_t j = 0; j < shape.stripe; ++j, from += shape.slopes(), to += n) {
+    for (int field = 0; field < 3; ++field) {
+      V v[kColumn];
+      windows<kColumn>(
+          taps,
+          [&](int k)
+              HWY_ATTR { return hn::Load(d, from + (field * kRing + (kStart + k) % kRing) * n); },
+          v);
+      for (int g = 0; g < kColumn; ++g) hn::Store(v[g], d, to + (field * kColumn + g) * wide);
+    }
+  }
+}
+
+// filter<kStart>(...) for the start that is wanted.
+#define COVARY_FROM_ROW(filter, start, ...)                                                        \
+  [&]<int... kStep>(std::integer_sequence<int, kStep...>) {                                        \
+    ((start == kStep * kTogether ? filter<kStep * kTogether>(__VA_ARGS__) : static_cast<void>(0)), \
+     ...);                                                                                         \
+  }(std::make_integer_sequence<int, kRing / kTogether>())
+
+// The map from the four means: its value times the weight, and the weighted derivatives to
+// slopes + field * step, if there.
+HWY_INLINE V map_at(V ma, V mb, V squares_mean, V product_mean, V weight, float* slopes,
+                    int64_t step) {
   const D d;
   const V c1 = hn::Set(d, 0.01f * 0.01f), c2 = hn::Set(d, 0.03f * 0.03f);
   const V two = hn::Set(d, 2.0f);
@@ -417,12 +459,12 @@ HWY_INLINE V map_at(V ma, V mb, V squares_mean, V product_mean, V weight, int64_
   const V inverse = hn::Div(hn::Set(d, 1.0f), hn::Mul(squares, variances));
   const V s = hn::Mul(hn::Mul(luminance, covariance), inverse);
   const V scaled = hn::Mul(weight, inverse);
-  if (to_a) {
+  if (slopes) {
     const V first = hn::NegMulAdd(mb, luminance, hn::Mul(full_b, covariance));
     const V second = hn::Mul(s, hn::NegMulAdd(ma, squares, hn::Mul(full_a, variances)));
-    hn::StoreU(hn::Mul(hn::Mul(two, scaled), hn::Sub(first, second)), d, to_a + i);
-    hn::StoreU(hn::Neg(hn::Mul(hn::Mul(s, squares), scaled)), d, to_aa + i);
-    hn::StoreU(hn::Mul(hn::Mul(two, luminance), scaled), d, to_ab + i);
+    hn::Store(hn::Mul(hn::Mul(two, scaled), hn::Sub(first, second)), d, slopes);
+    hn::Store(hn::Neg(hn::Mul(hn::Mul(s, squares), scaled)), d, slopes + step);
+    hn::Store(hn::Mul(hn::Mul(two, luminance), scaled), d, slopes + 2 * step);
   }
   return hn::Mul(weight, s);
 }
@@ -436,178 +478,152 @@ HWY_INLINE double total(V sum) {
   return all;
 }
 
-// Filters row y of both images along the row into the rings of means.
-void take_row(const Job& job, const Shape& shape, const Taps& taps, int64_t y, Scratch& s) {
+// Where a row stands among those kept, `first` being one that stands at 0.
+HWY_INLINE int slot(int64_t row, int64_t first) { return static_cast<int>((row - first) % kRing); }
+
+// Row y of both images to the rows kept.
+void take_row(const Job& job, const Tile& tile, const Shape& shape, int64_t y, Scratch& s) {
   const D d;
-  const int64_t n = lanes();
+  const int64_t n = lanes(), step = shape.images();
+  float* to_x = s.images() + slot(y, tile.top - 2 * kSsimRadius) * n;
+  float* to_y = to_x + kRing * n;
   if (y < 0 || y >= job.pair.height) {
-    const float outside[4] = {-kShift, -kShift, 0, kShift * kShift};
-    for (int64_t f = 0; f < 4; ++f) std::fill_n(s.means(f, y), shape.across(), outside[f]);
+    const V outside = hn::Set(d, -kShift);
+    for (int64_t j = 0; j < shape.stripe; ++j) {
+      hn::Store(outside, d, to_x + j * step);
+      hn::Store(outside, d, to_y + j * step);
+    }
     return;
   }
-  load_rows(job, y, shape.left, shape.across(), s.mask(), s.x(), s.y());
-  const float* linear[2] = {s.x(), s.y()};
-  for (int64_t f = 0; f < 2; ++f) {
-    to_stripes(linear[f], shape.stripe, kShift, s.image(f) + shape.halo * n);
-    fill_halo(shape, -kShift, s.image(f));
-  }
-  const float *x = s.image(0), *truth = s.image(1);
-  float *squares = s.image(2), *product = s.image(3);
-  for (int64_t i = 0; i < (shape.stripe + 2 * shape.halo) * n; i += n) {
-    const V a = hn::Load(d, x + i), b = hn::Load(d, truth + i);
-    const V difference = hn::Sub(a, b);
-    hn::Store(hn::Mul(difference, difference), d, squares + i);
-    hn::Store(hn::Mul(a, b), d, product + i);
-  }
-  for (int64_t f = 0; f < 4; ++f) filter_row(taps, shape, s.image(f), s.means(f, y));
-}
-
-// The map of rows [y, y + count); its derivatives, filtered along the row, go to the rings of
-// backs.
-double map_rows(const Job& job, const Tile& tile, const Shape& shape, const Taps& taps, int64_t y,
-                int64_t count, Scratch& s) {
-  const D d;
-  const int64_t n = lanes(), all = shape.across(), halo = shape.halo * n;
-  const bool backward = job.gradient != nullptr;
-  const float* weights[kBatch];
-  float* to[kBatch][3];
-  V sums[kBatch];
-  for (int64_t g = 0; g < count; ++g) {
-    const int64_t row = y + g;
-    const bool counted = row >= job.rim && row < job.pair.height - job.rim;
-    weights[g] = counted ? s.columns() : s.nothing();
-    if (counted && job.pair.mask) {
-      spread_mask(job, row, shape.left, all, job.rim, s.mask());
-      to_stripes(s.mask(), shape.stripe, 0, s.weights(g));
-      weights[g] = s.weights(g);
-    }
-    for (int64_t f = 0; f < 3; ++f) to[g][f] = backward ? s.windows(f, g) + halo : nullptr;
-    sums[g] = hn::Zero(d);
-  }
-  HWY_ALIGN float piece[4][kBatch][kPiece * HWY_MAX_BYTES / sizeof(float)];
-  for (int64_t begin = 0; begin < all; begin += kPiece * n) {
-    const int64_t end = std::min(all, begin + kPiece * n);
-    for (int64_t f = 0; f < 4; ++f) {
-      const float* rows[kRing];
-      for (int64_t k = 0; k < kRing; ++k) rows[k] = s.means(f, y - kSsimRadius + k) + begin;
-      for (int64_t g = 0; g < count; g += kTogether) {
-        float* to_rows[kTogether];
-        for (int64_t j = 0; j < kTogether; ++j) to_rows[j] = piece[f][g + j];
-        filter_columns(taps, rows + g, 0, end - begin, to_rows);
-      }
-    }
-    for (int64_t g = 0; g < count; ++g) {
-      V sum = sums[g];
-      for (int64_t i = begin, k = 0; i < end; i += n, k += n) {
-        const V value = map_at(hn::Load(d, piece[0][g] + k), hn::Load(d, piece[1][g] + k),
-                               hn::Load(d, piece[2][g] + k), hn::Load(d, piece[3][g] + k),
-                               hn::Load(d, weights[g] + i), i, to[g][0], to[g][1], to[g][2]);
-        sum = hn::MulAdd(hn::Load(d, s.own() + i), value, sum);
-      }
-      sums[g] = sum;
-    }
-  }
-  double ssim = 0;
-  for (int64_t g = 0; g < count; ++g) {
-    if (y + g >= tile.top && y + g < tile.bottom) ssim += total(sums[g]);
-    for (int64_t f = 0; backward && f < 3; ++f) {
-      fill_halo(shape, 0, s.windows(f, g));
-      filter_row(taps, shape, s.windows(f, g), s.backs(f, y + g));
-    }
-  }
-  return ssim;
-}
-
-// L1 of row y, and its gradient from the windowed derivatives of row g of the batch.
-double finish_row(const Job& job, const Tile& tile, const Shape& shape, int64_t y, int64_t g,
-                  Scratch& s) {
-  const D d;
-  const int64_t c = shape.channels, own = (tile.right - tile.left) * c, n = lanes();
-  const int64_t at = (y * job.pair.width + tile.left) * c;
-  const float *x = job.pair.rendered + at, *truth = job.pair.truth ? job.pair.truth + at : nullptr;
-  const uint8_t* bytes = job.pair.truth ? nullptr : job.pair.truth_bytes + at;
+  // Rows are read where they are, if what lies behind them is memory of the image.
+  const int64_t c = shape.channels, all = shape.across(),
+                at = (y * job.pair.width + shape.left) * c,
+                count = std::min(all, (job.pair.width - shape.left) * c);
+  const bool whole = at + all <= job.pair.height * job.pair.width * c;
+  const float *x = job.pair.rendered + at, *truth = job.pair.truth ? job.pair.truth + at : s.y();
+  if (!job.pair.truth) from_bytes(job.pair.truth_bytes + at, count, s.y());
   if (job.pair.mask) {
-    load_rows(job, y, tile.left, own, s.mask(), s.x(), s.y());
+    spread_mask(job, y, shape.left, count, 0, s.mask());
+    multiply(x, s.mask(), count, s.x());
+    multiply(truth, s.mask(), count, s.y());
+  } else if (!whole) {
+    std::copy_n(x, count, s.x());
+    if (job.pair.truth) std::copy_n(truth, count, s.y());
+  }
+  if (job.pair.mask || !whole) {
     x = s.x();
     truth = s.y();
-    bytes = nullptr;
   }
-  float* gradient = job.gradient ? job.gradient + at : nullptr;
-  for (int64_t f = 0; gradient && f < 3; ++f) {
-    from_stripes(s.windows(f, g), shape.stripe, s.line(f));
-  }
-  const float *back_a = s.line(0) + shape.inset, *back_aa = s.line(1) + shape.inset,
-              *back_ab = s.line(2) + shape.inset;
-  const V shift = hn::Set(d, kShift), scale_l1 = hn::Set(d, job.scale_l1),
-          scale_ssim = hn::Set(d, job.scale_ssim);
-  const auto derivative = [&](V a, V b, V difference, int64_t i) HWY_ATTR {
-    const V low_a = hn::Sub(a, shift), low_b = hn::Sub(b, shift);
-    V back = hn::MulAdd(low_b, hn::LoadU(d, back_ab + i), hn::LoadU(d, back_a + i));
-    back = hn::MulAdd(hn::Add(low_a, low_a), hn::LoadU(d, back_aa + i), back);
-    const V step = hn::IfThenZeroElse(hn::Eq(difference, hn::Zero(d)),
-                                      hn::CopySignToAbs(scale_l1, difference));
-    const V value = hn::NegMulAdd(scale_ssim, back, step);
-    return job.pair.mask ? hn::Mul(hn::LoadU(d, s.mask() + i), value) : value;
-  };
-  V sum = hn::Zero(d);
-  int64_t i = 0;
-  for (; i + n <= own; i += n) {
-    const V a = hn::LoadU(d, x + i), b = bytes ? from_bytes(bytes + i) : hn::LoadU(d, truth + i);
-    const V difference = hn::Sub(a, b);
-    sum = hn::Add(sum, hn::Abs(difference));
-    if (gradient) hn::StoreU(derivative(a, b, difference, i), d, gradient + i);
-  }
-  if (i < own) {  // what is left of the row, with zeros behind it
-    HWY_ALIGN float lane_x[HWY_MAX_BYTES / sizeof(float)] = {};
-    HWY_ALIGN float lane_y[HWY_MAX_BYTES / sizeof(float)] = {};
-    for (int64_t k = 0; i + k < own; ++k) {
-      lane_x[k] = x[i + k];
-      lane_y[k] = bytes ? static_cast<float>(bytes[i + k]) * kByte : truth[i + k];
-    }
-    const V a = hn::Load(d, lane_x), b = hn::Load(d, lane_y), difference = hn::Sub(a, b);
-    sum = hn::Add(sum, hn::Abs(difference));
-    if (gradient) {
-      hn::Store(derivative(a, b, difference, i), d, lane_x);
-      std::copy_n(lane_x, own - i, gradient + i);
+  to_stripes(x, shape.stripe, kShift, step, to_x);
+  to_stripes(truth, shape.stripe, kShift, step, to_y);
+  // Beyond the image there is nothing.
+  for (int64_t l = count / shape.stripe; l < n; ++l) {
+    for (int64_t j = std::max<int64_t>(0, count - l * shape.stripe); j < shape.stripe; ++j) {
+      to_x[j * step + l] = to_y[j * step + l] = -kShift;
     }
   }
-  return total(sum);
 }
 
-// L1 and gradient of the tile's own rows among [y, y + kBatch); their windows are complete.
-double finish_rows(const Job& job, const Tile& tile, const Shape& shape, const Taps& taps,
-                   int64_t y, Scratch& s) {
-  const int64_t n = lanes(), all = shape.across();
-  for (int64_t f = 0; job.gradient && f < 3; ++f) {
-    const float* rows[kRing];
-    for (int64_t k = 0; k < kRing; ++k) rows[k] = s.backs(f, y - kSsimRadius + k);
-    for (int64_t begin = 0; begin < all; begin += kPiece * n) {
-      const int64_t end = std::min(all, begin + kPiece * n);
-      for (int64_t g = 0; g < kBatch; g += kTogether) {
-        if (y + g + kTogether - 1 < tile.top || y + g >= tile.bottom) continue;
-        float* to[kTogether];
-        for (int64_t j = 0; j < kTogether; ++j) to[j] = s.windows(f, g + j);
-        filter_columns(taps, rows + g, begin, end, to);
+// The map of the kTogether rows from y on, and its derivatives; its sums to those of the tile's rows.
+void map_rows(const Job& job, const Tile& tile, const Shape& shape, const Taps& taps, int64_t y,
+              Scratch& s, Sums* sums) {
+  const D d;
+  const int64_t n = lanes(), c = shape.channels, pixels = shape.stripe / c;
+  const int start = slot(y - kSsimRadius, tile.top - 2 * kSsimRadius);
+  COVARY_FROM_ROW(filter_images, start, taps, shape, s);
+  const float beyond[4] = {-kShift, -kShift, 0, kShift * kShift};
+  for (int64_t g = 0; g < kTogether; ++g) {
+    const int64_t row = y + g;
+    const bool counted = row >= job.rim && row < job.pair.height - job.rim;
+    const float* weights = counted ? s.columns() : s.nothing();
+    if (counted && job.pair.mask) {
+      spread_mask(job, row, shape.left, shape.across(), job.rim, s.mask());
+      to_stripes(s.mask(), shape.stripe, 0, n, s.weights());
+      weights = s.weights();
+    }
+    for (int64_t f = 0; f < 4; ++f) fill_halo(shape, beyond[f], s.windows(f * kTogether + g));
+    const int64_t step = shape.slopes();
+    float* slopes = job.gradient ? s.slopes() + slot(row, tile.top - 3 * kSsimRadius) * n : nullptr;
+    V sum = hn::Zero(d);
+    for (int64_t p = 0; p < pixels; p += kPiece) {
+      const int64_t begin = p * c, count = std::min(kPiece, pixels - p);
+      for (int64_t f = 0; f < 4; ++f) {
+        filter_row(taps, c, count, s.windows(f * kTogether + g) + begin * n, s.piece(f));
+      }
+      for (int64_t j = 0; j < count * c; ++j) {
+        const int64_t i = j * n, at = (begin + j) * n;
+        float* to = slopes ? slopes + (begin + j) * step : nullptr;
+        const V value = map_at(hn::Load(d, s.piece(0) + i), hn::Load(d, s.piece(1) + i),
+                               hn::Load(d, s.piece(2) + i), hn::Load(d, s.piece(3) + i),
+                               hn::Load(d, weights + at), to, kRing * n);
+        sum = hn::MulAdd(hn::Load(d, s.own() + at), value, sum);
       }
     }
+    if (row >= tile.top && row < tile.bottom) sums[row].ssim = total(sum);
   }
-  double l1 = 0;
-  for (int64_t g = 0; g < kBatch; ++g) {
-    if (y + g < tile.top || y + g >= tile.bottom) continue;
-    l1 += finish_row(job, tile, shape, y + g, g, s);
+}
+
+// L1 of the tile's own rows among the kColumn from y on, and the gradient.
+void finish_rows(const Job& job, const Tile& tile, const Shape& shape, const Taps& taps, int64_t y,
+                 Scratch& s, Sums* sums) {
+  if (y + kColumn <= tile.top || y >= tile.bottom) return;
+  const D d;
+  const int64_t n = lanes(), c = shape.channels, pixels = shape.stripe / c,
+                own = (tile.right - tile.left) * c;
+  if (job.gradient) {
+    const int start = slot(y - kSsimRadius, tile.top - 3 * kSsimRadius);
+    COVARY_FROM_ROW(filter_slopes, start, taps, shape, s);
   }
-  return l1;
+  const V scale_l1 = hn::Set(d, job.scale_l1), scale_ssim = hn::Set(d, job.scale_ssim);
+  for (int64_t g = 0; g < kColumn; ++g) {
+    const int64_t row = y + g;
+    if (row < tile.top || row >= tile.bottom) continue;
+    for (int64_t f = 0; job.gradient && f < 3; ++f) fill_halo(shape, 0, s.windows(f * kColumn + g));
+    const float* image = s.images() + slot(row, tile.top - 2 * kSsimRadius) * n;
+    V sum = hn::Zero(d);
+    for (int64_t p = 0; p < pixels; p += kPiece) {
+      const int64_t begin = p * c, count = std::min(kPiece, pixels - p);
+      for (int64_t f = 0; job.gradient && f < 3; ++f) {
+        filter_row(taps, c, count, s.windows(f * kColumn + g) + begin * n, s.piece(f));
+      }
+      for (int64_t j = 0; j < count * c; ++j) {
+        const int64_t i = j * n, at = (begin + j) * n;
+        const float* pair = image + (begin + j) * shape.images();
+        const V x = hn::Load(d, pair), truth = hn::Load(d, pair + kRing * n);
+        const V difference = hn::Sub(x, truth);
+        sum = hn::MulAdd(hn::Load(d, s.own() + at), hn::Abs(difference), sum);
+        if (!job.gradient) continue;
+        V back = hn::MulAdd(truth, hn::Load(d, s.piece(2) + i), hn::Load(d, s.piece(0) + i));
+        back = hn::MulAdd(hn::Add(x, x), hn::Load(d, s.piece(1) + i), back);
+        const V sign = hn::IfThenZeroElse(hn::Eq(difference, hn::Zero(d)),
+                                          hn::CopySignToAbs(scale_l1, difference));
+        hn::Store(hn::NegMulAdd(scale_ssim, back, sign), d, s.gradient() + at);
+      }
+    }
+    sums[row].l1 = total(sum);
+    if (!job.gradient) continue;
+    float* gradient = job.gradient + (row * job.pair.width + tile.left) * c;
+    from_stripes(s.gradient(), shape.stripe, s.x());
+    const float* from = s.x() + shape.inset;
+    if (job.pair.mask) {
+      spread_mask(job, row, tile.left, own, 0, s.mask());
+      multiply(from, s.mask(), own, gradient);
+    } else {
+      std::memcpy(gradient, from, static_cast<size_t>(own) * sizeof(float));
+    }
+  }
 }
 
 Shape shape_of(const Job& job, const Tile& tile) {
-  return Shape(job, tile, lanes(), kTogether, kBatch);
+  return Shape(job, tile, lanes(), kTogether, kRing, std::max(4 * kTogether, 3 * kColumn));
 }
 
 int64_t photometric_scratch(const Job& job, const Tile& tile) {
   return Scratch::floats(shape_of(job, tile));
 }
 
-Sums photometric_tile(const Job& job, const Tile& tile, float* memory) {
+// sums: by row of the picture; those of the tile's are written.
+void photometric_tile(const Job& job, const Tile& tile, float* memory, Sums* sums) {
   const Shape shape = shape_of(job, tile);
   const Taps taps = taps_of(job);
   Scratch s(shape, memory);
@@ -615,24 +631,21 @@ Sums photometric_tile(const Job& job, const Tile& tile, float* memory) {
   std::fill_n(s.nothing(), all, 0.0f);
   std::fill_n(s.x(), all, 0.0f);
   std::fill_n(s.x() + shape.inset, (tile.right - tile.left) * c, 1.0f);
-  to_stripes(s.x(), shape.stripe, 0, s.own());
+  to_stripes(s.x(), shape.stripe, 0, lanes(), s.own());
   for (int64_t i = 0; i < all; ++i) {
     const int64_t x = shape.left + i / c;
     s.x()[i] = x >= job.rim && x < job.pair.width - job.rim ? 1.0f : 0.0f;
   }
-  to_stripes(s.x(), shape.stripe, 0, s.columns());
-  Sums sums;
+  to_stripes(s.x(), shape.stripe, 0, lanes(), s.columns());
   int64_t taken = tile.top - 2 * kSsimRadius;  // the next row of the images
-  for (int64_t y = tile.top - kSsimRadius; y - kSsimRadius < tile.bottom; y += kBatch) {
-    // Whole steps of windows; beyond the tile's last window nothing is needed.
-    const int64_t left = tile.bottom + kSsimRadius - y,
-                  count = std::clamp<int64_t>((left + kTogether - 1) / kTogether * kTogether, 0,
-                                              kBatch);
-    for (; taken < y + count + kSsimRadius; ++taken) take_row(job, shape, taps, taken, s);
-    sums.ssim += map_rows(job, tile, shape, taps, y, count, s);
-    sums.l1 += finish_rows(job, tile, shape, taps, y - kSsimRadius, s);
+  for (int64_t y = tile.top - kSsimRadius; y - kSsimRadius < tile.bottom; y += kColumn) {
+    for (int64_t row = y; row < y + kColumn; row += kTogether) {
+      if (row >= tile.bottom + kSsimRadius) break;  // nothing is needed beyond the last window
+      for (; taken < row + kTogether + kSsimRadius; ++taken) take_row(job, tile, shape, taken, s);
+      map_rows(job, tile, shape, taps, row, s, sums);
+    }
+    finish_rows(job, tile, shape, taps, y - kSsimRadius, s, sums);
   }
-  return sums;
 }
 
 }  // namespace
@@ -684,9 +697,12 @@ PhotometricParts photometric(const ImagePair<float>& pair, const PhotometricOpti
   job.scale_l1 = static_cast<float>((1 - options.ssim_weight) * scale_l1);
   job.scale_ssim = static_cast<float>(options.ssim_weight * scale_ssim);
 
-  const int64_t bands = (h + kBand - 1) / kBand, stripes = (w + kStripe - 1) / kStripe;
+  // Bands, so that every thread has something to do; no bit depends on their number.
+  const int64_t stripes = (w + kStripe - 1) / kStripe,
+                bands = std::clamp<int64_t>((2 * threads() + stripes - 1) / stripes, 1,
+                                            std::max<int64_t>(1, h / kBand));
   const int64_t tiles = bands * stripes;
-  std::vector<Sums> sums(static_cast<size_t>(tiles));
+  std::vector<Sums> sums(static_cast<size_t>(h * stripes));
   // A worker keeps its memory from tile to tile; what is left there from the last one reaches no
   // result.
   int64_t floats = 0;
@@ -704,7 +720,8 @@ PhotometricParts photometric(const ImagePair<float>& pair, const PhotometricOpti
     const int64_t band = i / stripes, stripe = i % stripes;
     const Tile tile{h * band / bands, h * (band + 1) / bands, w * stripe / stripes,
                     w * (stripe + 1) / stripes};
-    sums[static_cast<size_t>(i)] = HWY_DYNAMIC_DISPATCH(photometric_tile)(job, tile, own.get());
+    HWY_DYNAMIC_DISPATCH(photometric_tile)(job, tile, own.get(),
+                                           &sums[static_cast<size_t>(h * stripe)]);
   });
   PhotometricParts parts;
   double l1 = 0, ssim = 0;

@@ -49,7 +49,7 @@ BENCHMARK(photometric_simd)
     ->Args({270, 480, 1, 1})
     ->Args({270, 480, 2, 1})
     ->Args({480, 270, 1, 1})
-    ->Args({960, 540, 1, 1})
+    ->Args({960, 540, 1, 1})->Args({540, 960, 1, 1})
     ->Args({1080, 1920, 1, 1})
     ->Unit(benchmark::kMillisecond)
     ->UseRealTime();
