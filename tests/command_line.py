@@ -595,7 +595,10 @@ class Photos(Case):
         truth = corner(self.photos)
         (self.photos / "IMG_1.HEIC").write_text("x")
         (self.photos / "broken.jpg").write_text("x")
-        document = self.document("train", self.photos, "-o", self.out, "--steps", "60", "--downscale", "2")
+        loaded = self.done("train", self.photos, "-o", self.out, "--downscale", "2", "--until", "load")
+        self.assertIn("--resume goes on with them", loaded.stdout)
+        self.assertFalse((self.out / "scene.ply").exists())
+        document = self.document("train", self.photos, "-o", self.out, "--steps", "60", "--downscale", "2", "--resume")
         made = self.out / "capture"
         report = json.loads((made / "capture.json").read_text())
         self.assertEqual((report["photos"], report["registered"], report["sound"]), (9, 9, True), report)

@@ -11,6 +11,7 @@
 #include "covary/core/base/interrupt.h"
 #include "covary/core/base/log.h"
 #include "covary/core/data/image.h"
+#include "covary/splat/capture/make_capture.h"
 #include "covary/splat/fit/report.h"
 #include "covary/splat/fit/run_log.h"
 #include "covary/splat/scene/format.h"
@@ -98,9 +99,24 @@ std::vector<fs::path> write_extras(const CommonOptions& common, const fs::path& 
   return files;
 }
 
-// --until load: the photos can be read, and training fits in memory.
+// A folder that holds something is used on demand alone.
+void check_place(const fs::path& run, const CommonOptions& common) {
+  if (!common.resume && !common.overwrite && !is_empty_or_absent(run))
+    throw Error(ExitCode::kData, "the folder is not empty", run.string(),
+                "add --resume to go on with its run, --overwrite to replace it, or choose another");
+}
+
+// --until load: the photos can be read, their cameras be found, and training fits in memory.
 Result run_load(const Job& job, const fit::TrainOptions& options) {
-  const scene::Capture capture = load_to_train(job.invocation, options, job.common);
+  Invocation posed = job.invocation;
+  std::string written = "nothing was written";
+  if (options.capture.cameras.empty() && capture::needs_cameras(posed.inputs[0])) {
+    const fs::path run = outputs_of(job).run;
+    check_place(run, job.common);
+    posed.inputs[0] = posed_input(posed.inputs[0], options, job.common, run);
+    written = "its cameras are in " + posed.inputs[0] + ", and --resume goes on with them";
+  }
+  const scene::Capture capture = load_to_train(posed, options, job.common);
   for (size_t i = 0; i < capture.views.size(); ++i) capture.view(static_cast<int64_t>(i));
   Result result;
   result.document = {{"run", nullptr},
@@ -108,7 +124,7 @@ Result run_load(const Job& job, const fit::TrainOptions& options) {
                      {"train_views", capture.train.size()},
                      {"test_views", capture.test.size()},
                      {"points", capture.points.positions.size()}};
-  result.text = capture.name + " can be trained; nothing was written\n";
+  result.text = capture.name + " can be trained; " + written + "\n";
   return result;
 }
 
@@ -132,9 +148,7 @@ Result run_train(const Job& job) {
       return train_once(one.invocation, one.options<fit::TrainOptions>(), one.common, run).metrics;
     });
   }
-  if (!job.common.resume && !job.common.overwrite && !is_empty_or_absent(out.run))
-    throw Error(ExitCode::kData, "the folder is not empty", out.run.string(),
-                "add --resume to go on with its run, --overwrite to replace it, or choose another");
+  check_place(out.run, job.common);
   std::vector<fs::path> files = out.files;
   const fs::path folder = (out.run / "").lexically_normal().parent_path();
   for (const fs::path& extra : {fs::path(job.common.report), fs::path(job.common.plot)})
