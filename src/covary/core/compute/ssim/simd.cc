@@ -481,6 +481,18 @@ HWY_INLINE double total(V sum) {
 // Where a row stands among those kept, `first` being one that stands at 0.
 HWY_INLINE int slot(int64_t row, int64_t first) { return static_cast<int>((row - first) % kRing); }
 
+// Stripes are as many streams, which no prefetcher follows: a row of the rendering, and of the gradient, into
+// the second-level cache while row y is taken.
+HWY_INLINE void fetch_ahead(const Job& job, const Shape& shape, int64_t y, int64_t count) {
+  const int64_t row = y + 4;
+  if (row >= job.pair.height) return;
+  const int64_t at = (row * job.pair.width + shape.left) * shape.channels;
+  for (int64_t i = at; i < at + count; i += 16) {  // a cache line
+    __builtin_prefetch(job.pair.rendered + i, 0, 2);
+    if (job.gradient) __builtin_prefetch(job.gradient + i, 1, 2);
+  }
+}
+
 // Row y of both images to the rows kept.
 void take_row(const Job& job, const Tile& tile, const Shape& shape, int64_t y, Scratch& s) {
   const D d;
@@ -514,6 +526,7 @@ void take_row(const Job& job, const Tile& tile, const Shape& shape, int64_t y, S
     x = s.x();
     truth = s.y();
   }
+  fetch_ahead(job, shape, y, count);
   to_stripes(x, shape.stripe, kShift, step, to_x);
   to_stripes(truth, shape.stripe, kShift, step, to_y);
   // Beyond the image there is nothing.
