@@ -19,7 +19,7 @@ import { GpuScene, GraphicsError, Renderer } from "./renderer";
 import type { Comparison, Look, Mode } from "./renderer";
 import { Rig } from "./rig";
 import { Sorter, axisOf } from "./sorter";
-import { FormatError } from "./stream";
+import { OtherFormat } from "./stream";
 import { READ_HERE } from "./source";
 import type { Facts, PickedRow, Source } from "./source";
 import { readSplat } from "./splat_file";
@@ -355,14 +355,14 @@ export class App {
     byId("commands").hidden = this.facts?.live !== true;
   }
 
-  // Read here, else by the program; formats of which the page knows only a part go to the program when they are of the other.
+  // Read here, else by the program.
   private async read(file: File): Promise<Splats> {
     const reader = READERS[/\.[a-z]+$/i.exec(file.name)?.[0].toLowerCase() ?? ""];
     if (!reader) return this.source.converted(file);
     try {
       return reader(await file.arrayBuffer());
     } catch (fault) {
-      if (!(fault instanceof FormatError) || !this.source.served) throw fault;
+      if (!(fault instanceof OtherFormat) || !this.source.served) throw fault;
       return this.source.converted(file);
     }
   }

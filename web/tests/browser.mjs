@@ -95,6 +95,12 @@ async function saved(page, act) {
   const [download] = await Promise.all([page.waitForEvent("download"), act()]);
   return readFileSync(await download.path());
 }
+/** What the frames of a video are, decoded. */
+function frameHashes(file) {
+  const result = spawnSync("ffmpeg", ["-v", "error", "-i", file, "-f", "framemd5", "-"], { encoding: "utf8" });
+  assert.equal(result.status, 0, result.stderr);
+  return result.stdout.split("\n").filter((line) => line && !line.startsWith("#")).map((line) => line.split(",").at(-1).trim());
+}
 /** dB between two PNG files, by the browser's decoder. */
 async function psnr(page, a, b) {
   return page.evaluate(async (urls) => {
@@ -290,6 +296,173 @@ describe("the viewer", () => {
     await close(page);
   });
 
+  check("makes a video of the path, as covary render does, and stops when told to", async () => {
+    const page = await open(server.address, { width: 321, height: 241 });
+    await section(page, "Camera path");
+    await press(page, "v", "ArrowLeft", "ArrowLeft", "v");
+    await page.evaluate(() => { document.getElementById("path-seconds").value = "1"; document.getElementById("film-fps").value = "5"; });
+    const film = path.join(work, "page.mp4");
+    const document_ = path.join(work, "film-path.json");
+    const asked = page.waitForRequest("**/api/film");
+    writeFileSync(film, await saved(page, () => page.evaluate(() => document.getElementById("film-make").click())));
+    const body = (await asked).postDataJSON();
+    assert.equal(body.frames, 5);
+    writeFileSync(document_, JSON.stringify(body.path));
+    program(["render", run, "--path", document_, "--frames", "5", "--fps", "5", "-o", path.join(work, "program.mp4"), "-q"]);
+    assert.deepEqual(frameHashes(film), frameHashes(path.join(work, "program.mp4")));
+    assert.match(await page.textContent("#film-note"), /is saved/);
+    // A long one is ended by the button, and the next can be made at once.
+    await page.evaluate(() => { document.getElementById("path-seconds").value = "600"; document.getElementById("film-make").click(); });
+    await page.waitForFunction(() => /^frame \d+ of 3000/.test(document.getElementById("film-note").textContent));
+    assert.deepEqual(await faults(page), []);
+    await page.evaluate(() => document.getElementById("film-cancel").click());
+    await page.waitForFunction(() => document.getElementById("film-note").textContent === "cancelled");
+    await page.evaluate(() => { document.getElementById("path-seconds").value = "1"; });
+    await page.waitForTimeout(500);
+    await saved(page, () => page.evaluate(() => document.getElementById("film-make").click()));
+    page.watched.errors = page.watched.errors.filter((e) => !/ERR_ABORTED|AbortError/.test(e));
+    await close(page);
+  });
+
+  check("draws by the program where it is asked to, and the same picture", async () => {
+    const remote = await serve([run, "--remote"]);
+    const page = await open(remote.address, { width: 640, height: 480 });
+    const own = await open(server.address, { width: 640, height: 480 });
+    for (const p of [page, own]) await p.evaluate(() => document.getElementById("panel-toggle").click());
+    assert.match(await page.textContent("#remote-note"), /covary view --remote draws/);
+    assert.equal(await page.textContent("#count"), await own.textContent("#count"));
+    const shot = async (p) => {
+      await settled(p);
+      return saved(p, () => p.keyboard.press("p"));
+    };
+    const same = async (what, bar) => {
+      await settled(own);
+      await settled(page);
+      const db = await psnr(page, await shot(page), await shot(own));
+      console.log(`# by the program, ${what}: ${db.toFixed(1)} dB to the page's own`);
+      assert.ok(db >= bar, `${what}: ${db} dB`);
+    };
+    const both = async (act) => { for (const p of [page, own]) { await act(p); await settled(p); } };
+    await both((p) => p.focus("#picture"));
+    await same("first view", 45);
+    await both((p) => p.keyboard.press("ArrowLeft"));
+    await same("turned", 45);
+    await both((p) => p.evaluate(() => { const e = document.getElementById("scale"); e.value = "0.5"; e.dispatchEvent(new Event("input")); }));
+    await same("smaller splats", 40);
+    await both((p) => p.evaluate(() => { const e = document.getElementById("crop"); e.checked = true; e.dispatchEvent(new Event("change")); const s = document.querySelector("#crop-sides input"); s.value = "0"; s.dispatchEvent(new Event("input")); }));
+    await same("cropped", 40);
+    for (const mode of ["column opacity", "column elongation", "normal"]) {
+      await both((p) => p.selectOption("#mode", mode, { force: true }));
+      await same(mode, 25);
+    }
+    await page.evaluate(() => { const e = document.getElementById("mode"); e.value = "depth"; e.dispatchEvent(new Event("change")); });
+    await settled(page);
+    assert.match(await page.textContent("#range-text"), /depth: [\d.]+ to [\d.]+/);
+    assert.deepEqual(await faults(page), []);
+    // A picture that one sees, not only that is saved.
+    assert.equal(await page.isVisible("#remote-picture"), true);
+    const seen = await page.locator("#remote-picture").screenshot();
+    await press(page, "m");
+    await settled(page);
+    assert.ok((await psnr(page, seen, await page.locator("#remote-picture").screenshot())) < 45);
+    await own.close();
+    await close(page, remote.address);
+    assert.equal(await ended(remote.child), 0);
+  });
+
+  check("falls to the program by itself without WebGL2, where all works but points", async () => {
+    const page = await browser.newPage({ viewport: { width: 900, height: 600 } });
+    page.watched = { errors: [], hosts: new Set() };
+    page.on("pageerror", (e) => page.watched.errors.push(String(e)));
+    await page.addInitScript(() => {
+      const own = HTMLCanvasElement.prototype.getContext;
+      HTMLCanvasElement.prototype.getContext = function (kind, ...more) { return kind === "webgl2" ? null : own.call(this, kind, ...more); };
+    });
+    await page.goto(server.address);
+    await settled(page);
+    assert.match(await page.textContent("#remote-note"), /no WebGL2/);
+    assert.equal(await page.isDisabled("#remote"), true);
+    assert.equal(await page.isDisabled("#points"), true);
+    await keep(page, "viewer_remote");
+    const first = await view(page);
+    await page.mouse.move(300, 300);
+    await page.mouse.down();
+    await page.mouse.move(420, 330, { steps: 5 });
+    await page.mouse.up();
+    await settled(page);
+    assert.notDeepEqual((await view(page)).position, first.position);
+    await press(page, "i");
+    await page.waitForSelector("#picked:not([hidden])");
+    assert.match(await page.textContent("#picked"), /Row[\d,]+Position/);
+    const rotation = (await view(page)).rotation;
+    await page.mouse.dblclick(300, 330);
+    await page.waitForFunction((r) => window.covary.view().rotation.join() !== r, rotation.join());
+    await settled(page);
+    await section(page, "Cameras");
+    await page.selectOption("#camera", String(CAMERA));
+    await settled(page);
+    for (const kind of ["split", "photo", "difference"]) {
+      const was = await page.locator("#remote-picture").screenshot();
+      await page.selectOption("#compare", kind);
+      await page.waitForFunction(() => document.getElementById("photo-figures").textContent.includes("dB"), null, { timeout: 60000 });
+      await settled(page);
+      assert.ok((await psnr(page, was, await page.locator("#remote-picture").screenshot())) < 45, kind);
+    }
+    const db = Number(/([\d.]+) dB/.exec(await page.textContent("#photo-figures"))[1]);
+    assert.ok(db > 18 && db < 60, `${db} dB to the photo`);
+    await page.setInputFiles("#file", { name: "other.ply", mimeType: "application/octet-stream", buffer: readFileSync(path.join(run, "scene.ply")) });
+    await page.waitForSelector("#message:not([hidden])");
+    assert.match(await page.textContent("#message-text"), /WebGL2/);
+    assert.deepEqual(await faults(page), []);
+    assert.deepEqual(page.watched.errors, []);
+    await page.close();
+  });
+
+  check("falls to the program when the scene is more than its textures hold, and may choose to", async () => {
+    const page = await browser.newPage({ viewport: { width: 640, height: 480 } });
+    await page.addInitScript(() => {
+      const own = WebGL2RenderingContext.prototype.getParameter;
+      WebGL2RenderingContext.prototype.getParameter = function (name) { return name === this.MAX_TEXTURE_SIZE ? 16 : own.call(this, name); };
+    });
+    await page.goto(server.address);
+    await settled(page);
+    assert.match(await page.textContent("#remote-note"), /more than this graphics card's textures hold/);
+    assert.match(await page.textContent("#count"), /^[\d,]+ Gaussians$/);
+    await page.close();
+    const free = await open(server.address);
+    await free.check("#remote");
+    await settled(free);
+    assert.equal(await free.isVisible("#remote-picture"), true);
+    await free.uncheck("#remote");
+    await settled(free);
+    assert.equal(await free.isVisible("#remote-picture"), false);
+    assert.match(await free.textContent("#count"), /^[\d,]+ Gaussians$/);
+    await close(free);
+  });
+
+  check("opens files of other formats, some here and some by the program", async () => {
+    for (const [name, sent] of [["scene.splat", false], ["scene.spz", true], ["scene.sog", true], ["scene.ksplat", true], ["scene.glb", true], ["scene.compressed.ply", true]]) {
+      const file = path.join(work, name);
+      program(["convert", path.join(run, "scene.ply"), file, "-q"]);
+      const page = await open(server.address);
+      const before_ = await page.textContent("#count");
+      let posts = 0;
+      page.on("request", (r) => (posts += r.url().includes("/api/convert")));
+      await section(page, "Another scene");
+      await page.setInputFiles("#file", file);
+      await page.waitForFunction(() => document.getElementById("name").textContent === "scene");
+      await settled(page);
+      assert.equal(await page.textContent("#count"), before_, name);
+      assert.equal(posts > 0, sent, name);
+      await close(page);
+    }
+    const page = await open(server.address);
+    await page.setInputFiles("#file", { name: "broken.spz", mimeType: "application/octet-stream", buffer: Buffer.from("hello") });
+    await page.waitForSelector("#message:not([hidden])");
+    assert.match(await page.textContent("#name"), /studio/);
+    await page.close();
+  });
+
   check("opens another scene, and keeps the one before when a file is broken", async () => {
     const page = await open(server.address);
     const before_ = await page.textContent("#count");
@@ -406,7 +579,18 @@ describe("the viewer", () => {
     const paused = await step();
     await page.waitForTimeout(3000);
     assert.equal(await step(), paused);
+    assert.match(await page.textContent("#cap-note"), /at most 3,000 now/);
+    await page.fill("#cap", "2500");
+    await page.click("#cap-set");
     await page.click("#resume");
+    await page.waitForFunction(() => document.getElementById("cap-note").textContent === "at most 2,500 now", null, { timeout: 60000 });
+    await page.fill("#cap", "0");
+    await page.click("#cap-set");
+    await page.waitForSelector("#message:not([hidden])");
+    await page.click("#message-close");
+    await page.check("#remote");
+    await page.waitForSelector("#remote-picture:not([hidden])", { timeout: 60000 });
+    await page.uncheck("#remote");
     await page.waitForFunction((s) => Number(/step (\d+)/.exec(document.getElementById("note").textContent)?.[1]) > s, paused, { timeout: 60000 });
     await close(page, address);
     const late = await open(address);
@@ -414,16 +598,13 @@ describe("the viewer", () => {
     await late.close();
     await new Promise((resolve) => (child.exitCode === null ? child.on("exit", resolve) : resolve()));
     assert.equal(child.exitCode, 0);
-    assert.match(JSON.parse(readFileSync(path.join(live, "metrics.json"), "utf8")).note, /stopped by hand/);
+    const metrics = JSON.parse(readFileSync(path.join(live, "metrics.json"), "utf8"));
+    assert.match(metrics.note, /stopped by hand/);
+    assert.equal(metrics.caps[0].max_gaussians, 2500);
+    assert.match(readFileSync(path.join(live, "log.jsonl"), "utf8"), /"event":"cap"/);
   });
 
-  check("says so when there is no WebGL2, and when the server is gone", async () => {
-    const page = await browser.newPage();
-    await page.addInitScript(() => { HTMLCanvasElement.prototype.getContext = () => null; });
-    await page.goto(server.address);
-    await page.waitForSelector("body[data-state=error] #message:not([hidden])");
-    assert.match(await page.textContent("#message-text"), /WebGL2/);
-    await page.close();
+  check("says so when the server is gone", async () => {
     const other = await serve([path.join(run, "scene.ply")]);
     const late = await open(other.address);
     assert.equal(await ended(other.child), 0);
@@ -443,7 +624,17 @@ describe("the viewer", () => {
     assert.match(await page.textContent("#count"), /^[\d,]+ Gaussians$/);
     await page.selectOption("#mode", "normal");
     await settled(page);
+    assert.equal(await page.textContent("#file-kinds"), ".ply and .splat");
+    await page.setInputFiles("#file", { name: "other.spz", mimeType: "application/octet-stream", buffer: Buffer.from("spz") });
+    await page.waitForSelector("#message:not([hidden])");
+    assert.match(await page.textContent("#message-hint"), /reads \.ply and \.splat/);
     await close(page, "file:////");
+    const blind = await browser.newPage();
+    await blind.addInitScript(() => { HTMLCanvasElement.prototype.getContext = () => null; });
+    await blind.goto("file://" + html);
+    await blind.waitForSelector("body[data-state=error] #message:not([hidden])");
+    assert.match(await blind.textContent("#message-text"), /WebGL2/);
+    await blind.close();
     console.log(`# one file: ${readFileSync(html).length} bytes`);
   });
 
