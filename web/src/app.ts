@@ -1,6 +1,6 @@
 // The page as a whole: a scene that is shown, a camera, and what the panel says about both.
 
-import { camerasDocument, fitted, frustumLines, pathAt, readCameras } from "./camera";
+import { boxOf, camerasDocument, fitted, frustumLines, pathAt, readCameras } from "./camera";
 import type { CameraFile, View } from "./camera";
 import { Controls } from "./controls";
 import { Curves } from "./curves";
@@ -27,6 +27,8 @@ import { middleRange } from "./splats";
 import type { Splats } from "./splats";
 
 const EVERYWHERE = 1e30;
+const NEAR_FRUSTUM = 4; // px beside a frustum that still mean it
+const MOST_FRUSTUM = 0.02; // of the picture, that a frustum to be entered covers
 const CHOSEN = "as you chose";
 const READERS: Readonly<Record<string, (bytes: ArrayBuffer) => Splats>> = { ".ply": readPly, ".splat": readSplat };
 const MOST_DROPPED = 2 ** 31 - 1; // bytes
@@ -158,31 +160,44 @@ export class App {
         this.setState("loading");
         byId("name").textContent = facts.name;
         byId("note").textContent = "loading";
+      }
+      const why = this.whyRemote(facts);
+      let adopted = !first;
+      let drawn = 0;
+      const grown = async (splats: Splats): Promise<void> => {
+        if (loading.signal.aborted) return;
+        gpu ??= new GpuScene(this.renderer!.gl, splats);
+        // A scene that replaces one is shown when it is whole, so that nothing flickers.
+        if (!adopted || (!first && splats.count < splats.capacity)) return;
+        gpu.upload();
+        // Drawn again when it has doubled: to draw each block would cost more than it shows.
+        if (splats.count > drawn && (splats.count >= 2 * drawn || splats.count === splats.capacity)) {
+          const begun = drawn > 0;
+          const sorted = this.take(gpu, drawn === 0 || !first);
+          drawn = splats.count;
+          if (!begun && first) {
+            // The first picture comes before the work for the next.
+            await sorted;
+            await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+          }
+        }
+        byId("count").textContent = `${grouped(splats.count)} of ${grouped(facts.rows)} Gaussians`;
+      };
+      // The rows are on their way while the cameras are read.
+      const coming = why ? null : this.source.splats(facts, grown, loading.signal);
+      coming?.catch(() => undefined); // told where it is awaited
+      if (first) {
         const file = readCameras(facts.cameras > 0 ? await this.source.cameras(facts) : null);
         if (loading.signal.aborted) return;
         this.facts = facts;
         this.adopt(facts, file);
+        adopted = true;
       }
-      const why = this.whyRemote(facts);
-      if (why) return this.showRemote(facts, why);
+      if (!coming) return this.showRemote(facts, why);
       this.setRemote("");
-      let drawn = 0;
-      const grown = (splats: Splats): void => {
-        if (loading.signal.aborted) return;
-        const fresh = !gpu;
-        gpu ??= new GpuScene(this.renderer!.gl, splats);
-        // A scene that replaces one is shown when it is whole, so that nothing flickers.
-        if (!first && splats.count < splats.capacity) return;
-        gpu.upload();
-        // Drawn again when it has doubled: to draw each block would cost more than it shows.
-        if (splats.count >= 2 * drawn || splats.count === splats.capacity) {
-          this.take(gpu, fresh || !first);
-          drawn = splats.count;
-        }
-        byId("count").textContent = `${grouped(splats.count)} of ${grouped(facts.rows)} Gaussians`;
-      };
-      const splats = await this.source.splats(facts, grown, loading.signal);
+      const splats = await coming;
       if (loading.signal.aborted) return;
+      await grown(splats); // all may have come before the cameras
       this.facts = facts;
       this.finish(splats, facts);
       hideMessage();
@@ -196,11 +211,11 @@ export class App {
   }
 
   // The sorter's scene from now on; it is drawn once it is sorted.
-  private take(gpu: GpuScene, fresh: boolean): void {
+  private take(gpu: GpuScene, fresh: boolean): Promise<void> {
     if (fresh && this.sorting && this.sorting !== this.shown) this.sorting.free();
     this.sorter.update(gpu.splats, fresh);
     this.sorting = gpu;
-    void this.sort();
+    return this.sort();
   }
 
   private finish(splats: Splats, facts: Facts): void {
@@ -382,7 +397,7 @@ export class App {
       byId("name").textContent = facts.name;
       this.adopt(facts, readCameras(null));
       gpu.upload();
-      this.take(gpu, true);
+      void this.take(gpu, true);
       this.finish(splats, facts);
       hideMessage();
     } catch (fault) {
@@ -645,7 +660,24 @@ export class App {
     return this.source.pick({ ...this.remoteLook(), camera: cameraOf(view, 1) }, px, py);
   }
 
+  // The camera whose frustum is drawn there: the smallest, which is the farthest, of several.
+  private frustumAt(x: number, y: number): number {
+    const { view, px, py } = this.place(x, y);
+    let [best, least] = [-1, view.width * view.height * MOST_FRUSTUM];
+    for (const i of this.frustumsOf(view)) {
+      const box = boxOf(view, this.figures[i].points);
+      if (!box) continue;
+      const [left, top, right, bottom] = box;
+      const area = (right - left + 2 * NEAR_FRUSTUM) * (bottom - top + 2 * NEAR_FRUSTUM);
+      if (px < left - NEAR_FRUSTUM || px > right + NEAR_FRUSTUM || py < top - NEAR_FRUSTUM || py > bottom + NEAR_FRUSTUM || area >= least) continue;
+      [best, least] = [i, area];
+    }
+    return best;
+  }
+
   private async focusAt(x: number, y: number): Promise<void> {
+    const camera = this.frustumAt(x, y);
+    if (camera >= 0) return this.enter(camera);
     const { view, px, py } = this.place(x, y);
     const hit = this.remoteWhy ? await this.remoteHitAt(x, y) : this.hitAt(x, y);
     if (!hit) return;

@@ -70,8 +70,8 @@ export interface FilmRequest {
   background: Vec3;
 }
 
-/** Called with the rows that are there so far. */
-export type Grown = (splats: Splats) => void;
+/** Called with the rows that are there so far; more are read once it is through. */
+export type Grown = (splats: Splats) => void | Promise<void>;
 
 export interface Source {
   readonly served: boolean;
@@ -115,7 +115,7 @@ async function readAll(stream: ReadableStream<Uint8Array>, grown: Grown): Promis
   for (;;) {
     const { done, value } = await pieces.read();
     if (done) return reader.end();
-    if (reader.push(value)) grown(reader.splats!);
+    if (reader.push(value)) await grown(reader.splats!);
   }
 }
 

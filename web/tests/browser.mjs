@@ -1,6 +1,8 @@
 // The viewer as a user meets it, in headless Chromium: a small scene is trained, served by the program, and looked at.
 //
-//   COVARY_BUILD=build node --test web/tests/browser.mjs      COVARY_SHOTS=FOLDER: keep the pictures of the documentation
+//   COVARY_BUILD=build node --test web/tests/browser.mjs
+//   COVARY_SHOTS=FOLDER ...      keeps the pictures of the documentation, of a scene that is trained for longer: 5 minutes more
+//                                (tests/viewer.sh shots makes them in docs/images)
 //
 // Needs `npm ci` in web/ and a Chromium ($COVARY_CHROMIUM, or chromium in $PATH).
 import assert from "node:assert/strict";
@@ -18,6 +20,7 @@ const covary = path.join(build, "covary");
 const axeSource = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const work = mkdtempSync(path.join(tmpdir(), "covary_viewer_"));
 const run = path.join(work, "studio");
+const fine = path.join(work, "fine", "studio"); // of the pictures
 const CAMERA = 1;
 
 function program(args) {
@@ -49,6 +52,7 @@ let browser, server;
 
 before(async () => {
   program(["train", "sample:studio,views=12,width=320,height=240", "-o", run, "--steps", "400", "--max-gaussians", "6000", "-q"]);
+  if (shots) program(["train", "sample:studio,views=40,width=480,height=360", "-o", fine, "--steps", "3000", "--max-gaussians", "60000", "-q"]);
   server = await serve([run]);
   browser = await chromium.launch({
     executablePath: process.env.COVARY_CHROMIUM,
@@ -127,9 +131,8 @@ async function faults(page) {
 // Nothing here may wait for ever.
 const check = (name, act) => test(name, { timeout: 180000 }, act);
 const keep = async (page, name) => {
-  if (!shots) return;
   mkdirSync(shots, { recursive: true });
-  await page.screenshot({ path: path.join(shots, name + ".png") });
+  await page.screenshot({ path: path.join(shots, name + ".jpg"), type: "jpeg", quality: 88, timeout: 120000 });
 };
 
 describe("the viewer", () => {
@@ -188,6 +191,24 @@ describe("the viewer", () => {
     await close(page);
   });
 
+  check("goes into a camera whose frustum is double-clicked", async () => {
+    const page = await open(server.address);
+    const v = await view(page);
+    const places = JSON.parse(readFileSync(path.join(run, "cameras.json"), "utf8")).cameras.map(({ cam_from_world: m }) => {
+      // Just before the camera's own place, where its frustum is.
+      const c = [0, 1, 2].map((k) => -[0, 1, 2].reduce((sum, r) => sum + m[r][k] * (m[r][3] - 0.1), 0));
+      const p = [0, 1, 2].map((r) => [0, 1, 2].reduce((sum, k) => sum + v.rotation[3 * r + k] * (c[k] - v.position[k]), 0));
+      return p[2] > 0.5 ? [(v.fx * p[0]) / p[2] + v.cx, (v.fy * p[1]) / p[2] + v.cy] : [-1, -1];
+    });
+    const inside = places.map(([x, y], i) => [i, x, y]).filter(([, x, y]) => x > 10 && y > 10 && x < v.width - 90 && y < v.height - 40);
+    assert.ok(inside.length > 0, JSON.stringify(places));
+    const [, x, y] = inside[0];
+    await page.mouse.dblclick(x, y);
+    await settled(page);
+    assert.notEqual(await page.inputValue("#camera"), "-1");
+    await close(page);
+  });
+
   check("shows the photo beside the picture", async () => {
     const page = await open(server.address);
     await section(page, "Cameras");
@@ -197,7 +218,6 @@ describe("the viewer", () => {
     const db = Number(/([\d.]+) dB/.exec(await page.textContent("#photo-figures"))[1]);
     assert.ok(db > 18 && db < 60, `${db} dB to the photo`);
     await settled(page);
-    await keep(page, "viewer_wipe");
     for (const kind of ["photo", "difference", "none"]) {
       const was = await page.locator("#picture").screenshot();
       await page.selectOption("#compare", kind);
@@ -220,7 +240,6 @@ describe("the viewer", () => {
       await page.selectOption("#mode", option);
       await page.waitForTimeout(100);
       await differs(option);
-      if (option === "depth") await keep(page, "viewer_depth");
     }
     await page.selectOption("#mode", "colour");
     await differs("colour");
@@ -383,7 +402,6 @@ describe("the viewer", () => {
     assert.match(await page.textContent("#remote-note"), /no WebGL2/);
     assert.equal(await page.isDisabled("#remote"), true);
     assert.equal(await page.isDisabled("#points"), true);
-    await keep(page, "viewer_remote");
     const first = await view(page);
     await page.mouse.move(300, 300);
     await page.mouse.down();
@@ -489,6 +507,32 @@ describe("the viewer", () => {
     await close(page);
   });
 
+  test("is what the documentation shows", { timeout: 600000, skip: shots ? false : "COVARY_SHOTS is not set" }, async () => {
+    const shown = await serve([fine]);
+    const page = await open(shown.address, { width: 1200, height: 750 });
+    await page.evaluate(() => document.activeElement.blur());
+    await keep(page, "viewer");
+    // The photo loads the capture, which is traced anew: that takes a while.
+    await section(page, "Cameras");
+    await page.evaluate(() => { for (const d of document.querySelectorAll("details")) d.open = d.textContent.includes("Wipe"); });
+    await page.selectOption("#camera", String(CAMERA));
+    await page.selectOption("#compare", "split");
+    await page.waitForFunction(() => document.getElementById("photo-figures").textContent.includes("dB"), null, { timeout: 300000 });
+    await settled(page);
+    await keep(page, "viewer_wipe");
+    await page.selectOption("#compare", "none");
+    await press(page, "Escape");
+    await page.evaluate(() => { for (const d of document.querySelectorAll("details")) d.open = d.textContent.includes("Colour by"); });
+    await page.selectOption("#mode", "depth");
+    await settled(page);
+    await keep(page, "viewer_depth");
+    await close(page, shown.address);
+    const narrow = await open(shown.address, { width: 360, height: 640, hasTouch: true, isMobile: true });
+    await keep(narrow, "viewer_narrow");
+    await narrow.close();
+    assert.equal(await ended(shown.child), 0);
+  });
+
   check("has no fault that axe-core finds", async () => {
     const page = await open(server.address);
     await page.evaluate(() => { for (const d of document.querySelectorAll("details")) d.open = true; });
@@ -501,7 +545,6 @@ describe("the viewer", () => {
     const wide = () => page.evaluate(() => document.documentElement.scrollWidth);
     assert.equal(await wide(), 360);
     assert.equal(await page.isVisible("#panel"), false);
-    await keep(page, "viewer_narrow");
     await page.tap("#panel-toggle");
     assert.equal(await page.isVisible("#panel"), true);
     assert.equal(await wide(), 360);
@@ -526,7 +569,6 @@ describe("the viewer", () => {
 
   check("follows a run whose scene and log change", async () => {
     const page = await open(server.address);
-    await keep(page, "viewer");
     appendFileSync(path.join(run, "log.jsonl"), [1000, 1001].map((s) => JSON.stringify({ step: s, loss: 0.01, test_psnr: 30, count: 5 }) + "\n").join(""));
     await page.waitForSelector("#training:not([hidden]) .curve");
     const second = path.join(work, "second");

@@ -32,7 +32,7 @@
 
 namespace covary::serve {
 
-constexpr int64_t kSplatBlock = 65536;
+constexpr int64_t kSplatBlock = 16384;
 constexpr int64_t kMaxSplats = int64_t{1} << 24;  // that a page can hold
 
 // Finite rows, most important first; equal ones by their row.
