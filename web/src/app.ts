@@ -898,12 +898,12 @@ export class App {
   }
 }
 
-/** From the near to the far of what the picture shows of the most important rows. */
+/** From the near to the far of what the picture shows of some of the rows. */
 function depthRange(splats: Splats, view: View): [number, number] {
   const [a, b, c, d] = axisOf(view);
   const [rx, ry] = [row(view.rotation, 0), row(view.rotation, 1)];
   const depths: number[] = [];
-  for (let i = 0; i < Math.min(splats.count, MOST_LOOKED_AT); ++i) {
+  for (let i = 0; i < splats.count; i += Math.max(1, Math.floor(splats.count / MOST_LOOKED_AT))) {
     const [x, y, z] = [splats.means[3 * i], splats.means[3 * i + 1], splats.means[3 * i + 2]];
     const depth = a * x + b * y + c * z + d;
     const from = sub([x, y, z], view.position);
