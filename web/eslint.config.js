@@ -16,5 +16,5 @@ export default tseslint.config(
       "@typescript-eslint/restrict-template-expressions": ["error", { allowNumber: true }],
     },
   },
-  { files: ["tests/**/*.mjs"], languageOptions: { globals: { process: "readonly", console: "readonly", Buffer: "readonly", URL: "readonly", setTimeout: "readonly", document: "readonly", window: "readonly", Image: "readonly", OffscreenCanvas: "readonly", HTMLCanvasElement: "readonly" } } },
+  { files: ["tests/**/*.mjs"], languageOptions: { globals: { process: "readonly", console: "readonly", Buffer: "readonly", URL: "readonly", setTimeout: "readonly", document: "readonly", window: "readonly", Image: "readonly", OffscreenCanvas: "readonly", HTMLCanvasElement: "readonly", WebGL2RenderingContext: "readonly", Event: "readonly" } } },
 );

@@ -1,10 +1,11 @@
 // The page as a whole: a scene that is shown, a camera, and what the panel says about both.
 
-import { camerasDocument, fitted, frustumLines, pathAt, readCameras } from "./camera";
+import { boxOf, camerasDocument, fitted, frustumLines, pathAt, readCameras } from "./camera";
 import type { CameraFile, View } from "./camera";
 import { Controls } from "./controls";
 import { Curves } from "./curves";
 import type { Figures } from "./curves";
+import { Film } from "./film";
 import { byId, download, grouped, input, on, select, setChoices, short } from "./dom";
 import { across, add, dot, norm, row, scaled, sub, unit } from "./math";
 import type { Vec3 } from "./math";
@@ -12,15 +13,24 @@ import { hideMessage, showFault, showMessage } from "./message";
 import { pick, pointAt } from "./pick";
 import { readPly } from "./ply";
 import { rampBytes } from "./ramp";
-import { GpuScene, Renderer } from "./renderer";
+import { RemotePicture, cameraOf } from "./remote";
+import type { Figure, RemoteLook } from "./remote";
+import { GpuScene, GraphicsError, Renderer } from "./renderer";
 import type { Comparison, Look, Mode } from "./renderer";
 import { Rig } from "./rig";
 import { Sorter, axisOf } from "./sorter";
-import type { Facts, Source } from "./source";
+import { OtherFormat } from "./stream";
+import { READ_HERE } from "./source";
+import type { Facts, PickedRow, Source } from "./source";
+import { readSplat } from "./splat_file";
 import { middleRange } from "./splats";
 import type { Splats } from "./splats";
 
 const EVERYWHERE = 1e30;
+const NEAR_FRUSTUM = 4; // px beside a frustum that still mean it
+const MOST_FRUSTUM = 0.02; // of the picture, that a frustum to be entered covers
+const CHOSEN = "as you chose";
+const READERS: Readonly<Record<string, (bytes: ArrayBuffer) => Splats>> = { ".ply": readPly, ".splat": readSplat };
 const MOST_DROPPED = 2 ** 31 - 1; // bytes
 const MOST_RATIO = 2; // device pixels a pixel
 const OWN_COLUMNS = ["opacity", "largest scale", "elongation"] as const;
@@ -29,7 +39,10 @@ const UP_AXES: readonly Vec3[] = [[0, 0, 1], [0, -1, 0], [0, 1, 0], [0, 0, -1], 
 
 export class App {
   private readonly canvas = byId<HTMLCanvasElement>("picture");
-  private readonly renderer = new Renderer(this.canvas);
+  private readonly renderer: Renderer | null; // null: this browser cannot draw
+  private readonly remote: RemotePicture;
+  private remoteWhy = ""; // why the program draws; empty: the page does
+  private noGraphics = ""; // why the page cannot
   private readonly sorter = new Sorter();
   private readonly rig = new Rig();
   private readonly controls: Controls;
@@ -42,6 +55,7 @@ export class App {
   private facts: Facts | null = null;
   private cameras: CameraFile = readCameras(null);
   private frustumDepth = 1;
+  private figures: Figure[] = [];
   private shown: GpuScene | null = null; // what is drawn
   private sorting: GpuScene | null = null; // what the sorter holds: the same, or the next
   private dropped = false; // the scene is not the server's
@@ -52,6 +66,7 @@ export class App {
   private photo: { camera: number; image: ImageBitmap } | null = null;
   private wipe = 0.5;
   private recorded: View[] = [];
+  private readonly film: Film;
   private playing: { begin: number; duration: number } | null = null;
 
   private dirty = true;
@@ -61,22 +76,48 @@ export class App {
   private frameTime = 0; // ms, mean of late
 
   constructor(private readonly source: Source) {
+    this.renderer = this.drawer();
+    this.remote = new RemotePicture(source, (frame, ms) => {
+      if (!this.remoteWhy) return this.remote.stop();
+      if (frame.range) {
+        this.look.range = frame.range;
+        this.showRange();
+      }
+      this.showRate(ms);
+      this.markFirst();
+      this.dirty = true;
+      if (document.body.dataset["state"] === "loading") this.setState("ready");
+    }, showFault);
+    this.film = new Film(source);
     this.controls = new Controls(this.canvas, this.rig, () => this.view().fx / this.ratio(), {
       changed: () => {
         this.leaveCamera();
         this.playing = null;
         this.wake();
       },
-      focusAt: (x, y) => this.focusAt(x, y),
-      pickAt: (x, y) => this.pickAt(x, y),
+      focusAt: (x, y) => void this.focusAt(x, y).catch(showFault),
+      pickAt: (x, y) => void this.pickAt(x, y).catch(showFault),
       key: (key) => this.key(key),
     });
     this.connect();
     new ResizeObserver(() => this.wake()).observe(this.canvas);
     this.canvas.addEventListener("webglcontextlost", (e) => {
       e.preventDefault();
-      showMessage("the graphics card has dropped the picture", "load the page again");
+      this.noGraphics = "the graphics card has dropped the picture";
+      if (this.source.served && !this.dropped) this.drawRemotely(this.noGraphics);
+      else showMessage(this.noGraphics, "load the page again");
     });
+  }
+
+  // A page of one file has nobody else to draw for it.
+  private drawer(): Renderer | null {
+    try {
+      return new Renderer(this.canvas);
+    } catch (fault) {
+      if (!this.source.served || !(fault instanceof GraphicsError)) throw fault;
+      this.noGraphics = fault.message;
+      return null;
+    }
   }
 
   async begin(): Promise<void> {
@@ -98,7 +139,7 @@ export class App {
 
   /** When the scene is all there, and sorted and drawn for the camera of now. */
   async settled(): Promise<void> {
-    while (document.body.dataset["state"] === "loading" || this.sortBusy || this.dirty || this.playing || this.controls.busy)
+    while (document.body.dataset["state"] === "loading" || this.sortBusy || this.dirty || this.playing || this.controls.busy || (this.remoteWhy && this.remote.busy))
       await new Promise((done) => setTimeout(done, 20));
   }
 
@@ -119,51 +160,133 @@ export class App {
         this.setState("loading");
         byId("name").textContent = facts.name;
         byId("note").textContent = "loading";
+      }
+      const why = this.whyRemote(facts);
+      let adopted = !first;
+      let drawn = 0;
+      const grown = async (splats: Splats): Promise<void> => {
+        if (loading.signal.aborted) return;
+        gpu ??= new GpuScene(this.renderer!.gl, splats);
+        // A scene that replaces one is shown when it is whole, so that nothing flickers.
+        if (!adopted || (!first && splats.count < splats.capacity)) return;
+        gpu.upload();
+        // Drawn again when it has doubled: to draw each block would cost more than it shows.
+        if (splats.count > drawn && (splats.count >= 2 * drawn || splats.count === splats.capacity)) {
+          const begun = drawn > 0;
+          const sorted = this.take(gpu, drawn === 0 || !first);
+          drawn = splats.count;
+          if (!begun && first) {
+            // The first picture comes before the work for the next.
+            await sorted;
+            await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+          }
+        }
+        byId("count").textContent = `${grouped(splats.count)} of ${grouped(facts.rows)} Gaussians`;
+      };
+      // The rows are on their way while the cameras are read.
+      const coming = why ? null : this.source.splats(facts, grown, loading.signal);
+      coming?.catch(() => undefined); // told where it is awaited
+      if (first) {
         const file = readCameras(facts.cameras > 0 ? await this.source.cameras(facts) : null);
         if (loading.signal.aborted) return;
         this.facts = facts;
         this.adopt(facts, file);
+        adopted = true;
       }
-      let drawn = 0;
-      const grown = (splats: Splats): void => {
-        if (loading.signal.aborted) return;
-        const fresh = !gpu;
-        gpu ??= new GpuScene(this.renderer.gl, splats);
-        // A scene that replaces one is shown when it is whole, so that nothing flickers.
-        if (!first && splats.count < splats.capacity) return;
-        gpu.upload();
-        // Drawn again when it has doubled: to draw each block would cost more than it shows.
-        if (splats.count >= 2 * drawn || splats.count === splats.capacity) {
-          this.take(gpu, fresh || !first);
-          drawn = splats.count;
-        }
-        byId("count").textContent = `${grouped(splats.count)} of ${grouped(facts.rows)} Gaussians`;
-      };
-      const splats = await this.source.splats(facts, grown, loading.signal);
+      if (!coming) return this.showRemote(facts, why);
+      this.setRemote("");
+      const splats = await coming;
       if (loading.signal.aborted) return;
+      await grown(splats); // all may have come before the cameras
       this.facts = facts;
       this.finish(splats, facts);
       hideMessage();
     } catch (fault) {
-      if (!loading.signal.aborted) showFault(fault);
+      if (loading.signal.aborted) return;
+      if (fault instanceof GraphicsError && this.source.served) this.showRemote(facts, fault.message);
+      else showFault(fault);
     } finally {
       if (gpu && gpu !== this.sorting && gpu !== this.shown) (gpu as GpuScene).free();
     }
   }
 
   // The sorter's scene from now on; it is drawn once it is sorted.
-  private take(gpu: GpuScene, fresh: boolean): void {
+  private take(gpu: GpuScene, fresh: boolean): Promise<void> {
     if (fresh && this.sorting && this.sorting !== this.shown) this.sorting.free();
     this.sorter.update(gpu.splats, fresh);
     this.sorting = gpu;
-    void this.sort();
+    return this.sort();
   }
 
   private finish(splats: Splats, facts: Facts): void {
-    const left = facts.rows - splats.count;
-    byId("count").textContent = `${grouped(splats.count)} Gaussians` + (left > 0 ? `, ${grouped(left)} not finite` : "");
+    this.describe(facts, splats.degree);
+    void this.setMode();
+    void this.sort().then(() => {
+      this.setState("ready");
+      return this.comparePhoto();
+    });
+  }
+
+  // ---- drawn by the program ----
+
+  private whyRemote(facts: Facts): string {
+    if (!this.source.served) return "";
+    if (facts.remote) return "covary view --remote draws";
+    if (this.noGraphics) return this.noGraphics;
+    if (facts.rows_sent === false) return `${grouped(facts.count)} Gaussians are more than a page can hold`;
+    return this.remoteWhy === CHOSEN ? CHOSEN : "";
+  }
+
+  private setRemote(why: string): void {
+    this.remoteWhy = why;
+    const box = input("remote");
+    box.checked = why !== "";
+    box.disabled = why !== "" && why !== CHOSEN;
+    (box.closest("label") as HTMLElement).hidden = !this.source.served || this.dropped;
+    byId("remote-note").hidden = why === "" || why === CHOSEN;
+    byId("remote-note").textContent = `Drawn by the program: ${why}.`;
+    input("points").disabled = why !== "";
+    if (!why) this.remote.stop();
+  }
+
+  private showRemote(facts: Facts, why: string): void {
+    this.facts = facts;
+    this.setRemote(why);
+    this.describe(facts, facts.sh_degree_drawn ?? facts.sh_degree);
+    this.setRemoteMode();
+    this.remote.renew();
+    this.wake();
+    hideMessage();
+    void this.comparePhoto();
+  }
+
+  // The other way to draw, for the scene of now.
+  private drawRemotely(why: string): void {
+    if (!this.facts) return;
+    if (why) return this.showRemote(this.facts, why);
+    this.setRemote("");
+    void this.load(this.facts);
+  }
+
+  private setRemoteMode(): void {
+    const value = select("mode").value;
+    this.look.mode = (value.startsWith("column ") ? "column" : value) as Mode;
+    byId("range").hidden = value === "colour" || value === "normal";
+    this.dirty = true;
+  }
+
+  private remoteLook(): RemoteLook {
+    const { look } = this;
+    const cropped = look.cropHigh[0] < EVERYWHERE;
+    return { mode: select("mode").value, degree: look.degree, scale: look.scale, background: look.background, crop: cropped ? [look.cropLow, look.cropHigh] : null };
+  }
+
+  // What the panel says of a scene.
+  private describe(facts: Facts, degree: number): void {
+    const left = facts.rows - facts.count;
+    byId("count").textContent = `${grouped(facts.count)} Gaussians` + (left > 0 ? `, ${grouped(left)} not finite` : "");
     byId("note").textContent = facts.note;
-    setChoices(select("degree"), Array.from({ length: splats.degree + 1 }, (_, d) => [String(d), String(d)] as const).reverse());
+    setChoices(select("degree"), Array.from({ length: degree + 1 }, (_, d) => [String(d), String(d)] as const).reverse());
     this.look.degree = Number(select("degree").value);
     this.look.selected = -1;
     byId("picked").hidden = true;
@@ -172,11 +295,8 @@ export class App {
       ["colour", "colour"], ["depth", "depth"], ["normal", "normal"],
       ...[...OWN_COLUMNS, ...facts.columns].map((name) => [`column ${name}`, name] as const),
     ]);
-    void this.setMode();
-    void this.sort().then(() => {
-      this.setState("ready");
-      return this.comparePhoto();
-    });
+    this.film.offer(facts.films === true && !this.dropped);
+    this.showCap(facts);
   }
 
   // What belongs to a scene beside its rows: cameras, up, background, where one begins.
@@ -198,7 +318,8 @@ export class App {
     const distances = file.cameras.map((c) => norm(sub(c.position, facts.focus))).sort((a, b) => a - b);
     this.frustumDepth = 0.08 * (distances[distances.length >> 1] ?? 1);
     const colors = file.cameras.map((c) => (c.split === "test" ? ([1, 0.65, 0.3, 0.8] as const) : ([0.5, 0.72, 1, 0.6] as const)));
-    this.renderer.setLines(file.cameras.map((c) => frustumLines(c, this.frustumDepth)), colors);
+    this.figures = file.cameras.map((c, i) => ({ points: frustumLines(c, this.frustumDepth), color: colors[i] }));
+    this.renderer?.setLines(this.figures.map((f) => f.points), colors);
     this.resetView();
   }
 
@@ -235,9 +356,13 @@ export class App {
       this.showTraining();
     });
     events.addEventListener("progress", (e) => {
-      this.curves.add(data(e) as Figures);
+      const figures = data(e) as Figures;
+      this.curves.add(figures);
+      const cap = figures["max_gaussians"];
+      if (this.facts && cap !== undefined) this.showCap(Object.assign(this.facts, { max_gaussians: cap }));
       this.showTraining();
     });
+    events.addEventListener("film", (e) => this.film.progress(data(e) as { id: string; done: number; frames: number }));
   }
 
   private showTraining(): void {
@@ -245,19 +370,34 @@ export class App {
     byId("commands").hidden = this.facts?.live !== true;
   }
 
+  // Read here, else by the program.
+  private async read(file: File): Promise<Splats> {
+    const reader = READERS[/\.[a-z]+$/i.exec(file.name)?.[0].toLowerCase() ?? ""];
+    if (!reader) return this.source.converted(file);
+    try {
+      return reader(await file.arrayBuffer());
+    } catch (fault) {
+      if (!(fault instanceof OtherFormat) || !this.source.served) throw fault;
+      return this.source.converted(file);
+    }
+  }
+
   private async open(file: File): Promise<void> {
     try {
+      if (!this.renderer) return showMessage(`${file.name} cannot be drawn here: ${this.noGraphics}`, "covary view FILE shows it");
       if (file.size > MOST_DROPPED) return showMessage(`${file.name} is larger than a page can read`, "covary view shows it");
-      const splats = readPly(await file.arrayBuffer());
+      byId("note").textContent = `reading ${file.name}`;
+      const splats = await this.read(file).finally(() => (byId("note").textContent = this.facts?.note ?? ""));
+      const gpu = new GpuScene(this.renderer.gl, splats);
       this.loading?.abort();
       this.dropped = true;
-      const facts = factsOf(splats, file.name.replace(/\.ply$/i, ""));
+      this.setRemote("");
+      const facts = factsOf(splats, file.name.replace(/(\.compressed)?\.[a-z]+$/i, ""));
       this.facts = facts;
-      const gpu = new GpuScene(this.renderer.gl, splats);
       byId("name").textContent = facts.name;
       this.adopt(facts, readCameras(null));
       gpu.upload();
-      this.take(gpu, true);
+      void this.take(gpu, true);
       this.finish(splats, facts);
       hideMessage();
     } catch (fault) {
@@ -323,14 +463,24 @@ export class App {
     this.dirty = false;
     const gap = now - this.lastFrame;
     this.lastFrame = now;
-    if (gap < 500) {
-      this.frameTime = this.frameTime ? 0.9 * this.frameTime + 0.1 * gap : gap;
-      byId("fps").textContent = `${(1000 / Math.max(this.frameTime, 1)).toFixed(0)} fps`;
-    }
+    if (gap < 500 && !this.remoteWhy) this.showRate(gap);
     const view = this.view();
+    if (this.remoteWhy) {
+      this.remote.want(view, this.remoteLook());
+      return this.remote.paint((of) => this.comparison(of), (of) => this.frustumsOf(of).map((i) => this.figures[i]));
+    }
     if (this.look.mode === "depth") this.setDepthRange(view);
-    if (this.shown && performance.getEntriesByName("first picture").length === 0) performance.mark("first picture");
-    this.renderer.draw(this.shown, view, this.look, this.comparison(view), this.frustumsOf(view));
+    if (this.shown) this.markFirst();
+    this.renderer?.draw(this.shown, view, this.look, this.comparison(view), this.frustumsOf(view));
+  }
+
+  private markFirst(): void {
+    if (performance.getEntriesByName("first picture").length === 0) performance.mark("first picture");
+  }
+
+  private showRate(ms: number): void {
+    this.frameTime = this.frameTime ? 0.9 * this.frameTime + 0.1 * ms : ms;
+    byId("fps").textContent = `${(1000 / Math.max(this.frameTime, 1)).toFixed(0)} fps`;
   }
 
   // Cameras in front of which one does not stand.
@@ -342,7 +492,7 @@ export class App {
   private setDepthRange(view: View): void {
     if (!this.shown) return;
     this.look.range = depthRange(this.shown.splats, view);
-    this.showRange("depth");
+    this.showRange();
   }
 
   private comparison(view: View): Comparison | null {
@@ -356,8 +506,12 @@ export class App {
   // The picture at the size of the camera that was entered, or of the window, sorted for it.
   private async picture(): Promise<ImageData> {
     const view: View = this.cameras.cameras[this.entered] ?? this.view();
+    if (this.remoteWhy) {
+      const { picture } = await this.source.frame({ ...this.remoteLook(), camera: cameraOf(view, 1), exact: true });
+      return pixelsOf(await createImageBitmap(picture, { colorSpaceConversion: "none", premultiplyAlpha: "none" }));
+    }
     await this.sort();
-    return new ImageData(this.renderer.picture(this.shown, view, { ...this.look, selected: -1 }), view.width, view.height);
+    return new ImageData(this.renderer!.picture(this.shown, view, { ...this.look, selected: -1 }), view.width, view.height);
   }
 
   private async screenshot(): Promise<void> {
@@ -400,7 +554,8 @@ export class App {
   private setPhoto(photo: { camera: number; image: ImageBitmap } | null): void {
     this.photo?.image.close();
     this.photo = photo;
-    this.renderer.setPhoto(photo?.image ?? null);
+    this.renderer?.setPhoto(photo?.image ?? null);
+    this.remote.setPhoto(photo?.image ?? null);
   }
 
   // The photo of the camera that was entered, and how far the picture is from it.
@@ -422,10 +577,7 @@ export class App {
       }
       const { image } = this.photo!;
       if (image.width !== camera.width || image.height !== camera.height) return say("the photo is of another size than its camera");
-      const canvas = new OffscreenCanvas(image.width, image.height);
-      const context = canvas.getContext("2d", { willReadFrequently: true })!;
-      context.drawImage(image, 0, 0);
-      const truth = context.getImageData(0, 0, image.width, image.height).data;
+      const truth = pixelsOf(image).data;
       const drawn = await this.picture();
       if (this.entered !== index || drawn.data.length !== truth.length) return;
       say(`PSNR to the photo ${psnr(truth, drawn.data).toFixed(2)} dB` + (camera.split === "test" ? ", held out" : ""));
@@ -466,35 +618,90 @@ export class App {
     download(`${this.facts?.name ?? "scene"}-path.json`, new Blob([text], { type: "application/json" }));
   }
 
+  private makeFilm(): void {
+    if (this.recorded.length < 2) return showMessage("a path needs two views or more", "add the view of now, move, add another");
+    const document = camerasDocument(this.film.framed(this.recorded), this.look.background, this.cameras.extent);
+    void this.film.make(`${this.facts?.name ?? "scene"}-path.mp4`, document, Number(input("path-seconds").value) || 8, this.look.background).catch(showFault);
+  }
+
+  // ---- a training's cap ----
+
+  private showCap(facts: Facts): void {
+    const most = facts.most_gaussians ?? 0;
+    byId("cap-box").hidden = most === 0;
+    const field = input("cap");
+    field.max = String(most);
+    const now = facts.max_gaussians ?? null;
+    if (document.activeElement !== field && now !== null) field.value = String(now);
+    byId("cap-note").textContent = now === null ? "no cap" : `at most ${grouped(now)} now`;
+  }
+
+  private async setCap(): Promise<void> {
+    const most = Number(input("cap").value);
+    if (!Number.isInteger(most) || most < 1) return showMessage("the cap is a whole number of Gaussians", "write 100000");
+    await this.source.command({ do: "cap", max_gaussians: most });
+    byId("cap-note").textContent = `at most ${grouped(most)} from the next step on`;
+  }
+
   // ---- picking ----
 
-  private hitAt(x: number, y: number): { view: View; px: number; py: number; hit: ReturnType<typeof pick> } | null {
-    if (!this.shown) return null;
-    const [view, r] = [this.view(), this.ratio()];
-    const [px, py] = [x * r, y * r];
-    return { view, px, py, hit: pick(this.shown.splats, view, px, py, this.look.scale, this.look.cropLow, this.look.cropHigh) };
+  // px of the picture.
+  private place(x: number, y: number): { view: View; px: number; py: number } {
+    return { view: this.view(), px: x * this.ratio(), py: y * this.ratio() };
   }
 
-  private focusAt(x: number, y: number): void {
-    const at = this.hitAt(x, y);
-    if (!at?.hit) return;
+  private hitAt(x: number, y: number): ReturnType<typeof pick> {
+    const { view, px, py } = this.place(x, y);
+    return this.shown && pick(this.shown.splats, view, px, py, this.look.scale, this.look.cropLow, this.look.cropHigh);
+  }
+
+  private remoteHitAt(x: number, y: number): Promise<PickedRow | null> {
+    const { view, px, py } = this.place(x, y);
+    return this.source.pick({ ...this.remoteLook(), camera: cameraOf(view, 1) }, px, py);
+  }
+
+  // The camera whose frustum is drawn there: the smallest, which is the farthest, of several.
+  private frustumAt(x: number, y: number): number {
+    const { view, px, py } = this.place(x, y);
+    let [best, least] = [-1, view.width * view.height * MOST_FRUSTUM];
+    for (const i of this.frustumsOf(view)) {
+      const box = boxOf(view, this.figures[i].points);
+      if (!box) continue;
+      const [left, top, right, bottom] = box;
+      const area = (right - left + 2 * NEAR_FRUSTUM) * (bottom - top + 2 * NEAR_FRUSTUM);
+      if (px < left - NEAR_FRUSTUM || px > right + NEAR_FRUSTUM || py < top - NEAR_FRUSTUM || py > bottom + NEAR_FRUSTUM || area >= least) continue;
+      [best, least] = [i, area];
+    }
+    return best;
+  }
+
+  private async focusAt(x: number, y: number): Promise<void> {
+    const camera = this.frustumAt(x, y);
+    if (camera >= 0) return this.enter(camera);
+    const { view, px, py } = this.place(x, y);
+    const hit = this.remoteWhy ? await this.remoteHitAt(x, y) : this.hitAt(x, y);
+    if (!hit) return;
     this.leaveCamera();
-    this.rig.focus(pointAt(at.view, at.px, at.py, at.hit.depth), performance.now());
+    this.rig.focus(pointAt(view, px, py, hit.depth), performance.now());
   }
 
-  private pickAt(x: number, y: number): void {
-    const hit = this.hitAt(x, y)?.hit ?? null;
+  private async pickAt(x: number, y: number): Promise<void> {
+    if (this.remoteWhy) return this.showPicked(await this.remoteHitAt(x, y));
+    const hit = this.hitAt(x, y);
     this.look.selected = hit?.index ?? -1;
     this.dirty = true;
-    byId("picked").hidden = !hit;
-    byId("picked-none").hidden = !!hit;
+    this.showPicked(hit && { ...this.shown!.splats.at(hit.index), depth: hit.depth, weight: hit.weight });
+  }
+
+  private showPicked(s: PickedRow | null): void {
+    byId("picked").hidden = !s;
+    byId("picked-none").hidden = !!s;
     byId<HTMLDetailsElement>("picked-box").open = true;
-    if (!hit) return;
-    const s = this.shown!.splats.at(hit.index);
+    if (!s) return;
     const list = (v: readonly number[]): string => v.map(short).join(", ");
     const rows: [string, string][] = [
       ["Row", grouped(s.row)], ["Position", list(s.mean)], ["Standard deviations", list(s.scale)], ["Rotation w x y z", list(s.quat)],
-      ["Opacity", short(s.opacity)], ["Colour, degree 0", list(s.color)], ["Depth", short(hit.depth)], ["Share of the pixel", `${(100 * hit.weight).toFixed(0)}%`],
+      ["Opacity", short(s.opacity)], ["Colour, degree 0", list(s.color)], ["Depth", short(s.depth)], ["Share of the pixel", `${(100 * s.weight).toFixed(0)}%`],
     ];
     byId("picked").querySelector("tbody")!.replaceChildren(
       ...rows.map(([name, value]) => {
@@ -513,6 +720,7 @@ export class App {
   // ---- the panel ----
 
   private async setMode(): Promise<void> {
+    if (this.remoteWhy) return this.setRemoteMode();
     const value = select("mode").value;
     byId("range").hidden = value === "colour" || value === "normal";
     const name = value.startsWith("column ") ? value.slice(7) : "";
@@ -524,7 +732,7 @@ export class App {
         if (gpu !== this.sorting || select("mode").value !== value) return;
         gpu.setColumn(values);
         this.look.range = middleRange(values);
-        this.showRange(name === "largest scale" ? "log10 of the largest standard deviation" : name);
+        this.showRange();
       } catch (fault) {
         showFault(fault);
       }
@@ -533,8 +741,9 @@ export class App {
     this.dirty = true;
   }
 
-  private showRange(name: string): void {
-    byId("range-text").textContent = `${name}: ${short(this.look.range[0])} to ${short(this.look.range[1])}`;
+  private showRange(): void {
+    const name = select("mode").value.replace(/^column /, "");
+    byId("range-text").textContent = `${name === "largest scale" ? "log10 of the largest standard deviation" : name}: ${short(this.look.range[0])} to ${short(this.look.range[1])}`;
   }
 
   private setFieldOfView(degrees: number): void {
@@ -589,8 +798,8 @@ export class App {
         modes.selectedIndex = (modes.selectedIndex + 1) % modes.options.length;
         void this.setMode();
       },
-      f: () => this.focusAt(...centre),
-      i: () => this.pickAt(...centre),
+      f: () => void this.focusAt(...centre).catch(showFault),
+      i: () => void this.pickAt(...centre).catch(showFault),
       "?": () => byId<HTMLDialogElement>("help").showModal(),
     };
     const act = actions[key.toLowerCase()];
@@ -661,11 +870,12 @@ export class App {
     });
     on("path-play", "click", () => this.startPath());
     on("path-save", "click", () => this.savePath());
+    on("film-make", "click", () => this.makeFilm());
 
-    for (const word of ["pause", "resume", "stop"])
-      on(word, "click", () => {
-        void fetch("/api/command", { method: "POST", body: JSON.stringify({ do: word }) }).catch(showFault);
-      });
+    for (const word of ["pause", "resume", "stop"]) on(word, "click", () => void this.source.command({ do: word }).catch(showFault));
+    on("cap-set", "click", () => void this.setCap().catch(showFault));
+
+    on("remote", "change", () => this.drawRemotely(input("remote").checked ? CHOSEN : ""));
 
     on("file", "change", () => {
       const file = input("file").files?.[0];
@@ -683,16 +893,17 @@ export class App {
       if (file) void this.open(file);
     });
     on("panel-toggle", "click", () => this.setPanel(document.body.classList.contains("narrowed")));
+    if (!this.source.served) for (const id of ["file-kinds", "drop-kinds"]) byId(id).textContent = READ_HERE;
     if (window.innerWidth <= 700) this.setPanel(false);
   }
 }
 
-/** From the near to the far of what the picture shows of the most important rows. */
+/** From the near to the far of what the picture shows of some of the rows. */
 function depthRange(splats: Splats, view: View): [number, number] {
   const [a, b, c, d] = axisOf(view);
   const [rx, ry] = [row(view.rotation, 0), row(view.rotation, 1)];
   const depths: number[] = [];
-  for (let i = 0; i < Math.min(splats.count, MOST_LOOKED_AT); ++i) {
+  for (let i = 0; i < splats.count; i += Math.max(1, Math.floor(splats.count / MOST_LOOKED_AT))) {
     const [x, y, z] = [splats.means[3 * i], splats.means[3 * i + 1], splats.means[3 * i + 2]];
     const depth = a * x + b * y + c * z + d;
     const from = sub([x, y, z], view.position);
@@ -700,6 +911,12 @@ function depthRange(splats: Splats, view: View): [number, number] {
     if (depth > 0.01 && px >= 0 && py >= 0 && px < view.width && py < view.height) depths.push(depth);
   }
   return middleRange(new Float32Array(depths));
+}
+
+function pixelsOf(image: ImageBitmap): ImageData {
+  const context = new OffscreenCanvas(image.width, image.height).getContext("2d", { willReadFrequently: true })!;
+  context.drawImage(image, 0, 0);
+  return context.getImageData(0, 0, image.width, image.height);
 }
 
 /** dB of two pictures of rgba bytes, alpha left out. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { camerasDocument, fitted, frustumLines, lookingAlong, pathAt, rayOf, readCameras } from "./camera";
+import { boxOf, camerasDocument, fitted, frustumLines, lookingAlong, pathAt, rayOf, readCameras } from "./camera";
 import type { View } from "./camera";
 import { dot, matrixOf, norm, quaternionOf, row, slerp, sub, times, transposed, turned, unit } from "./math";
 import type { Mat3, Quat, Vec3 } from "./math";
@@ -10,6 +10,14 @@ import { Splats } from "./splats";
 const near = (a: readonly number[], b: readonly number[], digits = 6): void => a.forEach((v, i) => { expect(v).toBeCloseTo(b[i], digits); });
 const view = (position: Vec3, direction: Vec3): View => ({
   position, rotation: lookingAlong(direction, [0, 0, 1]), width: 400, height: 300, fx: 300, fy: 300, cx: 200, cy: 150,
+});
+
+describe("a box in the picture", () => {
+  it("holds the points, and is none where one is behind", () => {
+    const v = view([0, -5, 0], [0, 1, 0]);
+    near(boxOf(v, [[0, 0, 0], [1, 0, 1]])!, [200, 90, 260, 150]);
+    expect(boxOf(v, [[0, 0, 0], [0, -6, 0]])).toBeNull();
+  });
 });
 
 describe("rotations", () => {

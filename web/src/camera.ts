@@ -126,6 +126,21 @@ export function frustumLines(c: View, depth: number): Vec3[] {
   return [o, a, o, b, o, d, o, e, a, b, b, d, d, e, e, a];
 }
 
+/** Left, top, right and bottom of points in a picture; null when one is behind the camera. */
+export function boxOf(v: View, points: readonly Vec3[]): [number, number, number, number] | null {
+  const box: [number, number, number, number] = [Infinity, Infinity, -Infinity, -Infinity];
+  for (const point of points) {
+    const [x, y, z] = times(v.rotation, sub(point, v.position));
+    if (!(z > 0)) return null;
+    const [px, py] = [(v.fx * x) / z + v.cx, (v.fy * y) / z + v.cy];
+    box[0] = Math.min(box[0], px);
+    box[1] = Math.min(box[1], py);
+    box[2] = Math.max(box[2], px);
+    box[3] = Math.max(box[3], py);
+  }
+  return box;
+}
+
 /** A smooth way through views, at t from 0 to 1. */
 export function pathAt(views: readonly View[], t: number): { position: Vec3; rotation: Mat3 } {
   const n = views.length;

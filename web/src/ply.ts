@@ -1,7 +1,7 @@
 // The .ply of a scene, read in the page: for scenes that are dropped on it.
 
 import { Splats } from "./splats";
-import { FormatError } from "./stream";
+import { FormatError, OtherFormat } from "./stream";
 import type { Vec3 } from "./math";
 
 const SIZES: Readonly<Record<string, number>> = {
@@ -36,11 +36,11 @@ export function readPly(buffer: ArrayBuffer): Splats {
   for (const line of start.slice(0, mark.index).split(/\r?\n/)) {
     const words = line.trim().split(/\s+/);
     if (words[0] === "format" && words[1] !== "binary_little_endian")
-      throw new FormatError(`a .ply of format ${words[1] ?? "?"} is not read here, only binary_little_endian`);
+      throw new OtherFormat(`a .ply of format ${words[1] ?? "?"} is not read here, only binary_little_endian`);
     if (FILTERED.includes(words.join(" "))) antialiased = true;
     if (words[0] === "element") {
       element = words[1] ?? "";
-      if (element === "vertex" && seen > 0) throw new FormatError("the rows of this .ply do not come first: it may be a compressed one");
+      if (element === "vertex" && seen > 0) throw new OtherFormat("the rows of this .ply do not come first: it may be a compressed one");
       if (element === "vertex") rows = Number(words[2]);
       ++seen;
     }

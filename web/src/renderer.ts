@@ -38,31 +38,41 @@ export class GraphicsError extends Error {}
 
 type Uniforms = Readonly<Record<string, WebGLUniformLocation | null>>;
 
+// Compiled beside the page's other work; whoever uses it first waits for that, and is told when it failed.
 class Program {
-  readonly uniforms: Uniforms;
   readonly handle: WebGLProgram;
-  constructor(gl: WebGL2RenderingContext, vertex: string, fragment: string) {
-    const handle = gl.createProgram();
+  private known: Uniforms | null = null;
+  private readonly shaders: WebGLShader[] = [];
+  constructor(private readonly gl: WebGL2RenderingContext, vertex: string, fragment: string) {
+    this.handle = gl.createProgram();
     for (const [type, text] of [[gl.VERTEX_SHADER, vertex], [gl.FRAGMENT_SHADER, fragment]] as const) {
       const shader = gl.createShader(type)!;
       gl.shaderSource(shader, text);
       gl.compileShader(shader);
-      if (!gl.getShaderParameter(shader, gl.COMPILE_STATUS) && !gl.isContextLost())
-        throw new GraphicsError("a program of the page does not compile here: " + (gl.getShaderInfoLog(shader) ?? ""));
-      gl.attachShader(handle, shader);
+      gl.attachShader(this.handle, shader);
       gl.deleteShader(shader);
+      this.shaders.push(shader);
     }
-    gl.linkProgram(handle);
-    if (!gl.getProgramParameter(handle, gl.LINK_STATUS) && !gl.isContextLost())
-      throw new GraphicsError("a program of the page does not link here: " + (gl.getProgramInfoLog(handle) ?? ""));
+    gl.linkProgram(this.handle);
+  }
+
+  get uniforms(): Uniforms {
+    return (this.known ??= this.linked());
+  }
+
+  private linked(): Uniforms {
+    const { gl, handle } = this;
+    if (!gl.getProgramParameter(handle, gl.LINK_STATUS) && !gl.isContextLost()) {
+      const log = [...this.shaders.map((s) => gl.getShaderInfoLog(s)), gl.getProgramInfoLog(handle)].filter(Boolean).join("; ");
+      throw new GraphicsError("a program of the page does not compile here: " + log);
+    }
     const uniforms: Record<string, WebGLUniformLocation | null> = {};
     const n = gl.getProgramParameter(handle, gl.ACTIVE_UNIFORMS) as number;
     for (let i = 0; i < n; ++i) {
       const name = gl.getActiveUniform(handle, i)!.name;
       uniforms[name] = gl.getUniformLocation(handle, name);
     }
-    this.uniforms = uniforms;
-    this.handle = handle;
+    return uniforms;
   }
 }
 

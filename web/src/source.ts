@@ -2,7 +2,7 @@
 
 import { SplatReader } from "./stream";
 import type { Splats } from "./splats";
-import type { Vec3 } from "./math";
+import type { Quat, Vec3 } from "./math";
 
 export interface Facts {
   revision: number;
@@ -23,10 +23,55 @@ export interface Facts {
   photos: boolean;
   live?: boolean;
   camera_file?: unknown;
+  // Of a server alone:
+  sh_degree_drawn?: number; // by the program
+  remote?: boolean; // the program draws, whatever the page could
+  rows_sent?: boolean; // false: the rows are more than a page can hold
+  films?: boolean; // videos are made
+  max_gaussians?: number | null; // cap of a training, null = none
+  most_gaussians?: number; // that it may be; 0 = there is no cap
 }
 
-/** Called with the rows that are there so far. */
-export type Grown = (splats: Splats) => void;
+/** What /api/frame takes: frames.h of the program. */
+export interface FrameRequest {
+  camera: { projection: string; width: number; height: number; fx: number; fy: number; cx: number; cy: number; cam_from_world: number[][] };
+  mode: string;
+  degree: number;
+  scale: number;
+  background: Vec3;
+  crop: readonly [Vec3, Vec3] | null;
+  quality?: number;
+  exact?: boolean;
+}
+
+export interface Frame {
+  picture: Blob;
+  range: [number, number] | null; // of depths or a column
+}
+
+/** A Gaussian that the program has picked. */
+export interface PickedRow {
+  row: number;
+  weight: number;
+  depth: number;
+  mean: Vec3;
+  scale: Vec3;
+  quat: Quat;
+  opacity: number;
+  color: Vec3;
+}
+
+/** What /api/film takes: film.h of the program. */
+export interface FilmRequest {
+  id: string;
+  path: unknown;
+  frames: number;
+  fps: number;
+  background: Vec3;
+}
+
+/** Called with the rows that are there so far; more are read once it is through. */
+export type Grown = (splats: Splats) => void | Promise<void>;
 
 export interface Source {
   readonly served: boolean;
@@ -35,6 +80,12 @@ export interface Source {
   cameras(facts: Facts): Promise<unknown>;
   column(facts: Facts, name: string): Promise<Float32Array>;
   photo(facts: Facts, camera: number): Promise<Blob>;
+  frame(request: FrameRequest): Promise<Frame>;
+  pick(request: FrameRequest, x: number, y: number): Promise<PickedRow | null>;
+  film(request: FilmRequest, signal: AbortSignal): Promise<Blob>;
+  /** The rows of a scene file of any format that the program reads. */
+  converted(file: File): Promise<Splats>;
+  command(command: Readonly<Record<string, unknown>>): Promise<void>;
 }
 
 export class ServerError extends Error {
@@ -43,12 +94,12 @@ export class ServerError extends Error {
   }
 }
 
-async function ask(path: string, signal?: AbortSignal): Promise<Response> {
+async function ask(path: string, how: RequestInit = {}): Promise<Response> {
   let response: Response;
   try {
-    response = await fetch(path, signal ? { signal } : {});
+    response = await fetch(path, how);
   } catch (fault) {
-    if (signal?.aborted) throw fault;
+    if (how.signal?.aborted) throw fault;
     throw new ServerError("the program that serves this page does not answer", "start covary view again, then load this page again");
   }
   if (response.ok) return response;
@@ -56,13 +107,15 @@ async function ask(path: string, signal?: AbortSignal): Promise<Response> {
   throw new ServerError(body.error?.what ?? `the server answered ${response.status}`, body.error?.hint ?? "");
 }
 
+const post = (path: string, body: unknown, how: RequestInit = {}): Promise<Response> => ask(path, { ...how, method: "POST", body: JSON.stringify(body) });
+
 async function readAll(stream: ReadableStream<Uint8Array>, grown: Grown): Promise<Splats> {
   const reader = new SplatReader();
   const pieces = stream.getReader();
   for (;;) {
     const { done, value } = await pieces.read();
     if (done) return reader.end();
-    if (reader.push(value)) grown(reader.splats!);
+    if (reader.push(value)) await grown(reader.splats!);
   }
 }
 
@@ -72,7 +125,7 @@ class ServerSource implements Source {
     return (await ask("/api/scene").then((r) => r.json())) as Facts;
   }
   async splats(facts: Facts, grown: Grown, signal: AbortSignal): Promise<Splats> {
-    const response = await ask(`/api/splats?revision=${facts.revision}`, signal);
+    const response = await ask(`/api/splats?revision=${facts.revision}`, { signal });
     return readAll(response.body!, grown);
   }
   async cameras(facts: Facts): Promise<unknown> {
@@ -84,6 +137,25 @@ class ServerSource implements Source {
   }
   async photo(facts: Facts, camera: number): Promise<Blob> {
     return ask(`/api/photo?revision=${facts.revision}&camera=${camera}`).then((r) => r.blob());
+  }
+  async frame(request: FrameRequest): Promise<Frame> {
+    const response = await post("/api/frame", request);
+    const range = response.headers.get("X-Covary-Range");
+    return { picture: await response.blob(), range: range ? (JSON.parse(range) as [number, number]) : null };
+  }
+  async pick(request: FrameRequest, x: number, y: number): Promise<PickedRow | null> {
+    const hit = (await post("/api/pick", { ...request, x, y }).then((r) => r.json())) as Partial<PickedRow>;
+    return hit.row === undefined ? null : (hit as PickedRow);
+  }
+  async film(request: FilmRequest, signal: AbortSignal): Promise<Blob> {
+    return post("/api/film", request, { signal }).then((r) => r.blob());
+  }
+  async converted(file: File): Promise<Splats> {
+    const response = await ask(`/api/convert?name=${encodeURIComponent(file.name)}`, { method: "POST", body: file });
+    return readAll(response.body!, () => undefined);
+  }
+  async command(command: Readonly<Record<string, unknown>>): Promise<void> {
+    await post("/api/command", command);
   }
 }
 
@@ -112,7 +184,27 @@ class FileSource implements Source {
   photo(): Promise<Blob> {
     return Promise.reject(new ServerError("this file holds no photos", ""));
   }
+  frame(): Promise<Frame> {
+    return alone("draws");
+  }
+  pick(): Promise<PickedRow | null> {
+    return alone("picks");
+  }
+  film(): Promise<Blob> {
+    return alone("makes videos");
+  }
+  converted(file: File): Promise<Splats> {
+    return Promise.reject(new ServerError(`${file.name} is not read here`, `this page is a file of its own and reads ${READ_HERE}; covary view reads the others`));
+  }
+  command(): Promise<void> {
+    return alone("trains");
+  }
 }
+
+/** What the page reads without the program. */
+export const READ_HERE = ".ply and .splat";
+
+const alone = (what: string): Promise<never> => Promise.reject(new ServerError(`this page is a file: no program ${what} behind it`, "covary view serves one"));
 
 export function sourceOfPage(): Source {
   const own = document.getElementById("scene-facts");

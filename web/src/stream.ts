@@ -6,6 +6,8 @@ const HEADER = 32;
 const MOST_ROWS = 1 << 24;
 
 export class FormatError extends Error {}
+/** Not damaged: of a kind that the page does not read, and the program may. */
+export class OtherFormat extends FormatError {}
 
 /** Takes bytes in pieces of any size; `splats` is there once the header is, and grows by whole blocks. */
 export class SplatReader {

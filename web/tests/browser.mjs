@@ -1,6 +1,8 @@
 // The viewer as a user meets it, in headless Chromium: a small scene is trained, served by the program, and looked at.
 //
-//   COVARY_BUILD=build node --test web/tests/browser.mjs      COVARY_SHOTS=FOLDER: keep the pictures of the documentation
+//   COVARY_BUILD=build node --test web/tests/browser.mjs
+//   COVARY_SHOTS=FOLDER ...      keeps the pictures of the documentation, of a scene that is trained for longer: 5 minutes more
+//                                (tests/viewer.sh shots makes them in docs/images)
 //
 // Needs `npm ci` in web/ and a Chromium ($COVARY_CHROMIUM, or chromium in $PATH).
 import assert from "node:assert/strict";
@@ -18,6 +20,7 @@ const covary = path.join(build, "covary");
 const axeSource = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const work = mkdtempSync(path.join(tmpdir(), "covary_viewer_"));
 const run = path.join(work, "studio");
+const fine = path.join(work, "fine", "studio"); // of the pictures
 const CAMERA = 1;
 
 function program(args) {
@@ -49,6 +52,7 @@ let browser, server;
 
 before(async () => {
   program(["train", "sample:studio,views=12,width=320,height=240", "-o", run, "--steps", "400", "--max-gaussians", "6000", "-q"]);
+  if (shots) program(["train", "sample:studio,views=40,width=480,height=360", "-o", fine, "--steps", "3000", "--max-gaussians", "60000", "-q"]);
   server = await serve([run]);
   browser = await chromium.launch({
     executablePath: process.env.COVARY_CHROMIUM,
@@ -95,6 +99,12 @@ async function saved(page, act) {
   const [download] = await Promise.all([page.waitForEvent("download"), act()]);
   return readFileSync(await download.path());
 }
+/** What the frames of a video are, decoded. */
+function frameHashes(file) {
+  const result = spawnSync("ffmpeg", ["-v", "error", "-i", file, "-f", "framemd5", "-"], { encoding: "utf8" });
+  assert.equal(result.status, 0, result.stderr);
+  return result.stdout.split("\n").filter((line) => line && !line.startsWith("#")).map((line) => line.split(",").at(-1).trim());
+}
 /** dB between two PNG files, by the browser's decoder. */
 async function psnr(page, a, b) {
   return page.evaluate(async (urls) => {
@@ -121,9 +131,10 @@ async function faults(page) {
 // Nothing here may wait for ever.
 const check = (name, act) => test(name, { timeout: 180000 }, act);
 const keep = async (page, name) => {
-  if (!shots) return;
+  // Neither the focus nor the rate of this machine's software drawing.
+  await page.evaluate(() => { document.activeElement.blur(); document.getElementById("fps").textContent = ""; });
   mkdirSync(shots, { recursive: true });
-  await page.screenshot({ path: path.join(shots, name + ".png") });
+  await page.screenshot({ path: path.join(shots, name + ".jpg"), type: "jpeg", quality: 88, timeout: 120000 });
 };
 
 describe("the viewer", () => {
@@ -182,6 +193,27 @@ describe("the viewer", () => {
     await close(page);
   });
 
+  check("goes into a camera whose frustum is double-clicked", async () => {
+    const page = await open(server.address);
+    await page.mouse.move(300, 300);
+    for (let i = 0; i < 3; ++i) await page.mouse.wheel(0, 300); // out, until cameras are seen
+    await settled(page);
+    const v = await view(page);
+    const places = JSON.parse(readFileSync(path.join(run, "cameras.json"), "utf8")).cameras.map(({ cam_from_world: m }) => {
+      // Just before the camera's own place, where its frustum is.
+      const c = [0, 1, 2].map((k) => -[0, 1, 2].reduce((sum, r) => sum + m[r][k] * (m[r][3] - 0.1), 0));
+      const p = [0, 1, 2].map((r) => [0, 1, 2].reduce((sum, k) => sum + v.rotation[3 * r + k] * (c[k] - v.position[k]), 0));
+      return p[2] > 0.5 ? [(v.fx * p[0]) / p[2] + v.cx, (v.fy * p[1]) / p[2] + v.cy] : [-1, -1];
+    });
+    const inside = places.map(([x, y], i) => [i, x, y]).filter(([, x, y]) => x > 10 && y > 10 && x < v.width - 90 && y < v.height - 40);
+    assert.ok(inside.length > 0, JSON.stringify(places));
+    const [, x, y] = inside[0];
+    await page.mouse.dblclick(x, y);
+    await settled(page);
+    assert.notEqual(await page.inputValue("#camera"), "-1");
+    await close(page);
+  });
+
   check("shows the photo beside the picture", async () => {
     const page = await open(server.address);
     await section(page, "Cameras");
@@ -191,7 +223,6 @@ describe("the viewer", () => {
     const db = Number(/([\d.]+) dB/.exec(await page.textContent("#photo-figures"))[1]);
     assert.ok(db > 18 && db < 60, `${db} dB to the photo`);
     await settled(page);
-    await keep(page, "viewer_wipe");
     for (const kind of ["photo", "difference", "none"]) {
       const was = await page.locator("#picture").screenshot();
       await page.selectOption("#compare", kind);
@@ -214,7 +245,6 @@ describe("the viewer", () => {
       await page.selectOption("#mode", option);
       await page.waitForTimeout(100);
       await differs(option);
-      if (option === "depth") await keep(page, "viewer_depth");
     }
     await page.selectOption("#mode", "colour");
     await differs("colour");
@@ -290,6 +320,172 @@ describe("the viewer", () => {
     await close(page);
   });
 
+  check("makes a video of the path, as covary render does, and stops when told to", async () => {
+    const page = await open(server.address, { width: 321, height: 241 });
+    await section(page, "Camera path");
+    await press(page, "v", "ArrowLeft", "ArrowLeft", "v");
+    await page.evaluate(() => { document.getElementById("path-seconds").value = "1"; document.getElementById("film-fps").value = "5"; });
+    const film = path.join(work, "page.mp4");
+    const document_ = path.join(work, "film-path.json");
+    const asked = page.waitForRequest("**/api/film");
+    writeFileSync(film, await saved(page, () => page.evaluate(() => document.getElementById("film-make").click())));
+    const body = (await asked).postDataJSON();
+    assert.equal(body.frames, 5);
+    writeFileSync(document_, JSON.stringify(body.path));
+    program(["render", run, "--path", document_, "--frames", "5", "--fps", "5", "-o", path.join(work, "program.mp4"), "-q"]);
+    assert.deepEqual(frameHashes(film), frameHashes(path.join(work, "program.mp4")));
+    assert.match(await page.textContent("#film-note"), /is saved/);
+    // A long one is ended by the button, and the next can be made at once.
+    await page.evaluate(() => { document.getElementById("path-seconds").value = "600"; document.getElementById("film-make").click(); });
+    await page.waitForFunction(() => /^frame \d+ of 3000/.test(document.getElementById("film-note").textContent));
+    assert.deepEqual(await faults(page), []);
+    await page.evaluate(() => document.getElementById("film-cancel").click());
+    await page.waitForFunction(() => document.getElementById("film-note").textContent === "cancelled");
+    await page.evaluate(() => { document.getElementById("path-seconds").value = "1"; });
+    await page.waitForTimeout(500);
+    await saved(page, () => page.evaluate(() => document.getElementById("film-make").click()));
+    page.watched.errors = page.watched.errors.filter((e) => !/ERR_ABORTED|AbortError/.test(e));
+    await close(page);
+  });
+
+  check("draws by the program where it is asked to, and the same picture", async () => {
+    const remote = await serve([run, "--remote"]);
+    const page = await open(remote.address, { width: 640, height: 480 });
+    const own = await open(server.address, { width: 640, height: 480 });
+    for (const p of [page, own]) await p.evaluate(() => document.getElementById("panel-toggle").click());
+    assert.match(await page.textContent("#remote-note"), /covary view --remote draws/);
+    assert.equal(await page.textContent("#count"), await own.textContent("#count"));
+    const shot = async (p) => {
+      await settled(p);
+      return saved(p, () => p.keyboard.press("p"));
+    };
+    const same = async (what, bar) => {
+      await settled(own);
+      await settled(page);
+      const db = await psnr(page, await shot(page), await shot(own));
+      console.log(`# by the program, ${what}: ${db.toFixed(1)} dB to the page's own`);
+      assert.ok(db >= bar, `${what}: ${db} dB`);
+    };
+    const both = async (act) => { for (const p of [page, own]) { await act(p); await settled(p); } };
+    await both((p) => p.focus("#picture"));
+    await same("first view", 45);
+    await both((p) => p.keyboard.press("ArrowLeft"));
+    await same("turned", 45);
+    await both((p) => p.evaluate(() => { const e = document.getElementById("scale"); e.value = "0.5"; e.dispatchEvent(new Event("input")); }));
+    await same("smaller splats", 40);
+    await both((p) => p.evaluate(() => { const e = document.getElementById("crop"); e.checked = true; e.dispatchEvent(new Event("change")); const s = document.querySelector("#crop-sides input"); s.value = "0"; s.dispatchEvent(new Event("input")); }));
+    await same("cropped", 40);
+    for (const mode of ["column opacity", "column elongation", "normal"]) {
+      await both((p) => p.selectOption("#mode", mode, { force: true }));
+      await same(mode, 25);
+    }
+    await page.evaluate(() => { const e = document.getElementById("mode"); e.value = "depth"; e.dispatchEvent(new Event("change")); });
+    await settled(page);
+    assert.match(await page.textContent("#range-text"), /depth: [\d.]+ to [\d.]+/);
+    assert.deepEqual(await faults(page), []);
+    // A picture that one sees, not only that is saved.
+    assert.equal(await page.isVisible("#remote-picture"), true);
+    const seen = await page.locator("#remote-picture").screenshot();
+    await press(page, "m");
+    await settled(page);
+    assert.ok((await psnr(page, seen, await page.locator("#remote-picture").screenshot())) < 45);
+    await own.close();
+    await close(page, remote.address);
+    assert.equal(await ended(remote.child), 0);
+  });
+
+  check("falls to the program by itself without WebGL2, where all works but points", async () => {
+    const page = await browser.newPage({ viewport: { width: 900, height: 600 } });
+    page.watched = { errors: [], hosts: new Set() };
+    page.on("pageerror", (e) => page.watched.errors.push(String(e)));
+    await page.addInitScript(() => {
+      const own = HTMLCanvasElement.prototype.getContext;
+      HTMLCanvasElement.prototype.getContext = function (kind, ...more) { return kind === "webgl2" ? null : own.call(this, kind, ...more); };
+    });
+    await page.goto(server.address);
+    await settled(page);
+    assert.match(await page.textContent("#remote-note"), /no WebGL2/);
+    assert.equal(await page.isDisabled("#remote"), true);
+    assert.equal(await page.isDisabled("#points"), true);
+    const first = await view(page);
+    await page.mouse.move(300, 300);
+    await page.mouse.down();
+    await page.mouse.move(420, 330, { steps: 5 });
+    await page.mouse.up();
+    await settled(page);
+    assert.notDeepEqual((await view(page)).position, first.position);
+    await press(page, "i");
+    await page.waitForSelector("#picked:not([hidden])");
+    assert.match(await page.textContent("#picked"), /Row[\d,]+Position/);
+    const rotation = (await view(page)).rotation;
+    await page.mouse.dblclick(300, 330);
+    await page.waitForFunction((r) => window.covary.view().rotation.join() !== r, rotation.join());
+    await settled(page);
+    await section(page, "Cameras");
+    await page.selectOption("#camera", String(CAMERA));
+    await settled(page);
+    for (const kind of ["split", "photo", "difference"]) {
+      const was = await page.locator("#remote-picture").screenshot();
+      await page.selectOption("#compare", kind);
+      await page.waitForFunction(() => document.getElementById("photo-figures").textContent.includes("dB"), null, { timeout: 60000 });
+      await settled(page);
+      assert.ok((await psnr(page, was, await page.locator("#remote-picture").screenshot())) < 45, kind);
+    }
+    const db = Number(/([\d.]+) dB/.exec(await page.textContent("#photo-figures"))[1]);
+    assert.ok(db > 18 && db < 60, `${db} dB to the photo`);
+    await page.setInputFiles("#file", { name: "other.ply", mimeType: "application/octet-stream", buffer: readFileSync(path.join(run, "scene.ply")) });
+    await page.waitForSelector("#message:not([hidden])");
+    assert.match(await page.textContent("#message-text"), /WebGL2/);
+    assert.deepEqual(await faults(page), []);
+    assert.deepEqual(page.watched.errors, []);
+    await page.close();
+  });
+
+  check("falls to the program when the scene is more than its textures hold, and may choose to", async () => {
+    const page = await browser.newPage({ viewport: { width: 640, height: 480 } });
+    await page.addInitScript(() => {
+      const own = WebGL2RenderingContext.prototype.getParameter;
+      WebGL2RenderingContext.prototype.getParameter = function (name) { return name === this.MAX_TEXTURE_SIZE ? 16 : own.call(this, name); };
+    });
+    await page.goto(server.address);
+    await settled(page);
+    assert.match(await page.textContent("#remote-note"), /more than this graphics card's textures hold/);
+    assert.match(await page.textContent("#count"), /^[\d,]+ Gaussians$/);
+    await page.close();
+    const free = await open(server.address);
+    await free.check("#remote");
+    await settled(free);
+    assert.equal(await free.isVisible("#remote-picture"), true);
+    await free.uncheck("#remote");
+    await settled(free);
+    assert.equal(await free.isVisible("#remote-picture"), false);
+    assert.match(await free.textContent("#count"), /^[\d,]+ Gaussians$/);
+    await close(free);
+  });
+
+  check("opens files of other formats, some here and some by the program", async () => {
+    for (const [name, sent] of [["scene.splat", false], ["scene.spz", true], ["scene.sog", true], ["scene.ksplat", true], ["scene.glb", true], ["scene.compressed.ply", true]]) {
+      const file = path.join(work, name);
+      program(["convert", path.join(run, "scene.ply"), file, "-q"]);
+      const page = await open(server.address);
+      const before_ = await page.textContent("#count");
+      let posts = 0;
+      page.on("request", (r) => (posts += r.url().includes("/api/convert")));
+      await section(page, "Another scene");
+      await page.setInputFiles("#file", file);
+      await page.waitForFunction(() => document.getElementById("name").textContent === "scene");
+      await settled(page);
+      assert.equal(await page.textContent("#count"), before_, name);
+      assert.equal(posts > 0, sent, name);
+      await close(page);
+    }
+    const page = await open(server.address);
+    await page.setInputFiles("#file", { name: "broken.spz", mimeType: "application/octet-stream", buffer: Buffer.from("hello") });
+    await page.waitForSelector("#message:not([hidden])");
+    assert.match(await page.textContent("#name"), /studio/);
+    await page.close();
+  });
+
   check("opens another scene, and keeps the one before when a file is broken", async () => {
     const page = await open(server.address);
     const before_ = await page.textContent("#count");
@@ -316,6 +512,31 @@ describe("the viewer", () => {
     await close(page);
   });
 
+  test("is what the documentation shows", { timeout: 600000, skip: shots ? false : "COVARY_SHOTS is not set" }, async () => {
+    const shown = await serve([fine]);
+    const page = await open(shown.address, { width: 1200, height: 750 });
+    await keep(page, "viewer");
+    // The photo loads the capture, which is traced anew: that takes a while.
+    await section(page, "Cameras");
+    await page.evaluate(() => { for (const d of document.querySelectorAll("details")) d.open = d.textContent.includes("Wipe"); });
+    await page.selectOption("#camera", String(CAMERA));
+    await page.selectOption("#compare", "split");
+    await page.waitForFunction(() => document.getElementById("photo-figures").textContent.includes("dB"), null, { timeout: 300000 });
+    await settled(page);
+    await keep(page, "viewer_wipe");
+    await page.selectOption("#compare", "none");
+    await press(page, "Escape");
+    await page.evaluate(() => { for (const d of document.querySelectorAll("details")) d.open = d.textContent.includes("Colour by"); });
+    await page.selectOption("#mode", "depth");
+    await settled(page);
+    await keep(page, "viewer_depth");
+    await close(page, shown.address);
+    const narrow = await open(shown.address, { width: 360, height: 640, hasTouch: true, isMobile: true });
+    await keep(narrow, "viewer_narrow");
+    await narrow.close();
+    assert.equal(await ended(shown.child), 0);
+  });
+
   check("has no fault that axe-core finds", async () => {
     const page = await open(server.address);
     await page.evaluate(() => { for (const d of document.querySelectorAll("details")) d.open = true; });
@@ -328,7 +549,6 @@ describe("the viewer", () => {
     const wide = () => page.evaluate(() => document.documentElement.scrollWidth);
     assert.equal(await wide(), 360);
     assert.equal(await page.isVisible("#panel"), false);
-    await keep(page, "viewer_narrow");
     await page.tap("#panel-toggle");
     assert.equal(await page.isVisible("#panel"), true);
     assert.equal(await wide(), 360);
@@ -353,7 +573,6 @@ describe("the viewer", () => {
 
   check("follows a run whose scene and log change", async () => {
     const page = await open(server.address);
-    await keep(page, "viewer");
     appendFileSync(path.join(run, "log.jsonl"), [1000, 1001].map((s) => JSON.stringify({ step: s, loss: 0.01, test_psnr: 30, count: 5 }) + "\n").join(""));
     await page.waitForSelector("#training:not([hidden]) .curve");
     const second = path.join(work, "second");
@@ -406,7 +625,18 @@ describe("the viewer", () => {
     const paused = await step();
     await page.waitForTimeout(3000);
     assert.equal(await step(), paused);
+    assert.match(await page.textContent("#cap-note"), /at most 3,000 now/);
+    await page.fill("#cap", "2500");
+    await page.click("#cap-set");
     await page.click("#resume");
+    await page.waitForFunction(() => document.getElementById("cap-note").textContent === "at most 2,500 now", null, { timeout: 60000 });
+    await page.fill("#cap", "0");
+    await page.click("#cap-set");
+    await page.waitForSelector("#message:not([hidden])");
+    await page.click("#message-close");
+    await page.check("#remote");
+    await page.waitForSelector("#remote-picture:not([hidden])", { timeout: 60000 });
+    await page.uncheck("#remote");
     await page.waitForFunction((s) => Number(/step (\d+)/.exec(document.getElementById("note").textContent)?.[1]) > s, paused, { timeout: 60000 });
     await close(page, address);
     const late = await open(address);
@@ -414,16 +644,13 @@ describe("the viewer", () => {
     await late.close();
     await new Promise((resolve) => (child.exitCode === null ? child.on("exit", resolve) : resolve()));
     assert.equal(child.exitCode, 0);
-    assert.match(JSON.parse(readFileSync(path.join(live, "metrics.json"), "utf8")).note, /stopped by hand/);
+    const metrics = JSON.parse(readFileSync(path.join(live, "metrics.json"), "utf8"));
+    assert.match(metrics.note, /stopped by hand/);
+    assert.equal(metrics.caps[0].max_gaussians, 2500);
+    assert.match(readFileSync(path.join(live, "log.jsonl"), "utf8"), /"event":"cap"/);
   });
 
-  check("says so when there is no WebGL2, and when the server is gone", async () => {
-    const page = await browser.newPage();
-    await page.addInitScript(() => { HTMLCanvasElement.prototype.getContext = () => null; });
-    await page.goto(server.address);
-    await page.waitForSelector("body[data-state=error] #message:not([hidden])");
-    assert.match(await page.textContent("#message-text"), /WebGL2/);
-    await page.close();
+  check("says so when the server is gone", async () => {
     const other = await serve([path.join(run, "scene.ply")]);
     const late = await open(other.address);
     assert.equal(await ended(other.child), 0);
@@ -443,7 +670,17 @@ describe("the viewer", () => {
     assert.match(await page.textContent("#count"), /^[\d,]+ Gaussians$/);
     await page.selectOption("#mode", "normal");
     await settled(page);
+    assert.equal(await page.textContent("#file-kinds"), ".ply and .splat");
+    await page.setInputFiles("#file", { name: "other.spz", mimeType: "application/octet-stream", buffer: Buffer.from("spz") });
+    await page.waitForSelector("#message:not([hidden])");
+    assert.match(await page.textContent("#message-hint"), /reads \.ply and \.splat/);
     await close(page, "file:////");
+    const blind = await browser.newPage();
+    await blind.addInitScript(() => { HTMLCanvasElement.prototype.getContext = () => null; });
+    await blind.goto("file://" + html);
+    await blind.waitForSelector("body[data-state=error] #message:not([hidden])");
+    assert.match(await blind.textContent("#message-text"), /WebGL2/);
+    await blind.close();
     console.log(`# one file: ${readFileSync(html).length} bytes`);
   });
 

@@ -13,6 +13,8 @@ void ViewOptions::describe(OptionList& o) {
   o.add("token", &token, "that the page's address must hold; auto: a random one")
       .suggestions({"auto", "WORD"})
       .common();
+  o.add("remote", &remote, "draw here and send pictures; without it the page draws, where it can")
+      .common();
   o.add("follow", &follow, "of a run: take its scene and log again when they change");
 }
 

@@ -195,13 +195,27 @@ void plan_size(const std::string& input, bool size_given, const CommonOptions& c
   }
 }
 
+// So many Gaussians fit in so many bytes, beside all else; 0 when nothing is left for them.
+int64_t gaussians_within(const MemoryEstimate& e, double bytes) {
+  if (!(e.count > 0)) return 0;
+  return static_cast<int64_t>(std::max(0.0, bytes - (e.total() - e.gaussians)) /
+                              (e.gaussians / e.count));
+}
+
+// What a page may raise the cap to.
+int64_t most_gaussians(const scene::Capture& capture, const fit::TrainOptions& options,
+                       const CommonOptions& common) {
+  const double bytes = static_cast<double>(common.max_memory > 0 ? common.max_memory
+                                                                 : total_memory_bytes() / 10 * 9);
+  return std::max<int64_t>(gaussians_within(estimate(capture, options), bytes), 1);
+}
+
 // As many Gaussians as the memory holds.
 void cap_by_memory(const scene::Capture& capture, const CommonOptions& common,
                    fit::TrainOptions* options) {
   const MemoryEstimate e = estimate(capture, *options);
   if (e.total() <= static_cast<double>(common.max_memory) || !(e.count > 0)) return;
-  const double room = static_cast<double>(common.max_memory) - (e.total() - e.gaussians);
-  const auto most = static_cast<int64_t>(room / (e.gaussians / e.count));
+  const int64_t most = gaussians_within(e, static_cast<double>(common.max_memory));
   if (most < static_cast<int64_t>(capture.points.positions.size()) || most < 1)
     return;  // refused below
   options->max_gaussians = most;
@@ -305,14 +319,17 @@ fit::RunResult train_once(const Invocation& invocation, const fit::TrainOptions&
   }
   context.from = from_of(common);
   context.until = until_of(common);
+  const int64_t most = common.view ? most_gaussians(capture, options, common) : 0;
   fit::Trainer trainer(std::move(capture), options);
   std::optional<serve::LiveTraining> live;
   if (common.view) {
     // Who else is on this machine shall not stop it.
-    live.emplace(serve::HttpOptions{.token = serve::random_token()}, name_of(invocation.inputs[0]));
+    live.emplace(serve::HttpOptions{.token = serve::random_token()}, name_of(invocation.inputs[0]),
+                 most);
     context.watch = [&](const fit::Trainer& t, const nlohmann::json& record) {
       return live->look(t, record);
     };
+    context.new_cap = [&] { return live->new_cap(); };
     log_info("look at it: " + live->address());
   }
   return trainer.run(context);

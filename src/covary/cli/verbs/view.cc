@@ -131,7 +131,7 @@ Result run_view(const Job& job) {
   if (options.follow && fs::is_directory(input)) follower.emplace(input);
 
   const InterruptGuard interrupts;
-  serve::Viewer viewer(http);
+  serve::Viewer viewer(http, {.remote = options.remote});
   if (options.port != 0 && viewer.port() != options.port)
     log_info("port " + std::to_string(options.port) + " is taken, this is the next free one");
   const int64_t count = scene.cloud.size();

@@ -256,6 +256,12 @@ RunResult Trainer::run(const RunContext& context) {
     if (log && result.edits.any()) log->write(edits_json(step_, result.edits, count()));
     progress.update(step_, figures);
     if (checkpoint_every > 0 && step_ % checkpoint_every == 0) save();
+    if (const int64_t most = context.new_cap ? context.new_cap() : 0; most > 0 && recap(most)) {
+      log_info("at most " + std::to_string(most) + " Gaussians from step " + std::to_string(step_));
+      if (log)
+        log->write(
+            {{"step", step_}, {"event", "cap"}, {"max_gaussians", most}, {"count", count()}});
+    }
     if (context.watch) {
       const double before_watch = wall_seconds();
       stopped = !context.watch(*this, record);
@@ -287,6 +293,7 @@ RunResult Trainer::run(const RunContext& context) {
     m["cameras"]["lenses"] = cameras_->lenses();
   }
   if (exposure_) m["exposure"] = exposure_->to_json();
+  if (!caps_.empty()) m["caps"] = caps_json();
   if (stopped) {
     m["note"] = "stopped by hand at step " + std::to_string(step_) + " of " +
                 std::to_string(options_.steps) + "; --resume continues";

@@ -77,6 +77,10 @@ class Strategy {
   // The run now has so many steps: schedules that follow its length move with it.
   virtual void retime(int64_t /*steps*/) {}
 
+  // The cap on the number of Gaussians is another from the next refinement on. Where there are more, none is added until
+  // pruning has brought them under it. False: this strategy has no cap.
+  virtual bool recap(int64_t /*max_gaussians*/) { return false; }
+
   // What is not in the table; empty when there is nothing.
   virtual nlohmann::json state() const { return nlohmann::json::object(); }
 };

@@ -61,6 +61,11 @@ class DefaultStrategy final : public Strategy {
     stop_ = resolved_steps(options_.stop, 15000, 0.5, steps);
   }
 
+  bool recap(int64_t max_gaussians) override {
+    cap_ = max_gaussians;
+    return true;
+  }
+
   Edits after_step(const StepFacts& facts) override {
     Edits edits;
     if (facts.step >= stop_) return edits;

@@ -33,6 +33,11 @@ class McmcStrategy final : public Strategy {
     stop_ = resolved_steps(options_.stop, 25000, 5.0 / 6, steps);
   }
 
+  bool recap(int64_t max_gaussians) override {
+    cap_ = max_gaussians;
+    return true;
+  }
+
   Edits after_step(const StepFacts& facts) override {
     Edits edits;
     if (facts.step > start_ && facts.step < stop_ && facts.step % options_.every == 0) {

@@ -313,6 +313,21 @@ TEST(McmcStrategy, GrowsByAFactorUpToTheCap) {
   EXPECT_EQ(t.rows(), 107);
 }
 
+TEST(McmcStrategy, TakesAnotherCap) {
+  TrainOptions o = options_of("mcmc");
+  o.max_gaussians = 101;
+  nn::RowTable t = table_of(100);
+  auto s = make_strategy("mcmc", o);
+  s->init(t, {});
+  EXPECT_EQ(s->after_step({.step = 600}).added, 1);
+  EXPECT_TRUE(s->recap(103));
+  EXPECT_EQ(s->after_step({.step = 700}).added, 2);
+  EXPECT_TRUE(s->recap(50));
+  EXPECT_EQ(s->after_step({.step = 800}).added, 0);
+  EXPECT_EQ(t.rows(), 103);
+  EXPECT_FALSE(make_strategy("none", options_of("none"))->recap(50));
+}
+
 TEST(McmcStrategy, OnlyNearlyTransparentRowsWander) {
   nn::RowTable t = table_of(2, 0.1, 0.9);
   t.parameter("opacities").detach()[1].fill_(logit(0.002));

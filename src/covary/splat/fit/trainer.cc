@@ -143,6 +143,7 @@ Trainer::~Trainer() = default;
 void Trainer::start(uint64_t seed) {
   seed_ = seed;
   step_ = 0;
+  take_caps(nlohmann::json::array());
   if (cameras_) cameras_->reset(capture_);
   const scene::Cloud cloud = starting_cloud(capture_, options_, seed);
   const OptimizerOptions& o = options_.optimizer;
@@ -393,6 +394,33 @@ void Trainer::retime(int64_t steps) {
   strategy_->retime(steps);
 }
 
+bool Trainer::recap(int64_t max_gaussians) {
+  if (max_gaussians < 1)
+    throw Error(ExitCode::kUsage, "is no number of Gaussians", "max_gaussians");
+  if (!strategy_->recap(max_gaussians)) return false;
+  caps_.push_back({step_, max_gaussians});
+  return true;
+}
+
+int64_t Trainer::max_gaussians() const {
+  return caps_.empty() ? options_.max_gaussians_of() : caps_.back().max_gaussians;
+}
+
+void Trainer::take_caps(const nlohmann::json& caps) {
+  const bool had = !caps_.empty();
+  caps_.clear();
+  for (const nlohmann::json& cap : caps)
+    caps_.push_back({cap.at("step").get<int64_t>(), cap.at("max_gaussians").get<int64_t>()});
+  if (had || !caps_.empty()) strategy_->recap(max_gaussians());
+}
+
+nlohmann::json Trainer::caps_json() const {
+  nlohmann::json caps = nlohmann::json::array();
+  for (const Cap& cap : caps_)
+    caps.push_back({{"step", cap.step}, {"max_gaussians", cap.max_gaussians}});
+  return caps;
+}
+
 void Trainer::save_checkpoint(const std::filesystem::path& file) const {
   nlohmann::json files = nlohmann::json::object();
   for (const auto& [name, checksum] : capture_.files) files[name] = checksum;
@@ -408,6 +436,7 @@ void Trainer::save_checkpoint(const std::filesystem::path& file) const {
                {"scene_from_capture", scene::matrix_to_json(capture_.scene_from_capture)},
                {"table", table_.description()},
                {"strategy", strategy_->state()}}};
+  if (!caps_.empty()) state.document["caps"] = caps_json();
   if (cameras_) cameras_->save(state.arrays, state.document);
   if (exposure_) exposure_->save(state.arrays, state.document);
   write_state(file, state);
@@ -442,6 +471,7 @@ void Trainer::load_checkpoint(const std::filesystem::path& file) {
     step_ = d.at("step").get<int64_t>();
     seed_ = d.at("seed").get<uint64_t>();
     strategy_->resume(table_, {.extent = extent_, .seed = seed_}, d.at("strategy"));
+    take_caps(d.value("caps", nlohmann::json::array()));
     if (cameras_) {
       cameras_->restore(state.arrays, d);
       cameras_->write_to(capture_);

@@ -57,6 +57,9 @@ struct RunContext {
   // Looks on: called after every step with what was logged at it (null where nothing was). False ends training there, whole,
   // as a spent time budget does.
   std::function<bool(const Trainer& trainer, const nlohmann::json& record)> watch = {};
+  // Asked after every step: another cap on the number of Gaussians, 1 or more; 0: as it is. A change is written to log.jsonl
+  // as an event "cap", kept by checkpoints, and listed in metrics.json ("caps").
+  std::function<int64_t()> new_cap = {};
 };
 
 struct RunResult {
@@ -114,6 +117,11 @@ class Trainer {
 
   // The run now has so many steps, more than are done: rates and refinement follow.
   void retime(int64_t steps);
+  // From the next refinement on at most so many Gaussians (strategy.h). False: the strategy has no cap. Later caps are
+  // part of the state: a resumed run has them.
+  bool recap(int64_t max_gaussians);
+  // The cap of now; INT64_MAX without one.
+  int64_t max_gaussians() const;
 
   void save_checkpoint(const std::filesystem::path& file) const;
   void load_checkpoint(const std::filesystem::path& file);  // Error(kData) naming what does not fit
@@ -127,6 +135,8 @@ class Trainer {
   // The views of this step and those after it, to the end of the next epoch.
   std::vector<int64_t> views_to_come(int64_t step) const;
   void order_rows();
+  nlohmann::json caps_json() const;
+  void take_caps(const nlohmann::json& caps);
 
   scene::Capture capture_;
   TrainOptions options_;
@@ -134,6 +144,10 @@ class Trainer {
   uint64_t seed_ = 42;
   bool paced_ = false;  // the number of steps follows a clock
   int64_t step_ = 0;
+  struct Cap {
+    int64_t step, max_gaussians;
+  };
+  std::vector<Cap> caps_;  // beyond that of the options, in the order of their steps
   nn::RowTable table_;
   std::vector<ResolutionLevel> levels_;
   CoarseViews coarse_;

@@ -109,6 +109,41 @@ TEST_F(TrainerTest, RatesFallToTheirFinalFactors) {
     EXPECT_NEAR(last_over_first(o, name), 0.1, 1e-9) << name;
 }
 
+TEST_F(TrainerTest, TakesAnotherCapWhichItsRunRemembers) {
+  TrainOptions o = short_options();
+  o.max_gaussians = 70;
+  const auto caps_at = [](const Trainer& trainer) {
+    return [&trainer]() -> int64_t { return trainer.steps_done() == 40 ? 90 : 0; };
+  };
+  Trainer one(small_capture(), o);
+  const RunResult whole = one.run({.out = folder_ / "whole", .seed = 3, .new_cap = caps_at(one)});
+  EXPECT_EQ(one.max_gaussians(), 90);
+  EXPECT_GT(whole.scene.size(), 70);
+  EXPECT_LE(whole.scene.size(), 90);
+  int64_t events = 0;
+  for (const auto& record : read_log(folder_ / "whole" / "log.jsonl")) {
+    if (record.value("event", "") != "cap") continue;
+    ++events;
+    EXPECT_EQ(record["step"], 40);
+    EXPECT_EQ(record["max_gaussians"], 90);
+  }
+  EXPECT_EQ(events, 1);
+  EXPECT_EQ(whole.metrics["caps"], nlohmann::json({{{"step", 40}, {"max_gaussians", 90}}}));
+
+  // Stopped at step 60, resumed: the cap is that of the page, and so are the bits.
+  Trainer stopped(small_capture(), o);
+  stopped.run({.out = folder_ / "cut",
+               .seed = 3,
+               .watch = [](const Trainer& t, const nlohmann::json&) { return t.steps_done() < 60; },
+               .new_cap = caps_at(stopped)});
+  Trainer resumed(small_capture(), o);
+  const RunResult rest = resumed.run({.out = folder_ / "cut", .resume = true, .seed = 3});
+  EXPECT_EQ(resumed.max_gaussians(), 90);
+  EXPECT_TRUE(same_bits(whole.scene, rest.scene));
+  resumed.start(3);
+  EXPECT_EQ(resumed.max_gaussians(), 70);
+}
+
 TEST_F(TrainerTest, ResumedRunEndsInTheSameBitsAsAnUninterruptedOne) {
   for (const char* strategy : {"default", "mcmc"}) {
     SCOPED_TRACE(strategy);

@@ -53,6 +53,7 @@ Pictures pictures(const Primitives& primitives, const scene::Camera& camera,
   how.antialiased = options.antialiased;
   how.depth = options.depth;
   how.normal = options.normal;
+  how.sh_degree = options.sh_degree;
   const scene::Camera fine = k == 1 ? camera : camera.scaled(camera.width * k, camera.height * k);
   const Rendered r = rasterize(primitives, views_of({fine}, primitives.means.scalar_type()), how,
                                options.background);

@@ -17,6 +17,7 @@ struct PictureOptions {
   int supersample = 1;    // a pixel is the mean of this many squared
   bool antialiased = false;
   bool depth = false, normal = false;
+  int sh_degree = -1;  // as RasterizeOptions
 };
 
 // All [H,W,C], float, at the camera's size. Depth is camera z, 0 where nothing is; normals are in camera axes.

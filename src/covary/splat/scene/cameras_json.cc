@@ -19,6 +19,26 @@ using nlohmann::json;
 constexpr const char* kSchema = "covary-cameras/1";
 constexpr const char* kProjections[] = {"pinhole", "orthographic", "fisheye"};
 
+Camera camera_of(const JsonFields& f) {
+  Camera c;
+  const std::string projection = f.text("projection", "pinhole");
+  int kind = -1;
+  for (int k = 0; k < 3; ++k)
+    if (projection == kProjections[k]) kind = k;
+  if (kind < 0)
+    f.fail("projection", "'" + projection + "' is none of pinhole, orthographic, fisheye");
+  c.projection = static_cast<Projection>(kind);
+  c.width = f.size("width");
+  c.height = f.size("height");
+  c.fx = f.number("fx");
+  c.fy = f.number("fy");
+  c.cx = f.number("cx");
+  c.cy = f.number("cy");
+  if (!(c.fx > 0 && c.fy > 0)) f.fail("fx", "the focal length is not positive");
+  c.cam_from_world = f.matrix("cam_from_world");
+  return c;
+}
+
 }  // namespace
 
 json matrix_to_json(const Eigen::Matrix4d& m) {
@@ -67,11 +87,14 @@ void write_cameras(const std::filesystem::path& path, const CameraFile& file) {
 }
 
 CameraFile read_cameras(const std::filesystem::path& path) {
-  const json document = parse_json_file(path);
-  const JsonFields fields(document, path.string());
+  return cameras_from_json(parse_json_file(path), path.string());
+}
+
+CameraFile cameras_from_json(const json& document, const std::string& where) {
+  const JsonFields fields(document, where);
   if (fields.text("schema", "") != kSchema)
     throw Error(ExitCode::kData, "not a cameras.json of schema " + std::string(kSchema),
-                path.string() + ": schema", "give the cameras.json of a run folder");
+                where + ": schema", "give the cameras.json of a run folder");
   CameraFile file;
   file.scene_from_capture = fields.matrix("scene_from_capture");
   file.extent = fields.number("extent");
@@ -83,28 +106,13 @@ CameraFile read_cameras(const std::filesystem::path& path) {
   if (!cameras || !cameras->is_array()) fields.fail("cameras", "is no list");
   for (size_t i = 0; i < cameras->size(); ++i) {
     const JsonFields f((*cameras)[i], fields.where("cameras[" + std::to_string(i) + "]"));
-    NamedCamera n;
-    n.name = f.text("name", "");
-    n.split = f.text("split", "");
-    Camera& c = n.camera;
-    const std::string projection = f.text("projection", "pinhole");
-    int kind = -1;
-    for (int k = 0; k < 3; ++k)
-      if (projection == kProjections[k]) kind = k;
-    if (kind < 0)
-      f.fail("projection", "'" + projection + "' is none of pinhole, orthographic, fisheye");
-    c.projection = static_cast<Projection>(kind);
-    c.width = f.size("width");
-    c.height = f.size("height");
-    c.fx = f.number("fx");
-    c.fy = f.number("fy");
-    c.cx = f.number("cx");
-    c.cy = f.number("cy");
-    if (!(c.fx > 0 && c.fy > 0)) f.fail("fx", "the focal length is not positive");
-    c.cam_from_world = f.matrix("cam_from_world");
-    file.cameras.push_back(std::move(n));
+    file.cameras.push_back({f.text("name", ""), f.text("split", ""), camera_of(f)});
   }
   return file;
+}
+
+Camera camera_from_json(const json& object, const std::string& where) {
+  return camera_of(JsonFields(object, where));
 }
 
 CaptureSource read_cameras_capture(const std::filesystem::path& root,

@@ -42,6 +42,9 @@ CameraFile cameras_of(const Capture& capture);
 nlohmann::json cameras_to_json(const CameraFile& file);
 void write_cameras(const std::filesystem::path& path, const CameraFile& file);  // atomic
 CameraFile read_cameras(const std::filesystem::path& path);
+// The same of a document in memory; `where` stands for the file in errors. One camera: an object of its list.
+CameraFile cameras_from_json(const nlohmann::json& document, const std::string& where);
+Camera camera_from_json(const nlohmann::json& object, const std::string& where);
 
 // Every view of the capture seen from the camera of its name in the file, at the photo's size. `where`
 // stands for the file in errors: Error(kData) for a view without a camera, a name with two, a camera

@@ -1,15 +1,19 @@
 #include "covary/splat/serve/http_server.h"
 
+#include <fcntl.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 
 #include <boost/asio.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 
 #include <atomic>
+#include <cerrno>
 #include <charconv>
 #include <chrono>
 #include <deque>
+#include <limits>
 #include <optional>
 #include <set>
 #include <thread>
@@ -18,6 +22,9 @@
 
 #include "covary/core/base/error.h"
 #include "covary/core/base/log.h"
+#include "covary/core/base/temporary_folder.h"
+#include "covary/core/base/threads.h"
+#include "covary/splat/serve/connection_limits.h"
 
 namespace covary::serve {
 namespace {
@@ -28,13 +35,20 @@ namespace http = boost::beast::http;
 using tcp = net::ip::tcp;
 using std::chrono::seconds;
 
-constexpr size_t kMaxHeader = 16 << 10, kMaxTarget = 4 << 10, kMaxBody = 64 << 10;  // bytes
+constexpr size_t kMaxHeader = 16 << 10, kMaxTarget = 4 << 10;  // bytes
+constexpr size_t kReadAtOnce = 64 << 10;                       // bytes
+constexpr size_t kMaxDropped =
+    16 << 20;  // bytes of a refused request that are read for the client's sake
 constexpr size_t kPiece = 256 << 10;           // bytes written at a time
 constexpr size_t kMaxWaitingEvents = 1 << 20;  // bytes for one client
-constexpr int64_t kMaxConnections = 256;
-constexpr seconds kReadTime{10}, kWriteTime{30}, kHeartbeat{10};
+constexpr int64_t kMaxConnections = 256, kMaxOfOneAddress = 32;
+constexpr int64_t kMaxWaitingInLane = 64;
+constexpr seconds kReadTime{10}, kWriteTime{30}, kHeartbeat{10}, kUploadTime{600};
 constexpr int kPortsTried = 100;
 constexpr size_t kShortestToken = 16;
+
+// Programs that are started while it is open (ffmpeg) shall not hold it open.
+void keep_from_children(int descriptor) { ::fcntl(descriptor, F_SETFD, FD_CLOEXEC); }
 
 // Asio gives faults twice: where they are asked for, and as a value.
 void unused(const boost::system::error_code&) {}
@@ -43,13 +57,8 @@ std::shared_ptr<const Bytes> bytes_of(const std::string& text) {
   return std::make_shared<Bytes>(text.begin(), text.end());
 }
 
-Response error_response(int status, const std::string& what, const std::string& hint = "") {
-  return json_response(status, nlohmann::json{{"error", {{"what", what}, {"hint", hint}}}}.dump(
-                                   -1, ' ', false, nlohmann::json::error_handler_t::replace));
-}
-
 // Of a program's error: its text without the place, which may name files of this machine.
-Response error_response(const Error& e) {
+Response answer_of(const Error& e) {
   const int status = e.code() == ExitCode::kUsage ? 400 : e.code() == ExitCode::kData ? 404 : 500;
   return error_response(status, e.message(), e.hint());
 }
@@ -127,9 +136,39 @@ net::ip::address address_of(const std::string& host) {
   return address;
 }
 
+// A thread for handlers that take their time.
+struct Lane {
+  net::thread_pool pool{1};
+  std::atomic<int64_t> waiting{0};  // requests, the one at work included
+  int64_t most = kMaxWaitingInLane;
+  std::string full = "too many ask for this at once";
+};
+
+struct Method {
+  Handler handler;
+  Lane* lane = nullptr;  // null: the serving thread
+  uint64_t most_bytes = kSmallBody;
+  bool file = false;  // the body is one
+};
+
 struct Route {
-  Handler get, post;
-  bool slow = false, events = false;
+  Method get, post;
+  bool events = false;
+};
+
+// What is held while a client's file is read: the one place for it, and the folder.
+class Upload {
+ public:
+  explicit Upload(std::shared_ptr<bool> busy) : busy_(std::move(busy)) { *busy_ = true; }
+  ~Upload() { *busy_ = false; }
+  Upload(const Upload&) = delete;
+  Upload& operator=(const Upload&) = delete;
+
+  std::filesystem::path file() const { return folder_.path() / "scene"; }
+
+ private:
+  TemporaryFolder folder_{"upload"};  // first: where there is none, nobody is busy
+  std::shared_ptr<bool> busy_;
 };
 
 class Session;
@@ -145,16 +184,20 @@ struct HttpServer::State {
   net::io_context io{1};
   tcp::acceptor acceptor{io};
   net::steady_timer retry{io}, heartbeat{io};
-  net::thread_pool slow{1};
+  std::map<std::string, Lane> lanes;
   std::thread thread;
-  std::set<std::shared_ptr<Session>> open;  // on the serving thread alone
+  std::set<std::shared_ptr<Session>> open;  // on the serving thread alone, and the next two
+  ConnectionLimits limits{kMaxConnections, kMaxOfOneAddress};
+  std::shared_ptr<bool> uploading = std::make_shared<bool>(false);
   std::atomic<int64_t> connections{0}, event_clients{0};
   bool started = false, stopped = false;
 
   std::string authority(const std::string& name) const {
     return port == 80 ? name : name + ":" + std::to_string(port);  // as browsers write it
   }
+  Lane* lane(const std::string& name);  // null for ""
   void accept();
+  void take(tcp::socket socket);
   void beat();
   void tell(const std::shared_ptr<const std::string>& text);
 };
@@ -164,27 +207,45 @@ namespace {
 using State = HttpServer::State;
 
 class Session : public std::enable_shared_from_this<Session> {
+  // A step of this session, which holds it while it waits. Where a step fails (memory, at most), its client is let go.
+  template <class F>
+  auto guarded(F step) {
+    return [self = shared_from_this(), step](auto&&... with) {
+      try {
+        step(std::forward<decltype(with)>(with)...);
+      } catch (const std::exception& e) {
+        log_warning(std::string("a client was dropped: ") + e.what());
+        self->close();
+      }
+    };
+  }
+
  public:
-  Session(tcp::socket socket, State& state) : stream_(std::move(socket)), state_(state) {}
+  Session(tcp::socket socket, std::string address, State& state)
+      : stream_(std::move(socket)), address_(std::move(address)), state_(state) {}
 
   void read() {
-    parser_.emplace();
-    parser_->header_limit(kMaxHeader);
-    parser_->body_limit(kMaxBody);
+    header_parser_.emplace();
+    header_parser_->header_limit(kMaxHeader);
+    header_parser_->body_limit(
+        std::numeric_limits<uint64_t>::max());  // what is too much depends on the route
     request_ = {};
     stream_.expires_after(kReadTime);
-    http::async_read(
-        stream_, buffer_, *parser_,
-        [self = shared_from_this()](beast::error_code fault, size_t) { self->on_read(fault); });
+    http::async_read_header(stream_, buffer_, *header_parser_,
+                            guarded([this](beast::error_code fault, size_t) { on_header(fault); }));
   }
 
   void close() {
     beast::error_code ignored;
     unused(stream_.socket().shutdown(tcp::socket::shutdown_both, ignored));
     stream_.close();
+    if (left_) *left_ = true;
     if (events_) --state_.event_clients;
     events_ = false;
-    if (state_.open.erase(shared_from_this()) > 0) --state_.connections;
+    if (state_.open.erase(shared_from_this()) > 0) {
+      --state_.connections;
+      state_.limits.release(address_);
+    }
   }
 
   bool waits_for_events() const { return events_; }
@@ -197,62 +258,157 @@ class Session : public std::enable_shared_from_this<Session> {
   }
 
  private:
-  void on_read(beast::error_code fault) {
+  void on_header(beast::error_code fault) {
     // Whoever takes too long is let go: the socket is closed already.
     if (fault == http::error::end_of_stream || fault == net::error::operation_aborted ||
         fault == beast::error::timeout)
       return close();
     keep_alive_ = false;
     head_ = false;
-    if (fault == http::error::header_limit)
-      return reply(error_response(431, "the headers are too large"));
-    if (fault == http::error::body_limit)
-      return reply(error_response(413, "the body is too large"));
-    if (fault.category() == http::make_error_code(http::error::bad_method).category() ||
-        fault == http::error::buffer_overflow)
-      return reply(error_response(400, "this is no HTTP request"));
-    if (fault || !parser_) return close();
+    if (fault && !is_ours(fault)) return close();
+    if (fault) return refuse(fault);
 
-    const auto& m = parser_->get();
-    keep_alive_ = m.keep_alive();
+    const auto& m = header_parser_->get();
+    const bool keeps_alive = m.keep_alive();
     head_ = m.method() == http::verb::head;
     request_.method = std::string(m.method_string());
-    if (!read_target({m.target().data(), m.target().size()}, request_)) {
-      keep_alive_ = false;
+    if (!read_target({m.target().data(), m.target().size()}, request_))
       return reply(error_response(400, "the address cannot be read"));
-    }
-    request_.body = m.body();
-    std::optional<Response> refusal = refused(m);
-    if (refusal) return reply(std::move(*refusal));
+    // An early answer leaves the body unread, and then nothing can follow on this connection.
+    keep_alive_ = keeps_alive && header_parser_->is_done();
+    if (std::optional<Response> refusal = refused(m)) return reply(std::move(*refusal));
 
     const auto route = state_.routes.find(request_.path);
     if (route == state_.routes.end())
       return reply(error_response(404, "there is nothing at this address"));
     const bool reads = m.method() == http::verb::get || head_;
     const bool posts = m.method() == http::verb::post;
-    const Handler& handler = posts ? route->second.post : route->second.get;
-    if (!(reads || posts) || (!handler && !(reads && route->second.events))) {
+    const Method& method = posts ? route->second.post : route->second.get;
+    if (!(reads || posts) || (!method.handler && !(reads && route->second.events))) {
       Response r = error_response(405, "this address does not take " + request_.method);
-      r.headers.emplace_back("Allow", route->second.post ? "POST" : "GET, HEAD");
+      r.headers.emplace_back("Allow", route->second.post.handler ? "POST" : "GET, HEAD");
       return reply(std::move(r));
     }
-    if (route->second.events && !head_) return begin_events();
-    if (route->second.events) return reply(Response{});
-    if (!route->second.slow) return reply(answer(handler, request_));
+    const auto length = header_parser_->content_length();
+    if (length && *length > method.most_bytes)
+      return reply(
+          error_response(413, method.file ? "the file is too large" : "the body is too large"));
+    keep_alive_ = keeps_alive;
+    const bool events = reads && route->second.events;
+    if (header_parser_->is_done())
+      return method.file ? reply(error_response(400, "there is no file")) : respond(method, events);
+    if (method.file) return read_file(method);
+    body_parser_.emplace(std::move(*header_parser_));
+    body_parser_->body_limit(method.most_bytes);
+    http::async_read(stream_, buffer_, *body_parser_,
+                     guarded([this, &method, events](beast::error_code body_fault, size_t) {
+                       if (body_fault) {
+                         keep_alive_ = false;
+                         return is_ours(body_fault) ? refuse(body_fault) : close();
+                       }
+                       request_.body = std::move(body_parser_->get().body());
+                       respond(method, events);
+                     }));
+  }
+
+  void respond(const Method& method, bool events) {
+    if (events && !head_) return begin_events();
+    if (events) return reply(Response{});
+    work(method);
+  }
+
+  // Faults of what was sent, not of the connection.
+  static bool is_ours(beast::error_code fault) {
+    return fault.category() == http::make_error_code(http::error::bad_method).category() &&
+           fault != http::error::end_of_stream && fault != http::error::partial_message;
+  }
+
+  void refuse(beast::error_code fault) {
+    if (fault == http::error::header_limit)
+      return reply(error_response(431, "the headers are too large"));
+    if (fault == http::error::body_limit)
+      return reply(error_response(413, "the body is too large"));
+    reply(error_response(400, "this is no HTTP request"));
+  }
+
+  // The body goes to a file as it comes.
+  void read_file(const Method& method) {
+    if (*state_.uploading) {
+      keep_alive_ = false;
+      return reply(error_response(503, "another file is being read", "try again in a moment"));
+    }
+    upload_ = std::make_shared<Upload>(state_.uploading);
+    file_parser_.emplace(std::move(*header_parser_));
+    file_parser_->body_limit(method.most_bytes);
+    beast::error_code fault;
+    file_parser_->get().body().open(upload_->file().c_str(), beast::file_mode::write_new, fault);
+    if (fault) {
+      keep_alive_ = false;
+      upload_.reset();
+      return reply(error_response(500, "no temporary file can be written"));
+    }
+    upload_ends_ = std::chrono::steady_clock::now() + kUploadTime;
+    read_piece(method);
+  }
+
+  void read_piece(const Method& method) {
+    if (file_parser_->is_done()) {
+      file_parser_->get().body().close();
+      request_.file = upload_->file();
+      file_parser_.reset();
+      return work(method);
+    }
+    stream_.expires_at(std::min(std::chrono::steady_clock::now() + kReadTime, upload_ends_));
+    http::async_read_some(stream_, buffer_, *file_parser_,
+                          guarded([this, &method](beast::error_code fault, size_t) {
+                            if (!fault) return read_piece(method);
+                            keep_alive_ = false;
+                            file_parser_.reset();
+                            upload_.reset();
+                            if (is_ours(fault)) return refuse(fault);
+                            close();
+                          }));
+  }
+
+  void work(const Method& method) {
+    Lane* lane = method.lane;
+    if (!lane) return reply(answer(method.handler, request_));
+    if (lane->waiting >= lane->most)
+      return reply(error_response(503, lane->full, "try again in a moment"));
     stream_.expires_never();
-    net::post(state_.slow, [self = shared_from_this(), &handler] {
-      Response r = answer(handler, self->request_);
-      net::post(self->state_.io, [self, r = std::move(r)]() mutable {
-        if (self->stream_.socket().is_open()) self->reply(std::move(r));
-      });
+    left_ = std::make_shared<std::atomic<bool>>(false);
+    request_.left = left_;
+    ++lane->waiting;
+    net::post(lane->pool, [self = shared_from_this(), lane, &handler = method.handler] {
+      Response r = self->request_.abandoned() ? Response{} : answer(handler, self->request_);
+      --lane->waiting;
+      net::post(self->state_.io, self->guarded([self = self.get(), r = std::move(r)]() {
+        self->left_.reset();
+        self->upload_.reset();
+        if (self->stream_.socket().is_open()) self->reply(r);
+      }));
     });
+    watch();
+  }
+
+  // While a lane works, the client may leave: then there is something to read, and it is the end.
+  void watch() {
+    stream_.socket().async_wait(
+        tcp::socket::wait_read, guarded([this](beast::error_code fault) {
+          if (fault || !left_) return;
+          char byte = 0;
+          const ssize_t n =
+              ::recv(stream_.socket().native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+          if (n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR))
+            close();
+        }));
   }
 
   static Response answer(const Handler& handler, const Request& request) {
     try {
       return handler(request);
     } catch (const Error& e) {
-      return error_response(e);
+      return answer_of(e);
     } catch (const std::exception& e) {
       log_warning(request.path + ": " + e.what());
       return error_response(500, "the program failed to answer", "its terminal says more");
@@ -321,10 +477,10 @@ class Session : public std::enable_shared_from_this<Session> {
     sent_ = 0;
     stream_.expires_after(kWriteTime);
     net::async_write(stream_, net::buffer(header_),
-                     [self = shared_from_this()](beast::error_code fault, size_t) {
-                       if (fault) return self->close();
-                       self->write_body();
-                     });
+                     guarded([this](beast::error_code fault, size_t) {
+                       if (fault) return close();
+                       write_body();
+                     }));
   }
 
   void write_body() {
@@ -337,11 +493,11 @@ class Session : public std::enable_shared_from_this<Session> {
     const size_t piece = std::min(kPiece, bytes - sent_);
     stream_.expires_after(kWriteTime);
     net::async_write(stream_, net::buffer(response_.body->data() + sent_, piece),
-                     [self = shared_from_this(), piece](beast::error_code fault, size_t) {
-                       if (fault) return self->close();
-                       self->sent_ += piece;
-                       self->write_body();
-                     });
+                     guarded([this, piece](beast::error_code fault, size_t) {
+                       if (fault) return close();
+                       sent_ += piece;
+                       write_body();
+                     }));
   }
 
   // After a refusal the client may still be sending; closing at once would take the answer away from it. What
@@ -354,12 +510,11 @@ class Session : public std::enable_shared_from_this<Session> {
   }
   void drop() {
     stream_.async_read_some(net::buffer(scratch_),
-                            [self = shared_from_this()](beast::error_code fault, size_t n) {
-                              self->dropped_ += n;
-                              if (fault || self->dropped_ > kMaxBody + kMaxHeader)
-                                return self->close();
-                              self->drop();
-                            });
+                            guarded([this](beast::error_code fault, size_t n) {
+                              dropped_ += n;
+                              if (fault || dropped_ > kMaxDropped) return close();
+                              drop();
+                            }));
   }
 
   void begin_events() {
@@ -380,28 +535,34 @@ class Session : public std::enable_shared_from_this<Session> {
   // A client of events has nothing more to say: reading tells when it leaves.
   void listen() {
     stream_.async_read_some(net::buffer(scratch_),
-                            [self = shared_from_this()](beast::error_code fault, size_t n) {
-                              self->dropped_ += n;
-                              if (fault || self->dropped_ > kMaxHeader) return self->close();
-                              self->listen();
-                            });
+                            guarded([this](beast::error_code fault, size_t n) {
+                              dropped_ += n;
+                              if (fault || dropped_ > kMaxHeader) return close();
+                              listen();
+                            }));
   }
 
   void write_event() {
     stream_.expires_after(kWriteTime);
     net::async_write(stream_, net::buffer(*waiting_.front()),
-                     [self = shared_from_this()](beast::error_code fault, size_t) {
-                       if (fault || !self->events_) return self->close();
-                       self->waiting_bytes_ -= self->waiting_.front()->size();
-                       self->waiting_.pop_front();
-                       if (!self->waiting_.empty()) self->write_event();
-                     });
+                     guarded([this](beast::error_code fault, size_t) {
+                       if (fault || !events_) return close();
+                       waiting_bytes_ -= waiting_.front()->size();
+                       waiting_.pop_front();
+                       if (!waiting_.empty()) write_event();
+                     }));
   }
 
   beast::tcp_stream stream_;
+  std::string address_;  // as it is counted
   State& state_;
-  beast::flat_buffer buffer_{kMaxHeader + kMaxBody};
-  std::optional<http::request_parser<http::string_body>> parser_;
+  beast::flat_buffer buffer_{kMaxHeader + kReadAtOnce};
+  std::optional<http::request_parser<http::empty_body>> header_parser_;
+  std::optional<http::request_parser<http::string_body>> body_parser_;
+  std::optional<http::request_parser<http::file_body>> file_parser_;
+  std::shared_ptr<Upload> upload_;
+  std::chrono::steady_clock::time_point upload_ends_;
+  std::shared_ptr<std::atomic<bool>> left_;  // while a lane works
   Request request_;
   Response response_;
   std::string header_;
@@ -413,26 +574,53 @@ class Session : public std::enable_shared_from_this<Session> {
 
 }  // namespace
 
+Lane* HttpServer::State::lane(const std::string& name) {
+  return name.empty() ? nullptr : &lanes[name];
+}
+
 void HttpServer::State::accept() {
   acceptor.async_accept([this](boost::system::error_code fault, tcp::socket socket) {
     if (!acceptor.is_open()) return;  // stopped, perhaps just behind a connection that came
-    if (fault) {                      // no more files may be opened: some client will leave
-      retry.expires_after(std::chrono::milliseconds(100));
-      retry.async_wait([this](boost::system::error_code stopped_waiting) {
-        if (!stopped_waiting && acceptor.is_open()) accept();
-      });
-      return;
+    bool short_of_room =
+        static_cast<bool>(fault);  // no more files may be opened: some client will leave
+    try {
+      if (!fault) take(std::move(socket));
+    } catch (const std::exception& e) {  // of memory: this client is lost, others still come
+      log_warning(std::string("a client was not taken: ") + e.what());
+      short_of_room = true;
     }
-    if (connections < kMaxConnections) {
-      boost::system::error_code ignored;
-      unused(socket.set_option(tcp::no_delay(true), ignored));
-      const auto session = std::make_shared<Session>(std::move(socket), *this);
-      open.insert(session);
-      ++connections;
-      session->read();
-    }
-    accept();
+    if (!short_of_room) return accept();
+    retry.expires_after(std::chrono::milliseconds(100));
+    retry.async_wait([this](boost::system::error_code stopped_waiting) {
+      if (!stopped_waiting && acceptor.is_open()) accept();
+    });
   });
+}
+
+void HttpServer::State::take(tcp::socket socket) {
+  boost::system::error_code gone;
+  const net::ip::address from = socket.remote_endpoint(gone).address();
+  if (gone) return;
+  std::string address = counted_address(from.to_string());
+  if (!limits.admit(address, from.is_loopback())) return;
+  std::shared_ptr<Session> session;
+  try {
+    boost::system::error_code ignored;
+    unused(socket.set_option(tcp::no_delay(true), ignored));
+    keep_from_children(socket.native_handle());
+    session = std::make_shared<Session>(std::move(socket), address, *this);
+    open.insert(session);
+  } catch (...) {
+    limits.release(address);
+    throw;
+  }
+  ++connections;
+  try {
+    session->read();
+  } catch (...) {
+    session->close();
+    throw;
+  }
 }
 
 void HttpServer::State::beat() {
@@ -461,6 +649,10 @@ int64_t Request::number(const std::string& name, int64_t low, int64_t high) cons
   return value;
 }
 
+Response error_response(int status, const std::string& what, const std::string& hint) {
+  return json_response(status, nlohmann::json{{"error", {{"what", what}, {"hint", hint}}}}.dump(
+                                   -1, ' ', false, nlohmann::json::error_handler_t::replace));
+}
 Response json_response(int status, const std::string& text) {
   return {status, "application/json", bytes_of(text)};
 }
@@ -521,17 +713,27 @@ HttpServer::HttpServer(const HttpOptions& options) : state_(std::make_shared<Sta
     throw Error(ExitCode::kData, "cannot be listened at: " + fault.message(),
                 options.host + ":" + std::to_string(options.port),
                 "choose another --port, or another --host");
+  keep_from_children(s.acceptor.native_handle());
   s.port = s.acceptor.local_endpoint().port();
 }
 
 HttpServer::~HttpServer() { stop(); }
 
-void HttpServer::get(const std::string& path, Handler handler, bool slow) {
-  state_->routes[path].get = std::move(handler);
-  state_->routes[path].slow = slow;
+void HttpServer::get(const std::string& path, Handler handler, const std::string& lane) {
+  state_->routes[path].get = {std::move(handler), state_->lane(lane)};
 }
-void HttpServer::post(const std::string& path, Handler handler) {
-  state_->routes[path].post = std::move(handler);
+void HttpServer::post(const std::string& path, Handler handler, const std::string& lane,
+                      size_t most_bytes) {
+  state_->routes[path].post = {std::move(handler), state_->lane(lane), most_bytes};
+}
+void HttpServer::lane(const std::string& name, int64_t most, const std::string& what) {
+  Lane* lane = state_->lane(name);
+  lane->most = most;
+  lane->full = what;
+}
+void HttpServer::upload(const std::string& path, Handler handler, const std::string& lane,
+                        uint64_t most_bytes) {
+  state_->routes[path].post = {std::move(handler), state_->lane(lane), most_bytes, true};
 }
 void HttpServer::events(const std::string& path,
                         std::function<std::vector<std::pair<std::string, std::string>>()> first) {
@@ -542,6 +744,9 @@ void HttpServer::events(const std::string& path,
 void HttpServer::start() {
   State& s = *state_;
   s.started = true;
+  const int loops =
+      s.options.lane_threads > 0 ? static_cast<int>(s.options.lane_threads) : threads();
+  for (auto& [name, lane] : s.lanes) net::post(lane.pool, [loops] { set_threads(loops); });
   s.accept();
   s.beat();
   s.thread = std::thread([&s] {
@@ -569,8 +774,11 @@ void HttpServer::stop() {
       const std::set<std::shared_ptr<Session>> now = s.open;
       for (const auto& session : now) session->close();
     });
-    s.slow.stop();  // what waits is dropped with its client, and what it answers
-    s.slow.join();
+    for (auto& [name, lane] :
+         s.lanes) {  // what waits is dropped with its client, and what it answers
+      lane.pool.stop();
+      lane.pool.join();
+    }
     s.thread.join();
   }
 }

@@ -7,20 +7,24 @@
 //   server.stop();                                        // closes all; the destructor does the same
 //
 // All sockets are served by one thread, which never waits for one of them, so a client that drips bytes costs a timer
-// and some kilobytes. Handlers run on that thread and must be quick; those of `slow` routes run on a second thread, one
-// after the other. Handlers throw Error (answered as JSON with its message and hint, by its code) or return a Response.
-// A route is an exact path: nothing below the file system can be named.
+// and some kilobytes. Handlers run on that thread and must be quick; those of a route with a lane run on the thread of
+// that lane, one after the other, and are not begun for a client that has left by then. Handlers throw Error (answered as
+// JSON with its message and hint, by its code) or return a Response. A route is an exact path: nothing below the file
+// system can be named.
 //
-// Bounds: 16 KB of headers, 4 KB of target, 64 KB of body, 10 s to send a request, 30 s without progress to take 256 KB of
-// an answer, 256 connections, 1 MB of events that wait for one client. What is beyond a bound gets 400, 405, 413 or
-// 431, or is closed.
+// Bounds: 16 KB of headers, 4 KB of target, 64 KB of body where the route names no other, 10 s to send a request, 30 s
+// without progress to take 256 KB of an answer, 256 connections and of one address, beyond loopback, 32, 64 requests that
+// wait in a lane, 1 MB of events that wait for one client. Files are taken one at a time, 10 s without progress and 10
+// minutes in all. What is beyond a bound gets 400, 405, 413, 431 or 503, or is closed.
 //
 // Who may ask: on a loopback address, whoever names that address in Host (so that no page elsewhere reaches it by a name that
 // it lets point here). With a token, whoever brings it: as ?token=WORD once, which sets a cookie, or as the cookie. A POST
-// must come from a page of this server (Origin). Every answer forbids sniffing, framing and anything fetched from elsewhere.
+// must come from a page of this server (Origin). That is settled by the headers, before a body is read. Every answer forbids sniffing, framing and anything fetched from elsewhere.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
@@ -35,7 +39,11 @@ using Bytes = std::vector<uint8_t>;
 struct Request {
   std::string method, path;                  // path: decoded, without the query
   std::map<std::string, std::string> query;  // decoded; of a name that comes twice, the first
-  std::string body;
+  std::string body;                          // of an upload: empty, it lies in `file`
+  std::filesystem::path file = {};           // in a private folder that goes with the request
+  // Set once the client has left while a lane works for it: nobody waits for the answer.
+  std::shared_ptr<const std::atomic<bool>> left = {};
+  bool abandoned() const { return left && *left; }
 
   // A whole number of the query, from low to high; Error(kUsage) when it is missing or something else.
   int64_t number(const std::string& name, int64_t low, int64_t high) const;
@@ -48,9 +56,13 @@ struct Response {
   std::vector<std::pair<std::string, std::string>> headers = {};
 };
 Response json_response(int status, const std::string& text);
+// {"error": {"what", "hint"}}, as for an Error that a handler throws.
+Response error_response(int status, const std::string& what, const std::string& hint = "");
 Response bytes_response(const std::string& type, std::shared_ptr<const Bytes> body);
 
 using Handler = std::function<Response(const Request&)>;
+
+constexpr size_t kSmallBody = 64 << 10;  // bytes
 
 struct HttpOptions {
   std::string host = "127.0.0.1";  // an address of this machine, or localhost
@@ -59,6 +71,8 @@ struct HttpOptions {
   std::string token = "";          // needed beyond loopback
   std::string content_policy =
       "";  // the Content-Security-Policy of every answer; empty = nothing may be loaded
+  int64_t lane_threads =
+      0;  // of parallel loops in a lane; 0 = as many as the thread that makes the server has
 
   // Error(kUsage): no address, a port out of range, no token (or one of under 16 characters) beyond loopback.
   void check() const;
@@ -77,9 +91,15 @@ class HttpServer {
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
 
-  // Before start(). A GET route answers HEAD as well.
-  void get(const std::string& path, Handler handler, bool slow = false);
-  void post(const std::string& path, Handler handler);
+  // Before start(). A GET route answers HEAD as well. lane: the name of one; empty: the serving thread.
+  void get(const std::string& path, Handler handler, const std::string& lane = "");
+  void post(const std::string& path, Handler handler, const std::string& lane = "",
+            size_t most_bytes = kSmallBody);
+  // So many requests at once in a lane, the one at work included; more are answered 503 with `what`. Before start().
+  void lane(const std::string& name, int64_t most, const std::string& what);
+  // A POST whose body is a file, of up to most_bytes.
+  void upload(const std::string& path, Handler handler, const std::string& lane,
+              uint64_t most_bytes);
   // A GET that stays open; `first`: the events that a new client gets at once, as (name, JSON).
   void events(const std::string& path,
               std::function<std::vector<std::pair<std::string, std::string>>()> first);

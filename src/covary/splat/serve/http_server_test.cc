@@ -18,7 +18,8 @@ using testing::AnyOf;
 using testing::HasSubstr;
 using testing::Not;
 
-constexpr size_t kLarge = 3 << 20;  // bytes of /large: many pieces
+constexpr size_t kLarge = 3 << 20;     // bytes of /large: many pieces
+constexpr size_t kMostKept = 1 << 20;  // bytes that /keep takes
 
 // A server with a route of each kind.
 class HttpServerTest : public testing::Test {
@@ -40,11 +41,27 @@ class HttpServerTest : public testing::Test {
           std::this_thread::sleep_for(std::chrono::milliseconds(20));
           return json_response(200, "\"slow\"");
         },
-        true);
+        "slow");
+    server.get(
+        "/until-left",
+        [this](const Request& r) {
+          ++begun;
+          while (!r.abandoned()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+          ++left;
+          return json_response(200, "{}");
+        },
+        "patient");
     server.post("/say", [this](const Request& r) {
       said = r.body;
       return json_response(200, "{}");
     });
+    server.upload(
+        "/keep",
+        [this](const Request& r) {
+          kept = r.file;
+          return json_response(200, std::to_string(std::filesystem::file_size(r.file)));
+        },
+        "slow", kMostKept);
     server.events("/events", [] {
       return std::vector<std::pair<std::string, std::string>>{{"first", "{\"a\": 1}"}};
     });
@@ -56,7 +73,13 @@ class HttpServerTest : public testing::Test {
   }
   bool alive() { return status_of(get("/hello")) == 200; }
 
+  std::string ours() const {
+    return "Origin: http://127.0.0.1:" + std::to_string(server.port()) + "\r\n";
+  }
+
   std::string said;
+  std::filesystem::path kept;
+  std::atomic<int> begun{0}, left{0};
   HttpServer server;
 };
 
@@ -233,6 +256,95 @@ TEST_F(HttpServerTest, RefusesMoreConnectionsThanItsBoundAndRecovers) {
   }
   while (server.connections() > 0) std::this_thread::yield();
   EXPECT_TRUE(alive());
+}
+
+TEST_F(HttpServerTest, TakesAFileAndForgetsIt) {
+  const std::string file(kMostKept, 'f');
+  EXPECT_EQ(body_of(ask(server.port(), "POST", "/keep", ours(), file)), std::to_string(kMostKept));
+  while (std::filesystem::exists(kept.parent_path())) std::this_thread::yield();
+  // In pieces whose sum nobody has told.
+  EXPECT_EQ(body_of(ask(server.port(), "POST", "/keep",
+                        ours() + "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n")),
+            "5");
+}
+
+TEST_F(HttpServerTest, TakesNoFileThatIsTooLargeOrOfAnotherPage) {
+  EXPECT_EQ(status_of(ask(server.port(), "POST", "/keep", ours(), std::string(kMostKept + 1, 'f'))),
+            413);
+  const std::string chunk =
+      "Transfer-Encoding: chunked\r\n\r\n200000\r\n" + std::string(0x200000, 'f') + "\r\n0\r\n";
+  EXPECT_EQ(status_of(ask(server.port(), "POST", "/keep", ours() + chunk)), 413);
+  EXPECT_EQ(status_of(ask(server.port(), "POST", "/keep", "", "file")), 403);
+  EXPECT_EQ(status_of(ask(server.port(), "POST", "/keep", ours() + "Content-Length: 0\r\n")), 400);
+  EXPECT_EQ(status_of(ask(server.port(), "POST", "/say", ours(), std::string(70000, 'c'))), 413);
+  EXPECT_TRUE(kept.empty());
+  EXPECT_TRUE(alive());
+}
+
+TEST_F(HttpServerTest, TakesOneFileAtATimeAndLetsGoOfWhoLeavesAmidst) {
+  {
+    TestClient first(server.port());
+    first.send(request_text(server.port(), "POST", "/keep", ours() + "Content-Length: 1000\r\n") +
+               "begun");
+    std::string second;
+    while (status_of(second = ask(server.port(), "POST", "/keep", ours(), "x")) == 200)
+      std::this_thread::yield();  // the first is not there yet
+    EXPECT_EQ(status_of(second), 503);
+    kept.clear();
+  }
+  while (status_of(ask(server.port(), "POST", "/keep", ours(), "x")) == 503)
+    std::this_thread::yield();
+  EXPECT_FALSE(kept.empty());
+}
+
+TEST_F(HttpServerTest, TellsAHandlerThatItsClientHasLeft) {
+  {
+    TestClient client(server.port());
+    client.send(request_text(server.port(), "GET", "/until-left"));
+    while (begun == 0) std::this_thread::yield();
+  }
+  while (left == 0) std::this_thread::yield();
+  // Whoever left before its turn is not begun at all.
+  auto holds = std::make_unique<TestClient>(server.port());
+  holds->send(request_text(server.port(), "GET", "/until-left"));
+  while (begun < 2) std::this_thread::yield();
+  {
+    std::vector<std::unique_ptr<TestClient>> waiting;
+    for (int i = 0; i < 20; ++i) {
+      waiting.push_back(std::make_unique<TestClient>(server.port()));
+      waiting.back()->send(request_text(server.port(), "GET", "/until-left"));
+    }
+    while (server.connections() < 21) std::this_thread::yield();
+  }
+  while (server.connections() > 1) std::this_thread::yield();
+  holds.reset();
+  while (left < 2) std::this_thread::yield();
+  EXPECT_TRUE(alive());
+  EXPECT_EQ(begun, 2);
+}
+
+TEST_F(HttpServerTest, RefusesMoreThanALaneHasPlacesFor) {
+  std::vector<std::unique_ptr<TestClient>> clients;
+  for (int i = 0; i < 64; ++i) {
+    clients.push_back(std::make_unique<TestClient>(server.port()));
+    clients.back()->send(request_text(server.port(), "GET", "/until-left"));
+  }
+  while (status_of(get("/hello")) != 200 || server.connections() < 64) std::this_thread::yield();
+  TestClient more(server.port());
+  more.send(request_text(server.port(), "GET", "/until-left"));
+  EXPECT_EQ(status_of(more.receive(2000, "\r\n\r\n")), 503);
+}
+
+TEST_F(HttpServerTest, OutlivesEventsThatCannotBeBegun) {
+  HttpServer other({.port = 0});
+  other.events("/events", []() -> std::vector<std::pair<std::string, std::string>> {
+    throw std::runtime_error("no room");
+  });
+  other.get("/hello", [](const Request&) { return json_response(200, "1"); });
+  other.start();
+  for (int i = 0; i < 300; ++i) EXPECT_EQ(ask(other.port(), "GET", "/events"), "");
+  EXPECT_EQ(body_of(ask(other.port(), "GET", "/hello")), "1");
+  EXPECT_EQ(other.event_clients(), 0);
 }
 
 TEST_F(HttpServerTest, ServesParallelClients) {

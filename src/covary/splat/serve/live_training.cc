@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
-#include <map>
+#include <limits>
 #include <thread>
 #include <utility>
 
@@ -13,19 +13,39 @@
 namespace covary::serve {
 namespace {
 
-constexpr double kShare = 0.03;  // of the time of training, at most
-constexpr double kLeastGap = 1;  // s between two scenes
+constexpr double kScenes = 0.02, kPictures = 0.008;  // of the time of training, at most
+constexpr double kLeastGap = 1;                      // s between two scenes
 constexpr std::chrono::milliseconds kPausePoll{50};
+
+HttpOptions on_one_thread(HttpOptions options) {
+  options.lane_threads = 1;
+  return options;
+}
 
 }  // namespace
 
-LiveTraining::LiveTraining(HttpOptions options, std::string name)
-    : name_(std::move(name)), viewer_(std::move(options)) {
-  viewer_.on_command([this](const std::string& word) {
-    if (word == "stop") stopped_ = true;
-    paused_ = word == "pause";
-  });
+LiveTraining::LiveTraining(HttpOptions options, std::string name, int64_t most_gaussians)
+    : name_(std::move(name)),
+      most_gaussians_(most_gaussians),
+      scenes_(kScenes),
+      viewer_(on_one_thread(std::move(options)), {.films = false, .drawing = kPictures}) {
+  viewer_.on_command([this](const Command& command) { take(command); });
   viewer_.start();
+}
+
+void LiveTraining::take(const Command& command) {
+  if (command.word == "cap") {
+    if (command.max_gaussians > most_gaussians_)
+      throw Error(
+          ExitCode::kUsage,
+          std::to_string(command.max_gaussians) + " Gaussians are more than the memory holds", "",
+          "at most " + std::to_string(most_gaussians_));
+    asked_cap_ = command.max_gaussians;
+    return;
+  }
+  if (command.word == "stop") stopped_ = true;
+  paused_ = command.word == "pause";
+  viewer_.set_drawing_share(paused_ ? 1 : kPictures);
 }
 
 bool LiveTraining::look(const fit::Trainer& trainer, const nlohmann::json& figures) {
@@ -35,13 +55,22 @@ bool LiveTraining::look(const fit::Trainer& trainer, const nlohmann::json& figur
       if (value.is_number()) numbers[key] = value;
     viewer_.progress(numbers);
   }
+  if (cap_ != trainer.max_gaussians()) {
+    const bool changed = cap_ >= 0;
+    cap_ = trainer.max_gaussians();
+    const bool none = cap_ == std::numeric_limits<int64_t>::max();
+    viewer_.set_fact("max_gaussians", none ? nlohmann::json() : nlohmann::json(cap_));
+    viewer_.set_fact("most_gaussians", trainer.options().strategy == "none" ? 0 : most_gaussians_);
+    if (changed) viewer_.progress({{"step", trainer.steps_done()}, {"max_gaussians", cap_}});
+  }
   const auto send = [&] {
     if (sent_at_ == trainer.steps_done()) return;
     const double now = wall_seconds();
-    if (sent_ > 0 && (now < next_ || viewer_.server().event_clients() == 0)) return;
+    if (sent_ > 0 && (now < next_ || !scenes_.free() || viewer_.server().event_clients() == 0))
+      return;
     show(trainer);
-    const double cost = wall_seconds() - now;
-    next_ = now + cost + std::max(kLeastGap, cost / kShare);
+    scenes_.spend(wall_seconds() - now);
+    next_ = wall_seconds() + kLeastGap;
     sent_at_ = trainer.steps_done();
     ++sent_;
   };

@@ -22,18 +22,21 @@ fit::TrainOptions short_training(int64_t steps) {
   return options;
 }
 
+int post(int port, const std::string& target, const std::string& body) {
+  return status_of(
+      ask(port, "POST", target, "Origin: http://127.0.0.1:" + std::to_string(port) + "\r\n", body));
+}
 int say(int port, const std::string& word) {
-  return status_of(ask(port, "POST", "/api/command",
-                       "Origin: http://127.0.0.1:" + std::to_string(port) + "\r\n",
-                       "{\"do\": \"" + word + "\"}"));
+  return post(port, "/api/command", "{\"do\": \"" + word + "\"}");
 }
 
 // A trainer that is looked at on a thread of its own.
 struct Looked {
   explicit Looked(int64_t planned)
-      : trainer(fit::small_capture(), short_training(planned)), live({.port = 0}, "small") {
+      : trainer(fit::small_capture(), short_training(planned)), live({.port = 0}, "small", 5000) {
     thread = std::thread([this] {
       fit::RunContext context;
+      context.new_cap = [this] { return live.new_cap(); };
       context.watch = [this](const fit::Trainer& t, const nlohmann::json& figures) {
         steps = t.steps_done();
         return live.look(t, figures);
@@ -80,6 +83,42 @@ TEST(LiveTraining, PausesGoesOnAndStops) {
   looked.thread.join();
   EXPECT_LT(looked.result.steps, 1000000);
   EXPECT_THAT(looked.result.metrics["note"].get<std::string>(), HasSubstr("stopped by hand"));
+}
+
+TEST(LiveTraining, DrawsForPagesThatCannotAndLeavesTheBitsAlone) {
+  Looked looked(40);
+  const int port = looked.live.port();
+  const fit::Trainer other(fit::small_capture(), short_training(1));
+  const nlohmann::json cameras = scene::cameras_to_json(fit::cameras_in_capture_frame(other));
+  const std::string frame = nlohmann::json{{"camera", cameras["cameras"][0]}}.dump();
+  std::atomic<bool> over{false};
+  std::thread page([&] {
+    while (!over) post(port, "/api/frame", frame);
+  });
+  looked.thread.join();
+  over = true;
+  page.join();
+  EXPECT_EQ(post(port, "/api/frame", frame), 200);
+  EXPECT_EQ(post(port, "/api/film", "{}"), 404);  // not while it trains
+  const fit::RunResult alone = fit::Trainer(fit::small_capture(), short_training(40)).run({});
+  EXPECT_TRUE(at::equal(looked.result.scene.means, alone.scene.means));
+  EXPECT_TRUE(at::equal(looked.result.scene.opacities, alone.scene.opacities));
+}
+
+TEST(LiveTraining, TakesAnotherCap) {
+  Looked looked(1000000);
+  const int port = looked.live.port();
+  EXPECT_EQ(post(port, "/api/command", R"({"do": "cap", "max_gaussians": 5001})"), 400);
+  ASSERT_EQ(post(port, "/api/command", R"({"do": "cap", "max_gaussians": 77})"), 200);
+  const int64_t asked_at = looked.steps;
+  while (looked.steps < asked_at + 3) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  TestClient page(port);
+  page.send(request_text(port, "GET", "/api/events"));
+  EXPECT_THAT(page.receive(3000, "\"max_gaussians\":77"), HasSubstr("\"max_gaussians\":77"));
+  ASSERT_EQ(say(port, "stop"), 200);
+  looked.thread.join();
+  EXPECT_EQ(looked.trainer.max_gaussians(), 77);
+  EXPECT_EQ(looked.result.metrics["caps"][0]["max_gaussians"], 77);
 }
 
 }  // namespace

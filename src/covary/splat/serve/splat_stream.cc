@@ -133,21 +133,23 @@ std::vector<std::string> column_names(const scene::Cloud& cloud) {
   return names;
 }
 
-std::vector<uint8_t> encode_column(const scene::Cloud& cloud, const at::Tensor& order,
-                                   const std::string& name) {
+at::Tensor column_values(const scene::Cloud& cloud, const std::string& name) {
   for (const auto& [own, column] : cloud.columns) {
     if (!is_shown(column)) continue;
-    for (int64_t i = 0; i < (column.dim() == 1 ? 1 : column.size(1)); ++i) {
-      if (name != (column.dim() == 1 ? own : own + "_" + std::to_string(i))) continue;
-      const at::Tensor values =
-          as_float((column.dim() == 1 ? column : column.select(1, i)).index_select(0, order));
-      std::vector<uint8_t> out(static_cast<size_t>(values.numel()) * 4);
-      std::memcpy(out.data(), values.data_ptr<float>(), out.size());
-      return out;
-    }
+    for (int64_t i = 0; i < (column.dim() == 1 ? 1 : column.size(1)); ++i)
+      if (name == (column.dim() == 1 ? own : own + "_" + std::to_string(i)))
+        return column.dim() == 1 ? column : column.select(1, i);
   }
   throw Error(ExitCode::kData, "the scene has no column of this name", name,
               "covary info lists the columns of a scene");
+}
+
+std::vector<uint8_t> encode_column(const scene::Cloud& cloud, const at::Tensor& order,
+                                   const std::string& name) {
+  const at::Tensor values = as_float(column_values(cloud, name).index_select(0, order));
+  std::vector<uint8_t> out(static_cast<size_t>(values.numel()) * 4);
+  std::memcpy(out.data(), values.data_ptr<float>(), out.size());
+  return out;
 }
 
 }  // namespace covary::serve

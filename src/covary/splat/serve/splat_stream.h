@@ -32,7 +32,7 @@
 
 namespace covary::serve {
 
-constexpr int64_t kSplatBlock = 65536;
+constexpr int64_t kSplatBlock = 16384;
 constexpr int64_t kMaxSplats = int64_t{1} << 24;  // that a page can hold
 
 // Finite rows, most important first; equal ones by their row.
@@ -46,5 +46,7 @@ std::vector<uint8_t> encode_splats(const scene::Cloud& cloud, const at::Tensor& 
 std::vector<uint8_t> encode_column(const scene::Cloud& cloud, const at::Tensor& order,
                                    const std::string& name);
 std::vector<std::string> column_names(const scene::Cloud& cloud);
+// The same as a tensor [N], in the order of the cloud.
+at::Tensor column_values(const scene::Cloud& cloud, const std::string& name);
 
 }  // namespace covary::serve

@@ -4,10 +4,20 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
+#include <memory>
+#include <mutex>
 
 #include "covary/core/base/error.h"
+#include "covary/core/base/machine.h"
+#include "covary/core/base/names.h"
+#include "covary/core/data/video.h"
 #include "covary/splat/scene/camera_path.h"
+#include "covary/splat/scene/format.h"
+#include "covary/splat/serve/film.h"
+#include "covary/splat/serve/frames.h"
 #include "covary/splat/serve/page.h"
+#include "covary/splat/serve/request_fields.h"
 #include "covary/splat/serve/splat_stream.h"
 
 namespace covary::serve {
@@ -20,7 +30,10 @@ constexpr const char* kPolicy =
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
     "connect-src 'self'; worker-src blob:; base-uri 'none'; form-action 'none'; frame-ancestors "
     "'none'";
-constexpr size_t kMaxHistory = 2000;  // figures that a new page is sent
+constexpr size_t kMaxHistory = 2000;         // figures that a new page is sent
+constexpr size_t kMaxFilmRequest = 1 << 20;  // bytes
+// Threads of the server: see http_server.h.
+constexpr const char *kPhotos = "photos", *kFrames = "frames", *kFilms = "films", *kFiles = "files";
 
 HttpOptions with_policy(HttpOptions options) {
   options.content_policy = kPolicy;
@@ -57,7 +70,18 @@ struct Viewer::Shown {
   int64_t revision = 0;
   ViewedScene scene;
   at::Tensor order;
-  std::shared_ptr<const Bytes> facts, splats, cameras;
+  std::shared_ptr<const Bytes> facts, splats,
+      cameras;  // splats: null where a page cannot hold them
+
+  // Made when the first picture is asked for.
+  const FramePainter& painter() const {
+    std::call_once(painted, [this] { paint = std::make_unique<FramePainter>(scene.cloud); });
+    return *paint;
+  }
+
+ private:
+  mutable std::once_flag painted;
+  mutable std::unique_ptr<const FramePainter> paint;
 };
 
 json facts_of(const ViewedScene& scene, int64_t rows) {
@@ -82,6 +106,7 @@ json facts_of(const ViewedScene& scene, int64_t rows) {
   facts["rows"] = cloud.size();
   facts["count"] = rows;  // finite ones: what is sent
   facts["sh_degree"] = std::min(cloud.sh_degree(), 3);
+  facts["sh_degree_drawn"] = cloud.sh_degree();  // where the program draws
   facts["antialiased"] = cloud.antialiased;
   facts["columns"] = column_names(cloud);
   facts["centre"] = vector_json(centre);
@@ -94,7 +119,8 @@ json facts_of(const ViewedScene& scene, int64_t rows) {
   return facts;
 }
 
-Viewer::Viewer(HttpOptions options) : server_(with_policy(std::move(options))) {
+Viewer::Viewer(HttpOptions options, ViewerOptions how)
+    : how_(how), drawing_(how.drawing), server_(with_policy(std::move(options))) {
   const auto page = [this](const std::string& path, const char* name, const char* type) {
     const auto body = bytes_of(page_file(name));
     server_.get(path, [body, type](const Request&) { return bytes_response(type, body); });
@@ -110,7 +136,11 @@ Viewer::Viewer(HttpOptions options) : server_(with_policy(std::move(options))) {
     return bytes_response("application/json", now->facts);
   });
   server_.get("/api/splats", [this](const Request& request) {
-    return bytes_response("application/octet-stream", shown(request)->splats);
+    const auto now = shown(request);
+    if (!now->splats)
+      throw Error(ExitCode::kData, "this scene is drawn by the program", "",
+                  "load the page again: it then asks for pictures");
+    return bytes_response("application/octet-stream", now->splats);
   });
   server_.get("/api/cameras", [this](const Request& request) {
     return bytes_response("application/json", shown(request)->cameras);
@@ -125,7 +155,7 @@ Viewer::Viewer(HttpOptions options) : server_(with_policy(std::move(options))) {
             std::make_shared<const Bytes>(encode_column(
                 now->scene.cloud, now->order, name == request.query.end() ? "" : name->second)));
       },
-      true);
+      kPhotos);
   server_.get(
       "/api/photo",
       [this](const Request& request) {
@@ -137,7 +167,9 @@ Viewer::Viewer(HttpOptions options) : server_(with_policy(std::move(options))) {
                               std::make_shared<const Bytes>(data::encode_png(
                                   now->scene.photo(cameras[static_cast<size_t>(index)]))));
       },
-      true);
+      kPhotos);
+  serve_drawing();
+  serve_files();
   server_.events("/api/events", [this] {
     std::vector<std::pair<std::string, std::string>> first;
     const std::lock_guard lock(mutex_);
@@ -149,6 +181,116 @@ Viewer::Viewer(HttpOptions options) : server_(with_policy(std::move(options))) {
 }
 
 Viewer::~Viewer() { server_.stop(); }
+
+void Viewer::serve_drawing() {
+  // A request as JSON, and the scene of now: pages follow it by events.
+  const auto scene_now = [this] {
+    auto now = shown();
+    if (!now || !now->scene.error.empty())
+      throw Error(ExitCode::kData, "there is no scene to draw", "", "wait for it");
+    return now;
+  };
+  const auto parsed = [](const Request& request) {
+    return json::parse(request.body, nullptr, false);
+  };
+  // One after the other, as often as the share of the time allows.
+  const auto drawn = [this](const Request& request, const auto& draw) {
+    if (!drawing_.wait([&] { return request.abandoned(); })) return Response{};
+    const double begin = wall_seconds();
+    Response r = draw();
+    const double seconds = wall_seconds() - begin;
+    drawing_.spend(seconds);
+    r.headers.emplace_back("X-Covary-Seconds", std::to_string(seconds));
+    return r;
+  };
+  server_.post(
+      "/api/frame",
+      [=](const Request& request) {
+        const FrameRequest asked = frame_request(parsed(request));
+        return drawn(request, [&] {
+          Frame frame = scene_now()->painter().draw(asked);
+          Response r =
+              bytes_response(frame.type, std::make_shared<const Bytes>(std::move(frame.bytes)));
+          if (frame.ranged) r.headers.emplace_back("X-Covary-Range", json(frame.range).dump());
+          return r;
+        });
+      },
+      kFrames);
+  server_.post(
+      "/api/pick",
+      [=](const Request& request) {
+        const json body = parsed(request);
+        const FrameRequest asked = frame_request(body);
+        const RequestFields fields(body);
+        const double x = fields.number("x", 0, 0, asked.camera.width),
+                     y = fields.number("y", 0, 0, asked.camera.height);
+        return drawn(request, [&] {
+          const Picked hit = scene_now()->painter().pick(asked, x, y);
+          if (hit.row < 0) return json_response(200, "{}");
+          return json_response(200, text_of({{"row", hit.row},
+                                             {"weight", hit.weight},
+                                             {"depth", hit.depth},
+                                             {"mean", hit.mean},
+                                             {"scale", hit.scale},
+                                             {"quat", hit.quat},
+                                             {"opacity", hit.opacity},
+                                             {"color", hit.color}}));
+        });
+      },
+      kFrames);
+  if (!how_.films) return;
+  server_.lane(kFilms, 1, "another video is being made");
+  server_.post(
+      "/api/film",
+      [=, this](const Request& request) {
+        const json body = parsed(request);
+        const FilmRequest asked = film_request(body);
+        const std::string id = RequestFields(body).text("id", "");
+        const auto now = scene_now();
+        double told = 0;
+        std::vector<uint8_t> bytes = film(
+            now->painter().primitives(), now->painter().antialiased(), asked, [&](int64_t done) {
+              if (request.abandoned()) return false;
+              if (wall_seconds() - told > 0.25 || done == asked.frames) {
+                told = wall_seconds();
+                server_.send_event("film",
+                                   text_of({{"id", id}, {"done", done}, {"frames", asked.frames}}));
+              }
+              return true;
+            });
+        return bytes_response("video/mp4", std::make_shared<const Bytes>(std::move(bytes)));
+      },
+      kFilms, kMaxFilmRequest);
+}
+
+void Viewer::serve_files() {
+  server_.upload(
+      "/api/convert",
+      [](const Request& request) {
+        // The name says the kind where the content does not, and nothing else.
+        const auto given = request.query.find("name");
+        const std::string kind = lower_extension(given == request.query.end() ? "" : given->second);
+        bool known = false;
+        for (const scene::SceneFormat& format : scene::scene_formats())
+          for (const std::string& extension : format.extensions) known = known || extension == kind;
+        std::filesystem::path file = request.file;
+        if (known) {
+          file += kind;
+          std::filesystem::rename(request.file, file);
+        }
+        scene::Cloud cloud;
+        try {
+          cloud = scene::load_cloud(file, {.not_finite = "drop"});
+        } catch (const Error& e) {
+          if (e.code() != ExitCode::kData) throw;
+          return error_response(422, e.message(), e.hint());
+        }
+        return bytes_response(
+            "application/octet-stream",
+            std::make_shared<const Bytes>(encode_splats(cloud, importance_order(cloud))));
+      },
+      kFiles, kMostConverted);
+}
 
 std::shared_ptr<const Viewer::Shown> Viewer::shown() const {
   const std::lock_guard lock(mutex_);
@@ -168,19 +310,19 @@ void Viewer::show(ViewedScene scene) {
   next->scene = std::move(scene);
   if (next->scene.error.empty()) {
     next->order = importance_order(next->scene.cloud);
-    next->splats = std::make_shared<const Bytes>(encode_splats(next->scene.cloud, next->order));
+    if (!how_.remote && next->order.size(0) <= kMaxSplats)
+      next->splats = std::make_shared<const Bytes>(encode_splats(next->scene.cloud, next->order));
     next->cameras = bytes_of(text_of(scene::cameras_to_json(next->scene.cameras)));
   }
   json facts = facts_of(next->scene, next->order.defined() ? next->order.size(0) : 0);
   facts["live"] = static_cast<bool>(take_);
-  // What of the cloud has been sent as bytes is not asked for again, but for its columns.
-  scene::Cloud& cloud = next->scene.cloud;
-  for (at::Tensor* t :
-       {&cloud.means, &cloud.quats, &cloud.scales, &cloud.opacities, &cloud.sh0, &cloud.shN})
-    *t = at::Tensor();
+  facts["remote"] = how_.remote;
+  facts["rows_sent"] = static_cast<bool>(next->splats);
+  facts["films"] = how_.films && !data::find_program("ffmpeg").empty();
   std::string text;
   {
     const std::lock_guard lock(mutex_);
+    facts.update(more_facts_);
     next->revision = ++revision_;
     facts["revision"] = next->revision;
     text = text_of(facts);
@@ -203,16 +345,29 @@ void Viewer::progress(const json& figures) {
   server_.send_event("progress", text_of(figures));
 }
 
-void Viewer::on_command(std::function<void(const std::string&)> take) {
+void Viewer::set_fact(const std::string& name, const json& value) {
+  const std::lock_guard lock(mutex_);
+  more_facts_[name] = value;
+}
+
+void Viewer::set_drawing_share(double share) { drawing_.set_share(share); }
+
+void Viewer::on_command(std::function<void(const Command&)> take) {
   take_ = std::move(take);
   server_.post("/api/command", [this](const Request& request) {
     const json body = json::parse(request.body, nullptr, false);
-    const std::string word =
-        body.is_object() && body.contains("do") && body["do"].is_string() ? body["do"] : "";
-    if (word != "pause" && word != "resume" && word != "stop")
+    const RequestFields fields(body);
+    Command command{.word = fields.text("do", "")};
+    if (command.word == "cap") {
+      const double most = fields.number("max_gaussians", 0, 1, 1e9);
+      if (most < 1 || most != std::floor(most))
+        fields.refuse("max_gaussians", "is no whole number from 1");
+      command.max_gaussians = static_cast<int64_t>(most);
+    } else if (command.word != "pause" && command.word != "resume" && command.word != "stop") {
       throw Error(ExitCode::kUsage, "this is no command", "",
-                  R"(send {"do": "pause"}, "resume" or "stop")");
-    take_(word);
+                  R"(send {"do": "pause"}, "resume", "stop" or "cap")");
+    }
+    take_(command);
     return json_response(200, "{}");
   });
 }

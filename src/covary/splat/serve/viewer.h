@@ -7,7 +7,7 @@
 //   viewer.show(later);                         // pages that are open take the new one
 //   viewer.progress({{"step", 100}, {"loss", 0.03}});
 //
-// Addresses, all GET:
+// Addresses, all GET but where POST is said:
 //   /  /viewer.js  /viewer.css    the page
 //   /api/scene                    facts, JSON: revision, name, note, count, columns, a middle ball, up, background
 //   /api/splats?revision=R        the rows (splat_stream.h); 404 when the scene is another by now
@@ -15,8 +15,15 @@
 //   /api/cameras?revision=R       a cameras.json (scene/cameras_json.h)
 //   /api/photo?revision=R&camera=I   the photo of a camera, PNG, undistorted, at the size of its camera
 //   /api/events                   server-sent: scene (facts), progress (JSON)
-//   /api/command                  POST {"do": "pause"|"resume"|"stop"}, where somebody takes them
-// Several pages may look at once; each is sent the same bytes, which exist once.
+//   /api/frame                    POST a request of frames.h: a picture of the scene of now, drawn here; JPEG or PNG
+//   /api/pick                     POST the same with "x", "y": the Gaussian that this pixel shows, JSON; {} = none
+//   /api/film                     POST a request of film.h with "id": an mp4, one at a time; events "film" tell how far it is;
+//                                 it ends when the connection does
+//   /api/convert?name=a.spz       POST a scene file: its rows (splat_stream.h); it is forgotten then
+//   /api/command                  POST {"do": "pause"|"resume"|"stop"} or {"do": "cap", "max_gaussians": N}, where somebody
+//                                 takes them
+// Several pages may look at once; each is sent the same bytes, which exist once. Frames, videos, files and photos have a
+// thread (a lane) each: http_server.h.
 #pragma once
 
 #include <functional>
@@ -29,6 +36,7 @@
 #include "covary/core/data/image.h"
 #include "covary/splat/scene/cameras_json.h"
 #include "covary/splat/scene/cloud.h"
+#include "covary/splat/serve/allowance.h"
 #include "covary/splat/serve/http_server.h"
 
 namespace covary::serve {
@@ -45,16 +53,34 @@ struct ViewedScene {
 // What the page is told of a scene, without revision: see /api/scene.
 nlohmann::json facts_of(const ViewedScene& scene, int64_t rows);
 
+constexpr uint64_t kMostConverted =
+    (uint64_t{1} << 31) - 1;  // bytes of a scene file that a page sends
+
+struct ViewerOptions {
+  bool remote = false;  // pages show pictures drawn here, also where they could draw
+  bool films = true;    // videos are made
+  double drawing = 1;   // share of the time that drawing for pages takes at most, in (0, 1]
+};
+
+// What a page asks of a training.
+struct Command {
+  std::string word;           // pause, resume, stop, cap
+  int64_t max_gaussians = 0;  // of cap, 1 or more
+};
+
 class Viewer {
  public:
-  explicit Viewer(HttpOptions options);  // binds; errors as HttpServer
+  explicit Viewer(HttpOptions options, ViewerOptions how = {});  // binds; errors as HttpServer
   ~Viewer();
 
   void show(ViewedScene scene);  // from any thread
   // Figures of a training: any numbers; "step" and "steps" are drawn as the time axis. From any thread.
   void progress(const nlohmann::json& figures);
-  // Takes what the page sends; before start().
-  void on_command(std::function<void(const std::string&)> take);
+  // Takes what the page sends, on the serving thread; an Error is told to the page. Before start().
+  void on_command(std::function<void(const Command&)> take);
+  // Of what facts say, beside those of the scene; from the next scene on. From any thread.
+  void set_fact(const std::string& name, const nlohmann::json& value);
+  void set_drawing_share(double share);  // see ViewerOptions::drawing; from any thread
 
   void start() { server_.start(); }
   void stop() { server_.stop(); }
@@ -64,15 +90,20 @@ class Viewer {
 
  private:
   struct Shown;
+  void serve_drawing();
+  void serve_files();
   std::shared_ptr<const Shown> shown() const;
   std::shared_ptr<const Shown> shown(const Request& request) const;  // of its revision
 
-  HttpServer server_;
+  ViewerOptions how_;
+  Allowance drawing_;
   mutable std::mutex mutex_;
   std::shared_ptr<const Shown> shown_;
   int64_t revision_ = 0;
   nlohmann::json history_ = nlohmann::json::array();  // of progress, thinned
-  std::function<void(const std::string&)> take_;
+  nlohmann::json more_facts_ = nlohmann::json::object();
+  std::function<void(const Command&)> take_;
+  HttpServer server_;  // last: its threads end before the rest goes
 };
 
 }  // namespace covary::serve

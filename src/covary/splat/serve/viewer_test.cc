@@ -8,6 +8,10 @@
 #include <vector>
 
 #include "covary/core/base/error.h"
+#include "covary/core/base/file.h"
+#include "covary/core/base/temporary_folder.h"
+#include "covary/core/data/video.h"
+#include "covary/splat/scene/format.h"
 #include "covary/splat/serve/page.h"
 #include "covary/splat/serve/splat_stream.h"
 #include "covary/splat/serve/test_client.h"
@@ -47,6 +51,12 @@ class ViewerTest : public testing::Test {
  protected:
   ViewerTest() : viewer({.port = 0}) {}
   std::string get(const std::string& target) { return ask(viewer.port(), "GET", target); }
+  std::string origin() const {
+    return "Origin: http://127.0.0.1:" + std::to_string(viewer.port()) + "\r\n";
+  }
+  std::string post(const std::string& target, const std::string& body) {
+    return ask(viewer.port(), "POST", target, origin(), body);
+  }
   Viewer viewer;
 };
 
@@ -114,20 +124,148 @@ TEST_F(ViewerTest, SaysWhyThereIsNoScene) {
   EXPECT_EQ(status_of(get("/api/splats?revision=1")), 404);
 }
 
-TEST_F(ViewerTest, TakesThreeCommandsWhereSomebodyListens) {
+TEST_F(ViewerTest, TakesFourCommandsWhereSomebodyListens) {
   std::string taken;
-  viewer.on_command([&](const std::string& word) { taken += word + " "; });
+  viewer.on_command([&](const Command& command) {
+    if (command.max_gaussians > 1000) throw Error(ExitCode::kUsage, "more than the memory holds");
+    taken += command.word + " " + std::to_string(command.max_gaussians) + " ";
+  });
+  viewer.set_fact("max_gaussians", 70);
   viewer.show(test_scene());
   viewer.start();
-  const std::string origin = "Origin: http://127.0.0.1:" + std::to_string(viewer.port()) + "\r\n";
-  const auto say = [&](const std::string& body) {
-    return status_of(ask(viewer.port(), "POST", "/api/command", origin, body));
-  };
+  EXPECT_EQ(json::parse(body_of(get("/api/scene")))["max_gaussians"], 70);
+  const auto say = [&](const std::string& body) { return status_of(post("/api/command", body)); };
   EXPECT_EQ(say(R"({"do": "pause"})"), 200);
   EXPECT_EQ(say(R"({"do": "stop"})"), 200);
-  for (const char* bad : {R"({"do": "erase"})", R"({"do": 1})", "[]", "{", "x"})
+  EXPECT_EQ(say(R"({"do": "cap", "max_gaussians": 500})"), 200);
+  for (const char* bad :
+       {R"({"do": "erase"})", R"({"do": 1})", "[]", "{", "x", R"({"do": "cap"})",
+        R"({"do": "cap", "max_gaussians": 0})", R"({"do": "cap", "max_gaussians": 1.5})",
+        R"({"do": "cap", "max_gaussians": 1e300})", R"({"do": "cap", "max_gaussians": "5"})"})
     EXPECT_EQ(say(bad), 400) << bad;
-  EXPECT_EQ(taken, "pause stop ");
+  EXPECT_THAT(post("/api/command", R"({"do": "cap", "max_gaussians": 1001})"),
+              HasSubstr("more than the memory holds"));
+  EXPECT_EQ(taken, "pause 0 stop 0 cap 500 ");
+}
+
+json frame_body() {
+  const scene::CameraFile file = test_scene().cameras;
+  return {{"camera", scene::cameras_to_json(file)["cameras"][0]}};
+}
+
+TEST_F(ViewerTest, DrawsForPagesThatCannot) {
+  viewer.start();
+  EXPECT_EQ(status_of(post("/api/frame", frame_body().dump())), 404);  // no scene yet
+  viewer.show(test_scene());
+  const std::string answer = post("/api/frame", frame_body().dump());
+  EXPECT_EQ(status_of(answer), 200);
+  EXPECT_THAT(answer, HasSubstr("Content-Type: image/jpeg\r\n"));
+  EXPECT_THAT(answer, Not(HasSubstr("X-Covary-Range")));
+  const std::string jpeg = body_of(answer);
+  const data::Image8 frame = data::decode_image(
+      std::span(reinterpret_cast<const uint8_t*>(jpeg.data()), jpeg.size()), "frame");
+  EXPECT_EQ(frame.width, 8);
+  EXPECT_EQ(frame.height, 6);
+  json body = frame_body();
+  body["mode"] = "column label";
+  EXPECT_THAT(post("/api/frame", body.dump()), HasSubstr("X-Covary-Range: [2.0,97.0]\r\n"));
+  body["mode"] = "column other";
+  EXPECT_EQ(status_of(post("/api/frame", body.dump())), 404);
+  EXPECT_EQ(status_of(post("/api/frame", "{}")), 400);
+  EXPECT_EQ(status_of(post("/api/frame", "{")), 400);
+  EXPECT_EQ(status_of(ask(viewer.port(), "POST", "/api/frame", "", frame_body().dump())), 403);
+
+  body = frame_body();
+  body["x"] = body["y"] = 3;
+  const json hit = json::parse(body_of(post("/api/pick", body.dump())));
+  EXPECT_TRUE(hit.empty() || hit.contains("row"));
+  body["x"] = 9;
+  EXPECT_EQ(status_of(post("/api/pick", body.dump())), 400);
+}
+
+TEST_F(ViewerTest, DrawsForSeveralAtOnceEachFromItsOwnPlace) {
+  viewer.show(test_scene(2000));
+  viewer.start();
+  const auto body_at = [](int i) {
+    json body = frame_body();
+    body["camera"]["cam_from_world"][0][3] = 0.3 * i;
+    body["exact"] = true;
+    return body.dump();
+  };
+  std::vector<std::string> alone;
+  for (int i = 0; i < 6; ++i) alone.push_back(body_of(post("/api/frame", body_at(i))));
+  EXPECT_NE(alone[0], alone[5]);
+  std::atomic<int> right{0};
+  std::vector<std::thread> pages;
+  for (int i = 0; i < 6; ++i)
+    pages.emplace_back([&, i] {
+      for (int k = 0; k < 5; ++k)
+        right += body_of(post("/api/frame", body_at(i))) == alone[static_cast<size_t>(i)];
+    });
+  for (std::thread& t : pages) t.join();
+  EXPECT_EQ(right, 30);
+}
+
+TEST(Viewer, KeepsItsRowsWhereItDrawsForAll) {
+  Viewer viewer({.port = 0}, {.remote = true});
+  viewer.show(test_scene());
+  viewer.start();
+  const json facts = json::parse(body_of(ask(viewer.port(), "GET", "/api/scene")));
+  EXPECT_EQ(facts["remote"], true);
+  EXPECT_EQ(facts["rows_sent"], false);
+  EXPECT_EQ(status_of(ask(viewer.port(), "GET", "/api/splats?revision=1")), 404);
+}
+
+TEST_F(ViewerTest, MakesOneVideoAtATimeAndEndsItWithItsClient) {
+  if (data::find_program("ffmpeg").empty()) GTEST_SKIP() << "there is no ffmpeg";
+  viewer.show(test_scene());
+  viewer.start();
+  EXPECT_EQ(json::parse(body_of(get("/api/scene")))["films"], true);
+  json body = {
+      {"id", "mine"}, {"frames", 3}, {"path", scene::cameras_to_json(test_scene().cameras)}};
+  TestClient page(viewer.port());
+  page.send(request_text(viewer.port(), "GET", "/api/events"));
+  const std::string mp4 = post("/api/film", body.dump());
+  EXPECT_THAT(mp4, HasSubstr("Content-Type: video/mp4\r\n"));
+  EXPECT_EQ(body_of(mp4).substr(4, 4), "ftyp");
+  EXPECT_THAT(page.receive(2000, "\"done\":3"),
+              HasSubstr("event: film\ndata: {\"done\":3,\"frames\":3,\"id\":\"mine\"}"));
+  body["frames"] = 4000;
+  EXPECT_EQ(status_of(post("/api/film", body.dump())), 400);
+  {
+    body["frames"] = 3600;
+    body["id"] = "long";
+    for (json& camera : body["path"]["cameras"])
+      for (const char* size : {"width", "height"}) camera[size] = 400;
+    TestClient maker(viewer.port());
+    maker.send(request_text(viewer.port(), "POST", "/api/film", origin(), body.dump()));
+    page.receive(5000, "long");
+    EXPECT_EQ(status_of(post("/api/film", body.dump())), 503);
+  }
+  body["frames"] = 2;
+  int status = 503;
+  while (status == 503) status = status_of(post("/api/film", body.dump()));
+  EXPECT_EQ(status, 200);  // the long one has ended with its client
+}
+
+TEST_F(ViewerTest, ReadsFilesOfOtherFormatsAndForgetsThem) {
+  viewer.start();
+  const TemporaryFolder folder("convert");
+  const scene::Cloud cloud = test_scene().cloud;
+  for (const char* name :
+       {"a.splat", "a.spz", "a.sog", "a.ksplat", "a.glb", "a.compressed.ply", "a.ply"}) {
+    scene::save_cloud(folder.path() / name, cloud);
+    const std::string rows =
+        body_of(post(std::string("/api/convert?name=") + name, read_file(folder.path() / name)));
+    const scene::Cloud read = scene::load_cloud(folder.path() / name);
+    const std::vector<uint8_t> truth = encode_splats(read, importance_order(read));
+    EXPECT_EQ(rows, std::string(truth.begin(), truth.end())) << name;
+  }
+  const std::string bytes = read_file(folder.path() / "a.spz");
+  EXPECT_EQ(status_of(post("/api/convert?name=a.spz", bytes.substr(0, bytes.size() / 2))), 422);
+  EXPECT_EQ(status_of(post("/api/convert?name=../../a.txt", "hello")), 422);
+  EXPECT_EQ(status_of(post("/api/convert", "hello")), 422);
+  EXPECT_EQ(status_of(ask(viewer.port(), "POST", "/api/convert?name=a.spz", "", bytes)), 403);
 }
 
 TEST_F(ViewerTest, ManyPagesLookAtOnce) {
