@@ -4,7 +4,7 @@
 #   covary_base    base numeric                no torch
 #   covary_options every *_options.cc          no torch: what the launcher needs to check a command line
 #   covary_core    compute linalg geometry data nn eval
-#   covary_splat   scene capture render fit serve
+#   covary_splat   scene capture render fit surface serve
 #   covary_stat    process mixture filter
 #   covary_verbs   cli/verbs, studies          the shared library that the launcher opens when a verb works
 #   covary         cli                         the launcher: grammar and help, no torch
@@ -92,7 +92,7 @@ target_link_libraries(covary_core PUBLIC covary_options covary_torch Eigen3::Eig
 # that one of these serves.
 target_compile_definitions(covary_core PUBLIC "HWY_DISABLED_TARGETS=(HWY_SSSE3|HWY_AVX3_DL)")
 
-covary_library(covary_splat STATIC splat/scene splat/capture splat/render splat/fit splat/serve)
+covary_library(covary_splat STATIC splat/scene splat/capture splat/render splat/fit splat/surface splat/serve)
 target_link_libraries(covary_splat PUBLIC covary_core PRIVATE pugixml::pugixml ZLIB::ZLIB)
 # The text of the child program is part of the library.
 set(worker ${COVARY_SOURCE}/splat/capture/pycolmap_worker.py)
@@ -119,7 +119,7 @@ covary_room_test(core/numeric covary_base)
 foreach(room compute linalg geometry data nn eval)
   covary_room_test(core/${room} covary_core)
 endforeach()
-foreach(room scene capture render fit serve)
+foreach(room scene capture render fit surface serve)
   covary_room_test(splat/${room} covary_splat)
 endforeach()
 foreach(room process mixture filter)

@@ -254,6 +254,23 @@ class Convert(Case):
         self.assertGreater(rows[1]["psnr_worst"], 40)
         self.done("render", self.folder / "c.spz", "-o", self.folder / "c.png", "--path", "orbit", "--frames", 1, "--scale", 0.1)
 
+    def test_files_beside_an_output_are_not_overwritten_unasked(self):
+        scene = self.splats()
+        (self.folder / "a.bin").write_text("mine")
+        self.refused(3, "convert", scene, self.folder / "a.gltf", says=["a.bin", "already"])
+        self.assertEqual((self.folder / "a.bin").read_text(), "mine")
+        self.done("convert", scene, self.folder / "a.gltf", "--overwrite")
+        self.assertEqual(self.document("info", self.folder / "a.gltf")["count"], 40)
+
+    def test_row_by_row_and_whole_are_the_same(self):
+        ply = self.folder / "a.ply"
+        self.done("convert", self.splats(), ply)
+        for name in ("b.ply", "b.splat", "b.spz", "b.compressed.ply", "b.csv"):
+            self.done("convert", ply, self.folder / name)
+            # A report asks for the whole scene.
+            self.done("convert", ply, self.folder / ("whole." + name), "--report", self.folder / "r.json", "--views", 0)
+            self.assertEqual((self.folder / name).read_bytes(), (self.folder / ("whole." + name)).read_bytes(), name)
+
     def test_what_cannot_be_is_refused_and_leaves_nothing(self):
         scene = self.splats()
         self.refused(2, "convert", scene, says=["no output"])
@@ -274,6 +291,36 @@ class Convert(Case):
         self.assertEqual(d["outputs"][0]["bytes"], page.stat().st_size)
         self.assertIn("scene-bytes", page.read_text())
         self.assertFalse((self.folder / "a.spz").exists())
+
+
+class Surface(Case):
+    def splats(self):
+        """A .splat of small opaque splats all over a ball of radius 1."""
+        rows = b""
+        for i in range(3000):
+            z, turn = 1 - 2 * (i + 0.5) / 3000, math.pi * (1 + math.sqrt(5)) * i
+            r = math.sqrt(1 - z * z)
+            rows += struct.pack("<6f", r * math.cos(turn), r * math.sin(turn), z, 0.03, 0.03, 0.03) + bytes((200, 100, 50, 250, 255, 128, 128, 128))
+        (self.folder / "ball.splat").write_bytes(rows)
+        return self.folder / "ball.splat"
+
+    def test_a_mesh_of_a_scene_and_one_for_physics(self):
+        scene, views = self.splats(), ("--views", 12, "--width", 128, "--voxel", 0.08)
+        d = self.document("surface", scene, "-o", self.folder / "a.ply", *views)
+        self.assertGreater(d["triangles"], 1000)
+        self.assertIn(b"element face %d" % d["triangles"], (self.folder / "a.ply").read_bytes())
+        d = self.document("surface", scene, "-o", self.folder / "b.glb", "--collision", "--faces", 300, *views)
+        self.assertLessEqual(d["triangles"], 300)
+        self.assertTrue(d["closed"])
+        self.assertEqual((self.folder / "b.glb").read_bytes()[:4], b"glTF")
+
+    def test_what_cannot_be_is_refused(self):
+        scene = self.splats()
+        self.refused(2, "surface", scene, says=["-o"])
+        self.refused(2, "surface", scene, "-o", self.folder / "a.stl", says=[".obj"])
+        self.refused(2, "surface", scene, "-o", self.folder / "a.ply", "--depth", "mode", says=["median"])
+        self.done("surface", scene, "-o", self.folder / "a.ply", "--dry-run")
+        self.assertFalse((self.folder / "a.ply").exists())
 
 
 class Stages(Case):

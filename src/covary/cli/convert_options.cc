@@ -35,6 +35,8 @@ void ConvertOptions::describe(OptionList& o) {
   o.add("spz_sh_bits", &spz_sh_bits, "bits of an SH coefficient; 0 = 5 of degree 1, 4 above")
       .unit("bits")
       .range(0, 8);
+  o.add("gltf_spz", &gltf_spz,
+        "splats of a .glb or .gltf as a .spz within, about ten times smaller");
   o.add("ksplat_level", &ksplat_level, "0 floats, 1 halves, 2 SH in bytes").range(0, 2).common();
   o.add("sog_sweeps", &sog_sweeps, "of k-means over the palette of spherical harmonics")
       .range(1, 100);

@@ -20,6 +20,7 @@ struct ConvertOptions {
   int64_t views = 8;                  // that --report compares; 0 = sizes alone
   int64_t spz_version = 3;            // 2 | 3 | 4
   int64_t spz_sh_bits = 0;            // of an SH coefficient, 1..8; 0 = 5 and 4, as Niantic's
+  bool gltf_spz = false;              // glTF: splats as a .spz within
   int64_t ksplat_level = 1;           // 0 | 1 | 2
   int64_t sog_sweeps = 6;             // of k-means over the palette
   int64_t webp_effort = 5;            // 0..9, of SOG

@@ -17,6 +17,7 @@
 #include "covary/core/eval/study_options.h"
 #include "covary/splat/capture/photo_options.h"
 #include "covary/splat/fit/train_options.h"
+#include "covary/splat/surface/surface_options.h"
 
 namespace covary::cli {
 namespace {
@@ -323,6 +324,15 @@ const std::vector<Verb>& verbs() {
        {"dry_run", "overwrite"},
        {},
        {"json", "csv"}},
+      {"surface",
+       "scenes",
+       "a triangle mesh of a scene, with colours: for modelling programs and for physics",
+       "RUN|SCENE -o MESH",
+       "covary surface out/fox -o fox.glb",
+       1,
+       1,
+       bind<surface::SurfaceOptions>,
+       {"dry_run", "overwrite"}},
       {"view",
        "scenes",
        "a scene in the browser, also while it is trained",
@@ -445,7 +455,7 @@ std::string verb_synonym(std::string_view word) {
 
 const std::vector<std::string>& planned_verbs() {
   static const std::vector<std::string> names = {
-      "edit", "animate", "compress", "stream", "surface", "segment",  "simulate", "generate",
+      "edit", "animate", "compress", "stream", "segment", "simulate", "generate",
       "pde",  "bridge",  "flow",     "bayes",  "regress", "classify", "network"};
   return names;
 }

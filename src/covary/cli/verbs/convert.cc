@@ -16,6 +16,7 @@
 #include "covary/splat/scene/cameras_json.h"
 #include "covary/splat/scene/capture.h"
 #include "covary/splat/scene/format.h"
+#include "covary/splat/scene/stream.h"
 #include "covary/splat/serve/export_html.h"
 
 namespace covary::cli {
@@ -71,6 +72,39 @@ std::vector<fs::path> outputs_of(const Job& job, std::vector<std::string>* input
 
 std::string axes_of(const std::string& asked, const scene::SceneFormat& format) {
   return asked == "auto" ? format.axes : asked == "as-is" ? "rdf" : asked;
+}
+
+// What was read of an input, for people and as a document.
+void tell_input(const std::string& input, const std::string& format, const scene::Cloud& like,
+                int64_t splats, int64_t bytes, double seconds, json& read, std::string& text) {
+  read.push_back({{"file", input},
+                  {"format", format},
+                  {"bytes", bytes},
+                  {"splats", splats},
+                  {"sh_degree", like.sh_degree()},
+                  {"axes", like.source_axes.empty() ? "rdf" : like.source_axes},
+                  {"seconds", seconds}});
+  text +=
+      input + ": " + format + ", " + count_text(splats) + " splats, SH degree " +
+      std::to_string(like.sh_degree()) + ", " + bytes_text(static_cast<double>(bytes)) +
+      (like.source_axes.empty() ? std::string() : ", axes " + like.source_axes + " turned to rdf") +
+      "\n";
+}
+
+// What was written, likewise.
+void tell_output(const fs::path& out, const std::string& format, const std::string& axes,
+                 int64_t splats, int64_t input_bytes, double seconds, json& w, std::string& text) {
+  const int64_t bytes = scene::bytes_on_disk(out);
+  const double each = splats > 0 ? static_cast<double>(bytes) / static_cast<double>(splats) : 0;
+  w["bytes"] = bytes;
+  w["bytes_per_splat"] = each;
+  w["seconds"] = seconds;
+  text += out.string() + ": " + format + ", " + bytes_text(static_cast<double>(bytes)) +
+          number_text(" (%.1f bytes a splat", each) +
+          number_text(", %.1f %% of the input)",
+                      100 * static_cast<double>(bytes) /
+                          static_cast<double>(std::max<int64_t>(1, input_bytes))) +
+          ", axes " + axes + number_text(", %.2f s\n", seconds);
 }
 
 // A page that holds the scene is written, and not read back.
@@ -134,6 +168,48 @@ Result convert_cameras(const Job& job, const std::string& input, const fs::path&
   return r;
 }
 
+// Row by row, with the memory of a few: one input and outputs that can be so, and nothing that asks for the whole.
+bool by_rows(const Job& job, const ConvertOptions& options, const std::vector<std::string>& inputs,
+             const std::vector<fs::path>& outputs) {
+  return inputs.size() == 1 && job.common.report.empty() && !job.common.dry_run &&
+         std::all_of(outputs.begin(), outputs.end(), [&](const fs::path& out) {
+           return !is_page(out, options.format) &&
+                  scene::can_stream(inputs[0], out, options.format);
+         });
+}
+
+Result convert_by_rows(const Job& job, const ConvertOptions& options, const std::string& input,
+                       const std::vector<fs::path>& outputs, const scene::ReadOptions& reading,
+                       const scene::WriteOptions& writing) {
+  Result result;
+  json read = json::array(), written = json::array();
+  int64_t splats = 0;
+  scene::Cloud like;
+  const int64_t input_bytes = scene::bytes_on_disk(input);
+  for (const fs::path& out : outputs) {
+    const scene::SceneFormat& format = scene::format_of_output(out, options.format);
+    const std::string from = scene::format_of(input)->name, axes = axes_of(options.axes, format);
+    const double begin = wall_seconds();
+    const scene::Streamed s = scene::stream_scene(input, reading, out, writing, options.format);
+    const double seconds = wall_seconds() - begin;
+    if (read.empty())
+      tell_input(input, from, s.read, s.rows_read, input_bytes, 0, read, result.text);
+    splats = s.rows_written;
+    like = s.read;
+    json w = {{"file", out.string()}, {"format", format.name}, {"axes", axes}, {"lost", s.lost}};
+    tell_output(out, format.name, axes, splats, input_bytes, seconds, w, result.text);
+    for (const std::string& line : s.lost) result.text += fact_line("lost", line);
+    written.push_back(std::move(w));
+  }
+  result.document = {{"inputs", read},
+                     {"splats", splats},
+                     {"sh_degree", like.sh_degree()},
+                     {"antialiased", like.antialiased},
+                     {"outputs", written},
+                     {"options", job.invocation.options}};
+  return result;
+}
+
 }  // namespace
 
 Result run_convert(const Job& job) {
@@ -147,6 +223,7 @@ Result run_convert(const Job& job) {
                                     .keep_order = options.keep_order,
                                     .spz_version = options.spz_version,
                                     .spz_sh_bits = options.spz_sh_bits,
+                                    .gltf_spz = options.gltf_spz,
                                     .ksplat_level = options.ksplat_level,
                                     .sog_sweeps = options.sog_sweeps,
                                     .webp_effort = options.webp_effort,
@@ -158,13 +235,18 @@ Result run_convert(const Job& job) {
   const bool cameras = inputs.size() == 1 && outputs.size() == 1 && !is_scene(inputs[0]) &&
                        scene::has_cameras(inputs[0]);
   for (const fs::path& out : outputs) {
+    std::vector<fs::path> there;
     if (!cameras && !is_page(out, options.format))
-      (void)scene::format_of_output(out, options.format);
-    if (fs::exists(out) && !is_empty_or_absent(out) && !job.common.overwrite)
-      throw Error(ExitCode::kData, "is there already", out.string(),
+      there = scene::in_the_way(out, options.format);
+    else if (fs::exists(out) && !is_empty_or_absent(out))
+      there = {out};
+    if (!there.empty() && !job.common.overwrite)
+      throw Error(ExitCode::kData, "is there already", there.front().string(),
                   "add --overwrite, or choose another name");
   }
   if (cameras) return convert_cameras(job, inputs[0], outputs[0], options.format);
+  if (by_rows(job, options, inputs, outputs))
+    return convert_by_rows(job, options, inputs[0], outputs, reading, writing);
   if (!job.common.report.empty() && !job.common.dry_run) AtomicFile probe(job.common.report);
 
   Result result;
@@ -176,19 +258,8 @@ Result run_convert(const Job& job) {
     const double begin = wall_seconds();
     Read r = read_input(input, reading);
     input_bytes += r.bytes;
-    read.push_back({{"file", input},
-                    {"format", r.format},
-                    {"bytes", r.bytes},
-                    {"splats", r.cloud.size()},
-                    {"sh_degree", r.cloud.sh_degree()},
-                    {"axes", r.cloud.source_axes.empty() ? "rdf" : r.cloud.source_axes},
-                    {"seconds", wall_seconds() - begin}});
-    result.text +=
-        input + ": " + r.format + ", " + count_text(r.cloud.size()) + " splats, SH degree " +
-        std::to_string(r.cloud.sh_degree()) + ", " + bytes_text(static_cast<double>(r.bytes)) +
-        (r.cloud.source_axes.empty() ? std::string()
-                                     : ", axes " + r.cloud.source_axes + " turned to rdf") +
-        "\n";
+    tell_input(input, r.format, r.cloud, r.cloud.size(), r.bytes, wall_seconds() - begin, read,
+               result.text);
     clouds.push_back(std::move(r.cloud));
     if (inputs.size() == 1) seen_from = std::move(r.cameras);
   }
@@ -218,19 +289,8 @@ Result run_convert(const Job& job) {
       const double begin = wall_seconds();
       scene::save_cloud(out, cloud, writing, options.format);
       const double seconds = wall_seconds() - begin;
-      const int64_t bytes = scene::bytes_on_disk(out);
-      const double each =
-          cloud.size() > 0 ? static_cast<double>(bytes) / static_cast<double>(cloud.size()) : 0;
-      w["bytes"] = bytes;
-      w["bytes_per_splat"] = each;
-      w["seconds"] = seconds;
-      result.text += out.string() + ": " + format.name + ", " +
-                     bytes_text(static_cast<double>(bytes)) +
-                     number_text(" (%.1f bytes a splat", each) +
-                     number_text(", %.1f %% of the input)",
-                                 100 * static_cast<double>(bytes) /
-                                     static_cast<double>(std::max<int64_t>(1, input_bytes))) +
-                     ", axes " + axes_of(options.axes, format) + number_text(", %.2f s\n", seconds);
+      tell_output(out, format.name, axes_of(options.axes, format), cloud.size(), input_bytes,
+                  seconds, w, result.text);
       if (compares) {
         // In the axes that were asked for, so that it is compared as it was.
         const scene::Cloud back =
@@ -248,8 +308,8 @@ Result run_convert(const Job& job) {
       figures.add({{"file", out.string()},
                    {"format", format.name},
                    {"splats", cloud.size()},
-                   {"bytes", bytes},
-                   {"bytes_per_splat", each},
+                   {"bytes", w["bytes"]},
+                   {"bytes_per_splat", w["bytes_per_splat"]},
                    {"input_bytes", input_bytes},
                    {"psnr", w.value("psnr", json())},
                    {"psnr_worst", w.value("psnr_worst", json())},

@@ -192,8 +192,8 @@ AtomicFile::AtomicFile(fs::path target) : target_(std::move(target)) {
 }
 
 AtomicFile::~AtomicFile() {
-  if (!file_) return;
-  std::fclose(file_);
+  if (!file_ && !finished_) return;
+  if (file_) std::fclose(file_);
   if (temporary_ != target_) unlink(temporary_.c_str());
 }
 
@@ -205,11 +205,37 @@ void AtomicFile::write(const void* data, size_t bytes) {
   }
 }
 
-void AtomicFile::commit() {
-  const auto drop = [&](const std::string& doing, int error) {
-    if (temporary_ != target_) unlink(temporary_.c_str());
-    fail(doing, error, target_);
+void AtomicFile::replace_front(size_t count, std::string_view bytes) {
+  const auto check = [&](bool good) {
+    if (!good) fail("write", errno == 0 ? EIO : errno, target_);
   };
+  errno = 0;
+  check(bytes.size() <= count && std::fflush(file_) == 0);
+  const int to = fileno(file_), from = open(temporary_.c_str(), O_RDONLY | O_CLOEXEC);
+  check(from >= 0);
+  std::vector<char> block(1 << 20);
+  off_t put = static_cast<off_t>(bytes.size());
+  ssize_t n = 0;
+  bool good = pwrite(to, bytes.data(), bytes.size(), 0) == static_cast<ssize_t>(bytes.size());
+  for (off_t take = static_cast<off_t>(count);
+       good && bytes.size() < count && (n = pread(from, block.data(), block.size(), take)) > 0;
+       take += n, put += n)
+    good = pwrite(to, block.data(), static_cast<size_t>(n), put) == n;
+  const int error = errno;
+  close(from);
+  errno = error;
+  check(good && n == 0);
+  if (bytes.size() < count) check(ftruncate(to, put) == 0);
+  check(std::fseek(file_, 0, SEEK_END) == 0);
+}
+
+void AtomicFile::drop(const std::string& doing, int error) {
+  if (temporary_ != target_) unlink(temporary_.c_str());
+  finished_ = false;
+  fail(doing, error, target_);
+}
+
+void AtomicFile::finish() {
   const bool in_place = temporary_ == target_;
   errno = 0;
   bool ok = std::fflush(file_) == 0 && !std::ferror(file_);
@@ -221,9 +247,30 @@ void AtomicFile::commit() {
     error = errno;
   }
   file_ = nullptr;
+  finished_ = true;
   if (!ok) drop("write", error == 0 ? EIO : error);
-  if (in_place) return;
+}
+
+void AtomicFile::commit() {
+  if (!finished_) finish();
+  if (temporary_ == target_) return;
   if (std::rename(temporary_.c_str(), target_.c_str()) != 0) drop("replace", errno);
+  finished_ = false;
+}
+
+AtomicFile& AtomicFiles::add(const fs::path& target) {
+  files_.push_back(std::make_unique<AtomicFile>(target));
+  last_ = target;
+  return *files_.back();
+}
+
+void AtomicFiles::commit() {
+  for (const auto& file : files_) file->finish();
+  if (files_.size() > 1) {
+    std::error_code ignored;
+    fs::remove(last_, ignored);
+  }
+  for (const auto& file : files_) file->commit();
 }
 
 void write_file(const fs::path& path, std::string_view bytes) {

@@ -3,11 +3,17 @@
 //   AtomicFile out("scene.ply");           // throws kData when the folder cannot be written
 //   out.write(bytes, size);                // throws kData on a full disk; the temporary file is removed
 //   out.commit();                          // flush, fsync, rename; without it the destructor removes the file
+//
+//   AtomicFiles set;                       // files that belong together
+//   set.add("scene.bin").write(bytes, size);
+//   set.add("scene.gltf").write(text);     // the last one names the others
+//   set.commit();
 #pragma once
 
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -24,14 +30,33 @@ class AtomicFile {
 
   void write(const void* data, size_t bytes);
   void write(std::string_view text) { write(text.data(), text.size()); }
-  void commit();
+  void commit();  // finish() and the new name
+  // All bytes to the disk, still under the temporary name.
+  void finish();
+  // Other bytes in place of the first `count`, at most as many; what follows moves up. For a regular file alone.
+  void replace_front(size_t count, std::string_view bytes);
   // For libraries that write by name, and to a FILE*.
   const std::filesystem::path& temporary() const { return temporary_; }
   std::FILE* stream() { return file_; }
 
  private:
+  void drop(const std::string& doing, int error);
+
   std::filesystem::path target_, temporary_;
   std::FILE* file_ = nullptr;
+  bool finished_ = false;
+};
+
+// Nothing of an older set is touched before every file of the new one is on the disk. Then the old last file goes, the others
+// take their names, and the new last file comes: a process that is killed there leaves no set, never parts of two.
+class AtomicFiles {
+ public:
+  AtomicFile& add(const std::filesystem::path& target);
+  void commit();
+
+ private:
+  std::vector<std::unique_ptr<AtomicFile>> files_;
+  std::filesystem::path last_;
 };
 
 void write_file(const std::filesystem::path& path, std::string_view bytes);  // atomic

@@ -106,6 +106,38 @@ TEST_F(FileTest, AFailedWriteLeavesNothingBehind) {
   EXPECT_EQ(entries(), 0);
 }
 
+TEST_F(FileTest, TheFrontIsReplacedByLess) {
+  std::string body(3 << 20, 'x');
+  body += "the end";
+  for (const std::string front : {"long one", "short", ""}) {
+    AtomicFile out(folder / "a");
+    out.write("long one");
+    out.write(body);
+    out.replace_front(8, front);
+    out.write("!");
+    out.commit();
+    EXPECT_TRUE(read_file(folder / "a") == front + body + "!") << front;
+  }
+}
+
+TEST_F(FileTest, ASetOfFilesIsReplacedWholeOrNotAtAll) {
+  write_file(folder / "part", "old part");
+  write_file(folder / "list", "old list");
+  {
+    AtomicFiles set;
+    set.add(folder / "part").write("new part");
+    set.add(folder / "list").write("new list");
+  }
+  EXPECT_EQ(read_file(folder / "part"), "old part") << "not committed";
+  AtomicFiles set;
+  set.add(folder / "part").write("new part");
+  set.add(folder / "list").write("new list");
+  set.commit();
+  EXPECT_EQ(read_file(folder / "part"), "new part");
+  EXPECT_EQ(read_file(folder / "list"), "new list");
+  EXPECT_EQ(entries(), 2) << "and nothing temporary";
+}
+
 TEST_F(FileTest, AMissingFolderAndAFolderAsTargetAreNamed) {
   EXPECT_THAT(error_of([&] { write_file(folder / "no" / "a", "x"); }).hint(),
               HasSubstr((folder / "no").string()));

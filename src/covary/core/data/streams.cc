@@ -4,6 +4,7 @@
 #include <zstd.h>
 
 #include <algorithm>
+#include <array>
 #include <limits>
 
 #include "covary/core/base/error.h"
@@ -81,26 +82,64 @@ std::vector<uint8_t> gunzip(std::span<const uint8_t> packed, uint64_t most,
   return out;
 }
 
-std::vector<uint8_t> gzip(std::span<const uint8_t> bytes, int level) {
-  const int64_t pieces =
-      std::max<int64_t>(1, static_cast<int64_t>((bytes.size() + kBlock - 1) / kBlock));
-  std::vector<std::vector<uint8_t>> packed(static_cast<size_t>(pieces));
-  std::vector<uLong> sums(packed.size());
-  parallel_tasks(pieces, [&](int64_t i) {
-    const uint64_t from = static_cast<uint64_t>(i) * kBlock,
-                   count = std::min<uint64_t>(kBlock, bytes.size() - from);
-    packed[static_cast<size_t>(i)] = deflate_piece(bytes, from, count, i + 1 == pieces, level);
-    sums[static_cast<size_t>(i)] = crc32_z(0, bytes.data() + from, count);
-  });
-  std::vector<uint8_t> out = {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255};
-  uLong sum = 0;
-  for (size_t i = 0; i < packed.size(); ++i) {
-    out.insert(out.end(), packed[i].begin(), packed[i].end());
-    const uint64_t count = std::min<uint64_t>(kBlock, bytes.size() - i * kBlock);
-    sum = i == 0 ? sums[i] : crc32_combine(sum, sums[i], static_cast<z_off_t>(count));
+GzipStream::GzipStream(Out out, int level) : out_(std::move(out)), level_(level) {
+  constexpr std::array<uint8_t, 10> kHead = {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255};
+  out_(kHead);
+}
+
+void GzipStream::write(std::span<const uint8_t> bytes) {
+  // As many pieces at once as there are threads. One byte more than they hold tells that none is the last.
+  const uint64_t most = static_cast<uint64_t>(threads()) * kBlock + 1;
+  while (!bytes.empty()) {
+    const uint64_t count = std::min<uint64_t>(bytes.size(), before_ + most - held_.size());
+    held_.insert(held_.end(), bytes.begin(), bytes.begin() + static_cast<int64_t>(count));
+    bytes = bytes.subspan(count);
+    if (held_.size() == before_ + most) pack(false);
   }
-  for (const uint64_t v : {static_cast<uint64_t>(sum), static_cast<uint64_t>(bytes.size())})
-    for (int k = 0; k < 4; ++k) out.push_back(static_cast<uint8_t>(v >> (8 * k)));
+}
+
+void GzipStream::pack(bool last) {
+  const uint64_t ready = held_.size() - before_;
+  const uint64_t pieces =
+      last ? std::max<uint64_t>(1, (ready + kBlock - 1) / kBlock) : ready / kBlock;
+  std::vector<std::vector<uint8_t>> packed(pieces);
+  std::vector<uLong> sums(pieces);
+  const auto count_of = [&](uint64_t i) { return std::min<uint64_t>(kBlock, ready - i * kBlock); };
+  parallel_tasks(static_cast<int64_t>(pieces), [&](int64_t task) {
+    const auto i = static_cast<uint64_t>(task);
+    const uint64_t from = before_ + i * kBlock;
+    packed[i] = deflate_piece(held_, from, count_of(i), last && i + 1 == pieces, level_);
+    sums[i] = crc32_z(0, held_.data() + from, count_of(i));
+  });
+  uint64_t done = before_;
+  for (uint64_t i = 0; i < pieces; ++i) {
+    out_(packed[i]);
+    sum_ = static_cast<uint32_t>(
+        total_ == 0 ? sums[i] : crc32_combine(sum_, sums[i], static_cast<z_off_t>(count_of(i))));
+    total_ += count_of(i);
+    done += count_of(i);
+  }
+  const uint64_t keep = std::min(done, kWindow);
+  held_.erase(held_.begin(), held_.begin() + static_cast<int64_t>(done - keep));
+  before_ = keep;
+}
+
+void GzipStream::finish() {
+  pack(true);
+  std::array<uint8_t, 8> tail{};
+  for (size_t k = 0; k < 4; ++k) {
+    tail[k] = static_cast<uint8_t>(sum_ >> (8 * k));
+    tail[4 + k] = static_cast<uint8_t>(total_ >> (8 * k));
+  }
+  out_(tail);
+}
+
+std::vector<uint8_t> gzip(std::span<const uint8_t> bytes, int level) {
+  std::vector<uint8_t> out;
+  GzipStream stream([&](std::span<const uint8_t> p) { out.insert(out.end(), p.begin(), p.end()); },
+                    level);
+  stream.write(bytes);
+  stream.finish();
   return out;
 }
 

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -23,6 +24,25 @@ std::vector<uint8_t> gunzip(std::span<const uint8_t> packed, uint64_t most,
                             const std::string& where);
 // level 1..9.
 std::vector<uint8_t> gzip(std::span<const uint8_t> bytes, int level = 6);
+
+// The same stream for bytes that come one after the other, in memory for a few megabytes; packed bytes go to `out`.
+class GzipStream {
+ public:
+  using Out = std::function<void(std::span<const uint8_t>)>;
+  explicit GzipStream(Out out, int level = 6);
+  void write(std::span<const uint8_t> bytes);
+  void finish();  // once, at the end
+
+ private:
+  void pack(bool last);
+
+  Out out_;
+  int level_;
+  std::vector<uint8_t> held_;  // up to a window that was packed, then what was not
+  uint64_t before_ = 0;        // bytes of that window
+  uint64_t total_ = 0;
+  uint32_t sum_ = 0;
+};
 
 // Exactly `size` bytes.
 std::vector<uint8_t> zstd_unpack(std::span<const uint8_t> packed, uint64_t size,

@@ -24,23 +24,24 @@ uint64_t spread_bits(uint64_t x) {
 
 std::vector<int64_t> morton_order(const float* points, int64_t n) {
   std::array<double, 3> low{}, scale{};
-  std::vector<float> axis(static_cast<size_t>(n));
-  for (int k = 0; k < 3 && n > 0; ++k) {
-    for (int64_t i = 0; i < n; ++i) {
-      const float x = points[3 * i + k];
-      axis[static_cast<size_t>(i)] = std::isfinite(x) ? x : 0.0f;
+  {
+    std::vector<float> axis(static_cast<size_t>(n));
+    for (int k = 0; k < 3 && n > 0; ++k) {
+      for (int64_t i = 0; i < n; ++i) {
+        const float x = points[3 * i + k];
+        axis[static_cast<size_t>(i)] = std::isfinite(x) ? x : 0.0f;
+      }
+      const auto at = [&](double share) {
+        const auto place = axis.begin() + std::lround(share * static_cast<double>(n - 1));
+        std::nth_element(axis.begin(), place, axis.end());
+        return static_cast<double>(*place);
+      };
+      low[static_cast<size_t>(k)] = at(0.01);
+      const double width = at(0.99) - low[static_cast<size_t>(k)];
+      scale[static_cast<size_t>(k)] = width > 0 ? ((1 << kBits) - 1) / width : 0;
     }
-    const auto at = [&](double share) {
-      const auto place = axis.begin() + std::lround(share * static_cast<double>(n - 1));
-      std::nth_element(axis.begin(), place, axis.end());
-      return static_cast<double>(*place);
-    };
-    low[static_cast<size_t>(k)] = at(0.01);
-    const double width = at(0.99) - low[static_cast<size_t>(k)];
-    scale[static_cast<size_t>(k)] = width > 0 ? ((1 << kBits) - 1) / width : 0;
   }
-  std::vector<uint64_t> keys(static_cast<size_t>(n));
-  for (int64_t i = 0; i < n; ++i) {
+  const std::vector<uint32_t> order = radix_order<uint64_t>(n, [&](int64_t i) {
     uint64_t key = 0;
     for (size_t k = 0; k < 3; ++k) {
       const double cell = (points[3 * i + static_cast<int64_t>(k)] - low[k]) * scale[k];
@@ -48,10 +49,8 @@ std::vector<int64_t> morton_order(const float* points, int64_t n) {
       key |= spread_bits(static_cast<uint64_t>(inside ? std::min(cell, (1 << kBits) - 1.0) : 0.0))
              << k;
     }
-    keys[static_cast<size_t>(i)] = key;
-  }
-  const std::vector<uint32_t> order =
-      radix_order<uint64_t>(n, [&](int64_t i) { return keys[static_cast<size_t>(i)]; });
+    return key;
+  });
   return {order.begin(), order.end()};
 }
 

@@ -41,22 +41,33 @@ void Cloud::check() const {
                   name);
 }
 
+namespace {
+
+// Each tensor with rows through `f`; what is said of the whole cloud stays.
+template <class F>
+Cloud by_tensor(const Cloud& cloud, const F& f) {
+  Cloud out = cloud;
+  for (at::Tensor* t : {&out.means, &out.quats, &out.scales, &out.opacities, &out.sh0, &out.shN})
+    *t = f(*t);
+  for (auto& [name, t] : out.columns) t = f(t);
+  return out;
+}
+
+}  // namespace
+
 Cloud select(const Cloud& cloud, const at::Tensor& rows) {
   // A mask becomes indices once, not for every tensor.
   const at::Tensor index = rows.scalar_type() == at::kBool ? rows.nonzero().squeeze(1) : rows;
-  const auto take = [&](const at::Tensor& t) { return t.index_select(0, index); };
-  Cloud out;
-  out.means = take(cloud.means);
-  out.quats = take(cloud.quats);
-  out.scales = take(cloud.scales);
-  out.opacities = take(cloud.opacities);
-  out.sh0 = take(cloud.sh0);
-  out.shN = take(cloud.shN);
-  for (const auto& [name, t] : cloud.columns) out.columns[name] = take(t);
-  out.antialiased = cloud.antialiased;
-  out.flat = cloud.flat;
-  out.source_axes = cloud.source_axes;
-  return out;
+  return by_tensor(cloud, [&](const at::Tensor& t) { return t.index_select(0, index); });
+}
+
+Cloud slice(const Cloud& cloud, int64_t first, int64_t count) {
+  return by_tensor(cloud, [&](const at::Tensor& t) { return t.narrow(0, first, count); });
+}
+
+Cloud cloud_like(const Cloud& cloud) {
+  // Copies: a view would keep all rows alive.
+  return by_tensor(cloud, [](const at::Tensor& t) { return t.narrow(0, 0, 0).clone(); });
 }
 
 Cloud in_double(const Cloud& cloud) {

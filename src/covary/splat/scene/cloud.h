@@ -1,8 +1,10 @@
 // A cloud of Gaussians in memory, in the parameters that training uses and files store.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
 #include <ATen/core/Tensor.h>
 
@@ -21,6 +23,8 @@ struct Cloud {
   bool flat = false;         // discs of 2DGS: the third scale says nothing
   std::string source_axes;   // of the file that it was read from, "rub", where these were turned to
                              // ours (axes.h); empty = as they were
+  std::vector<uint8_t>
+      spz_records;  // extension records of a .spz as they stood there, kept for another
 
   int64_t size() const { return means.defined() ? means.size(0) : 0; }
   int sh_degree() const;  // 0..4 from shN
@@ -29,6 +33,11 @@ struct Cloud {
 
 // Whole rows by index (int64) or mask (bool) [N]; columns included.
 Cloud select(const Cloud& cloud, const at::Tensor& rows);
+
+// A cloud without rows that has the degree, columns, flags and axes of this one.
+Cloud cloud_like(const Cloud& cloud);
+// Rows first .. first + count - 1, as views of the same memory.
+Cloud slice(const Cloud& cloud, int64_t first, int64_t count);
 
 // The same in double, for what the reference draws. Columns are kept as they are.
 Cloud in_double(const Cloud& cloud);

@@ -12,6 +12,7 @@
 #include "covary/core/base/error.h"
 #include "covary/core/base/names.h"
 #include "covary/core/base/threads.h"
+#include "covary/core/geometry/morton.h"
 #include "covary/splat/scene/axes.h"
 #include "covary/splat/scene/cloud_arrays.h"
 #include "covary/splat/scene/similarity.h"
@@ -54,7 +55,7 @@ Probe probe_of(const fs::path& path) {
 std::string extensions_of(bool writable) {
   std::string all;
   for (const SceneFormat& f : scene_formats())
-    if (f.write || !writable)
+    if (f.is_written() || !writable)
       for (const std::string& e : f.extensions)
         if (all.find(e + " ") == std::string::npos) all += e + " ";
   if (!all.empty()) all.pop_back();
@@ -68,7 +69,7 @@ const SceneFormat* by_extension(const fs::path& path) {
   size_t longest = 0;
   for (const SceneFormat& f : scene_formats())
     for (const std::string& e : f.extensions)
-      if (f.write && e.size() > longest && ends_so(path, e)) {
+      if (f.is_written() && e.size() > longest && ends_so(path, e)) {
         found = &f;
         longest = e.size();
       }
@@ -77,6 +78,26 @@ const SceneFormat* by_extension(const fs::path& path) {
 
 // What ends a word of a .ply's header or a cell of a .csv.
 bool ends_name(char c) { return (c >= 0 && c <= ' ') || c == 127 || c == ',' || c == '"'; }
+
+int64_t kept_degree(const SceneFormat& format, const WriteOptions& options) {
+  return options.sh_degree < 0 ? format.sh_degree
+                               : std::min<int64_t>(options.sh_degree, format.sh_degree);
+}
+
+float farthest_of(const Cloud& cloud) {
+  return cloud.size() == 0 ? 0 : cloud.means.abs().max().item<float>();
+}
+
+// Where the rows stand that the format wants first, second ...; empty: as they come.
+std::vector<int64_t> places_of(const SceneFormat& format, const Cloud& cloud,
+                               const WriteOptions& options) {
+  if (options.keep_order || format.order == RowOrder::kAsTheyCome) return {};
+  if (format.order == RowOrder::kMorton)
+    return geometry::morton_order(CloudValues(cloud).means, cloud.size());
+  std::vector<double> weights;
+  append_weights(cloud, weights);
+  return places_by_weight(weights);
+}
 
 // Axes to turn by, or none.
 bool turns(const std::string& asked, const SceneFormat& format, std::string* axes) {
@@ -109,6 +130,18 @@ std::string writable_extensions() { return extensions_of(true); }
 
 bool can_write(const fs::path& path) { return by_extension(path) != nullptr; }
 
+std::vector<fs::path> in_the_way(const fs::path& path, const std::string& name) {
+  const SceneFormat& format = format_of_output(path, name);
+  std::vector<fs::path> all = {path};
+  if (format.beside)
+    for (fs::path& p : format.beside(path)) all.push_back(std::move(p));
+  std::error_code ignored;
+  std::erase_if(all, [&](const fs::path& p) {
+    return !fs::exists(p, ignored) || (fs::is_directory(p, ignored) && fs::is_empty(p, ignored));
+  });
+  return all;
+}
+
 int64_t bytes_on_disk(const fs::path& path) {
   std::error_code ignored;
   if (!fs::is_directory(path, ignored)) {
@@ -123,7 +156,7 @@ int64_t bytes_on_disk(const fs::path& path) {
 
 const SceneFormat& format_of_output(const fs::path& path, const std::string& name) {
   const SceneFormat* found = name.empty() ? by_extension(path) : find_format(name);
-  if (!found || !found->write)
+  if (!found || !found->is_written())
     throw Error(ExitCode::kUsage,
                 name.empty() ? "no scene is written under this extension"
                              : "'" + name + "' is no format that is written",
@@ -203,8 +236,10 @@ Cloud merged(const std::vector<Cloud>& clouds) {
       shape[0] = c.size();
       return at::zeros(shape, kind.options());
     });
-  for (const Cloud& c : clouds)
+  for (const Cloud& c : clouds) {
     if (c.source_axes != out.source_axes) out.source_axes.clear();
+    if (c.spz_records != out.spz_records) out.spz_records.clear();
+  }
   return out;
 }
 
@@ -222,9 +257,13 @@ Cloud load_cloud(const fs::path& path, const ReadOptions& options) {
     throw Error(ExitCode::kData, "is no scene of a kind that is read", path.string(),
                 "read are " + extensions_of(false));
   }
-  Cloud cloud = format->read(path, options);
+  return accepted(format->read(path, options), *format, path, options);
+}
+
+Cloud accepted(Cloud cloud, const SceneFormat& format, const fs::path& path,
+               const ReadOptions& options, int64_t first) {
   const bool drops = options.not_finite == "drop";
-  const at::Tensor good = drops || !format->not_finite ? finite_rows(cloud) : at::Tensor();
+  const at::Tensor good = drops || !format.not_finite ? finite_rows(cloud) : at::Tensor();
   const int64_t count = good.defined() ? good.sum().item<int64_t>() : cloud.size();
   if (count < cloud.size() && drops) {
     cloud = select(cloud, good);
@@ -232,29 +271,27 @@ Cloud load_cloud(const fs::path& path, const ReadOptions& options) {
     throw Error(ExitCode::kData,
                 std::to_string(cloud.size() - count) +
                     " splats hold NaN or infinite numbers, the first is " +
-                    std::to_string(good.logical_not().nonzero()[0].item<int64_t>()),
+                    std::to_string(first + good.logical_not().nonzero()[0].item<int64_t>()),
                 path.string(), "covary convert --not-finite drop leaves them out");
   }
   std::string axes;
-  if (turns(options.axes, *format, &axes)) {
+  if (turns(options.axes, format, &axes)) {
     cloud = turned(cloud, turn_of_axes(axes, kOurAxes, "--input-axes"));
     cloud.source_axes = axes;
   }
   return cloud;
 }
 
-void save_cloud(const fs::path& path, const Cloud& cloud, const WriteOptions& options,
-                const std::string& name) {
-  const SceneFormat& format = format_of_output(path, name);
+Cloud prepared(const Cloud& cloud, const SceneFormat& format, const fs::path& path,
+               const WriteOptions& options, int64_t first) {
   cloud.check();
-  Cloud out = with_degree(cloud, options.sh_degree < 0
-                                     ? format.sh_degree
-                                     : std::min<int64_t>(options.sh_degree, format.sh_degree));
+  Cloud out = with_degree(cloud, kept_degree(format, options));
   if (!format.not_finite) {
     const at::Tensor good = finite_rows(out);
     if (!good.all().item<bool>())
       throw Error(ExitCode::kData,
-                  "splat " + std::to_string(good.logical_not().nonzero()[0].item<int64_t>()) +
+                  "splat " +
+                      std::to_string(first + good.logical_not().nonzero()[0].item<int64_t>()) +
                       " holds NaN or infinite numbers, which " + format.name + " has no place for",
                   path.string(), "covary convert --not-finite drop leaves such splats out");
   }
@@ -264,15 +301,43 @@ void save_cloud(const fs::path& path, const Cloud& cloud, const WriteOptions& op
                   "rename it");
   std::string axes;
   if (turns(options.axes, format, &axes)) out = turned(out, turn_of_axes(kOurAxes, axes, "--axes"));
-  format.write(path, out, options);
+  return out;
+}
+
+void save_cloud(const fs::path& path, const Cloud& cloud, const WriteOptions& options,
+                const std::string& name) {
+  const SceneFormat& format = format_of_output(path, name);
+  const Cloud out = prepared(cloud, format, path, options);
+  if (format.write) {
+    format.write(path, out, options);
+    return;
+  }
+  const std::vector<int64_t> places = places_of(format, out, options);
+  const std::unique_ptr<RowSink> sink =
+      format.create(path, {cloud_like(out), out.size(), farthest_of(out)}, options);
+  for (int64_t first = 0; first < out.size(); first += kRowsAtOnce) {
+    const int64_t count = std::min(kRowsAtOnce, out.size() - first);
+    sink->append(places.empty() ? slice(out, first, count)
+                                : select(out, at::tensor(at::ArrayRef<int64_t>(places).slice(
+                                                             static_cast<size_t>(first),
+                                                             static_cast<size_t>(count)),
+                                                         at::kLong)));
+  }
+  sink->commit();
 }
 
 std::vector<std::string> losses(const SceneFormat& format, const Cloud& cloud,
                                 const WriteOptions& options) {
+  std::vector<std::string> also;
+  if (format.also_lost)
+    also = format.also_lost(with_degree(cloud, kept_degree(format, options)), options);
+  return losses(format, cloud, options, also);
+}
+
+std::vector<std::string> losses(const SceneFormat& format, const Cloud& cloud,
+                                const WriteOptions& options, const std::vector<std::string>& also) {
   std::vector<std::string> lost;
-  const int64_t keeps = options.sh_degree < 0
-                            ? format.sh_degree
-                            : std::min<int64_t>(options.sh_degree, format.sh_degree);
+  const int64_t keeps = kept_degree(format, options);
   if (cloud.sh_degree() > keeps)
     lost.push_back("spherical harmonics above degree " + std::to_string(keeps) + " (it has " +
                    std::to_string(cloud.sh_degree()) + ")");
@@ -283,10 +348,10 @@ std::vector<std::string> losses(const SceneFormat& format, const Cloud& cloud,
   }
   if (cloud.antialiased && !format.antialiased)
     lost.emplace_back("that it is drawn with the antialiasing filter");
+  if (!cloud.spz_records.empty() && !format.spz_records)
+    lost.emplace_back("the extension records of its .spz");
   if (cloud.flat && !format.flat) lost.emplace_back("that its Gaussians are flat discs");
-  if (format.also_lost)
-    for (std::string& line : format.also_lost(with_degree(cloud, keeps), options))
-      lost.push_back(std::move(line));
+  lost.insert(lost.end(), also.begin(), also.end());
   if (!format.precision.empty()) lost.push_back("precision: " + format.precision);
   return lost;
 }

@@ -16,10 +16,12 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "covary/splat/scene/cloud.h"
+#include "covary/splat/scene/rows.h"
 
 namespace covary::scene {
 
@@ -36,10 +38,12 @@ struct WriteOptions {
   bool keep_order = false;    // rows stay where they are in formats that would sort them
   int64_t spz_version = 3;    // 2, 3 (gzip) or 4 (Zstandard)
   int64_t spz_sh_bits = 0;    // 1..8 of each SH coefficient; 0 = 5 of degree 1, 4 above
-  int64_t ksplat_level = 1;   // 0 floats, 1 halves, 2 SH in bytes
-  int64_t sog_sweeps = 6;     // of k-means, over the palette of spherical harmonics
-  int64_t webp_effort = 5;    // 0..9, of SOG
-  int64_t seed = 42;          // of what is drawn (k-means)
+  bool gltf_spz =
+      false;  // glTF: splats as a .spz within (KHR_gaussian_splatting_compression_spz_2)
+  int64_t ksplat_level = 1;  // 0 floats, 1 halves, 2 SH in bytes
+  int64_t sog_sweeps = 6;    // of k-means, over the palette of spherical harmonics
+  int64_t webp_effort = 5;   // 0..9, of SOG
+  int64_t seed = 42;         // of what is drawn (k-means)
 };
 
 // What tells a kind: the first bytes of a file, or a folder.
@@ -62,11 +66,21 @@ struct SceneFormat {
   bool flat = false;                    // holds the flag
   bool source_axes = false;             // holds them
   bool not_finite = false;              // holds NaN and infinity
+  bool spz_records = false;             // holds them
   std::string precision;                // what becomes of numbers; empty = nothing
   bool (*is)(const Probe&) = nullptr;
   Cloud (*read)(const std::filesystem::path&, const ReadOptions&) = nullptr;
-  // Null: it is read only.
+  // Rows some at a time, in any order; null: the file is read whole. May give null for a file that has no such rows.
+  std::unique_ptr<RowSource> (*open)(const std::filesystem::path&, const ReadOptions&) = nullptr;
+  // Written row by row, in this order (but for keep_order); null: `write` needs the scene whole.
+  RowOrder order = RowOrder::kAsTheyCome;
+  std::unique_ptr<RowSink> (*create)(const std::filesystem::path&, const RowPlan&,
+                                     const WriteOptions&) = nullptr;
+  // Both null: it is read only.
   void (*write)(const std::filesystem::path&, const Cloud&, const WriteOptions&) = nullptr;
+  // Files that are written beside the one that is named; may be null.
+  std::vector<std::filesystem::path> (*beside)(const std::filesystem::path&) = nullptr;
+  bool is_written() const { return create || write; }
   // What this cloud loses beyond `precision`; may be null.
   std::vector<std::string> (*also_lost)(const Cloud&, const WriteOptions&) = nullptr;
 };
@@ -82,6 +96,9 @@ bool is_scene_file(const std::filesystem::path& path);
 const SceneFormat& format_of_output(const std::filesystem::path& path,
                                     const std::string& name = "");
 bool can_write(const std::filesystem::path& path);  // by extension
+// What of an output is there already: itself, or files that are written beside it. Empty when it can be written anew.
+std::vector<std::filesystem::path> in_the_way(const std::filesystem::path& path,
+                                              const std::string& format = "");
 // ".ply .spz ..." of formats that can be written, for messages.
 std::string writable_extensions();
 // Bytes of a file, or of all files in a folder.
@@ -98,6 +115,16 @@ void save_cloud(const std::filesystem::path& path, const Cloud& cloud,
 // A line for each thing that is lost when the cloud is written so; empty when it comes back to the bit.
 std::vector<std::string> losses(const SceneFormat& format, const Cloud& cloud,
                                 const WriteOptions& options = {});
+// The same with what the format said itself (RowSink::lost) of rows that are no longer there.
+std::vector<std::string> losses(const SceneFormat& format, const Cloud& like,
+                                const WriteOptions& options, const std::vector<std::string>& also);
+
+// What load_cloud and save_cloud do beside the file, for rows of a scene that count from `first` in it: the refusal or loss of
+// what is not finite, degrees, axes. stream.h does the same to a scene row by row.
+Cloud accepted(Cloud rows, const SceneFormat& format, const std::filesystem::path& path,
+               const ReadOptions& options, int64_t first = 0);
+Cloud prepared(const Cloud& rows, const SceneFormat& format, const std::filesystem::path& path,
+               const WriteOptions& options, int64_t first = 0);
 
 // Only bands up to this degree; the cloud itself where it has no more.
 Cloud with_degree(const Cloud& cloud, int64_t degree);

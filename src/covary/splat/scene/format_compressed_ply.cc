@@ -13,8 +13,8 @@
 
 #include "covary/core/base/error.h"
 #include "covary/core/base/file.h"
+#include "covary/core/base/spool.h"
 #include "covary/core/base/threads.h"
-#include "covary/core/geometry/morton.h"
 #include "covary/splat/scene/byte_reader.h"
 #include "covary/splat/scene/cloud_arrays.h"
 #include "covary/splat/scene/format_table.h"
@@ -170,74 +170,91 @@ std::string header_of(int64_t n, int64_t rest) {
   return h + "end_header\n";
 }
 
-void write(const fs::path& path, const Cloud& cloud, const WriteOptions& options) {
-  const CloudValues in(cloud);
-  std::vector<int64_t> order(static_cast<size_t>(in.n));
-  if (options.keep_order)
-    for (int64_t i = 0; i < in.n; ++i) order[static_cast<size_t>(i)] = i;
-  else
-    order = geometry::morton_order(in.means, in.n);
-  const int64_t chunks = (in.n + kChunk - 1) / kChunk;
-  std::vector<float> bounds(static_cast<size_t>(chunks) * 18);
-  std::vector<uint32_t> packed(static_cast<size_t>(in.n) * 4);
-  std::vector<uint8_t> sh(static_cast<size_t>(in.n * in.rest) * 3);
-  parallel_for(chunks, 8, [&](int64_t begin, int64_t end) {
-    for (int64_t c = begin; c < end; ++c) {
-      const int64_t first = c * kChunk, last = std::min(in.n, first + kChunk);
-      float* b = bounds.data() + c * 18;
-      for (size_t k = 0; k < 18; k += 6)
-        for (size_t j = 0; j < 3; ++j) {
-          b[k + j] = std::numeric_limits<float>::infinity();
-          b[k + 3 + j] = -std::numeric_limits<float>::infinity();
-        }
-      // Position, log scale, colour of a splat, in the order of the bounds.
-      const auto values = [&](int64_t i, double* v) {
-        const int64_t r = order[static_cast<size_t>(i)];
-        for (int k = 0; k < 3; ++k) {
-          v[k] = in.means[3 * r + k];
-          v[3 + k] = std::clamp<double>(in.scales[3 * r + k], -kMostLogScale, kMostLogScale);
-          v[6 + k] = colour_of_sh0(in.sh0[3 * r + k]);
-        }
-        return r;
-      };
-      std::array<double, 9> v{};
-      for (int64_t i = first; i < last; ++i) {
-        values(i, v.data());
-        for (size_t k = 0; k < 9; ++k) {
-          float* low = b + k / 3 * 6 + k % 3;
-          low[0] = std::min(low[0], static_cast<float>(v[k]));
-          low[3] = std::max(low[3], static_cast<float>(v[k]));
-        }
+// The elements of the file stand one after the other: what belongs to the later two waits on disk.
+class Sink : public RowSink {
+ public:
+  Sink(const fs::path& path, const RowPlan& plan)
+      : file_(path), packed_(path.parent_path()), sh_(path.parent_path()) {
+    file_.write(header_of(plan.count, plan.like.shN.size(1)));
+  }
+
+  void append(const Cloud& rows) override {
+    const CloudValues in(rows);
+    const int64_t chunks = (in.n + kChunk - 1) / kChunk;
+    std::vector<float> bounds(static_cast<size_t>(chunks) * 18);
+    std::vector<uint32_t> packed(static_cast<size_t>(in.n) * 4);
+    std::vector<uint8_t> sh(static_cast<size_t>(in.n * in.rest) * 3);
+    parallel_for(chunks, 8, [&](int64_t begin, int64_t end) {
+      for (int64_t c = begin; c < end; ++c)
+        encode(in, c * kChunk, std::min(in.n, (c + 1) * kChunk), bounds.data() + c * 18,
+               packed.data() + c * kChunk * 4, sh.data() + c * kChunk * in.rest * 3);
+    });
+    file_.write(bounds.data(), bounds.size() * sizeof(float));
+    packed_.append({reinterpret_cast<const uint8_t*>(packed.data()), packed.size() * 4});
+    sh_.append(sh);
+  }
+
+  void commit() override {
+    std::vector<uint8_t> block(1 << 20);
+    for (const Spool* s : {&packed_, &sh_})
+      for (uint64_t at = 0; at < s->size();) {
+        const size_t n = s->read(at, block);
+        file_.write(block.data(), n);
+        at += n;
       }
-      for (int64_t i = first; i < last; ++i) {
-        const int64_t r = values(i, v.data());
-        uint32_t* code = packed.data() + 4 * i;
-        code[0] = pack(v.data(), b);
-        code[2] = pack(v.data() + 3, b + 6);
-        const SmallestThree s = smallest_three(unit_quat(in.quats + 4 * r));
-        code[1] = s.largest << 30;
-        for (size_t k = 0; k < 3; ++k)
-          code[1] |= code_of((s.rest[k] / kSqrt2 + 0.5) * 1023, 1023) << (20 - kRotationBits * k);
-        for (size_t k = 0; k < 3; ++k) {
-          const double low = b[12 + k], width = b[15 + k] - low;
-          code[3] |= static_cast<uint32_t>(byte_of(width > 0 ? (v[6 + k] - low) / width * 255 : 0))
-                     << (24 - 8 * k);
-        }
-        code[3] |= byte_of(sigmoid(in.opacities[r]) * 255);
-        for (int64_t ch = 0; ch < 3; ++ch)
-          for (int64_t k = 0; k < in.rest; ++k)
-            sh[static_cast<size_t>((i * 3 + ch) * in.rest + k)] = static_cast<uint8_t>(std::clamp(
-                (in.shN[(r * in.rest + k) * 3 + ch] / kShRange + 0.5) * 256, 0.0, 255.0));
+    file_.commit();
+  }
+
+ private:
+  // The rows of one chunk: their bounds, four numbers each, and their harmonics.
+  static void encode(const CloudValues& in, int64_t first, int64_t last, float* b, uint32_t* code,
+                     uint8_t* sh) {
+    for (size_t k = 0; k < 18; k += 6)
+      for (size_t j = 0; j < 3; ++j) {
+        b[k + j] = std::numeric_limits<float>::infinity();
+        b[k + 3 + j] = -std::numeric_limits<float>::infinity();
+      }
+    // Position, log scale, colour of a splat, in the order of the bounds.
+    const auto values = [&](int64_t r, double* v) {
+      for (int k = 0; k < 3; ++k) {
+        v[k] = in.means[3 * r + k];
+        v[3 + k] = std::clamp<double>(in.scales[3 * r + k], -kMostLogScale, kMostLogScale);
+        v[6 + k] = colour_of_sh0(in.sh0[3 * r + k]);
+      }
+    };
+    std::array<double, 9> v{};
+    for (int64_t r = first; r < last; ++r) {
+      values(r, v.data());
+      for (size_t k = 0; k < 9; ++k) {
+        float* low = b + k / 3 * 6 + k % 3;
+        low[0] = std::min(low[0], static_cast<float>(v[k]));
+        low[3] = std::max(low[3], static_cast<float>(v[k]));
       }
     }
-  });
-  AtomicFile file(path);
-  file.write(header_of(in.n, in.rest));
-  file.write(bounds.data(), bounds.size() * sizeof(float));
-  file.write(packed.data(), packed.size() * sizeof(uint32_t));
-  file.write(sh.data(), sh.size());
-  file.commit();
-}
+    for (int64_t r = first; r < last; ++r, code += 4) {
+      values(r, v.data());
+      code[0] = pack(v.data(), b);
+      code[2] = pack(v.data() + 3, b + 6);
+      const SmallestThree s = smallest_three(unit_quat(in.quats + 4 * r));
+      code[1] = s.largest << 30;
+      for (size_t k = 0; k < 3; ++k)
+        code[1] |= code_of((s.rest[k] / kSqrt2 + 0.5) * 1023, 1023) << (20 - kRotationBits * k);
+      for (size_t k = 0; k < 3; ++k) {
+        const double low = b[12 + k], width = b[15 + k] - low;
+        code[3] |= static_cast<uint32_t>(byte_of(width > 0 ? (v[6 + k] - low) / width * 255 : 0))
+                   << (24 - 8 * k);
+      }
+      code[3] |= byte_of(sigmoid(in.opacities[r]) * 255);
+      for (int64_t ch = 0; ch < 3; ++ch)
+        for (int64_t k = 0; k < in.rest; ++k)
+          *sh++ = static_cast<uint8_t>(
+              std::clamp((in.shN[(r * in.rest + k) * 3 + ch] / kShRange + 0.5) * 256, 0.0, 255.0));
+    }
+  }
+
+  AtomicFile file_;
+  Spool packed_, sh_;
+};
 
 }  // namespace
 
@@ -252,7 +269,11 @@ SceneFormat compressed_ply_format() {
       "colours and opacity 8 bits, SH 1/64 within -4 .. 4";
   f.is = is_compressed;
   f.read = read;
-  f.write = write;
+  f.order = RowOrder::kMorton;
+  f.create = [](const fs::path& path, const RowPlan& plan,
+                const WriteOptions&) -> std::unique_ptr<RowSink> {
+    return std::make_unique<Sink>(path, plan);
+  };
   return f;
 }
 

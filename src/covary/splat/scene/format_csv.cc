@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 constexpr std::array<const char*, 14> kNames = {
     "x",       "y",       "z",       "f_dc_0", "f_dc_1", "f_dc_2", "opacity",
     "scale_0", "scale_1", "scale_2", "rot_0",  "rot_1",  "rot_2",  "rot_3"};
-constexpr int64_t kBlock = 1 << 14;  // rows
+constexpr int64_t kBlock = 1 << 12;  // rows
 
 bool is_csv(const Probe& p) {
   if (!p.has_extension(".csv")) return false;
@@ -74,35 +74,41 @@ Cloud read(const fs::path& path, const ReadOptions&) {
   return out.cloud;
 }
 
-void write(const fs::path& path, const Cloud& cloud, const WriteOptions&) {
-  const CloudValues in(cloud);
-  std::string header;
-  for (const char* name : kNames) header += std::string(header.empty() ? "" : ",") + name;
-  for (int64_t k = 0; k < 3 * in.rest; ++k) header += ",f_rest_" + std::to_string(k);
+// Columns [n,k] of doubles, in the order of their names.
+std::vector<at::Tensor> wide_columns(const Cloud& cloud) {
   std::vector<at::Tensor> columns;
-  for (const auto& [name, t] : cloud.columns) {
-    const at::Tensor c =
-        (t.dim() == 1 ? t.unsqueeze(1) : t).detach().to(at::kCPU, at::kDouble).contiguous();
-    for (int64_t k = 0; k < c.size(1); ++k)
-      header += "," + name + (t.dim() == 1 ? "" : "_" + std::to_string(k));
-    columns.push_back(c);
+  for (const auto& [name, t] : cloud.columns)
+    columns.push_back(
+        (t.dim() == 1 ? t.unsqueeze(1) : t).detach().to(at::kCPU, at::kDouble).contiguous());
+  return columns;
+}
+
+class Sink : public RowSink {
+ public:
+  Sink(const fs::path& path, const Cloud& like) : file_(path) {
+    std::string header;
+    for (const char* name : kNames) header += std::string(header.empty() ? "" : ",") + name;
+    for (int64_t k = 0; k < 3 * like.shN.size(1); ++k) header += ",f_rest_" + std::to_string(k);
+    for (const auto& [name, t] : like.columns)
+      for (int64_t k = 0; k < (t.dim() == 1 ? 1 : t.size(1)); ++k)
+        header += "," + name + (t.dim() == 1 ? "" : "_" + std::to_string(k));
+    file_.write(header + "\n");
   }
-  AtomicFile file(path);
-  file.write(header + "\n");
-  const int64_t blocks = (in.n + kBlock - 1) / kBlock;
-  // As many blocks at once as there are threads, each to its own text.
-  for (int64_t first = 0; first < blocks; first += threads()) {
-    std::vector<std::string> text(
-        static_cast<size_t>(std::min<int64_t>(threads(), blocks - first)));
+
+  void append(const Cloud& rows) override {
+    const CloudValues in(rows);
+    const std::vector<at::Tensor> columns = wide_columns(rows);
+    // Each block to its own text, so that several are made at once.
+    std::vector<std::string> text(static_cast<size_t>((in.n + kBlock - 1) / kBlock));
     parallel_tasks(static_cast<int64_t>(text.size()), [&](int64_t b) {
       std::string& s = text[static_cast<size_t>(b)];
-      const auto put = [&](auto v, bool more = true) {
+      const auto put = [&](auto v) {
         std::array<char, 32> digits;
         const auto [end, fault] = std::to_chars(digits.data(), digits.data() + digits.size(), v);
         s.append(digits.data(), static_cast<size_t>(end - digits.data()));
-        if (more) s += ',';
+        s += ',';
       };
-      const int64_t begin = (first + b) * kBlock, end = std::min(in.n, begin + kBlock);
+      const int64_t begin = b * kBlock, end = std::min(in.n, begin + kBlock);
       for (int64_t r = begin; r < end; ++r) {
         for (int k = 0; k < 3; ++k) put(in.means[3 * r + k]);
         for (int k = 0; k < 3; ++k) put(in.sh0[3 * r + k]);
@@ -117,10 +123,13 @@ void write(const fs::path& path, const Cloud& cloud, const WriteOptions&) {
         s.back() = '\n';
       }
     });
-    for (const std::string& s : text) file.write(s);
+    for (const std::string& s : text) file_.write(s);
   }
-  file.commit();
-}
+  void commit() override { file_.commit(); }
+
+ private:
+  AtomicFile file_;
+};
 
 }  // namespace
 
@@ -132,7 +141,10 @@ SceneFormat csv_format() {
   f.columns = true;
   f.is = is_csv;
   f.read = read;
-  f.write = write;
+  f.create = [](const fs::path& path, const RowPlan& plan,
+                const WriteOptions&) -> std::unique_ptr<RowSink> {
+    return std::make_unique<Sink>(path, plan.like);
+  };
   return f;
 }
 

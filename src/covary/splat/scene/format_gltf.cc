@@ -499,6 +499,23 @@ class Writer {
     accessors.back()["max"] = high;
   }
 
+  // An attribute without numbers.
+  void named(const std::string& name, int parts, bool bounds = false) {
+    attributes[name] = accessors.size();
+    accessors.push_back({{"componentType", kFloat},
+                         {"count", in_.n},
+                         {"type", parts == 1 ? "SCALAR" : "VEC" + std::to_string(parts)}});
+    if (!bounds) return;
+    std::array<float, 3> low = {in_.means[0], in_.means[1], in_.means[2]}, high = low;
+    for (int64_t i = 0; i < in_.n; ++i)
+      for (size_t k = 0; k < 3; ++k) {
+        low[k] = std::min(low[k], in_.means[3 * i + static_cast<int64_t>(k)]);
+        high[k] = std::max(high[k], in_.means[3 * i + static_cast<int64_t>(k)]);
+      }
+    accessors.back()["min"] = low;
+    accessors.back()["max"] = high;
+  }
+
   void colours() {
     const size_t at = begin("COLOR_0", kUByte, 4, 1);
     accessors.back()["normalized"] = true;
@@ -530,13 +547,9 @@ class Writer {
   const CloudValues& in_;
 };
 
-void write(const fs::path& path, const Cloud& cloud, const WriteOptions&) {
-  const CloudValues in(cloud);
-  if (in.n == 0)
-    throw Error(ExitCode::kData, "glTF has no attributes of no splats", path.string(),
-                "the scene is empty");
+// Each attribute as floats of its own.
+void attributes_of(const Cloud& cloud, const CloudValues& in, Writer& w) {
   const std::string ns = std::string(kExtension) + ":";
-  Writer w(in);
   w.floats("POSITION", 3, [&](int64_t i, int k) { return in.means[3 * i + k]; }, true);
   w.colours();
   w.floats(ns + "ROTATION", 4, [&](int64_t i, int k) {
@@ -560,10 +573,38 @@ void write(const fs::path& path, const Cloud& cloud, const WriteOptions&) {
       w.floats("_" + name + (t.dim() == 1 ? "" : "_" + std::to_string(c)), 1,
                [&](int64_t i, int) { return v[i * width + c]; });
   }
-  const json splatting = {{"kernel", "ellipse"},
-                          {"colorSpace", "srgb_rec709_display"},
-                          {"projection", "perspective"},
-                          {"sortingMethod", "cameraDistance"}};
+}
+
+// All splats as a .spz in a buffer: the attributes are named, but stand in no buffer of their own.
+void pack_within(const Cloud& cloud, const WriteOptions& options, Writer& w, json& splatting) {
+  const std::string ns = std::string(kExtension) + ":";
+  w.named("POSITION", 3, true);
+  w.named(ns + "ROTATION", 4);
+  w.named(ns + "SCALE", 3);
+  w.named(ns + "OPACITY", 1);
+  for (int l = 0; l <= cloud.sh_degree(); ++l)
+    for (int m = 0; m <= 2 * l; ++m)
+      w.named(ns + "SH_DEGREE_" + std::to_string(l) + "_COEF_" + std::to_string(m), 3);
+  w.binary = pack_spz(cloud, options);
+  w.views.push_back({{"buffer", 0}, {"byteOffset", 0}, {"byteLength", w.binary.size()}});
+  w.binary.resize((w.binary.size() + 3) / 4 * 4);  // of a chunk
+  splatting["extensions"][kSpzExtensions[0]] = {{"bufferView", 0}};
+}
+
+void write(const fs::path& path, const Cloud& cloud, const WriteOptions& options) {
+  const CloudValues in(cloud);
+  if (in.n == 0)
+    throw Error(ExitCode::kData, "glTF has no attributes of no splats", path.string(),
+                "the scene is empty");
+  Writer w(in);
+  json splatting = {{"kernel", "ellipse"},
+                    {"colorSpace", "srgb_rec709_display"},
+                    {"projection", "perspective"},
+                    {"sortingMethod", "cameraDistance"}};
+  if (options.gltf_spz)
+    pack_within(cloud, options, w, splatting);
+  else
+    attributes_of(cloud, in, w);
   json primitive = {{"mode", kPoints}, {"attributes", w.attributes}};
   primitive["extensions"][kExtension] = splatting;
   const auto list_of_one = [](json value) {
@@ -579,6 +620,10 @@ void write(const fs::path& path, const Cloud& cloud, const WriteOptions&) {
   json document = json::object();
   document["asset"] = {{"version", "2.0"}, {"generator", "covary"}};
   document["extensionsUsed"] = list_of_one(kExtension);
+  if (options.gltf_spz) {
+    document["extensionsUsed"].push_back(kSpzExtensions[0]);
+    document["extensionsRequired"] = document["extensionsUsed"];
+  }
   document["scene"] = 0;
   document["scenes"] = list_of_one(object("nodes", list_of_one(0)));
   document["nodes"] = list_of_one(object("mesh", 0));
@@ -592,10 +637,10 @@ void write(const fs::path& path, const Cloud& cloud, const WriteOptions&) {
   if (lower_extension(path) == ".gltf") {
     const fs::path beside = fs::path(path).replace_extension(".bin");
     document["buffers"][0]["uri"] = beside.filename().string();
-    std::error_code ignored;
-    fs::remove(path, ignored);  // an old one would take the new numbers for its own
-    write_file(beside, {reinterpret_cast<const char*>(w.binary.data()), w.binary.size()});
-    write_file(path, document.dump());
+    AtomicFiles files;
+    files.add(beside).write(w.binary.data(), w.binary.size());
+    files.add(path).write(document.dump());
+    files.commit();
     return;
   }
   std::string text = document.dump();
@@ -613,6 +658,19 @@ void write(const fs::path& path, const Cloud& cloud, const WriteOptions&) {
     file.write(&v, sizeof v);
   file.write(w.binary.data(), w.binary.size());
   file.commit();
+}
+
+std::vector<std::string> also_lost(const Cloud& cloud, const WriteOptions& options) {
+  if (!options.gltf_spz) return {};
+  std::vector<std::string> lost = find_format("spz")->also_lost(cloud, options);
+  if (!cloud.columns.empty()) lost.emplace_back("named columns (a .spz has none)");
+  lost.push_back("precision: " + find_format("spz")->precision);
+  return lost;
+}
+
+std::vector<fs::path> beside(const fs::path& path) {
+  if (lower_extension(path) != ".gltf") return {};
+  return {fs::path(path).replace_extension(".bin")};
 }
 
 bool is_gltf(const Probe& p) {
@@ -634,6 +692,8 @@ SceneFormat gltf_format() {
   f.is = is_gltf;
   f.read = [](const fs::path& path, const ReadOptions&) { return Reader(path).read(); };
   f.write = write;
+  f.also_lost = also_lost;
+  f.beside = beside;
   return f;
 }
 

@@ -21,8 +21,11 @@ SceneFormat ply_format() {
   f.read = [](const std::filesystem::path& path, const ReadOptions& o) {
     return read_ply(path, o.not_finite == "drop");
   };
-  f.write = [](const std::filesystem::path& path, const Cloud& cloud, const WriteOptions&) {
-    write_ply(path, cloud);
+  f.open = [](const std::filesystem::path& path, const ReadOptions& o) {
+    return open_ply(path, o.not_finite == "drop");
+  };
+  f.create = [](const std::filesystem::path& path, const RowPlan& plan, const WriteOptions&) {
+    return create_ply(path, plan);
   };
   return f;
 }

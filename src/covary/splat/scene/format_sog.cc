@@ -45,6 +45,11 @@ constexpr int kFirstTag = 252;          // alpha of quats: + index of the larges
 constexpr int64_t kFreeSplats = 65536;  // that a file of any size may claim
 constexpr int64_t kMostSplatsPerByte = 1024;
 constexpr int64_t kMostJson = 64 << 20;  // bytes
+// A picture has a pixel a splat, and what fills its last rows; other writers round to powers of two.
+constexpr int64_t kMostPixelsPerSplat = 4, kFreePixels = 1 << 16;
+constexpr std::array<const char*, 7> kPictures = {
+    "means_l.webp", "means_u.webp",       "quats.webp",     "scales.webp",
+    "sh0.webp",     "shN_centroids.webp", "shN_labels.webp"};
 
 // ---- Where the files are
 
@@ -105,7 +110,7 @@ class Reader {
     data::Image8 entries, labels;
     int degree = 0;
     if (meta_.contains("shN") && meta_["shN"].is_object()) {
-      entries = image(shN_fields, 0);
+      entries = image(shN_fields, 0, kMostEntries * rest_of_degree(3));
       labels = picture(shN_fields, 1);
       degree = v2 ? static_cast<int>(shN_fields.number("bands")) : degree_of_width(entries.width);
       if (degree < 1 || degree > 3 || entries.width != kPaletteRow * rest_of_degree(degree))
@@ -152,7 +157,8 @@ class Reader {
     return static_cast<int64_t>(v);
   }
 
-  data::Image8 image(const JsonFields& fields, size_t i, bool bounds_count = false) const {
+  data::Image8 image(const JsonFields& fields, size_t i, int64_t most_pixels,
+                     bool bounds_count = false) const {
     const json& files = fields.list("files");
     if (i >= files.size() || !files[i].is_string())
       fields.fail("files", "names no file " + std::to_string(i));
@@ -164,11 +170,15 @@ class Reader {
                   std::to_string(n_) + " splats do not fit the " + std::to_string(bytes.size()) +
                       " bytes of " + name,
                   where_ + ": count", kDamagedHint);
+    const data::ImageInfo info = data::webp_info(bytes, where_ + ": " + name);
+    if (int64_t{info.width} * info.height > most_pixels)
+      fields.fail("files", name + " has " + std::to_string(info.width) + "x" +
+                               std::to_string(info.height) + " px, more than the scene needs");
     return data::decode_webp(bytes, where_ + ": " + name);
   }
   // With a pixel for each splat.
   data::Image8 picture(const JsonFields& fields, size_t i, bool bounds_count = false) const {
-    data::Image8 p = image(fields, i, bounds_count);
+    data::Image8 p = image(fields, i, kMostPixelsPerSplat * n_ + kFreePixels, bounds_count);
     if (int64_t{p.width} * p.height < n_)
       fields.fail("files", "a picture of " + std::to_string(p.width) + "x" +
                                std::to_string(p.height) + " px has not the " + std::to_string(n_) +
@@ -434,8 +444,7 @@ void write(const fs::path& path, const Cloud& cloud, const WriteOptions& options
   std::iota(order.begin(), order.end(), 0);
   if (!options.keep_order) order = geometry::morton_order(in.means, in.n);
   std::vector<Named> pictures;
-  for (const char* name : {"means_l.webp", "means_u.webp", "quats.webp", "scales.webp", "sh0.webp"})
-    pictures.push_back({name, blank(in.n)});
+  for (size_t i = 0; i < 5; ++i) pictures.push_back({kPictures[i], blank(in.n)});
   if (pictures[0].image.height > data::kMostWebpSide)
     throw Error(ExitCode::kFailed, "more splats than a picture has pixels", path.string(),
                 "write several files");
@@ -499,9 +508,9 @@ void write(const fs::path& path, const Cloud& cloud, const WriteOptions& options
     const std::vector<float> book =
         codebook_within(p.entries.data(), p.count * d, kShareOfCodes * p.mean_squared_error);
     const std::vector<uint8_t> codes = codes_of(p.entries.data(), p.count * d, book);
-    pictures.push_back({"shN_centroids.webp",
-                        {static_cast<int>(rows), static_cast<int>(kPaletteRow * in.rest), 4}});
-    pictures.push_back({"shN_labels.webp", blank(in.n)});
+    pictures.push_back(
+        {kPictures[5], {static_cast<int>(rows), static_cast<int>(kPaletteRow * in.rest), 4}});
+    pictures.push_back({kPictures[6], blank(in.n)});
     data::Image8 &entries = pictures[5].image, &labels = pictures[6].image;
     for (int64_t e = 0; e < p.count; ++e)
       for (int64_t k = 0; k < in.rest; ++k) {
@@ -540,12 +549,21 @@ void write(const fs::path& path, const Cloud& cloud, const WriteOptions& options
   }
   const fs::path folder = path.filename() == "meta.json" ? path.parent_path() : path;
   if (!folder.empty()) make_folder(folder);
-  // The list comes last, and an old one goes first: without it the folder is no scene.
+  AtomicFiles files;
+  for (const Named& p : pictures) files.add(folder / p.name).write(p.bytes.data(), p.bytes.size());
+  files.add(folder / "meta.json").write(text);
+  files.commit();
+  // Pictures of an older scene that this one does not have.
   std::error_code ignored;
-  fs::remove(folder / "meta.json", ignored);
-  for (const Named& p : pictures)
-    write_file(folder / p.name, {reinterpret_cast<const char*>(p.bytes.data()), p.bytes.size()});
-  write_file(folder / "meta.json", text);
+  for (size_t i = pictures.size(); i < kPictures.size(); ++i)
+    fs::remove(folder / kPictures[i], ignored);
+}
+
+std::vector<fs::path> beside(const fs::path& path) {
+  std::vector<fs::path> all;
+  if (path.filename() == "meta.json")
+    for (const char* name : kPictures) all.push_back(path.parent_path() / name);
+  return all;
 }
 
 }  // namespace
@@ -563,6 +581,7 @@ SceneFormat sog_format() {
   f.is = is_sog;
   f.read = read;
   f.write = write;
+  f.beside = beside;
   return f;
 }
 

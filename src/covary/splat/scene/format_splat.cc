@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <numeric>
 
 #include "covary/core/base/error.h"
 #include "covary/core/base/file.h"
@@ -52,42 +51,34 @@ Cloud read(const fs::path& path, const ReadOptions&) {
   return out.cloud;
 }
 
-void write(const fs::path& path, const Cloud& cloud, const WriteOptions& options) {
-  const CloudValues in(cloud);
-  std::vector<int64_t> order(static_cast<size_t>(in.n));
-  std::iota(order.begin(), order.end(), 0);
-  if (!options.keep_order) {
-    std::vector<double> weight(order.size());
+class Sink : public RowSink {
+ public:
+  explicit Sink(const fs::path& path) : file_(path) {}
+
+  void append(const Cloud& rows) override {
+    const CloudValues in(rows);
+    bytes_.resize(static_cast<size_t>(in.n * kRow));
     parallel_for(in.n, kGrain, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
-        const float* s = in.scales + 3 * i;
-        weight[static_cast<size_t>(i)] =
-            std::exp(static_cast<double>(s[0]) + s[1] + s[2]) * sigmoid(in.opacities[i]);
+        uint8_t* p = bytes_.data() + i * kRow;
+        for (int k = 0; k < 3; ++k) {
+          store_as(p + 4 * k, in.means[3 * i + k]);
+          store_as(p + 12 + 4 * k, std::exp(in.scales[3 * i + k]));
+          p[24 + k] = byte_of(colour_of_sh0(in.sh0[3 * i + k]) * 255);
+        }
+        p[27] = byte_of(sigmoid(in.opacities[i]) * 255);
+        const auto q = unit_quat(in.quats + 4 * i);
+        for (size_t k = 0; k < 4; ++k) p[28 + k] = byte_of(q[k] * 128 + 128);
       }
     });
-    std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
-      return weight[static_cast<size_t>(a)] > weight[static_cast<size_t>(b)];
-    });
+    file_.write(bytes_.data(), bytes_.size());
   }
-  std::vector<uint8_t> bytes(static_cast<size_t>(in.n * kRow));
-  parallel_for(in.n, kGrain, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t r = order[static_cast<size_t>(i)];
-      uint8_t* p = bytes.data() + i * kRow;
-      for (int k = 0; k < 3; ++k) {
-        store_as(p + 4 * k, in.means[3 * r + k]);
-        store_as(p + 12 + 4 * k, std::exp(in.scales[3 * r + k]));
-        p[24 + k] = byte_of(colour_of_sh0(in.sh0[3 * r + k]) * 255);
-      }
-      p[27] = byte_of(sigmoid(in.opacities[r]) * 255);
-      const auto q = unit_quat(in.quats + 4 * r);
-      for (size_t k = 0; k < 4; ++k) p[28 + k] = byte_of(q[k] * 128 + 128);
-    }
-  });
-  AtomicFile file(path);
-  file.write(bytes.data(), bytes.size());
-  file.commit();
-}
+  void commit() override { file_.commit(); }
+
+ private:
+  AtomicFile file_;
+  std::vector<uint8_t> bytes_;
+};
 
 }  // namespace
 
@@ -100,7 +91,11 @@ SceneFormat splat_format() {
   f.precision = "colours and opacity 8 bits (colours beyond 0 .. 1 are clipped), rotations 8 bits";
   f.is = [](const Probe& p) { return p.has_extension(".splat") && p.size > 0; };
   f.read = read;
-  f.write = write;
+  f.order = RowOrder::kWeight;
+  f.create = [](const fs::path& path, const RowPlan&,
+                const WriteOptions&) -> std::unique_ptr<RowSink> {
+    return std::make_unique<Sink>(path);
+  };
   return f;
 }
 

@@ -8,12 +8,14 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <numeric>
+#include <memory>
+#include <optional>
 
 #include <c10/util/Half.h>
 
 #include "covary/core/base/error.h"
 #include "covary/core/base/file.h"
+#include "covary/core/base/spool.h"
 #include "covary/core/base/threads.h"
 #include "covary/core/data/streams.h"
 #include "covary/core/geometry/morton.h"
@@ -30,9 +32,10 @@ namespace fs = std::filesystem;
 
 constexpr uint32_t kMagic = 0x5053474e;  // NGSP
 constexpr uint64_t kHeader = 16, kHeader4 = 32;
-constexpr uint8_t kAntialiased = 1;
-constexpr double kColour = 0.15;   // of f_dc in a colour byte
-constexpr double kScaleLow = -10;  // log scale of code 0
+constexpr uint8_t kAntialiased = 1, kExtended = 2;  // flags
+constexpr uint64_t kMostRecords = 1 << 20;          // bytes of extension records
+constexpr double kColour = 0.15;                    // of f_dc in a colour byte
+constexpr double kScaleLow = -10;                   // log scale of code 0
 constexpr double kScaleStep = 1.0 / 16;
 constexpr int kFractionBits = 12;  // of positions, where they fit
 constexpr int32_t kMostFixed = (1 << 23) - 1;
@@ -148,6 +151,19 @@ Cloud decode(const Fields& f, const std::array<const uint8_t*, 6>& at) {
   return out.cloud;
 }
 
+// Extension records one after the other, each {u32 type, u32 length, bytes}: kept as they stand, when they are whole.
+std::vector<uint8_t> records_of(std::span<const uint8_t> bytes, const std::string& where) {
+  ByteReader in(bytes, where);
+  if (bytes.size() > kMostRecords)
+    in.fail("extension records", std::to_string(bytes.size()) + " bytes, more than a megabyte");
+  while (in.left() > 0) {
+    (void)in.get<uint32_t>("type of an extension record");
+    const auto length = in.get<uint32_t>("length of an extension record");
+    (void)in.span(length, "extension record");
+  }
+  return {bytes.begin(), bytes.end()};
+}
+
 Cloud parse4(ByteReader& in) {
   const Fields f = fields_of(in, in.size());
   const auto streams = in.get<uint8_t>("stream count");
@@ -157,6 +173,11 @@ Cloud parse4(ByteReader& in) {
   if (streams < needed)
     in.fail("stream count",
             std::to_string(streams) + " streams, but " + std::to_string(needed) + " attributes");
+  std::vector<uint8_t> records;
+  if ((f.flags & kExtended) != 0 && toc > kHeader4) {
+    in.seek(kHeader4);
+    records = records_of(in.span(toc - kHeader4, "extension records"), in.where());
+  }
   in.seek(std::max<uint64_t>(toc, kHeader4), "table of contents");
   ByteReader entries({in.take(streams, 16, "table of contents"), 16u * streams}, in.where());
   std::array<std::span<const uint8_t>, 6> packed;
@@ -177,7 +198,9 @@ Cloud parse4(ByteReader& in) {
         data::zstd_unpack(packed[k], widths[k] * f.count, in.where() + ": " + kAttributes[k]);
   });
   for (size_t k = 0; k < 6; ++k) at[k] = bytes[k].data();
-  return decode(f, at);
+  Cloud cloud = decode(f, at);
+  cloud.spz_records = std::move(records);
+  return cloud;
 }
 
 Cloud parse123(ByteReader& in, uint64_t file_bytes) {
@@ -187,13 +210,14 @@ Cloud parse123(ByteReader& in, uint64_t file_bytes) {
   std::array<const uint8_t*, 6> at{};
   const auto widths = widths_of(f.version, f.degree);
   for (size_t k = 0; k < 6; ++k) at[k] = in.take(f.count, widths[k], kAttributes[k]);
-  return decode(f, at);
+  Cloud cloud = decode(f, at);
+  if ((f.flags & kExtended) != 0)
+    cloud.spz_records = records_of(in.span(in.left(), "extension records"), in.where());
+  return cloud;
 }
 
 // Positions take as many bits after the point as let the farthest fit.
-int fraction_bits_for(const CloudValues& in) {
-  double most = 0;
-  for (int64_t i = 0; i < 3 * in.n; ++i) most = std::max<double>(most, std::abs(in.means[i]));
+int fraction_bits_for(double most) {
   int bits = kFractionBits;
   while (bits > 0 && std::ldexp(most, bits) > kMostFixed) --bits;
   return bits;
@@ -212,10 +236,6 @@ int bits_of(int64_t k, const WriteOptions& options) {
 
 std::array<std::vector<uint8_t>, 6> encode(const CloudValues& in, const WriteOptions& options,
                                            int degree, int fraction_bits) {
-  // Neighbours have like numbers, which pack better one after the other.
-  std::vector<int64_t> order(static_cast<size_t>(in.n));
-  std::iota(order.begin(), order.end(), 0);
-  if (!options.keep_order) order = geometry::morton_order(in.means, in.n);
   const auto version = static_cast<uint32_t>(options.spz_version);
   const auto widths = widths_of(version, degree);
   std::array<std::vector<uint8_t>, 6> out;
@@ -223,19 +243,18 @@ std::array<std::vector<uint8_t>, 6> encode(const CloudValues& in, const WriteOpt
   const double unit = std::ldexp(1.0, fraction_bits);
   parallel_for(in.n, kGrain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      const int64_t r = order[static_cast<size_t>(i)];
       for (int64_t k = 0; k < 3; ++k) {
         const double x =
-            std::clamp<double>(std::round(in.means[3 * r + k] * unit), -kMostFixed, kMostFixed);
+            std::clamp<double>(std::round(in.means[3 * i + k] * unit), -kMostFixed, kMostFixed);
         const auto fixed = static_cast<uint32_t>(static_cast<int32_t>(x));
         for (int64_t b = 0; b < 3; ++b)
           out[0][static_cast<size_t>(9 * i + 3 * k + b)] = static_cast<uint8_t>(fixed >> (8 * b));
         const auto at = static_cast<size_t>(3 * i + k);
-        out[2][at] = byte_of(in.sh0[3 * r + k] * (kColour * 255) + 127.5);
-        out[3][at] = byte_of((in.scales[3 * r + k] - kScaleLow) / kScaleStep);
+        out[2][at] = byte_of(in.sh0[3 * i + k] * (kColour * 255) + 127.5);
+        out[3][at] = byte_of((in.scales[3 * i + k] - kScaleLow) / kScaleStep);
       }
-      out[1][static_cast<size_t>(i)] = byte_of(sigmoid(in.opacities[r]) * 255);
-      auto q = unit_quat(in.quats + 4 * r);
+      out[1][static_cast<size_t>(i)] = byte_of(sigmoid(in.opacities[i]) * 255);
+      auto q = unit_quat(in.quats + 4 * i);
       if (version < 3) {
         const double sign = q[0] < 0 ? -1 : 1;
         for (size_t k = 0; k < 3; ++k)
@@ -246,7 +265,7 @@ std::array<std::vector<uint8_t>, 6> encode(const CloudValues& in, const WriteOpt
       for (int64_t k = 0; k < in.rest; ++k)
         for (int64_t c = 0; c < 3; ++c)
           out[5][static_cast<size_t>((i * in.rest + k) * 3 + c)] =
-              sh_code(in.shN[(r * in.rest + k) * 3 + c], bits_of(k, options));
+              sh_code(in.shN[(i * in.rest + k) * 3 + c], bits_of(k, options));
     }
   });
   return out;
@@ -275,31 +294,147 @@ Cloud read(const fs::path& path, const ReadOptions&) {
   return parse_spz(as_bytes(file), path.string());
 }
 
-void write(const fs::path& path, const Cloud& cloud, const WriteOptions& options) {
-  const std::vector<uint8_t> bytes = pack_spz(cloud, options);
-  AtomicFile file(path);
-  file.write(bytes.data(), bytes.size());
-  file.commit();
-}
+// What the numbers of some rows are clipped to.
+struct Clipped {
+  double farthest = 0;
+  int64_t scales = 0, colours = 0, harmonics = 0;
+
+  void count(const CloudValues& in) {
+    for (int64_t i = 0; i < 3 * in.n; ++i) {
+      farthest = std::max<double>(farthest, std::abs(in.means[i]));
+      scales += in.scales[i] < kScaleLow - kScaleStep / 2 ||
+                in.scales[i] > kScaleLow + kScaleStep * 255.5;
+      colours += std::abs(in.sh0[i]) * kColour * 255 > 128;
+    }
+    for (int64_t i = 0; i < 3 * in.n * in.rest; ++i) harmonics += std::abs(in.shN[i]) > 1;
+  }
+
+  std::vector<std::string> lines() const {
+    std::vector<std::string> lost;
+    const int bits = fraction_bits_for(farthest);
+    if (bits < kFractionBits)
+      lost.push_back("positions finer than 1/" + std::to_string(1 << bits) +
+                     " (the farthest splat takes the bits)");
+    if (scales > 0)
+      lost.push_back(std::to_string(scales) + " scales outside exp(-10) .. exp(5.94) are clipped");
+    if (colours > 0)
+      lost.push_back(std::to_string(colours) + " colours outside -0.44 .. 1.44 are clipped");
+    if (harmonics > 0)
+      lost.push_back(std::to_string(harmonics) + " SH coefficients outside -1 .. 1 are clipped");
+    return lost;
+  }
+};
 
 std::vector<std::string> also_lost(const Cloud& cloud, const WriteOptions&) {
-  std::vector<std::string> lost;
-  const CloudValues in(cloud);
-  const int bits = fraction_bits_for(in);
-  if (bits < kFractionBits)
-    lost.push_back("positions finer than 1/" + std::to_string(1 << bits) +
-                   " (the farthest splat takes the bits)");
-  int64_t scales = 0, harmonics = 0;
-  for (int64_t i = 0; i < 3 * in.n; ++i)
-    scales +=
-        in.scales[i] < kScaleLow - kScaleStep / 2 || in.scales[i] > kScaleLow + kScaleStep * 255.5;
-  for (int64_t i = 0; i < 3 * in.n * in.rest; ++i) harmonics += std::abs(in.shN[i]) > 1;
-  if (scales > 0)
-    lost.push_back(std::to_string(scales) + " scales outside exp(-10) .. exp(5.94) are clipped");
-  if (harmonics > 0)
-    lost.push_back(std::to_string(harmonics) + " SH coefficients outside -1 .. 1 are clipped");
-  return lost;
+  Clipped clipped;
+  clipped.count(CloudValues(cloud));
+  return clipped.lines();
 }
+
+using Streams = std::array<std::vector<uint8_t>, 6>;
+
+// What stands before the attributes.
+std::vector<uint8_t> header_of(const RowPlan& plan, const WriteOptions& options) {
+  if (plan.count > UINT32_MAX / 72)
+    throw Error(ExitCode::kFailed, "more splats than the format can count", "spz");
+  const bool four = options.spz_version == 4;
+  std::vector<uint8_t> out(four ? kHeader4 : kHeader);
+  store_as(out.data(), kMagic);
+  store_as(out.data() + 4, static_cast<uint32_t>(options.spz_version));
+  store_as(out.data() + 8, static_cast<uint32_t>(plan.count));
+  out[12] = static_cast<uint8_t>(plan.like.sh_degree());
+  out[13] = static_cast<uint8_t>(fraction_bits_for(plan.farthest));
+  out[14] = static_cast<uint8_t>((plan.like.antialiased ? kAntialiased : 0) |
+                                 (plan.like.spz_records.empty() ? 0 : kExtended));
+  if (four) out.insert(out.end(), plan.like.spz_records.begin(), plan.like.spz_records.end());
+  return out;
+}
+
+// Version 4, of all rows.
+std::vector<uint8_t> packed_four(std::vector<uint8_t> out, const Streams& streams) {
+  const size_t count = out[12] > 0 ? 6 : 5;
+  out[15] = static_cast<uint8_t>(count);
+  store_as(out.data() + 16, static_cast<uint32_t>(out.size()));
+  Streams packed;
+  parallel_tasks(static_cast<int64_t>(count), [&](int64_t i) {
+    // The largest come last in the file; they are begun first.
+    const size_t k = count - 1 - static_cast<size_t>(i);
+    packed[k] = data::zstd_pack(streams[k], zstd_level(k, streams[k]));
+  });
+  for (size_t k = 0; k < count; ++k)
+    for (const uint64_t v :
+         {static_cast<uint64_t>(packed[k].size()), static_cast<uint64_t>(streams[k].size())}) {
+      out.resize(out.size() + 8);
+      store_as(out.data() + out.size() - 8, v);
+    }
+  for (size_t k = 0; k < count; ++k) out.insert(out.end(), packed[k].begin(), packed[k].end());
+  return out;
+}
+
+// Attributes of all rows stand together: within gzip, those after the first wait on disk. Zstandard packs them whole, in
+// memory.
+class Sink : public RowSink {
+ public:
+  Sink(const fs::path& path, const RowPlan& plan, const WriteOptions& options)
+      : options_(options),
+        four_(options.spz_version == 4),
+        degree_(plan.like.sh_degree()),
+        bits_(fraction_bits_for(plan.farthest)),
+        header_(header_of(plan, options)),
+        records_(plan.like.spz_records),
+        file_(path) {
+    if (four_) return;
+    gzip_.emplace([this](std::span<const uint8_t> p) { file_.write(p.data(), p.size()); },
+                  kGzipLevel);
+    gzip_->write(header_);
+    for (size_t k = 1; k < 6; ++k) wait_.push_back(std::make_unique<Spool>(path.parent_path()));
+  }
+
+  void append(const Cloud& rows) override {
+    const CloudValues in(rows);
+    clipped_.count(in);
+    const Streams part = encode(in, options_, degree_, bits_);
+    for (size_t k = 0; k < 6; ++k) {
+      if (four_)
+        all_[k].insert(all_[k].end(), part[k].begin(), part[k].end());
+      else if (k == 0)
+        gzip_->write(part[k]);
+      else
+        wait_[k - 1]->append(part[k]);
+    }
+  }
+
+  void commit() override {
+    if (four_) {
+      const std::vector<uint8_t> bytes = packed_four(header_, all_);
+      file_.write(bytes.data(), bytes.size());
+    } else {
+      std::vector<uint8_t> block(1 << 20);
+      for (const auto& spool : wait_)
+        for (uint64_t at = 0; at < spool->size();) {
+          const size_t n = spool->read(at, block);
+          gzip_->write(std::span(block).first(n));
+          at += n;
+        }
+      gzip_->write(records_);
+      gzip_->finish();
+    }
+    file_.commit();
+  }
+
+  std::vector<std::string> lost() const override { return clipped_.lines(); }
+
+ private:
+  WriteOptions options_;
+  bool four_;
+  int degree_, bits_;
+  std::vector<uint8_t> header_, records_;
+  AtomicFile file_;
+  std::optional<data::GzipStream> gzip_;
+  std::vector<std::unique_ptr<Spool>> wait_;
+  Streams all_;
+  Clipped clipped_;
+};
 
 }  // namespace
 
@@ -318,46 +453,30 @@ Cloud parse_spz(std::span<const uint8_t> bytes, const std::string& where) {
   if (size / kMostShrink > bytes.size())
     header.fail("splat count", std::to_string(bytes.size()) + " bytes of gzip cannot hold " +
                                    std::to_string(size));
+  // Records follow the attributes; one byte more than may be tells that there are too many.
+  if ((f.flags & kExtended) != 0) size += kMostRecords + 1;
   const std::vector<uint8_t> whole = data::gunzip(bytes, size, where);
   ByteReader in(whole, where);
   return parse123(in, bytes.size());
 }
 
 std::vector<uint8_t> pack_spz(const Cloud& cloud, const WriteOptions& options) {
-  const CloudValues in(cloud);
-  if (in.n > UINT32_MAX / 72)
-    throw Error(ExitCode::kFailed, "more splats than the format can count", "spz");
-  const int bits = fraction_bits_for(in), degree = cloud.sh_degree();
-  const auto streams = encode(in, options, degree, bits);
-  const bool four = options.spz_version == 4;
-  std::vector<uint8_t> out(four ? kHeader4 : kHeader);
-  store_as(out.data(), kMagic);
-  store_as(out.data() + 4, static_cast<uint32_t>(options.spz_version));
-  store_as(out.data() + 8, static_cast<uint32_t>(in.n));
-  out[12] = static_cast<uint8_t>(degree);
-  out[13] = static_cast<uint8_t>(bits);
-  out[14] = cloud.antialiased ? kAntialiased : 0;
-  if (!four) {
-    for (const auto& s : streams) out.insert(out.end(), s.begin(), s.end());
-    return data::gzip(out, kGzipLevel);
-  }
-  const size_t count = degree > 0 ? 6 : 5;
-  out[15] = static_cast<uint8_t>(count);
-  store_as(out.data() + 16, static_cast<uint32_t>(kHeader4));
-  std::array<std::vector<uint8_t>, 6> packed;
-  parallel_tasks(static_cast<int64_t>(count), [&](int64_t i) {
-    // The largest come last in the file; they are begun first.
-    const size_t k = count - 1 - static_cast<size_t>(i);
-    packed[k] = data::zstd_pack(streams[k], zstd_level(k, streams[k]));
-  });
-  for (size_t k = 0; k < count; ++k)
-    for (const uint64_t v :
-         {static_cast<uint64_t>(packed[k].size()), static_cast<uint64_t>(streams[k].size())}) {
-      out.resize(out.size() + 8);
-      store_as(out.data() + out.size() - 8, v);
-    }
-  for (size_t k = 0; k < count; ++k) out.insert(out.end(), packed[k].begin(), packed[k].end());
-  return out;
+  const Cloud ordered =
+      options.keep_order
+          ? cloud
+          : select(cloud, at::tensor(geometry::morton_order(CloudValues(cloud).means, cloud.size()),
+                                     at::kLong));
+  const CloudValues in(ordered);
+  Clipped clipped;
+  clipped.count(in);
+  const RowPlan plan{cloud_like(cloud), in.n, static_cast<float>(clipped.farthest)};
+  std::vector<uint8_t> out = header_of(plan, options);
+  const Streams streams =
+      encode(in, options, cloud.sh_degree(), fraction_bits_for(clipped.farthest));
+  if (options.spz_version == 4) return packed_four(std::move(out), streams);
+  for (const auto& s : streams) out.insert(out.end(), s.begin(), s.end());
+  out.insert(out.end(), cloud.spz_records.begin(), cloud.spz_records.end());
+  return data::gzip(out, kGzipLevel);
 }
 
 SceneFormat spz_format() {
@@ -366,13 +485,18 @@ SceneFormat spz_format() {
   f.help = "Niantic's .spz: 20 to 65 bytes a splat before gzip or Zstandard";
   f.extensions = {".spz"};
   f.axes = "rub";
-  f.antialiased = true;
+  f.antialiased = f.spz_records = true;
   f.precision =
       "positions 1/4096, log scales 1/16, rotations 10 bits (version 2: 8), colours and opacity 8 "
       "bits, SH 5 bits (degree 1) and 4 bits within -1 .. 1";
   f.is = is_spz;
   f.read = read;
-  f.write = write;
+  // Neighbours have like numbers, which pack better one after the other.
+  f.order = RowOrder::kMorton;
+  f.create = [](const fs::path& path, const RowPlan& plan,
+                const WriteOptions& options) -> std::unique_ptr<RowSink> {
+    return std::make_unique<Sink>(path, plan, options);
+  };
   f.also_lost = also_lost;
   return f;
 }

@@ -16,6 +16,7 @@
 #include "covary/core/base/threads.h"
 #include "covary/core/compute/sh/sh.h"
 #include "covary/core/data/streams.h"
+#include "covary/core/data/webp.h"
 #include "covary/core/data/zip.h"
 #include "covary/splat/scene/axes.h"
 #include "covary/splat/scene/byte_reader.h"
@@ -343,10 +344,12 @@ TEST_F(Format, LossesAreSaid) {
   cloud.means[3][0] = 5000;
   cloud.scales[2][1] = -12;
   cloud.shN[0][0][0] = 1.5;
+  cloud.sh0[4][0][2] = -3.6;
   const auto lost = losses(*find_format("spz"), cloud);
   EXPECT_THAT(lost, testing::Contains(HasSubstr("1/1024")));
   EXPECT_THAT(lost, testing::Contains(HasSubstr("1 scales")));
   EXPECT_THAT(lost, testing::Contains(HasSubstr("1 SH coefficients")));
+  EXPECT_THAT(lost, testing::Contains(HasSubstr("1 colours")));
   const Cloud back = through(cloud, "far.spz");
   EXPECT_EQ(back.means[3][0].item<float>(), 5000) << "a far splat is not clipped";
   WriteOptions how;
@@ -362,6 +365,62 @@ TEST_F(Format, SpzPacksWhatRepeatsWell) {
   const Cloud back = through(cloud, "a.spz", how);
   EXPECT_LE(gap(back.shN, cloud.shN), 1.0 / 16 + 1.0 / 256);
   EXPECT_LT(bytes_on_disk(folder_ / "a.spz"), 21 * 5000) << "45 bytes of SH are next to none";
+}
+
+TEST_F(Format, ExtensionRecordsOfASpzAreKept) {
+  Cloud cloud = random_cloud(300, 1);
+  cloud.spz_records = {7, 0, 0, 0, 3, 0, 0, 0, 1, 2, 3, 9, 0, 0, 0, 0, 0, 0, 0};
+  for (const int64_t version : {2, 3, 4}) {
+    const Cloud back = through(cloud, "a.spz", {.spz_version = version});
+    EXPECT_EQ(back.spz_records, cloud.spz_records) << version;
+    EXPECT_LE(gap(back.means, cloud.means), 1.0 / 8192 + 1e-6);
+  }
+  EXPECT_THAT(losses(*find_format("ply"), cloud),
+              testing::Contains(HasSubstr("extension records")));
+  cloud.spz_records.pop_back();  // a record that is cut
+  save_cloud(folder_ / "b.spz", cloud);
+  EXPECT_THAT(error_of([&] { load_cloud(folder_ / "b.spz"); }).where(),
+              HasSubstr("extension record"));
+}
+
+TEST_F(Format, GltfHoldsASpzWithin) {
+  const Cloud cloud = random_cloud(2000, 3);
+  for (const char* name : {"a.glb", "a.gltf"}) {
+    const Cloud back = through(cloud, name, {.gltf_spz = true});
+    EXPECT_LE(gap(back.means, cloud.means), 1.0 / 8192 + 1e-6);
+    EXPECT_LE(gap(back.shN, cloud.shN), 1.0 / 16 + 1.0 / 256);
+    EXPECT_EQ(back.source_axes, "luf");
+  }
+  EXPECT_LT(bytes_on_disk(folder_ / "a.glb"), 70 * 2000);
+  EXPECT_THAT(losses(*find_format("gltf"), cloud, {.gltf_spz = true}),
+              testing::Contains(HasSubstr("1/4096")));
+}
+
+TEST_F(Format, WhatIsWrittenBesideIsKnownBeforehand) {
+  write_file(folder_ / "a.bin", "something else");
+  EXPECT_EQ(in_the_way(folder_ / "a.gltf"), std::vector<fs::path>{folder_ / "a.bin"});
+  EXPECT_TRUE(in_the_way(folder_ / "a.glb").empty());
+  save_cloud(folder_ / "sog" / "meta.json", random_cloud(50, 1));
+  fs::remove(folder_ / "sog" / "meta.json");
+  EXPECT_EQ(in_the_way(folder_ / "sog" / "meta.json").size(), 7u);
+  // An older scene's palette does not stay beside a new one without harmonics.
+  save_cloud(folder_ / "sog" / "meta.json", random_cloud(50, 0));
+  EXPECT_EQ(in_the_way(folder_ / "sog" / "meta.json").size(), 6u);
+}
+
+TEST_F(Format, SogPicturesAreNoLargerThanTheSceneNeeds) {
+  save_cloud(folder_ / "sog" / "meta.json", random_cloud(50, 1));
+  for (const char* name : {"quats.webp", "shN_centroids.webp"}) {
+    // Of one colour: next to no bytes, and megabytes of pixels.
+    const std::string before = read_file(folder_ / "sog" / name);
+    const auto large = data::encode_webp(data::Image8(4096, 1024, 4));
+    write_file(folder_ / "sog" / name, {reinterpret_cast<const char*>(large.data()), large.size()});
+    EXPECT_THAT(
+        error_of([&] { load_cloud(folder_ / "sog"); }).message(),
+        testing::AnyOf(HasSubstr("more than the scene needs"), HasSubstr("fits no degree")));
+    write_file(folder_ / "sog" / name, before);
+  }
+  EXPECT_EQ(load_cloud(folder_ / "sog").size(), 50);
 }
 
 // ---- What else files are

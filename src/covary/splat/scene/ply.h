@@ -7,8 +7,10 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 
 #include "covary/splat/scene/cloud.h"
+#include "covary/splat/scene/rows.h"
 
 namespace covary::scene {
 
@@ -16,5 +18,10 @@ namespace covary::scene {
 // count, NaN positions unless those are wanted.
 Cloud read_ply(const std::filesystem::path& path, bool take_not_finite = false);
 void write_ply(const std::filesystem::path& path, const Cloud& cloud);  // atomic
+
+// The same by rows. Null for ASCII, whose rows have no places. plan.count may be more than come: the header is mended.
+std::unique_ptr<RowSource> open_ply(const std::filesystem::path& path,
+                                    bool take_not_finite = false);
+std::unique_ptr<RowSink> create_ply(const std::filesystem::path& path, const RowPlan& plan);
 
 }  // namespace covary::scene

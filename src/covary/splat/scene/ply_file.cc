@@ -296,18 +296,45 @@ void PlyFile::read(const Body& body) const {
   if (encoding_ == Encoding::kAscii)
     read_ascii(body);
   else
-    read_binary(body);
+    read(0, count_, body);
 }
 
-void PlyFile::read_binary(const Body& body) const {
+void PlyFile::read(int64_t begin, int64_t count, const Body& body) const {
+  in_blocks(
+      count,
+      [&](int64_t first, int64_t rows, uint8_t* to) {
+        fetch(start_ + static_cast<uint64_t>(begin + first) * stride_, to,
+              static_cast<size_t>(rows) * stride_);
+      },
+      body);
+}
+
+void PlyFile::read(std::span<const int64_t> places, const Body& body) const {
+  in_blocks(
+      static_cast<int64_t>(places.size()),
+      [&](int64_t first, int64_t rows, uint8_t* to) {
+        for (int64_t i = 0, run = 1; i < rows; i += run) {
+          const int64_t place = places[static_cast<size_t>(first + i)];
+          for (run = 1;
+               i + run < rows && places[static_cast<size_t>(first + i + run)] == place + run;)
+            ++run;
+          fetch(start_ + static_cast<uint64_t>(place) * stride_,
+                to + static_cast<size_t>(i) * stride_, static_cast<size_t>(run) * stride_);
+        }
+      },
+      body);
+}
+
+void PlyFile::in_blocks(int64_t count, const Fetch& fetch, const Body& body) const {
+  if (count == 0 || stride_ == 0) return;
   const int64_t block = std::max<int64_t>(1, static_cast<int64_t>(kBlockBytes / stride_));
-  const int64_t blocks = (count_ + block - 1) / block;
+  const int64_t blocks = (count + block - 1) / block;
   std::vector<std::vector<uint8_t>> scratch(static_cast<size_t>(threads()));
   parallel_tasks(blocks, [&](int64_t b, int worker) {
-    const int64_t first = b * block, rows = std::min(block, count_ - first);
+    const int64_t first = b * block, rows = std::min(block, count - first);
     std::vector<uint8_t>& data = scratch[static_cast<size_t>(worker)];
     data.resize(static_cast<size_t>(rows) * stride_);
-    fetch(start_ + static_cast<uint64_t>(first) * stride_, data.data(), data.size());
+    fetch(first, rows, data.data());
     if (encoding_ == Encoding::kBig)
       for (int64_t i = 0; i < rows; ++i)
         for (const PlyProperty& p : properties_) {

@@ -16,6 +16,7 @@
 #include <cstring>
 #include <filesystem>
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -67,10 +68,18 @@ class PlyFile {
   using Body = std::function<void(int64_t first, int64_t count, const PlyRows& rows)>;
   void read(const Body& body) const;
 
+  // Rows are reached by their place: binary files. `first` of the body counts from 0.
+  bool has_places() const { return encoding_ != Encoding::kAscii; }
+  // Rows begin .. begin + count - 1; memory is taken for blocks of a megabyte.
+  void read(int64_t begin, int64_t count, const Body& body) const;
+  // The rows of these places, in this order. Ascending places cost least.
+  void read(std::span<const int64_t> places, const Body& body) const;
+
  private:
   enum class Encoding { kAscii, kLittle, kBig };
   void parse_header();
-  void read_binary(const Body& body) const;
+  using Fetch = std::function<void(int64_t first, int64_t rows, uint8_t* to)>;
+  void in_blocks(int64_t count, const Fetch& fetch, const Body& body) const;
   void read_ascii(const Body& body) const;
   void fetch(uint64_t offset, void* to, size_t bytes) const;
   [[noreturn]] void fail(const std::string& what, const std::string& field = "") const;
