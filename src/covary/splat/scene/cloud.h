@@ -18,9 +18,12 @@ struct Cloud {
   std::map<std::string, at::Tensor>
       columns;               // extra columns [N] or [N,k] of any type, kept through edits
   bool antialiased = false;  // trained with the screen-space filter (render it that way)
-  bool flat = false;         // discs of 2DGS: the third scale says nothing
-  std::string source_axes;   // of the file that it was read from, "rub", where these were turned to
-                             // ours (axes.h); empty = as they were
+  // What one of them looks like on the screen: a name in compute/rasterize/footprints.h. "generalized"
+  // reads the column "shape" [N]: the exponent, 2 = Gaussian.
+  std::string footprint = "gaussian";
+  bool flat = false;        // discs of 2DGS: the third scale says nothing
+  std::string source_axes;  // of the file that it was read from, "rub", where these were turned to
+                            // ours (axes.h); empty = as they were
 
   int64_t size() const { return means.defined() ? means.size(0) : 0; }
   int sh_degree() const;  // 0..4 from shN
@@ -29,6 +32,11 @@ struct Cloud {
 
 // Whole rows by index (int64) or mask (bool) [N]; columns included.
 Cloud select(const Cloud& cloud, const at::Tensor& rows);
+
+// What a file or a viewer that knows Gaussians alone can hold of it: pixel integrals become the
+// screen-space filter, shaped primitives Gaussians of the same variance and, as far as an opacity below 1
+// goes, the same total. A cloud of Gaussians is left as it is.
+Cloud as_gaussians(const Cloud& cloud);
 
 // The same in double, for what the reference draws. Columns are kept as they are.
 Cloud in_double(const Cloud& cloud);

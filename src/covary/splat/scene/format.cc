@@ -173,10 +173,12 @@ Cloud merged(const std::vector<Cloud>& clouds) {
         throw Error(ExitCode::kData, "the column is of several widths", name,
                     "drop it from one of the scenes");
     }
-    if (c.antialiased != clouds[0].antialiased || c.flat != clouds[0].flat)
+    if (c.antialiased != clouds[0].antialiased || c.flat != clouds[0].flat ||
+        c.footprint != clouds[0].footprint)
       throw Error(
           ExitCode::kData,
-          "one scene is to be drawn with the antialiasing filter or as discs, and one is not",
+          "one scene is to be drawn with an antialiasing filter, as discs or as shaped primitives, "
+          "and one is not",
           "merge", "scenes that are drawn in different ways make no single scene");
   }
   const auto joined = [&](const std::function<at::Tensor(const Cloud&)>& part) {
@@ -247,9 +249,10 @@ void save_cloud(const fs::path& path, const Cloud& cloud, const WriteOptions& op
                 const std::string& name) {
   const SceneFormat& format = format_of_output(path, name);
   cloud.check();
-  Cloud out = with_degree(cloud, options.sh_degree < 0
-                                     ? format.sh_degree
-                                     : std::min<int64_t>(options.sh_degree, format.sh_degree));
+  Cloud out =
+      with_degree(format.footprint ? cloud : as_gaussians(cloud),
+                  options.sh_degree < 0 ? format.sh_degree
+                                        : std::min<int64_t>(options.sh_degree, format.sh_degree));
   if (!format.not_finite) {
     const at::Tensor good = finite_rows(out);
     if (!good.all().item<bool>())
@@ -267,9 +270,14 @@ void save_cloud(const fs::path& path, const Cloud& cloud, const WriteOptions& op
   format.write(path, out, options);
 }
 
-std::vector<std::string> losses(const SceneFormat& format, const Cloud& cloud,
+std::vector<std::string> losses(const SceneFormat& format, const Cloud& given,
                                 const WriteOptions& options) {
   std::vector<std::string> lost;
+  const Cloud cloud = format.footprint ? given : as_gaussians(given);
+  if (cloud.footprint != given.footprint)
+    lost.push_back(given.footprint == "analytic"
+                       ? "that pixels integrate its Gaussians"
+                       : "the shapes: each becomes the Gaussian of the same variance");
   const int64_t keeps = options.sh_degree < 0
                             ? format.sh_degree
                             : std::min<int64_t>(options.sh_degree, format.sh_degree);

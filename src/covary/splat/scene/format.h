@@ -60,6 +60,7 @@ struct SceneFormat {
   bool columns = false;                 // holds named columns
   bool antialiased = false;             // holds the flag
   bool flat = false;                    // holds the flag
+  bool footprint = false;               // holds it; else a cloud is written as_gaussians
   bool source_axes = false;             // holds them
   bool not_finite = false;              // holds NaN and infinity
   std::string precision;                // what becomes of numbers; empty = nothing

@@ -14,6 +14,7 @@
 #include "covary/core/base/error.h"
 #include "covary/core/base/file.h"
 #include "covary/core/base/threads.h"
+#include "covary/core/compute/rasterize/footprints.h"
 #include "covary/splat/scene/axes.h"
 #include "covary/splat/scene/ply_file.h"
 #include "covary/splat/scene/quantise.h"
@@ -27,6 +28,7 @@ constexpr const char* kDiscs = "SplatRenderMode: 2dgs";
 constexpr const char* kAntialiased = "antialiased 1";
 constexpr const char* kOldAntialiased = "covary antialiased";
 constexpr const char* kSourceAxes = "covary source_axes ";
+constexpr const char* kFootprint = "covary footprint ";
 
 bool holds(const PlyFile& file, const char* comment) {
   const auto& all = file.comments();
@@ -163,6 +165,18 @@ Cloud read_ply(const std::filesystem::path& path, bool take_not_finite) {
     if (comment.starts_with(kSourceAxes))
       if (const std::string axes = comment.substr(std::strlen(kSourceAxes)); are_axes(axes))
         cloud.source_axes = axes;
+  for (const std::string& comment : file.comments())
+    if (comment.starts_with(kFootprint)) {
+      cloud.footprint = comment.substr(std::strlen(kFootprint));
+      const auto known = compute::footprint_names();
+      if (std::find(known.begin(), known.end(), cloud.footprint) == known.end())
+        throw Error(ExitCode::kData,
+                    "is to be drawn as '" + cloud.footprint + "', which is not known", file.path(),
+                    "it comes from another version; train or convert it with this one");
+      if (cloud.footprint == "generalized" && file.find("shape") < 0)
+        throw Error(ExitCode::kData, "shaped primitives have no property of their shape",
+                    file.path() + ": vertex.shape", "the file is not whole");
+    }
 
   struct Extra {
     int property;
@@ -318,6 +332,7 @@ void write_ply(const std::filesystem::path& path, const Cloud& cloud) {
     remark(kAntialiased);
   }
   if (cloud.flat) remark(kDiscs);
+  if (cloud.footprint != "gaussian") remark(kFootprint + cloud.footprint);
   if (!cloud.source_axes.empty()) remark(kSourceAxes + cloud.source_axes);
   header += "element vertex " + std::to_string(n) + "\n";
   size_t stride = 0;
