@@ -33,8 +33,10 @@ void RenderOptions::describe(OptionList& o) {
       .range(20, 60);
   o.add("background", &background, "behind the scene")
       .suggestions({"auto", "black", "white", "R,G,B"});
-  o.add("antialias", &antialias, "screen-space filter; auto = as trained")
-      .choices({"auto", "none", "mip"})
+  o.add("antialias", &antialias,
+        "mip: the screen-space filter; analytic: a pixel integrates over its square; auto: as "
+        "trained")
+      .choices({"auto", "none", "mip", "analytic"})
       .bare("mip");
   o.add("downscale", &downscale, "integer factor of the photos' size; 0 = as trained").range(0, 64);
   o.add("quality", &quality, "of a video: constant rate factor, lower is better").range(0, 51);

@@ -21,7 +21,7 @@ struct RenderOptions {
   int64_t frames = 120;             // along a path
   double fps = 30;                  // of a video, frames/s
   std::string background = "auto";  // auto (as trained) | black | white | r,g,b
-  std::string antialias = "auto";   // auto (as trained) | none | mip
+  std::string antialias = "auto";   // auto (as trained) | none | mip | analytic
   int64_t downscale = 0;            // of the photos' size; 0 = as the run was trained
   int64_t quality = 18;             // of a video: x264's constant rate factor, lower is better
   bool fast = false;                // prepare once, then draw with less; see splat/render/fast.h

@@ -369,8 +369,16 @@ Result run_render(const Job& job) {
 
   const InterruptGuard interrupts;
   const at::NoGradGuard no_grad;
-  const render::Primitives primitives =
+  render::Primitives primitives =
       render::primitives_of(in_double ? scene::in_double(scene.cloud) : scene.cloud);
+  if (options.antialias == "analytic") {
+    if (primitives.footprint != "gaussian" && primitives.footprint != "analytic")
+      throw Error(ExitCode::kUsage, "pixels integrate Gaussians, and these are of another shape",
+                  "--antialias analytic", "use --antialias mip, or leave it out");
+    primitives.footprint = "analytic";
+  } else if (options.antialias != "auto" && primitives.footprint == "analytic") {
+    primitives.footprint = "gaussian";
+  }
   render::PictureOptions how;
   how.background = background_of(options.background, file);
   how.supersample = static_cast<int>(options.supersample);

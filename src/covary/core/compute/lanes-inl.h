@@ -88,9 +88,11 @@ HWY_INLINE void load_interleaved(const float* p, Lanes* x) {
     hn::LoadInterleaved2(kFloats, p, x[0].v, x[1].v);
   } else if constexpr (kCount == 3) {
     hn::LoadInterleaved3(kFloats, p, x[0].v, x[1].v, x[2].v);
-  } else {
-    static_assert(kCount == 4, "one to four numbers a row");
+  } else if constexpr (kCount == 4) {
     hn::LoadInterleaved4(kFloats, p, x[0].v, x[1].v, x[2].v, x[3].v);
+  } else {
+    const auto at = hn::Mul(hn::Iota(IntTag(), 0), hn::Set(IntTag(), kCount));
+    for (int k = 0; k < kCount; ++k) x[k] = Lanes(hn::GatherIndex(kFloats, p + k, at));
   }
 }
 // kLanes pixels of three numbers each.
@@ -154,6 +156,7 @@ HWY_INLINE void sum_each(const Lanes* x, float* out) {
 
 HWY_INLINE Lanes lane_sqrt(Lanes x) { return Lanes(hn::Sqrt(x.v)); }
 HWY_INLINE Lanes lane_log(Lanes x) { return Lanes(hn::Log(kFloats, x.v)); }
+HWY_INLINE Lanes lane_exp_negative(Lanes x) { return Lanes(hn::Exp(kFloats, x.v)); }
 HWY_INLINE Lanes lane_atan(Lanes x) { return Lanes(hn::Atan(kFloats, x.v)); }
 HWY_INLINE Lanes lane_abs(Lanes x) { return Lanes(hn::Abs(x.v)); }
 HWY_INLINE Lanes lane_min(Lanes a, Lanes b) { return Lanes(hn::Min(a.v, b.v)); }
@@ -187,6 +190,21 @@ HWY_INLINE void lane_exp2(Lanes* x) {
     const auto exponent = hn::ShiftLeft<23>(hn::BitCast(IntTag(), shifted[k]));
     x[k] = Lanes(hn::BitCast(kFloats, hn::Add(hn::BitCast(IntTag(), p[k]), exponent)));
   }
+}
+
+// log2 of positive, normal numbers, within 1e-7 of the result or absolutely: x = 2^n (1 + f) with 1 + f in
+// [1/sqrt 2, sqrt 2), and log2(1 + f) / f the polynomial of degree 7 that is nearest there.
+HWY_INLINE Lanes lane_log2(Lanes x) {
+  constexpr float kPolynomial[] = {0.234209851f, -0.248821806f, 0.287075611f, -0.360241986f,
+                                   0.480924039f, -0.721352759f, 1.44269496f};
+  constexpr int kRootHalf = 0x3f3504f3;  // bits of 1 / sqrt 2
+  const auto bits = hn::BitCast(IntTag(), x.v);
+  const auto n = hn::ShiftRight<23>(hn::Sub(bits, hn::Set(IntTag(), kRootHalf)));
+  const auto f =
+      hn::Sub(hn::BitCast(kFloats, hn::Sub(bits, hn::ShiftLeft<23>(n))), hn::Set(kFloats, 1.0f));
+  auto p = hn::Set(kFloats, -0.146203534f);
+  for (const float coefficient : kPolynomial) p = hn::MulAdd(p, f, hn::Set(kFloats, coefficient));
+  return Lanes(hn::MulAdd(p, f, hn::ConvertTo(kFloats, n)));
 }
 
 }  // namespace HWY_NAMESPACE

@@ -82,8 +82,11 @@ render::Primitives activated(const at::Tensor& means, const at::Tensor& quats,
 
 render::Primitives activated(const scene::Cloud& cloud) {
   const bool rest = cloud.shN.defined() && cloud.shN.size(1) > 0;
-  return activated(cloud.means, cloud.quats, cloud.scales, cloud.opacities, cloud.sh0,
-                   rest ? cloud.shN : at::Tensor());
+  render::Primitives out = activated(cloud.means, cloud.quats, cloud.scales, cloud.opacities,
+                                     cloud.sh0, rest ? cloud.shN : at::Tensor());
+  out.extras = render::extras_of(cloud);
+  out.footprint = cloud.footprint;
+  return out;
 }
 
 }  // namespace covary::fit

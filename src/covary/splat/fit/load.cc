@@ -9,6 +9,7 @@
 #include "covary/core/base/file.h"
 #include "covary/splat/fit/checkpoint.h"
 #include "covary/splat/fit/frame.h"
+#include "covary/splat/fit/shape.h"
 #include "covary/splat/scene/cameras_json.h"
 #include "covary/splat/scene/format.h"
 
@@ -37,6 +38,11 @@ scene::Cloud from_state(const fs::path& file, std::string& note) {
   cloud.check();
   Eigen::Matrix4d scene_from_capture;
   try {
+    if (state.arrays.count(std::string("parameter/") + kShape)) {
+      GesOptions ges;
+      OptionList(ges).apply(state.document.at("options").at("ges"), file.string());
+      with_shape(part(kShape), ges, cloud);
+    }
     for (size_t i = 0; i < 4; ++i)
       for (size_t k = 0; k < 4; ++k)
         scene_from_capture(static_cast<long>(i), static_cast<long>(k)) =
@@ -92,8 +98,10 @@ LoadedScene load_scene(const fs::path& path) {
   }
   if (loaded.config.contains("options") && loaded.config["options"].is_object()) {
     const auto antialias = loaded.config["options"].find("antialias");
-    if (antialias != loaded.config["options"].end() && antialias->is_string())
+    if (antialias != loaded.config["options"].end() && antialias->is_string()) {
       loaded.cloud.antialiased = *antialias == "mip";
+      if (*antialias == "analytic") loaded.cloud.footprint = "analytic";
+    }
   }
   return loaded;
 }

@@ -37,6 +37,7 @@ struct LossContext {
   const Target& target;
   const render::Rendered& rendered;      // of this view alone: V = 1
   const render::Primitives& primitives;  // activated, differentiable
+  int64_t steps = 0;                     // of the whole run
 };
 
 // A term's value, and figures inside it for the log.

@@ -164,9 +164,14 @@ void TrainOptions::describe(OptionList& o) {
       .synonym("max-cap")
       .synonym("cap-max")
       .synonym("max-splats");
+  o.add("primitive", &primitive,
+        "what is fitted: gaussian, ges (generalised exponentials, which have a shape of their own)")
+      .choices({"gaussian", "ges"})
+      .common();
   o.add("antialias", &antialias,
-        "mip: opacity is lowered where the screen filter widens a Gaussian")
-      .choices({"none", "mip"})
+        "mip: opacity is lowered where the screen filter widens a Gaussian; analytic: a pixel "
+        "integrates over its square")
+      .choices({"none", "mip", "analytic"})
       .bare("mip")
       .common();
   o.add("init", &init, "the start: auto (points, or random without any), points, random, FILE.ply")
@@ -217,6 +222,7 @@ void TrainOptions::describe(OptionList& o) {
   o.group("affine", affine).only_when("exposure", "affine");
   o.group("bilateral", bilateral).only_when("exposure", "bilateral");
   o.group("embedding", embedding).only_when("exposure", "embedding");
+  o.group("ges", ges).only_when("primitive", "ges");
   o.group("default", default_strategy).only_when("strategy", "default");
   o.group("mcmc", mcmc).only_when("strategy", "mcmc");
 }
@@ -225,8 +231,14 @@ void TrainOptions::check() const {
   if (steps < 1) refuse("steps", "is below 1", "give the number of optimiser steps");
   if (sh_degree < 0 || sh_degree > 3)
     refuse("sh_degree", "is not in 0..3", "use 3, or 0 for colour without direction");
-  if (antialias != "none" && antialias != "mip")
-    refuse("antialias", "is neither none nor mip", "use mip");
+  if (primitive != "gaussian" && primitive != "ges")
+    refuse("primitive", "is neither gaussian nor ges", "use gaussian");
+  if (antialias != "none" && antialias != "mip" && antialias != "analytic")
+    refuse("antialias", "is neither none, mip nor analytic", "use mip");
+  if (antialias == "analytic" && primitive == "ges" && ges.kernel == "gef")
+    refuse("antialias",
+           "analytic is the integral of a Gaussian, and ges with kernel gef has others",
+           "use --antialias mip, or --kernel fast");
   if (exposure != "none" && exposure != "affine" && exposure != "bilateral" &&
       exposure != "embedding")
     refuse("exposure", "is neither none, affine, bilateral nor embedding", "use affine");
@@ -247,6 +259,7 @@ void TrainOptions::check() const {
   affine.check();
   bilateral.check();
   embedding.check();
+  ges.check();
   default_strategy.check();
   mcmc.check();
 }

@@ -21,6 +21,7 @@
 #include "covary/core/base/options.h"
 #include "covary/splat/capture/photo_options.h"
 #include "covary/splat/fit/exposure_options.h"
+#include "covary/splat/fit/ges_options.h"
 #include "covary/splat/fit/refine_options.h"
 #include "covary/splat/fit/resolution_options.h"
 #include "covary/splat/fit/robust_options.h"
@@ -104,11 +105,12 @@ struct TrainOptions {
   int64_t sh_degree = 3;  // 0..3
   std::optional<double>
       sh_every;  // steps between two degrees; none: 1000, or steps/8 when that is less
-  std::string strategy = "default";  // a registered name (strategy.h): default, mcmc, none
-  int64_t max_gaussians = 0;         // a cap at every step; 0: none, and 1,000,000 under mcmc
-  std::string antialias = "none";    // none, mip
-  std::string init = "auto";         // auto | points | random | FILE.ply
-  int64_t init_count = 0;            // of a random start; 0: 100,000 or max_gaussians
+  std::string strategy = "default";    // a registered name (strategy.h): default, mcmc, none
+  int64_t max_gaussians = 0;           // a cap at every step; 0: none, and 1,000,000 under mcmc
+  std::string primitive = "gaussian";  // gaussian | ges
+  std::string antialias = "none";      // none | mip | analytic
+  std::string init = "auto";           // auto | points | random | FILE.ply
+  int64_t init_count = 0;              // of a random start; 0: 100,000 or max_gaussians
   // Of a start from points or at random; none: 0.1, and 0.5 under mcmc.
   std::optional<double> init_opacity;
   // Standard deviation over the distance to the 3 nearest neighbours; none: 1, and 0.1 under mcmc.
@@ -134,6 +136,7 @@ struct TrainOptions {
   BilateralExposureOptions bilateral;   // group "bilateral"
   EmbeddingExposureOptions embedding;   // group "embedding"
   RobustOptions robust;
+  GesOptions ges;                           // group "ges"
   DefaultStrategyOptions default_strategy;  // group "default"
   McmcOptions mcmc;
 

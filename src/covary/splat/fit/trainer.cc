@@ -17,9 +17,11 @@
 #include "covary/splat/fit/activate.h"
 #include "covary/splat/fit/checkpoint.h"
 #include "covary/splat/fit/depth_terms.h"
+#include "covary/splat/fit/edge_term.h"
 #include "covary/splat/fit/evaluate.h"
 #include "covary/splat/fit/frame.h"
 #include "covary/splat/fit/robust.h"
+#include "covary/splat/fit/shape.h"
 #include "covary/splat/fit/shape_files.h"
 #include "covary/splat/fit/start.h"
 #include "covary/splat/scene/cameras_json.h"
@@ -135,6 +137,8 @@ Trainer::Trainer(scene::Capture capture, TrainOptions options)
     terms_.push_back(sparse_depth_term(nn::constant(options_.loss.sparse_depth_weight),
                                        capture_.points.positions, extent_));
   }
+  if (options_.primitive == "ges" && options_.ges.edge_weight > 0)
+    terms_.push_back(edge_term(options_.ges.edge_weight, options_.ges.edge_mask_from));
   strategy_ = make_strategy(options_.strategy, options_);
 }
 
@@ -159,6 +163,8 @@ void Trainer::start(uint64_t seed) {
       {"shN", decaying(o.lr_shN, o.lr_final_factor)}};
   table_ = nn::RowTable();
   for (const auto& [name, value] : rows_of(cloud)) table_.add(name, value, rates.at(name));
+  if (options_.primitive == "ges")
+    add_shape(table_, options_.ges, cloud, decaying(options_.ges.lr_shape, o.lr_final_factor));
   order_rows();
   if (exposure_) exposure_->start(table_, seed_);
   strategy_->init(table_, {.extent = extent_, .seed = seed_});
@@ -206,9 +212,13 @@ std::vector<int64_t> Trainer::views_to_come(int64_t step) const {
 
 render::Primitives Trainer::primitives() const {
   const bool rest = table_.has("shN") && sh_degree() > 0;
-  return activated(table_.parameter("means"), table_.parameter("quats"), table_.parameter("scales"),
-                   table_.parameter("opacities"), table_.parameter("sh0"),
-                   rest ? table_.parameter("shN") : at::Tensor());
+  render::Primitives out =
+      activated(table_.parameter("means"), table_.parameter("quats"), table_.parameter("scales"),
+                table_.parameter("opacities"), table_.parameter("sh0"),
+                rest ? table_.parameter("shN") : at::Tensor());
+  if (options_.antialias == "analytic") out.footprint = "analytic";
+  if (table_.has(kShape)) shaped(table_.parameter(kShape), options_.ges, out);
+  return out;
 }
 
 render::RasterizeOptions Trainer::raster_options() const {
@@ -252,6 +262,7 @@ StepResult Trainer::step(const std::vector<int64_t>& views) {
   render::Primitives splats = activated;
   splats.scales = activated.scales.detach().requires_grad_();
   splats.opacities = activated.opacities.detach().requires_grad_();
+  if (activated.extras.defined()) splats.extras = activated.extras.detach().requires_grad_();
   for (const int64_t index : views) {
     const std::shared_ptr<const scene::View> held =
         in_stage("target", [&] { return coarse_.at(capture_, index, division); });
@@ -279,7 +290,7 @@ StepResult Trainer::step(const std::vector<int64_t>& views) {
       add("left_out", counted > 0 ? 1 - weights.sum().item<double>() / counted : 0);
       target.mask = weights;
     }
-    const LossContext context{step, view, target, rendered, splats};
+    const LossContext context{step, view, target, rendered, splats, options_.steps};
     at::Tensor loss = at::zeros({}, at::kFloat);
     std::optional<StageTimer> stage(std::in_place, "loss");
     stage->add_items(rendered.color.numel());
@@ -315,6 +326,8 @@ StepResult Trainer::step(const std::vector<int64_t>& views) {
   in_stage("backward", [&] {
     if (splats.scales.grad().defined()) activated.scales.backward(splats.scales.grad());
     if (splats.opacities.grad().defined()) activated.opacities.backward(splats.opacities.grad());
+    if (splats.extras.defined() && splats.extras.grad().defined())
+      activated.extras.backward(splats.extras.grad());
   });
 
   const OptimizerOptions& o = options_.optimizer;
@@ -334,6 +347,8 @@ StepResult Trainer::step(const std::vector<int64_t>& views) {
     if (edits.rows()) order_rows();
     return edits;
   });
+  if (table_.has(kShape) && shape_reset_due(options_.ges, step, options_.steps))
+    reset_shape(table_);
   return result;
 }
 
@@ -347,6 +362,8 @@ scene::Cloud Trainer::cloud() const {
   cloud.sh0 = part("sh0");
   cloud.shN = table_.has("shN") ? part("shN") : at::zeros({count(), 0, 3}, at::kFloat);
   cloud.antialiased = options_.antialias == "mip";
+  if (options_.antialias == "analytic") cloud.footprint = "analytic";
+  if (table_.has(kShape)) with_shape(part(kShape), options_.ges, cloud);
   return cloud;
 }
 

@@ -136,6 +136,9 @@ FastScene::FastScene(const Primitives& primitives, const std::vector<scene::Came
       primitives.means.scalar_type() != at::kFloat)
     throw Error(ExitCode::kUsage, "draws float Gaussians with SH colours", "fast",
                 "draw this scene without --fast");
+  if (primitives.footprint != "gaussian")
+    throw Error(ExitCode::kUsage, "draws plain Gaussians, and these are " + primitives.footprint,
+                "fast", "draw this scene without --fast");
   if (cameras.empty())
     throw Error(ExitCode::kUsage, "there is no camera to prepare for", "fast", "give one");
   const at::NoGradGuard no_grad;

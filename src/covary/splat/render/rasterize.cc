@@ -54,7 +54,7 @@ ViewResult render_view(const Primitives& g, const Views& views, int64_t v,
   const at::Tensor pose = views.cam_from_world.select(0, v).to(type.dtype()),
                    k = views.intrinsics.select(0, v);
   const compute::ProjectOptions project_options{
-      .footprint = compute::footprint_index(o.footprint),
+      .footprint = compute::footprint_index(g.footprint),
       .shape = {.dilation = o.dilation, .antialiased = o.antialiased},
       .near = o.near,
       .far = o.far,
@@ -210,6 +210,11 @@ Rendered rasterize(const Primitives& primitives, const Views& views,
   return out;
 }
 
+at::Tensor extras_of(const scene::Cloud& cloud) {
+  if (cloud.footprint != "generalized") return {};
+  return cloud.columns.at("shape").to(cloud.means.scalar_type()).unsqueeze(1).contiguous();
+}
+
 Primitives primitives_of(const scene::Cloud& cloud) {
   return {.means = cloud.means,
           .quats = cloud.quats,
@@ -219,7 +224,8 @@ Primitives primitives_of(const scene::Cloud& cloud) {
           .sh0 = cloud.sh0,
           .shN = cloud.shN,
           .features = {},
-          .extras = {}};
+          .extras = extras_of(cloud),
+          .footprint = cloud.footprint};
 }
 
 }  // namespace covary::render

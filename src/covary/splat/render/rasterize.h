@@ -40,7 +40,8 @@ struct Primitives {
   at::Tensor
       features;  // [N,C] instead of sh0 (or beside it: appended after the colour): any channels
   at::Tensor extras;  // [N,E] what the footprint asks beyond the covariance (shape exponent, ...)
-  ColorOffsets color_offsets = {};  // empty = none
+  std::string footprint = "gaussian";  // a name in compute/rasterize/footprints.h
+  ColorOffsets color_offsets = {};     // empty = none
 };
 
 // Cameras of one size as tensors, so that gradients reach them.
@@ -55,13 +56,12 @@ Views views_of(const std::vector<scene::Camera>& cameras, at::ScalarType dtype =
 compute::CameraParameters parameters_of(const scene::Camera& camera);
 
 struct RasterizeOptions {
-  std::string footprint = "gaussian";  // a name in compute/rasterize/footprints.h
-  bool antialiased = false;            // scale opacity by sqrt(det before / det after dilation)
-  double dilation = 0.3;               // added to the screen covariance, px^2
-  double near = 0.01, far = 1e10;      // camera z, scene units
-  double radius_clip = 0;              // drop what is not larger on screen, px
-  bool absolute_gradients = true;      // Footprints::screen_gradients with its absolute sums
-  bool exact_tiles = true;             // only tiles that the ellipse truly crosses
+  bool antialiased = false;        // scale opacity by sqrt(det before / det after dilation)
+  double dilation = 0.3;           // added to the screen covariance, px^2
+  double near = 0.01, far = 1e10;  // camera z, scene units
+  double radius_clip = 0;          // drop what is not larger on screen, px
+  bool absolute_gradients = true;  // Footprints::screen_gradients with its absolute sums
+  bool exact_tiles = true;         // only tiles that the ellipse truly crosses
   int stride = 1, offset_x = 0,
       offset_y =
           0;  // render the pixels (offset + stride * i): the image is ceil((W-offset)/stride) wide
@@ -104,7 +104,9 @@ struct Rendered {
 Rendered rasterize(const Primitives& primitives, const Views& views,
                    const RasterizeOptions& options, const at::Tensor& background = {});
 
-// A cloud with its activations applied: exp of scales, sigmoid of opacities.
+// A cloud with its activations applied: exp of scales, sigmoid of opacities. extras_of: what its footprint
+// asks for, of the type of the means.
+at::Tensor extras_of(const scene::Cloud& cloud);
 Primitives primitives_of(const scene::Cloud& cloud);
 
 }  // namespace covary::render

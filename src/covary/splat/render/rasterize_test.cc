@@ -208,9 +208,9 @@ TEST(Render, WrongShapesAreNamed) {
       },
       Error);
   EXPECT_THROW(rasterize(g, v, {}, at::ones({7})), Error);
-  RasterizeOptions o;
-  o.footprint = "triangle";
-  EXPECT_THROW(rasterize(g, v, o), Error);
+  bad = g;
+  bad.footprint = "triangle";
+  EXPECT_THROW(rasterize(bad, v, {}), Error);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <cmath>
 #include <string>
 
 #include "covary/core/base/error.h"
@@ -34,6 +35,10 @@ void Cloud::check() const {
   const int degree = sh_degree();
   if (degree > 4) throw Error(ExitCode::kFailed, "spherical harmonics beyond degree 4", "shN");
   expect("shN", shN, {n, (degree + 1) * (degree + 1) - 1, 3});
+  if (footprint == "generalized" &&
+      (columns.count("shape") == 0 || columns.at("shape").sizes() != at::IntArrayRef({n})))
+    throw Error(ExitCode::kFailed, "a scene of shaped primitives has no column of their shapes [N]",
+                "shape");
   for (const auto& [name, t] : columns)
     if (!t.defined() || t.dim() < 1 || t.dim() > 2 || t.size(0) != n)
       throw Error(ExitCode::kFailed,
@@ -68,6 +73,26 @@ Cloud slice(const Cloud& cloud, int64_t first, int64_t count) {
 Cloud cloud_like(const Cloud& cloud) {
   // Copies: a view would keep all rows alive.
   return by_tensor(cloud, [](const at::Tensor& t) { return t.narrow(0, 0, 0).clone(); });
+}
+
+Cloud as_gaussians(const Cloud& cloud) {
+  Cloud out = cloud;
+  out.footprint = "gaussian";
+  if (cloud.footprint == "analytic") out.antialiased = true;
+  if (cloud.footprint != "generalized") return out;
+  const at::Tensor b = out.columns.at("shape").to(at::kDouble).clamp(1, 8);
+  out.columns.erase("shape");
+  // of exp(-r^b / 2) in the plane: the total over that of b = 2, and the second moment over the total
+  const at::Tensor power = (2 / b * std::log(2.0)).exp();
+  const at::Tensor total = power * (2 / b).lgamma().exp() / b;
+  const at::Tensor square = 0.5 * power * ((4 / b).lgamma() - (2 / b).lgamma()).exp();
+  const auto type = out.scales.scalar_type();
+  out.scales = (out.scales + 0.5 * square.log().unsqueeze(1)).to(type);
+  out.opacities = (out.opacities.to(at::kDouble).sigmoid() * total / square)
+                      .clamp(1e-6, 0.999)
+                      .logit()
+                      .to(type);
+  return out;
 }
 
 Cloud in_double(const Cloud& cloud) {

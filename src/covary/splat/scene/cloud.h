@@ -20,9 +20,12 @@ struct Cloud {
   std::map<std::string, at::Tensor>
       columns;               // extra columns [N] or [N,k] of any type, kept through edits
   bool antialiased = false;  // trained with the screen-space filter (render it that way)
-  bool flat = false;         // discs of 2DGS: the third scale says nothing
-  std::string source_axes;   // of the file that it was read from, "rub", where these were turned to
-                             // ours (axes.h); empty = as they were
+  // What one of them looks like on the screen: a name in compute/rasterize/footprints.h. "generalized"
+  // reads the column "shape" [N]: the exponent, 2 = Gaussian.
+  std::string footprint = "gaussian";
+  bool flat = false;        // discs of 2DGS: the third scale says nothing
+  std::string source_axes;  // of the file that it was read from, "rub", where these were turned to
+                            // ours (axes.h); empty = as they were
   std::vector<uint8_t>
       spz_records;  // extension records of a .spz as they stood there, kept for another
 
@@ -38,6 +41,11 @@ Cloud select(const Cloud& cloud, const at::Tensor& rows);
 Cloud cloud_like(const Cloud& cloud);
 // Rows first .. first + count - 1, as views of the same memory.
 Cloud slice(const Cloud& cloud, int64_t first, int64_t count);
+
+// What a file or a viewer that knows Gaussians alone can hold of it: pixel integrals become the
+// screen-space filter, shaped primitives Gaussians of the same variance and, as far as an opacity below 1
+// goes, the same total. A cloud of Gaussians is left as it is.
+Cloud as_gaussians(const Cloud& cloud);
 
 // The same in double, for what the reference draws. Columns are kept as they are.
 Cloud in_double(const Cloud& cloud);

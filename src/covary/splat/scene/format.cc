@@ -206,10 +206,12 @@ Cloud merged(const std::vector<Cloud>& clouds) {
         throw Error(ExitCode::kData, "the column is of several widths", name,
                     "drop it from one of the scenes");
     }
-    if (c.antialiased != clouds[0].antialiased || c.flat != clouds[0].flat)
+    if (c.antialiased != clouds[0].antialiased || c.flat != clouds[0].flat ||
+        c.footprint != clouds[0].footprint)
       throw Error(
           ExitCode::kData,
-          "one scene is to be drawn with the antialiasing filter or as discs, and one is not",
+          "one scene is to be drawn with an antialiasing filter, as discs or as shaped primitives, "
+          "and one is not",
           "merge", "scenes that are drawn in different ways make no single scene");
   }
   const auto joined = [&](const std::function<at::Tensor(const Cloud&)>& part) {
@@ -285,7 +287,8 @@ Cloud accepted(Cloud cloud, const SceneFormat& format, const fs::path& path,
 Cloud prepared(const Cloud& cloud, const SceneFormat& format, const fs::path& path,
                const WriteOptions& options, int64_t first) {
   cloud.check();
-  Cloud out = with_degree(cloud, kept_degree(format, options));
+  Cloud out =
+      with_degree(format.footprint ? cloud : as_gaussians(cloud), kept_degree(format, options));
   if (!format.not_finite) {
     const at::Tensor good = finite_rows(out);
     if (!good.all().item<bool>())
@@ -334,9 +337,14 @@ std::vector<std::string> losses(const SceneFormat& format, const Cloud& cloud,
   return losses(format, cloud, options, also);
 }
 
-std::vector<std::string> losses(const SceneFormat& format, const Cloud& cloud,
+std::vector<std::string> losses(const SceneFormat& format, const Cloud& given,
                                 const WriteOptions& options, const std::vector<std::string>& also) {
   std::vector<std::string> lost;
+  const Cloud cloud = format.footprint ? given : as_gaussians(given);
+  if (cloud.footprint != given.footprint)
+    lost.push_back(given.footprint == "analytic"
+                       ? "that pixels integrate its Gaussians"
+                       : "the shapes: each becomes the Gaussian of the same variance");
   const int64_t keeps = kept_degree(format, options);
   if (cloud.sh_degree() > keeps)
     lost.push_back("spherical harmonics above degree " + std::to_string(keeps) + " (it has " +

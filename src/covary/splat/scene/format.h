@@ -64,6 +64,7 @@ struct SceneFormat {
   bool columns = false;                 // holds named columns
   bool antialiased = false;             // holds the flag
   bool flat = false;                    // holds the flag
+  bool footprint = false;               // holds it; else a cloud is written as_gaussians
   bool source_axes = false;             // holds them
   bool not_finite = false;              // holds NaN and infinity
   bool spz_records = false;             // holds them

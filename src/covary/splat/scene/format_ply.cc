@@ -16,7 +16,7 @@ SceneFormat ply_format() {
   f.name = "ply";
   f.help = "the .ply of 3D Gaussian Splatting: all numbers as floats";
   f.extensions = {".ply"};
-  f.columns = f.antialiased = f.flat = f.source_axes = f.not_finite = true;
+  f.columns = f.antialiased = f.flat = f.footprint = f.source_axes = f.not_finite = true;
   f.is = is_ply;
   f.read = [](const std::filesystem::path& path, const ReadOptions& o) {
     return read_ply(path, o.not_finite == "drop");

@@ -15,6 +15,7 @@
 #include "covary/core/base/error.h"
 #include "covary/core/base/file.h"
 #include "covary/core/base/threads.h"
+#include "covary/core/compute/rasterize/footprints.h"
 #include "covary/splat/scene/axes.h"
 #include "covary/splat/scene/cloud_arrays.h"
 #include "covary/splat/scene/ply_file.h"
@@ -29,6 +30,7 @@ constexpr const char* kDiscs = "SplatRenderMode: 2dgs";
 constexpr const char* kAntialiased = "antialiased 1";
 constexpr const char* kOldAntialiased = "covary antialiased";
 constexpr const char* kSourceAxes = "covary source_axes ";
+constexpr const char* kFootprint = "covary footprint ";
 
 bool holds(const PlyFile& file, const char* comment) {
   const auto& all = file.comments();
@@ -163,6 +165,18 @@ class PlyLayout {
       if (comment.starts_with(kSourceAxes))
         if (const std::string axes = comment.substr(std::strlen(kSourceAxes)); are_axes(axes))
           cloud.source_axes = axes;
+    for (const std::string& comment : file_.comments())
+      if (comment.starts_with(kFootprint)) {
+        cloud.footprint = comment.substr(std::strlen(kFootprint));
+        const auto known = compute::footprint_names();
+        if (std::find(known.begin(), known.end(), cloud.footprint) == known.end())
+          throw Error(
+              ExitCode::kData, "is to be drawn as '" + cloud.footprint + "', which is not known",
+              file_.path(), "it comes from another version; train or convert it with this one");
+        if (cloud.footprint == "generalized" && file_.find("shape") < 0)
+          throw Error(ExitCode::kData, "shaped primitives have no property of their shape",
+                      file_.path() + ": vertex.shape", "the file is not whole");
+      }
     for (const int k : extras_) {
       const PlyProperty& p = file_.properties()[static_cast<size_t>(k)];
       cloud.columns[p.name] = at::empty({n}, tensor_type(p.type));
@@ -400,6 +414,7 @@ class PlySink : public RowSink {
       remark(kAntialiased);
     }
     if (plan.like.flat) remark(kDiscs);
+    if (plan.like.footprint != "gaussian") remark(kFootprint + plan.like.footprint);
     if (!plan.like.source_axes.empty()) remark(kSourceAxes + plan.like.source_axes);
     for (const Column& c : columns.all()) {
       after_ += std::string("property ") + ply_name(c.type) + " " + c.name + "\n";

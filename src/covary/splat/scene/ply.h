@@ -3,7 +3,8 @@
 // unknown columns. Writing what was read gives the same bytes for files laid out as above. Columns [N] of
 // any type are properties of their name, columns [N,k] become name_0 .. name_k-1 (int64 is written as
 // int). How it is to be drawn travels as comment lines, those of Brush ("SplatRenderMode: mip") and
-// Postshot ("antialiased 1"). Without a scale_2 the Gaussians are discs: Cloud::flat.
+// Postshot ("antialiased 1"), and Cloud::footprint as "covary footprint NAME". Without a scale_2 the
+// Gaussians are discs: Cloud::flat.
 #pragma once
 
 #include <filesystem>

@@ -62,7 +62,8 @@ at::Tensor importance_order(const scene::Cloud& cloud) {
   return rows.index_select(0, order);
 }
 
-std::vector<uint8_t> encode_splats(const scene::Cloud& cloud, const at::Tensor& order) {
+std::vector<uint8_t> encode_splats(const scene::Cloud& shown, const at::Tensor& order) {
+  const scene::Cloud cloud = scene::as_gaussians(shown);  // what the page draws
   const int64_t n = order.size(0);
   if (n > kMaxSplats)
     throw Error(ExitCode::kFailed,

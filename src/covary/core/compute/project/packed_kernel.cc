@@ -96,7 +96,7 @@ int64_t project_groups(const PackedScene& scene, const CameraParameters& view,
       const Lanes opacity = from_half(row(PackedScene::kOpacity)) * s.opacity_factor;
       const Lanes reach = from_half(row(PackedScene::kReach));
       const Lanes q =
-          lane_min(F::extent<Lanes>(opacity), Lanes(2.0f) * lane_log(reach * s.opacity_factor));
+          lane_min(F::extent<Lanes>(s, opacity), Lanes(2.0f) * lane_log(reach * s.opacity_factor));
       const ScreenBlock<F, Lanes> block(p, s, opacity, q);
       const uint64_t shown = block.shown(view, o);
       if (!shown) continue;

@@ -16,14 +16,21 @@
 namespace covary::compute {
 
 // name in options, struct
-#define COVARY_FOOTPRINTS(X) X("gaussian", GaussianFootprint)
+#define COVARY_FOOTPRINTS(X)       \
+  X("gaussian", GaussianFootprint) \
+  X("analytic", AnalyticFootprint) \
+  X("generalized", GeneralizedFootprint)
+
+constexpr double kMaxAlpha = 0.99;
+constexpr double kMinAlpha = 1.0 / 255.0;
+constexpr double kLog2MinAlpha = -7.994353436858858;  // log2(kMinAlpha)
 
 constexpr int kMaxFootprintParams = 32;
 constexpr int kMaxFootprintExtras = 8;
 constexpr int kMaxFootprintSums = 32;
 
-struct FootprintOptions {
-  double dilation = 0.3;  // added to the screen covariance, px^2
+struct FootprintOptions {  // of those footprints that are point samples
+  double dilation = 0.3;   // added to the screen covariance, px^2
   bool antialiased =
       false;  // keep the footprint's total by scaling opacity by sqrt(det / dilated det)
 };

@@ -66,6 +66,17 @@ Scene make_scene(int64_t n, at::ScalarType type, int kind = 0, bool covariances 
   return s;
 }
 
+// The same primitives with another footprint; shapes of generalised ones are spread about 2.
+Scene with_footprint(Scene s, const std::string& name) {
+  s.options.footprint = footprint_index(name);
+  if (footprint_extras(s.options.footprint) > 0) {
+    const int64_t n = s.in.means.size(0);
+    s.in.extras =
+        (normal(9, {n, 1}) * 0.7).exp().mul(2.2).clamp(1.1, 7.5).to(s.in.means.scalar_type());
+  }
+  return s;
+}
+
 struct Output {
   at::Tensor image, transmittance, depth_sum;
   ProjectedTensors splats;
@@ -100,11 +111,11 @@ using Member = at::Tensor ProjectTensors::*;
 // tensor.
 void expect_gradients_match(Scene s) {
   std::vector<std::pair<std::string, at::Tensor*>> wanted = {
-      {"means", &s.in.means},           {"quats", &s.in.quats},
-      {"scales", &s.in.scales},         {"covariances", &s.in.covariances},
-      {"opacities", &s.in.opacities},   {"pose", &s.in.cam_from_world},
-      {"intrinsics", &s.in.intrinsics}, {"features", &s.features},
-      {"background", &s.background}};
+      {"means", &s.in.means},         {"quats", &s.in.quats},
+      {"scales", &s.in.scales},       {"covariances", &s.in.covariances},
+      {"opacities", &s.in.opacities}, {"extras", &s.in.extras},
+      {"pose", &s.in.cam_from_world}, {"intrinsics", &s.in.intrinsics},
+      {"features", &s.features},      {"background", &s.background}};
   for (auto& [name, t] : wanted)
     if (t->defined()) t->requires_grad_(true);
   loss(render(s)).backward();
@@ -159,6 +170,59 @@ TEST(RasterizeGradients, BesideTheFrustumWhereTheJacobianIsClamped) {
   Scene s = make_scene(4, at::kDouble, 0, false, 1.2);
   s.in.means.select(1, 0).add_(3.4);
   expect_gradients_match(s);
+}
+
+TEST(RasterizeGradients, AnalyticMatchesFiniteDifferences) {
+  for (const double size : {0.25, 0.05, 0.01}) {  // px: 2, 1/2, 1/10
+    SCOPED_TRACE(size);
+    Scene s = with_footprint(make_scene(10, at::kDouble, 0, false, size), "analytic");
+    if (size < 0.1) s.in.means.narrow(1, 0, 2).mul_(0.3);
+    s.in.opacities = s.in.opacities * 0.2 + 0.75;
+    expect_gradients_match(s);
+  }
+}
+TEST(RasterizeGradients, AnalyticCovariancesMatchFiniteDifferences) {
+  expect_gradients_match(with_footprint(make_scene(8, at::kDouble, 2, true), "analytic"));
+}
+TEST(RasterizeGradients, AnalyticNearlyRoundMatchesFiniteDifferences) {
+  Scene s = with_footprint(make_scene(6, at::kDouble, 1), "analytic");
+  s.in.scales = at::full({6, 3}, 0.1, at::kDouble) * (1 + 0.01 * normal(3, {6, 3}));
+  expect_gradients_match(s);
+}
+TEST(RasterizeGradients, GeneralizedMatchesFiniteDifferences) {
+  Scene s = with_footprint(make_scene(12, at::kDouble), "generalized");
+  const double shapes[] = {1.2, 1.5, 2.0, 3.0, 6.0};
+  for (int64_t i = 0; i < 12; ++i) s.in.extras[i][0] = shapes[i % 5];
+  expect_gradients_match(s);
+}
+
+TEST(Rasterize, GeneralizedOfShapeTwoIsTheGaussian) {
+  for (const auto type : {at::kDouble, at::kFloat}) {
+    for (const bool antialiased : {false, true}) {
+      std::vector<at::Tensor> images, gradients;
+      for (const char* name : {"gaussian", "generalized"}) {
+        Scene s = with_footprint(make_scene(400, type, 0, false, 0.1), name);
+        if (s.in.extras.defined()) s.in.extras.fill_(2);
+        s.options.shape.antialiased = antialiased;
+        std::vector<at::Tensor> all;
+        for (at::Tensor* t : {&s.in.means, &s.in.quats, &s.in.scales, &s.in.opacities, &s.features})
+          t->requires_grad_(true);
+        const Output o = render(s);
+        loss(o).backward();
+        images.push_back(o.image.detach());
+        for (at::Tensor* t : {&s.in.means, &s.in.quats, &s.in.scales, &s.in.opacities, &s.features})
+          all.push_back(t->grad().flatten());
+        gradients.push_back(at::cat(all));
+      }
+      EXPECT_TRUE(at::equal(images[0], images[1]));
+      if (type == at::kDouble) {
+        EXPECT_TRUE(at::equal(gradients[0], gradients[1]));
+      } else {  // lanes are added up in another order
+        EXPECT_LT((gradients[0] - gradients[1]).abs().max().item<double>(),
+                  1e-6 * gradients[0].abs().max().item<double>());
+      }
+    }
+  }
 }
 
 TEST(Rasterize, OneIsotropicGaussianIsItsClosedForm) {
@@ -222,10 +286,13 @@ TEST(Rasterize, WeightsAndTransmittanceSumToOne) {
 }
 
 TEST(Rasterize, ExactTilesDropPairsAndChangeNothing) {
-  const Scene s = make_scene(200, at::kFloat, 0, false, 0.1);
-  const Output exact = render(s, true), box = render(s, false);
-  EXPECT_LT(exact.lists->pairs(), box.lists->pairs());
-  EXPECT_TRUE(at::equal(exact.image, box.image));
+  for (const std::string& footprint : footprint_names()) {
+    SCOPED_TRACE(footprint);
+    const Scene s = with_footprint(make_scene(200, at::kFloat, 0, false, 0.1), footprint);
+    const Output exact = render(s, true), box = render(s, false);
+    EXPECT_LT(exact.lists->pairs(), box.lists->pairs());
+    EXPECT_TRUE(at::equal(exact.image, box.image));
+  }
 }
 
 TEST(Rasterize, StridedPixelsAreThoseOfTheFullImageBitForBit) {
@@ -335,14 +402,21 @@ void expect_agreement_with_the_reference() {
     bool covariances, antialiased;
     double size;
     int channels;
+    const char* footprint = "gaussian";
   };
   for (const Case c : {Case{300, 0, false, false, 0.15, 3}, Case{300, 0, false, true, 0.02, 3},
                        Case{100, 1, true, false, 0.2, 5}, Case{100, 2, false, false, 0.2, 3},
-                       Case{1, 0, false, false, 3.0, 3}, Case{2000, 0, false, false, 0.6, 1}}) {
-    SCOPED_TRACE(testing::Message() << c.n << " kind " << c.kind << " channels " << c.channels);
+                       Case{1, 0, false, false, 3.0, 3}, Case{2000, 0, false, false, 0.6, 1},
+                       Case{300, 0, false, false, 0.15, 3, "analytic"},
+                       Case{300, 0, false, false, 0.02, 5, "analytic"},
+                       Case{100, 1, true, false, 0.4, 2, "analytic"},
+                       Case{300, 0, false, false, 0.15, 3, "generalized"},
+                       Case{100, 2, false, true, 0.3, 1, "generalized"}}) {
+    SCOPED_TRACE(testing::Message()
+                 << c.footprint << " " << c.n << " kind " << c.kind << " channels " << c.channels);
     std::vector<at::Tensor> image, gradient, screen;
     for (const auto type : {at::kDouble, at::kFloat}) {
-      Scene s = make_scene(c.n, type, c.kind, c.covariances, c.size);
+      Scene s = with_footprint(make_scene(c.n, type, c.kind, c.covariances, c.size), c.footprint);
       s.width = 75;
       s.height = 53;
       s.in.intrinsics = s.in.intrinsics * 1.8;
@@ -357,6 +431,7 @@ void expect_agreement_with_the_reference() {
         inputs.push_back(&s.in.quats);
         inputs.push_back(&s.in.scales);
       }
+      if (s.in.extras.defined()) inputs.push_back(&s.in.extras);
       for (at::Tensor* t : inputs) t->requires_grad_(true);
       const Output o = render(s);
       loss(o).backward();

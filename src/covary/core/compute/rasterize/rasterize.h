@@ -23,9 +23,6 @@
 
 namespace covary::compute {
 
-constexpr double kMaxAlpha = 0.99;
-constexpr double kMinAlpha = 1.0 / 255.0;
-constexpr double kLog2MinAlpha = -7.994353436858858;  // log2(kMinAlpha)
 constexpr double kMinTransmittance = 1e-4;
 
 template <class T>

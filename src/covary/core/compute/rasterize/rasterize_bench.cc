@@ -25,7 +25,7 @@ constexpr int kWidth = 648, kHeight = 420;
 // Points on a ground plane and on a round body before the camera, each about as large as the gap to
 // its neighbours.
 struct Scene {
-  std::vector<float> means, quats, scales, opacities, colors;
+  std::vector<float> means, quats, scales, opacities, colors, shapes;
   CameraParameters camera{};
   Scene() {
     const Random rng(1, 0);
@@ -51,6 +51,7 @@ struct Scene {
                     {size * (0.5f + u(7)), size * (0.5f + u(8)), size * (0.5f + u(9))});
       opacities.push_back(0.05f + 0.9f * u(10));
       colors.insert(colors.end(), {u(11), u(12), u(13)});
+      shapes.push_back(1.5f + 2 * u(14));
     }
     for (int i = 0; i < 4; ++i) camera.cam_from_world[5 * i] = 1;
     camera.fx = camera.fy = 480;
@@ -64,11 +65,13 @@ struct Scene {
             .means = means.data(),
             .quats = quats.data(),
             .scales = scales.data(),
-            .opacities = opacities.data()};
+            .opacities = opacities.data(),
+            .extras = shapes.data()};
   }
 };
 
 struct Step {
+  ProjectOptions options;
   Projection<float> projection;
   TileLists lists;
   std::vector<float> features;
@@ -79,14 +82,14 @@ struct Step {
 
 template <bool kSimd>
 void project_step(const Scene& s, Step& step) {
-  const ProjectOptions options;
-  step.projection = kSimd ? project(s.camera, s.input(), options)
-                          : project_reference(s.camera, s.input(), options);
+  step.projection = kSimd ? project(s.camera, s.input(), step.options)
+                          : project_reference(s.camera, s.input(), step.options);
 }
 void list_step(const Scene& s, Step& step) {
   const auto& p = step.projection;
   step.lists = build_tile_lists(TileGrid{.width = kWidth, .height = kHeight},
                                 TileSplats<float>{.count = p.count(),
+                                                  .footprint = step.options.footprint,
                                                   .centres = p.centres.data(),
                                                   .depths = p.depths.data(),
                                                   .params = p.params.data(),
@@ -100,6 +103,7 @@ void list_step(const Scene& s, Step& step) {
 RasterInput<float> raster_input(const Step& step) {
   const auto& p = step.projection;
   return {.count = p.count(),
+          .footprint = step.options.footprint,
           .channels = 3,
           .grid = {.width = kWidth, .height = kHeight},
           .lists = &step.lists,
@@ -121,7 +125,9 @@ void forward_step(Step& step) {
 template <bool kSimd>
 void backward_step(const Scene& s, Step& step) {
   const auto m = step.projection.ids.size();
-  std::vector<float> centres(2 * m), params(3 * m), opacities(m), features(3 * m);
+  std::vector<float> centres(2 * m),
+      params(static_cast<size_t>(footprint_params(step.options.footprint)) * m), opacities(m),
+      features(3 * m);
   const RasterOutput<float> result{step.image.data(), step.transmittance.data()};
   const RasterGradients<float> v{step.v_image.data(), nullptr};
   const RasterInputGradients<float> out{centres.data(),  params.data(), opacities.data(),
@@ -131,16 +137,18 @@ void backward_step(const Scene& s, Step& step) {
   } else {
     rasterize_vjp_reference(raster_input(step), result, v, out);
   }
-  std::vector<float> means(3 * kCount), quats(4 * kCount), scales(3 * kCount), alphas(kCount);
+  std::vector<float> means(3 * kCount), quats(4 * kCount), scales(3 * kCount), alphas(kCount),
+      extras(kCount);
   ProjectInputGradients<float> to{.means = means.data(),
                                   .quats = quats.data(),
                                   .scales = scales.data(),
-                                  .opacities = alphas.data()};
+                                  .opacities = alphas.data(),
+                                  .extras = extras.data()};
   const ProjectGradients<float> from{centres.data(), nullptr, params.data(), opacities.data()};
   if (kSimd) {
-    project_vjp(s.camera, s.input(), {}, step.projection, from, to);
+    project_vjp(s.camera, s.input(), step.options, step.projection, from, to);
   } else {
-    project_vjp_reference(s.camera, s.input(), {}, step.projection, from, to);
+    project_vjp_reference(s.camera, s.input(), step.options, step.projection, from, to);
   }
   benchmark::DoNotOptimize(means.data());
 }
@@ -162,10 +170,11 @@ void count(benchmark::State& state, const Step& step) {
   state.counters["blends"] = blends;
 }
 
-template <bool kSimd>
+template <bool kSimd, int kFootprint>  // a number in COVARY_FOOTPRINTS
 void whole(benchmark::State& state) {
   set_threads(static_cast<int>(state.range(0)));
   Step step;
+  step.options.footprint = kFootprint;
   for (auto _ : state) {
     project_step<kSimd>(scene(), step);
     list_step(scene(), step);
@@ -209,13 +218,23 @@ void backward(benchmark::State& state) {
   set_threads(0);
 }
 
-BENCHMARK(whole<true>)
+BENCHMARK(whole<true, 0>)
     ->Name("rasterize/simd/threads")
     ->Arg(1)
     ->Arg(2)
     ->UseRealTime()
     ->Unit(benchmark::kMillisecond);
-BENCHMARK(whole<false>)
+BENCHMARK(whole<true, 1>)
+    ->Name("rasterize/simd/analytic/threads")
+    ->Arg(1)
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK(whole<true, 2>)
+    ->Name("rasterize/simd/generalized/threads")
+    ->Arg(1)
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK(whole<false, 0>)
     ->Name("rasterize/scalar/threads")
     ->Arg(1)
     ->UseRealTime()

@@ -97,10 +97,12 @@ void backward_tile(const RasterInput<T>& in, const RasterOutput<T>& forward,
                     const T v_value = v_alpha * in.opacities[i];
                     const T* p = in.params + i * F::kParams;
                     const T v_log = v_value * value;
-                    F::template accumulate<T>(dx, dy, v_log, part);
+                    T terms[F::kPixelTerms + 1];
+                    F::template pixel_terms<T>(dx, dy, p, terms);
+                    F::template accumulate<T>(dx, dy, terms, v_log, part);
                     part[F::kSums] += v_alpha * value;
                     T gx, gy;
-                    F::template centre_gradient<T>(dx, dy, p, v_log, gx, gy);
+                    F::template centre_gradient<T>(dx, dy, p, terms, v_log, gx, gy);
                     part[F::kSums + 1 + c] += std::abs(gx);
                     part[F::kSums + 2 + c] += std::abs(gy);
                   });

@@ -32,7 +32,6 @@ namespace {
 constexpr int kColumns = kTile / kLanes;
 constexpr int kState = kColumns * kTile * kLanes;  // numbers in an array that holds a tile's pixels
 constexpr int kItemRows = 2;                       // rows of an item
-constexpr int kInStep = 2;  // items at a time: their long ways through the exponential overlap
 constexpr int kBatch = 16;  // primitives that are planned before they are computed
 constexpr int kItems = kBatch * kColumns * kTile / kItemRows;
 static_assert(kLanes <= kTile && kTile % kItemRows == 0 && kTile <= 32);
@@ -75,7 +74,7 @@ Records pack(const RasterInput<float>& in) {
       out[2] = in.opacities[i];
       out[3] = std::log2(in.opacities[i]);
       F::chord(params, in.extents[i], out + kChordAt);
-      F::prepare(params, out + kPreparedAt<F>);
+      F::prepare(params, in.opacities[i], out + kPreparedAt<F>);
       std::copy_n(in.features + i * in.channels, in.channels, out + kFeaturesAt<F>);
     }
   });
@@ -237,40 +236,36 @@ struct Item {
   }
 };
 
-// alpha of the rows of kCount items, one item after the other; 0 where it is below kMinAlpha.
-template <int kCount, class F>
-HWY_INLINE void shade(const Batch<F>& batch, const Item<F>* items, Lanes* alpha) {
-  constexpr int kVectors = kCount * kItemRows;
-  Lanes log2[kVectors];
+// alpha of the rows of kCount items, one item after the other, and their pixels' terms: see
+// footprint_gaussian.inc.
+template <bool kGradient, int kCount, class F>
+HWY_INLINE void shade(const Batch<F>& batch, const Item<F>* items, Lanes* alpha,
+                      Lanes (*terms)[F::kPixelTerms + 1]) {
+  Lanes dx[kCount], prepared[kCount][F::kPrepared], row[kCount * kItemRows][F::kRowTerms];
   for (int n = 0; n < kCount; ++n) {
-    Lanes prepared[F::kPrepared];
-    for (int k = 0; k < F::kPrepared; ++k) prepared[k] = Lanes(items[n].record[kPreparedAt<F> + k]);
-    for (int u = 0; u < kItemRows; ++u) {
-      Lanes terms[F::kRowTerms];
-      items[n].row_terms(batch, u, terms);
-      log2[n * kItemRows + u] = F::template log2_alpha<Lanes>(items[n].dx, terms, prepared);
-    }
+    dx[n] = items[n].dx;
+    for (int k = 0; k < F::kPrepared; ++k)
+      prepared[n][k] = Lanes(items[n].record[kPreparedAt<F> + k]);
+    for (int u = 0; u < kItemRows; ++u) items[n].row_terms(batch, u, row[n * kItemRows + u]);
   }
-  for (int i = 0; i < kVectors; ++i) alpha[i] = log2[i];
-  lane_exp2<kVectors>(alpha);
-  for (int i = 0; i < kVectors; ++i) {
-    const Lanes a = lane_min(Lanes(static_cast<float>(kMaxAlpha)), alpha[i]);
-    alpha[i] = lane_or_zero(log2[i] >= Lanes(static_cast<float>(kLog2MinAlpha)), a);
-  }
+  F::template shade<kCount, kItemRows, kGradient, Lanes>(dx, row, prepared, alpha, terms);
 }
 
-// Calls use(its place in the list, item, alpha of its rows) for the batch's items in order.
-template <class F, class Use>
+// Calls use(its place in the list, item, alpha of its rows, terms of its rows) for the batch's items in
+// order.
+template <bool kGradient, class F, class Use>
 HWY_INLINE void for_items(const Batch<F>& batch, const TileFrame& frame, Use&& use) {
   const auto work = [&]<int kCount>(int i) HWY_ATTR {
     Item<F> items[kCount];
     for (int n = 0; n < kCount; ++n) items[n] = Item<F>(batch, frame, batch.items[i + n]);
-    Lanes alpha[kCount * kItemRows];
-    shade<kCount>(batch, items, alpha);
-    for (int n = 0; n < kCount; ++n) use(i + n, items[n], alpha + n * kItemRows);
+    Lanes alpha[kCount * kItemRows], terms[kCount * kItemRows][F::kPixelTerms + 1];
+    shade<kGradient, kCount>(batch, items, alpha, terms);
+    for (int n = 0; n < kCount; ++n)
+      use(i + n, items[n], alpha + n * kItemRows, terms + n * kItemRows);
   };
   int i = 0;
-  for (; i + kInStep <= batch.count; i += kInStep) work.template operator()<kInStep>(i);
+  if constexpr (F::kInStep > 1)
+    for (; i + F::kInStep <= batch.count; i += F::kInStep) work.template operator()<F::kInStep>(i);
   for (; i < batch.count; ++i) work.template operator()<1>(i);
 }
 
@@ -298,16 +293,20 @@ HWY_INLINE int64_t for_batches(const RasterInput<float>& in, const Records& reco
 // A worker's memory.
 struct Scratch {
   hwy::AlignedFreeUniquePtr<float[]> pixels;  // [C, kState]: channels of a tile's pixels
-  hwy::AlignedFreeUniquePtr<float[]> items;   // [kItems, 2, kItemRows, lanes]: gradient, weight
-  explicit Scratch(int channels)
+  hwy::AlignedFreeUniquePtr<float[]> items;   // [kItems, numbers, kItemRows, lanes]
+  Scratch(int channels, int item_numbers)
       : pixels(allocate(int64_t{channels} * kState + 1)),
-        items(allocate(int64_t{2} * kItems * kItemRows * kLanes)) {}
+        items(allocate(int64_t{item_numbers} * kItems * kItemRows * kLanes + 1)) {}
 };
-std::vector<Scratch> scratch_of_workers(int channels) {
+std::vector<Scratch> scratch_of_workers(int channels, int item_numbers) {
   std::vector<Scratch> all;
-  for (int i = 0; i < threads(); ++i) all.emplace_back(channels);
+  for (int i = 0; i < threads(); ++i) all.emplace_back(channels, item_numbers);
   return all;
 }
+
+// What the backward pass keeps of a pixel of an item: gradient by log alpha, weight, the footprint's terms.
+template <class F>
+constexpr int kItemNumbers = 2 + F::kPixelTerms;
 
 // kChannels = 0: any number.
 template <class F, int kChannels>
@@ -320,18 +319,19 @@ void forward_tile(const RasterInput<float>& in, const Records& records,
   std::fill_n(color, channels * kState, 0.0f);
   Batch<F> batch;
   for_batches(in, records, tile, frame, state, batch, [&](int64_t, int) HWY_ATTR {
-    for_items(batch, frame, [&](int, const Item<F>& item, const Lanes* alpha) HWY_ATTR {
-      Lanes weight[kItemRows];
-      for (int u = 0; u < kItemRows; ++u)
-        weight[u] = Blend(alpha[u], state.t + item.at + u * kLanes).weight;
-      const float* const feature = item.record + kFeaturesAt<F>;
-      float* p = color + item.at;
-      for (int k = 0; k < channels; ++k, p += kState) {
-        const Lanes f(feature[k]);
-        for (int u = 0; u < kItemRows; ++u)
-          lane_fma(weight[u], f, Lanes::load(p + u * kLanes)).store(p + u * kLanes);
-      }
-    });
+    for_items<false>(
+        batch, frame, [&](int, const Item<F>& item, const Lanes* alpha, const auto*) HWY_ATTR {
+          Lanes weight[kItemRows];
+          for (int u = 0; u < kItemRows; ++u)
+            weight[u] = Blend(alpha[u], state.t + item.at + u * kLanes).weight;
+          const float* const feature = item.record + kFeaturesAt<F>;
+          float* p = color + item.at;
+          for (int k = 0; k < channels; ++k, p += kState) {
+            const Lanes f(feature[k]);
+            for (int u = 0; u < kItemRows; ++u)
+              lane_fma(weight[u], f, Lanes::load(p + u * kLanes)).store(p + u * kLanes);
+          }
+        });
   });
 
   if constexpr (kChannels == 3) {
@@ -375,13 +375,15 @@ void sum_part(const RasterInput<float>& in, const TileFrame& frame, const Batch<
     const Lanes dx = Lanes::load(frame.px + c * kLanes) - Lanes(batch.record[slot][0]);
     for (int i = begin; i < end; ++i) {
       const Item<F> item(batch, frame, batch.items[i]);
-      const float* const own = of_items + i * 2 * kItemRows * kLanes;
+      const float* const own = of_items + i * kItemNumbers<F> * kItemRows * kLanes;
       for (int u = 0; u < kItemRows; ++u) {
         const Lanes v_log = Lanes::load(own + u * kLanes),
                     weight = Lanes::load(own + (kItemRows + u) * kLanes);
-        Lanes row[F::kRowTerms];
+        Lanes row[F::kRowTerms], terms[F::kPixelTerms + 1];
         item.row_terms(batch, u, row);
-        F::template accumulate_row<Lanes>(v_log, row, column);
+        for (int k = 0; k < F::kPixelTerms; ++k)
+          terms[k] = Lanes::load(own + ((2 + k) * kItemRows + u) * kLanes);
+        F::template accumulate_row<Lanes>(v_log, row, terms, column);
         for (int k = 0; k < kChannels; ++k)
           sums[kFeatureSums + k] =
               lane_fma(weight, Lanes::load(v_color + k * kState + item.at + u * kLanes),
@@ -391,7 +393,7 @@ void sum_part(const RasterInput<float>& in, const TileFrame& frame, const Batch<
           for (int k = 0; k < F::kParams; ++k)
             params[k] = Lanes(in.params[static_cast<int64_t>(primitive) * F::kParams + k]);
           const Lanes dy = Lanes(frame.py[item.row + static_cast<uint32_t>(u)] - item.record[1]);
-          F::template centre_gradient<Lanes>(dx, dy, params, v_log, gx, gy);
+          F::template centre_gradient<Lanes>(dx, dy, params, terms, v_log, gx, gy);
           sums[kAbsoluteSums] += lane_abs(gx);
           sums[kAbsoluteSums + 1] += lane_abs(gy);
         }
@@ -409,8 +411,9 @@ void sum_part(const RasterInput<float>& in, const TileFrame& frame, const Batch<
       for (int i = batch.begin[slot * kColumns]; i < batch.begin[(slot + 1) * kColumns]; ++i) {
         const Item<F> item(batch, frame, batch.items[i]);
         for (int u = 0; u < kItemRows; ++u)
-          feature = lane_fma(Lanes::load(of_items + ((2 * i + 1) * kItemRows + u) * kLanes),
-                             Lanes::load(v_color + k * kState + item.at + u * kLanes), feature);
+          feature =
+              lane_fma(Lanes::load(of_items + ((kItemNumbers<F> * i + 1) * kItemRows + u) * kLanes),
+                       Lanes::load(v_color + k * kState + item.at + u * kLanes), feature);
       }
       part[kFeatureSums + k] = sum(feature);
     }
@@ -457,29 +460,34 @@ void backward_tile(const RasterInput<float>& in, const Records& records,
   Batch<F> batch;
   const int64_t next = for_batches(
       in, records, tile, frame, state, batch, [&](int64_t first, int primitives) HWY_ATTR {
-        for_items(batch, frame, [&](int i, const Item<F>& item, const Lanes* alpha) HWY_ATTR {
-          Lanes dot[kItemRows];
-          for (Lanes& d : dot) d = Lanes(0.0f);
-          const float* const feature = item.record + kFeaturesAt<F>;
-          const float* p = v_color + item.at;
-          for (int k = 0; k < channels; ++k, p += kState) {
-            const Lanes f(feature[k]);
-            for (int u = 0; u < kItemRows; ++u)
-              dot[u] = lane_fma(Lanes::load(p + u * kLanes), f, dot[u]);
-          }
-          float* const own = scratch.items.get() + i * 2 * kItemRows * kLanes;
-          for (int u = 0; u < kItemRows; ++u) {
-            const Blend blend(alpha[u], state.t + item.at + u * kLanes);
-            float* const at = rest_state + item.at + u * kLanes;
-            const Lanes rest = lane_fma(blend.weight, dot[u], Lanes::load(at));
-            rest.store(at);
-            const Lanes v_alpha = lane_fma(blend.t, dot[u], rest / (Lanes(1.0f) - alpha[u]));
-            // by the logarithm of alpha; the clamp passes no gradient
-            const LaneMask free = blend.open & (alpha[u] < Lanes(static_cast<float>(kMaxAlpha)));
-            lane_or_zero(free, v_alpha * alpha[u]).store(own + u * kLanes);
-            blend.weight.store(own + (kItemRows + u) * kLanes);
-          }
-        });
+        for_items<true>(
+            batch, frame,
+            [&](int i, const Item<F>& item, const Lanes* alpha, const auto* terms) HWY_ATTR {
+              Lanes dot[kItemRows];
+              for (Lanes& d : dot) d = Lanes(0.0f);
+              const float* const feature = item.record + kFeaturesAt<F>;
+              const float* p = v_color + item.at;
+              for (int k = 0; k < channels; ++k, p += kState) {
+                const Lanes f(feature[k]);
+                for (int u = 0; u < kItemRows; ++u)
+                  dot[u] = lane_fma(Lanes::load(p + u * kLanes), f, dot[u]);
+              }
+              float* const own = scratch.items.get() + i * kItemNumbers<F> * kItemRows * kLanes;
+              for (int u = 0; u < kItemRows; ++u) {
+                const Blend blend(alpha[u], state.t + item.at + u * kLanes);
+                float* const at = rest_state + item.at + u * kLanes;
+                const Lanes rest = lane_fma(blend.weight, dot[u], Lanes::load(at));
+                rest.store(at);
+                const Lanes v_alpha = lane_fma(blend.t, dot[u], rest / (Lanes(1.0f) - alpha[u]));
+                // by the logarithm of alpha; the clamp passes no gradient
+                const LaneMask free =
+                    blend.open & (alpha[u] < Lanes(static_cast<float>(kMaxAlpha)));
+                lane_or_zero(free, v_alpha * alpha[u]).store(own + u * kLanes);
+                blend.weight.store(own + (kItemRows + u) * kLanes);
+                for (int k = 0; k < F::kPixelTerms; ++k)
+                  terms[u][k].store(own + ((2 + k) * kItemRows + u) * kLanes);
+              }
+            });
         for (int slot = 0; slot < primitives; ++slot) {
           sum_part<F, kChannels, kAbsolute>(
               in, frame, batch, slot, in.lists->splat[static_cast<size_t>(first + slot)], v_color,
@@ -500,15 +508,16 @@ void largest_tile(const RasterInput<float>& in, const Records& records, int64_t 
   const int64_t next = for_batches(
       in, records, tile, frame, state, batch, [&](int64_t first, int primitives) HWY_ATTR {
         std::fill_n(largest + first, primitives, 0.0f);
-        for_items(batch, frame, [&](int, const Item<F>& item, const Lanes* alpha) HWY_ATTR {
-          Lanes most(0.0f);
-          for (int u = 0; u < kItemRows; ++u)
-            most = lane_max(most, Blend(alpha[u], state.t + item.at + u * kLanes).weight);
-          alignas(64) float lanes[kLanes];
-          most.store(lanes);
-          float& of_entry = largest[first + item.slot];
-          of_entry = std::max(of_entry, *std::max_element(lanes, lanes + kLanes));
-        });
+        for_items<false>(
+            batch, frame, [&](int, const Item<F>& item, const Lanes* alpha, const auto*) HWY_ATTR {
+              Lanes most(0.0f);
+              for (int u = 0; u < kItemRows; ++u)
+                most = lane_max(most, Blend(alpha[u], state.t + item.at + u * kLanes).weight);
+              alignas(64) float lanes[kLanes];
+              most.store(lanes);
+              float& of_entry = largest[first + item.slot];
+              of_entry = std::max(of_entry, *std::max_element(lanes, lanes + kLanes));
+            });
       });
   std::fill(largest + next, largest + in.lists->begin[static_cast<size_t>(tile) + 1], 0.0f);
 }
@@ -532,7 +541,7 @@ void dispatch(const RasterInput<float>& in, Call&& f) {
 void rasterize_lanes(const RasterInput<float>& in, const RasterOutput<float>& out) {
   dispatch(in, [&]<class F, int kChannels>() HWY_ATTR {
     const Records records = pack<F>(in);
-    std::vector<Scratch> scratch = scratch_of_workers(in.channels);
+    std::vector<Scratch> scratch = scratch_of_workers(in.channels, 0);
     parallel_tasks(in.grid.tiles(), [&](int64_t tile, int worker) HWY_ATTR {
       forward_tile<F, kChannels>(in, records, out, tile, scratch[static_cast<size_t>(worker)]);
     });
@@ -546,7 +555,7 @@ void rasterize_vjp_lanes(const RasterInput<float>& in, const RasterOutput<float>
     const int stride = F::kSums + 1 + in.channels + (out.absolute ? 2 : 0);
     const auto parts = std::make_unique_for_overwrite<float[]>(
         static_cast<size_t>(in.lists->pairs()) * static_cast<size_t>(stride) + 1);
-    std::vector<Scratch> scratch = scratch_of_workers(in.channels);
+    std::vector<Scratch> scratch = scratch_of_workers(in.channels, kItemNumbers<F>);
     parallel_tasks(in.grid.tiles(), [&](int64_t tile, int worker) HWY_ATTR {
       auto& s = scratch[static_cast<size_t>(worker)];
       if (out.absolute) {
