@@ -60,7 +60,7 @@ const std::map<std::string, std::string, std::less<>>& systems() {
       {"lightgaussian", "compress SCENE --method light"},
       {"lm-gaussian", "train PHOTOS --preset lm-gaussian"},
       {"mesh-gaussian", "train CAPTURE --motion mesh --mesh MESH"},
-      {"mvgs", "train CAPTURE --views-per-step 4"},
+      {"mvgs", "train CAPTURE --views-per-step 4 --cross-ray --augment"},
       {"psavatar", "train CLIP --motion head"},
       {"sc-gs", "train CAPTURE --motion control-points"},
       {"self-organizing-gaussians", "compress SCENE --method grid"},

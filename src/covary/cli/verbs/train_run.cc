@@ -63,7 +63,8 @@ MemoryEstimate estimate(const scene::Capture& capture, const fit::TrainOptions& 
       options.exposure == "embedding" ? static_cast<double>(options.embedding.feature_size) : 0;
   const double copies = options.strategy == "none" ? 5 : kCopiesInAnEdit;
   e.gaussians = e.count * (copies * 4 * (11 + 3 * bands + features) + 400);
-  e.view = 60 * largest_picture(capture).pixels() * static_cast<double>(options.views_per_step);
+  e.view =
+      60 * largest_picture(capture).pixels();  // one after the other, however many a step takes
   return e;
 }
 

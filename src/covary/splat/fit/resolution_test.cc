@@ -30,6 +30,21 @@ TEST(ResolutionOptions, DivisionIsAFunctionOfTheStep) {
   EXPECT_EQ(division_at({}, 1, 10), 1);
 }
 
+TEST(ResolutionOptions, ALevelMayHaveItsOwnNumberOfViewsAStep) {
+  const auto levels = resolution_levels("8:0.1:48,4:0.25:24,2:0.5");
+  EXPECT_EQ(levels[0].views, 48);
+  EXPECT_EQ(levels[2].views, 0);
+  EXPECT_EQ(division_at(levels, 100, 1000), 8);
+  const auto before = [&](int64_t step) { return views_before(levels, 3, step, 1000); };
+  EXPECT_EQ(before(1), 0);
+  EXPECT_EQ(before(2), 48);
+  EXPECT_EQ(before(101), 4800);
+  EXPECT_EQ(before(102), 4824);
+  EXPECT_EQ(before(251), 4800 + 150 * 24);
+  EXPECT_EQ(before(1001), 4800 + 150 * 24 + 750 * 3);
+  EXPECT_EQ(views_before({}, 2, 8, 10), 14);
+}
+
 TEST(ResolutionOptions, WhatIsNoScheduleIsRefusedByName) {
   for (const char* text : {"",
                            "auto",
@@ -50,6 +65,11 @@ TEST(ResolutionOptions, WhatIsNoScheduleIsRefusedByName) {
                            "4:0.5,2:0.5",
                            "4:0.5;2:1",
                            "4:0.1 ,2:0.4",
+                           "4:0.1:",
+                           "4:0.1:0",
+                           "4:0.1:2.5",
+                           "4:0.1:2:3",
+                           "4:0.1:2000",
                            "4:0x1"}) {
     SCOPED_TRACE(text);
     try {

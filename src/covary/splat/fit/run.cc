@@ -79,11 +79,9 @@ nlohmann::json edits_json(int64_t step, const Edits& e, int64_t count) {
   nlohmann::json j = {{"step", step},
                       {"event", e.reset && !(e.cloned || e.split || e.pruned) ? "reset" : "refine"},
                       {"count", count}};
-  const std::pair<const char*, int64_t> parts[] = {{"cloned", e.cloned},
-                                                   {"split", e.split},
-                                                   {"pruned", e.pruned},
-                                                   {"moved", e.moved},
-                                                   {"added", e.added}};
+  const std::pair<const char*, int64_t> parts[] = {{"cloned", e.cloned}, {"crossed", e.crossed},
+                                                   {"split", e.split},   {"pruned", e.pruned},
+                                                   {"moved", e.moved},   {"added", e.added}};
   for (const auto& [name, n] : parts)
     if (n) j[name] = n;
   if (e.reset) j["reset"] = true;

@@ -20,6 +20,7 @@
 #include <string>
 #include <vector>
 
+#include <Eigen/Core>
 #include <nlohmann/json.hpp>
 
 #include "covary/core/nn/optim/rows.h"
@@ -33,6 +34,7 @@ namespace covary::fit {
 struct SceneFacts {
   double extent = 1;  // scene units; sizes are thresholds times this
   uint64_t seed = 42;
+  Eigen::Vector3d focus = Eigen::Vector3d::Zero();  // what the training cameras look at
 };
 
 // One view of a step, during and after its backward pass. Gradients are of that view's loss alone.
@@ -42,6 +44,9 @@ struct ViewFacts {
   const scene::Camera& camera;           // as rendered (width, height)
   const render::Footprints& footprints;  // screen_gradients filled after the backward pass
   const at::Tensor& loss;                // scalar
+  const at::Tensor& rendered;            // [H,W,3] float
+  const at::Tensor& truth;               // [H,W,3] uint8 or float
+  const at::Tensor& mask;                // [H,W] float, 0 = does not count; or undefined
 };
 
 // A finished step.
@@ -53,7 +58,8 @@ struct StepFacts {
 // What after_step did, for the log. Zero everywhere: nothing.
 struct Edits {
   int64_t cloned = 0, split = 0, pruned = 0, moved = 0, added = 0;
-  bool reset = false;                                                        // opacities were reset
+  int64_t crossed = 0;  // of the cloned, where views meet: multi_view.h
+  bool reset = false;   // opacities were reset
   bool rows() const { return cloned || split || pruned || moved || added; }  // other Gaussians
   bool any() const { return rows() || reset; }
 };

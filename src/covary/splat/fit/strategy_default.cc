@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <optional>
 
 #include <ATen/ATen.h>
 
 #include "covary/core/base/threads.h"
+#include "covary/splat/fit/multi_view.h"
 #include "covary/splat/fit/strategy_parts.h"
 
 namespace covary::fit {
@@ -19,7 +21,9 @@ constexpr double kSplitShrink = 1.6;                     // standard deviations 
 class DefaultStrategy final : public Strategy {
  public:
   explicit DefaultStrategy(const TrainOptions& options)
-      : options_(options.default_strategy), cap_(options.max_gaussians_of()) {
+      : options_(options.default_strategy),
+        multi_view_options_(options.multi_view),
+        cap_(options.max_gaussians_of()) {
     retime(options.steps);
   }
 
@@ -32,12 +36,17 @@ class DefaultStrategy final : public Strategy {
   void resume(nn::RowTable& table, const SceneFacts& scene, const nlohmann::json&) override {
     table_ = &table;
     scene_ = scene;
+    if (multi_view_options_.on())
+      multi_view_.emplace(multi_view_options_,
+                          MultiView::Facts{.extent = scene.extent, .focus = scene.focus});
   }
 
   bool reads_absolute_gradients() const override { return options_.absgrad; }
 
   void after_backward(const ViewFacts& view) override {
     if (view.step > stop_) return;
+    if (multi_view_ && refines_at(view.step))
+      multi_view_->add(view.camera, view.rendered, view.truth, view.mask);
     const render::Footprints& f = view.footprints;
     const int64_t m = f.ids.size(0);
     const at::Tensor gradients = f.screen_gradients.to(at::kFloat).contiguous();
@@ -69,9 +78,7 @@ class DefaultStrategy final : public Strategy {
   Edits after_step(const StepFacts& facts) override {
     Edits edits;
     if (facts.step >= stop_) return edits;
-    if (facts.step > start_ && facts.step % options_.every == 0 &&
-        facts.step % options_.reset_every >= options_.pause_after_reset)
-      refine(facts.step, edits);
+    if (refines_at(facts.step)) refine(facts.step, edits);
     if (facts.step % options_.reset_every == 0) {
       reset_opacities();
       edits.reset = true;
@@ -82,6 +89,11 @@ class DefaultStrategy final : public Strategy {
  private:
   enum class Fate : uint8_t { kStay, kClone, kSplit, kPrune };
 
+  bool refines_at(int64_t step) const {
+    return step > start_ && step < stop_ && step % options_.every == 0 &&
+           step % options_.reset_every >= options_.pause_after_reset;
+  }
+
   void refine(int64_t step, Edits& edits) {
     const int64_t n = table_->rows();
     const float* sums = table_->statistic(kGradients).const_data_ptr<float>();
@@ -89,6 +101,8 @@ class DefaultStrategy final : public Strategy {
     const float* scales = table_->parameter("scales").const_data_ptr<float>();
     const float* logits = table_->parameter("opacities").const_data_ptr<float>();
     const bool prune_large = step > options_.reset_every;
+    const double threshold =
+        options_.grad_threshold * (multi_view_ ? multi_view_->threshold_factor() : 1);
 
     // The fate of each row. A clone and a parent share what pruning looks at, and so do the children of a split: they are
     // judged here, as if growth had come first.
@@ -103,7 +117,7 @@ class DefaultStrategy final : public Strategy {
         const double opacity = logistic(logits[i]);
         const float gradient = sums[i] / std::max(seen[i], 1.0f);
         Fate fate = Fate::kStay;
-        if (gradient > options_.grad_threshold) fate = size <= small ? Fate::kClone : Fate::kSplit;
+        if (gradient > threshold) fate = size <= small ? Fate::kClone : Fate::kSplit;
         const bool split = fate == Fate::kSplit;
         const double kept_opacity =
             split && options_.revised_opacity ? 1 - std::sqrt(1 - opacity) : opacity;
@@ -114,7 +128,15 @@ class DefaultStrategy final : public Strategy {
         gradients[static_cast<size_t>(i)] = gradient;
       }
     });
+    std::vector<int64_t> crossed;
+    if (multi_view_) {
+      crossed = clone_inside(multi_view_->inside(table_->parameter("means")), fates, gradients);
+      multi_view_->clear();
+    }
     keep_under_cap(fates, gradients);
+    edits.crossed = std::count_if(crossed.begin(), crossed.end(), [&](int64_t i) {
+      return fates[static_cast<size_t>(i)] == Fate::kClone;
+    });
 
     std::vector<int64_t> kept, clones, splits;
     for (int64_t i = 0; i < n; ++i) {
@@ -129,6 +151,24 @@ class DefaultStrategy final : public Strategy {
     if (edits.any()) grow(step, kept, clones, splits);
     table_->statistic(kGradients).zero_();
     table_->statistic(kSeen).zero_();
+  }
+
+  // Of those that would stay, what views meet at is cloned: the largest gradients, up to the share of the count.
+  std::vector<int64_t> clone_inside(const std::vector<uint8_t>& inside, std::vector<Fate>& fates,
+                                    const std::vector<float>& gradients) const {
+    std::vector<int64_t> found;
+    for (size_t i = 0; i < fates.size(); ++i)
+      if (inside[i] && fates[i] == Fate::kStay) found.push_back(static_cast<int64_t>(i));
+    const auto most =
+        static_cast<size_t>(multi_view_options_.most_cloned * static_cast<double>(fates.size()));
+    if (found.size() > most) {
+      std::stable_sort(found.begin(), found.end(), [&](int64_t a, int64_t b) {
+        return gradients[static_cast<size_t>(a)] > gradients[static_cast<size_t>(b)];
+      });
+      found.resize(most);
+    }
+    for (const int64_t i : found) fates[static_cast<size_t>(i)] = Fate::kClone;
+    return found;
   }
 
   // Of those that would grow, the largest gradients that the cap has room for; each adds one row.
@@ -193,6 +233,8 @@ class DefaultStrategy final : public Strategy {
   }
 
   DefaultStrategyOptions options_;
+  MultiViewOptions multi_view_options_;
+  std::optional<MultiView> multi_view_;  // of the step that is under way
   int64_t cap_, start_, stop_;
   nn::RowTable* table_ = nullptr;
   SceneFacts scene_;

@@ -9,6 +9,7 @@
 
 #include "covary/core/base/error.h"
 #include "covary/core/base/threads.h"
+#include "covary/splat/fit/small_capture.h"
 #include "covary/splat/fit/strategy_parts.h"
 
 namespace covary::fit {
@@ -58,8 +59,8 @@ void see(Strategy& s, const std::vector<int64_t>& ids, const std::vector<float>&
     f.screen_gradients[i][2] = 1;  // the absolute parts: only absgrad may look at them
     f.screen_gradients[i][3] = 1;
   }
-  const at::Tensor loss = at::zeros({});
-  s.after_backward({step, 0, camera, f, loss});
+  const at::Tensor loss = at::zeros({}), none;
+  s.after_backward({step, 0, camera, f, loss, none, none, none});
 }
 
 std::vector<float> values(const at::Tensor& t) {
@@ -108,6 +109,65 @@ TEST(DefaultStrategy, NewRowsHaveZeroMomentsAndOldRowsKeepTheirs) {
     EXPECT_EQ(t.entry(name).first[0].max().item<float>(), 1) << name;
     EXPECT_EQ(t.entry(name).first[2].abs().max().item<float>(), 0) << name;
     EXPECT_EQ(t.entry(name).second[2].abs().max().item<float>(), 0) << name;
+  }
+}
+
+// Two views of a step, 80 degrees apart, whose worst windows lie around the point.
+void see_bad(Strategy& s, const Eigen::Vector3d& point, int64_t step) {
+  for (const double angle : {0.0, 1.4}) {
+    const scene::Camera camera = ring_camera(angle, kWidth, kHeight);
+    const Eigen::Vector2d at = camera.project(point);
+    const at::Tensor rendered = at::zeros({kHeight, kWidth, 3}), truth = at::zeros_like(rendered),
+                     loss = at::zeros({}), none;
+    const int64_t left = static_cast<int64_t>(at.x()) / 40 * 40,
+                  top = static_cast<int64_t>(at.y()) / 20 * 20;
+    truth.slice(0, top, top + 20).slice(1, left, left + 40).fill_(1);
+    render::Footprints f;
+    f.ids = at::empty({0}, at::kLong);
+    f.screen_gradients = at::empty({0, 4});
+    s.after_backward({step, 0, camera, f, loss, rendered, truth, none});
+  }
+}
+
+TEST(DefaultStrategy, ClonesWhatLiesWhereTheWorstPartsOfTheViewsMeet) {
+  const Eigen::Vector3d bad(0.05, 0.02, -0.05);
+  const auto rows_after = [&](double most, int64_t near, int64_t step) {
+    TrainOptions o = options_of("default");
+    o.views_per_step = 2;
+    o.multi_view.cross_ray = true;
+    o.multi_view.guarded = false;  // the windows are fixed ones, and their corners miss each other
+    o.multi_view.most_cloned = most;
+    nn::RowTable t = table_of(10);
+    t.parameter("means").detach().add_(100);
+    for (int64_t i = 0; i < near; ++i)
+      for (int k = 0; k < 3; ++k)
+        t.parameter("means").detach()[i][k].fill_(bad[k] + 1e-3 * static_cast<double>(i));
+    auto s = make_strategy("default", o);
+    s->init(t, {.extent = 2});
+    see_bad(*s, bad, step);
+    const Edits e = s->after_step({.step = 600});
+    EXPECT_EQ(e.crossed, e.cloned);
+    return t.rows();
+  };
+  EXPECT_EQ(rows_after(1, 3, 600), 13);
+  EXPECT_EQ(rows_after(0.2, 3, 600), 12);
+  EXPECT_EQ(rows_after(1, 0, 600), 10);
+  EXPECT_EQ(rows_after(1, 3, 599), 10);  // of a step that does not refine
+}
+
+TEST(DefaultStrategy, ViewsFromAfarHalveTheThreshold) {
+  for (const bool augment : {true, false}) {
+    TrainOptions o = options_of("default");
+    o.views_per_step = 2;
+    o.multi_view.augment = augment;
+    o.multi_view.cross_ray = !augment;
+    o.multi_view.most_cloned = 0;
+    nn::RowTable t = table_of(3);
+    auto s = make_strategy("default", o);
+    s->init(t, {});
+    see(*s, {0, 1}, {1.5e-4f, 0.9e-4f}, {0, 0}, 598);  // of thresholds 2e-4 and 1e-4
+    see_bad(*s, Eigen::Vector3d::Zero(), 600);
+    EXPECT_EQ(s->after_step({.step = 600}).cloned, augment ? 1 : 0);
   }
 }
 

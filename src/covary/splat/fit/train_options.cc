@@ -77,6 +77,8 @@ void OptimizerOptions::describe(OptionList& o) {
   o.add("beta1", &beta1, "decay of the first moment").range(0, 0.999999999);
   o.add("beta2", &beta2, "decay of the second moment").range(0, 0.999999999);
   o.add("eps", &eps, "added to the root of the second moment").range(0, 1);
+  o.add("batch_scaling", &batch_scaling,
+        "with several views a step: rates grow by the root of their number (nn/optim/adam.h)");
   o.add("visible_only", &visible_only,
         "leave Gaussians alone that no view of the step sees, moments too");
 }
@@ -187,7 +189,8 @@ void TrainOptions::describe(OptionList& o) {
       .range(1e-3, 1e3);
   o.add("views_per_step", &views_per_step,
         "views whose gradients one step sums; rates grow by its root")
-      .range(1, 1024);
+      .range(1, 1024)
+      .common();
   o.add("resolution_schedule", &resolution_schedule,
         "coarse photos first: full (never), or DIVISION:UNTIL,... with shares of the steps, as "
         "in 4:0.1,2:0.4")
@@ -223,6 +226,7 @@ void TrainOptions::describe(OptionList& o) {
   o.group("bilateral", bilateral).only_when("exposure", "bilateral");
   o.group("embedding", embedding).only_when("exposure", "embedding");
   o.group("ges", ges).only_when("primitive", "ges");
+  o.group("multi_view", multi_view).only_when("strategy", "default");
   o.group("default", default_strategy).only_when("strategy", "default");
   o.group("mcmc", mcmc).only_when("strategy", "mcmc");
 }
@@ -260,6 +264,10 @@ void TrainOptions::check() const {
   bilateral.check();
   embedding.check();
   ges.check();
+  multi_view.check();
+  if (multi_view.on() && views_per_step < 2)
+    refuse("multi_view", "compares the views of a step, and there is one",
+           "add --views-per-step 4");
   default_strategy.check();
   mcmc.check();
 }

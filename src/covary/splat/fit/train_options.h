@@ -22,6 +22,7 @@
 #include "covary/splat/capture/photo_options.h"
 #include "covary/splat/fit/exposure_options.h"
 #include "covary/splat/fit/ges_options.h"
+#include "covary/splat/fit/multi_view_options.h"
 #include "covary/splat/fit/refine_options.h"
 #include "covary/splat/fit/resolution_options.h"
 #include "covary/splat/fit/robust_options.h"
@@ -58,6 +59,8 @@ struct OptimizerOptions {
   double lr_shN = 1.25e-4;
   double lr_final_factor = 1;  // the last step's rate of all but the means over the first's
   double beta1 = 0.9, beta2 = 0.999;
+  bool batch_scaling =
+      true;  // with B views a step rates grow by sqrt(B), moments forget B times as fast
   double eps = 1e-15;
   bool visible_only = true;  // rows that no view of the step sees are left alone, moments too
 
@@ -115,7 +118,8 @@ struct TrainOptions {
   std::optional<double> init_opacity;
   // Standard deviation over the distance to the 3 nearest neighbours; none: 1, and 0.1 under mcmc.
   std::optional<double> init_scale;
-  int64_t views_per_step = 1;  // B: gradients are summed, rates grow by sqrt(B) (nn/optim/adam.h)
+  int64_t views_per_step = 1;   // B: gradients are summed, rates grow by sqrt(B) (nn/optim/adam.h)
+  MultiViewOptions multi_view;  // what else several views are good for; of the default strategy
   // full | DIVISION:UNTIL,...: coarse photos first (resolution_options.h)
   std::string resolution_schedule = "full";
   std::optional<double>

@@ -10,6 +10,7 @@
 #include <Eigen/LU>
 
 #include "covary/core/base/error.h"
+#include "covary/core/base/log.h"
 #include "covary/core/base/random.h"
 #include "covary/core/base/stages.h"
 #include "covary/core/geometry/morton.h"
@@ -24,6 +25,7 @@
 #include "covary/splat/fit/shape.h"
 #include "covary/splat/fit/shape_files.h"
 #include "covary/splat/fit/start.h"
+#include "covary/splat/scene/camera_path.h"
 #include "covary/splat/scene/cameras_json.h"
 
 namespace covary::fit {
@@ -102,6 +104,10 @@ Trainer::Trainer(scene::Capture capture, TrainOptions options)
   if (!options_.depth.empty()) take_depths(capture_, options_.depth, options_.depth_kind);
   if (!options_.normals.empty()) take_normals(capture_, options_.normals);
   levels_ = resolution_levels(options_.resolution_schedule);
+  const auto views = static_cast<int64_t>(capture_.train.size());
+  if (options_.views_per_step > views)
+    log_info("a step takes all " + std::to_string(views) + " training views, not " +
+             std::to_string(options_.views_per_step));
   if (options_.refine.pose_opt || options_.refine.intrinsics_opt)
     cameras_ = std::make_unique<CameraRefinement>(capture_, options_.refine, options_.steps,
                                                   options_.views_per_step);
@@ -167,7 +173,14 @@ void Trainer::start(uint64_t seed) {
     add_shape(table_, options_.ges, cloud, decaying(options_.ges.lr_shape, o.lr_final_factor));
   order_rows();
   if (exposure_) exposure_->start(table_, seed_);
-  strategy_->init(table_, {.extent = extent_, .seed = seed_});
+  strategy_->init(table_, scene_facts());
+}
+
+SceneFacts Trainer::scene_facts() const {
+  std::vector<scene::Camera> cameras;
+  for (const int64_t i : capture_.train)
+    cameras.push_back(capture_.views[static_cast<size_t>(i)].camera);
+  return {.extent = extent_, .seed = seed_, .focus = scene::CameraPath(std::move(cameras)).focus()};
 }
 
 // A view sees a part of space: where its Gaussians are neighbours in memory, too, every gather and every update of
@@ -186,6 +199,43 @@ int Trainer::sh_degree() const {
 
 double Trainer::division() const { return division_at(levels_, step_ + 1, options_.steps); }
 
+int64_t Trainer::drawn_before(int64_t step) const {
+  return views_before(levels_, options_.views_per_step, step, options_.steps);
+}
+
+std::vector<int64_t> Trainer::order_of(int64_t epoch) const {
+  const auto n = static_cast<int64_t>(capture_.train.size());
+  const auto shuffled = [&](int64_t e) {
+    return Random(seed_, stream_of("train.views", static_cast<uint64_t>(e))).permutation(n);
+  };
+  std::vector<int64_t> order = shuffled(epoch);
+  // A step that begins in the epoch before and ends in this one sees no view twice: those that it has seen wait.
+  const int64_t begin = epoch * n;
+  if (begin == 0) return order;
+  int64_t low = 1,
+          high =
+              begin + 1;  // the step that draws `begin`: the last that has drawn no more before it
+  while (low < high) {
+    const int64_t middle = low + (high - low + 1) / 2;
+    if (drawn_before(middle) <= begin)
+      low = middle;
+    else
+      high = middle - 1;
+  }
+  const int64_t before = begin - drawn_before(low), after = drawn_before(low + 1) - begin;
+  if (before == 0 || before + after > n / 2) return order;  // see views_of_step
+  const std::vector<int64_t> previous = shuffled(epoch - 1);
+  const auto waits = [&](int64_t view) {
+    return std::find(previous.end() - before, previous.end(), view) != previous.end();
+  };
+  // The first `after` that need not wait come first; they are among the first before + after.
+  std::vector<int64_t> first, rest;
+  for (auto view = order.begin(); view != order.begin() + before + after; ++view)
+    (static_cast<int64_t>(first.size()) < after && !waits(*view) ? first : rest).push_back(*view);
+  std::copy(rest.begin(), rest.end(), std::copy(first.begin(), first.end(), order.begin()));
+  return order;
+}
+
 std::vector<int64_t> Trainer::views_drawn(int64_t begin, int64_t end) const {
   const auto n = static_cast<int64_t>(capture_.train.size());
   std::vector<int64_t> views, order;
@@ -193,7 +243,7 @@ std::vector<int64_t> Trainer::views_drawn(int64_t begin, int64_t end) const {
   for (int64_t drawn = begin; drawn < end; ++drawn) {
     if (drawn / n != epoch) {
       epoch = drawn / n;
-      order = Random(seed_, stream_of("train.views", static_cast<uint64_t>(epoch))).permutation(n);
+      order = order_of(epoch);
     }
     views.push_back(capture_.train[static_cast<size_t>(order[static_cast<size_t>(drawn % n)])]);
   }
@@ -201,12 +251,20 @@ std::vector<int64_t> Trainer::views_drawn(int64_t begin, int64_t end) const {
 }
 
 std::vector<int64_t> Trainer::views_of_step(int64_t step) const {
-  return views_drawn((step - 1) * options_.views_per_step, step * options_.views_per_step);
+  const auto n = static_cast<int64_t>(capture_.train.size());
+  const int64_t begin = drawn_before(step), count = drawn_before(step + 1) - begin;
+  if (count == 1 || count <= n / 2) return views_drawn(begin, begin + count);
+  // Of few views nearly all are seen by a step: it has an order of its own.
+  std::vector<int64_t> views =
+      Random(seed_, stream_of("train.views_of_step", static_cast<uint64_t>(step))).permutation(n);
+  views.resize(static_cast<size_t>(std::min(n, count)));
+  for (int64_t& v : views) v = capture_.train[static_cast<size_t>(v)];
+  return views;
 }
 
 std::vector<int64_t> Trainer::views_to_come(int64_t step) const {
   const auto n = static_cast<int64_t>(capture_.train.size());
-  const int64_t begin = (step - 1) * options_.views_per_step;
+  const int64_t begin = drawn_before(step);
   return views_drawn(begin, (begin / n + 2) * n);
 }
 
@@ -317,7 +375,9 @@ StepResult Trainer::step(const std::vector<int64_t>& views) {
                   "the loss is no longer a number at step " + std::to_string(step), view.name,
                   "lower the learning rates (--set optimizer.lr_means=...), or check the capture");
     result.loss += value;
-    const ViewFacts facts{step, index, view.camera, rendered.footprints.at(0), loss};
+    const at::Tensor picture = rendered.color.squeeze(0);
+    const ViewFacts facts{step, index,   view.camera,  rendered.footprints.at(0),
+                          loss, picture, target.image, target.mask};
     in_stage("strategy", [&] { strategy_->before_backward(facts); });
     if (loss.requires_grad()) in_stage("backward", [&] { loss.backward(); });
     in_stage("strategy", [&] { strategy_->after_backward(facts); });
@@ -334,7 +394,7 @@ StepResult Trainer::step(const std::vector<int64_t>& views) {
   nn::Adam adam(table_, {.beta1 = o.beta1,
                          .beta2 = o.beta2,
                          .eps = o.eps,
-                         .batch = static_cast<int64_t>(views.size()),
+                         .batch = o.batch_scaling ? static_cast<int64_t>(views.size()) : 1,
                          .rows = "selective"});
   adam.step(nn::gradients(table_), step, o.visible_only ? seen_by_any(seen) : at::Tensor());
   nn::zero_gradients(table_);
@@ -487,7 +547,7 @@ void Trainer::load_checkpoint(const std::filesystem::path& file) {
       if (!table_.has(name)) refuse(std::string("lacks ") + name, "start anew with --overwrite");
     step_ = d.at("step").get<int64_t>();
     seed_ = d.at("seed").get<uint64_t>();
-    strategy_->resume(table_, {.extent = extent_, .seed = seed_}, d.at("strategy"));
+    strategy_->resume(table_, scene_facts(), d.at("strategy"));
     take_caps(d.value("caps", nlohmann::json::array()));
     if (cameras_) {
       cameras_->restore(state.arrays, d);

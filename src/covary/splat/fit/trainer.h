@@ -97,7 +97,7 @@ class Trainer {
   StepResult step();                                   // on the views of the schedule
   StepResult step(const std::vector<int64_t>& views);  // on these (indices in the capture)
   std::vector<int64_t> views_of_step(
-      int64_t step) const;  // shuffled epochs: a function of (seed, step)
+      int64_t step) const;  // shuffled epochs, no view twice: a function of (seed, step)
   int64_t steps_done() const { return step_; }
   int64_t count() const { return table_.rows(); }
   int sh_degree() const;    // active at the next step
@@ -130,6 +130,10 @@ class Trainer {
   render::Primitives primitives() const;
   render::RasterizeOptions raster_options() const;
   at::Tensor background_of(int64_t step, int64_t view) const;
+  SceneFacts scene_facts() const;
+  int64_t drawn_before(int64_t step) const;  // views
+  // The training views of an epoch, by their place in capture().train.
+  std::vector<int64_t> order_of(int64_t epoch) const;
   // Of the schedule's draws, counted over the whole run, those in [begin, end).
   std::vector<int64_t> views_drawn(int64_t begin, int64_t end) const;
   // The views of this step and those after it, to the end of the next epoch.

@@ -3,6 +3,9 @@
 #include <cmath>
 #include <csignal>
 #include <filesystem>
+#include <map>
+#include <set>
+#include <tuple>
 
 #include <ATen/ATen.h>
 #include <gmock/gmock.h>
@@ -475,6 +478,39 @@ TEST_F(TrainerTest, EveryEpochShowsEachViewOnceAndIsAFunctionOfSeedAndStep) {
     for (int64_t v : trainer.views_of_step(step)) epoch.push_back(v);
   EXPECT_THAT(epoch, testing::UnorderedElementsAreArray(trainer.capture().train));
   EXPECT_EQ(trainer.views_of_step(2), trainer.views_of_step(2));
+}
+
+TEST_F(TrainerTest, AStepSeesNoViewTwiceAndEveryViewAsOften) {
+  for (const auto& [schedule, per_step, steps] :
+       std::vector<std::tuple<std::string, int64_t, int64_t>>{
+           {"full", 4, 27}, {"full", 5, 27}, {"full", 14, 40}, {"4:0.25:7,2:0.5:4", 3, 60}}) {
+    SCOPED_TRACE(schedule + " " + std::to_string(per_step));
+    TrainOptions o = short_options("default", steps);
+    o.views_per_step = per_step;
+    o.resolution_schedule = schedule;
+    const Trainer trainer(small_capture(20), o);  // 15 for training
+    std::map<int64_t, int64_t> seen;
+    int64_t drawn = 0;
+    for (int64_t step = 1; step <= steps; ++step) {
+      const auto views = trainer.views_of_step(step);
+      EXPECT_EQ(std::set<int64_t>(views.begin(), views.end()).size(), views.size()) << step;
+      if (step <= steps / 4 && schedule != "full") EXPECT_EQ(views.size(), 7);
+      for (const int64_t v : views) ++seen[v];
+      drawn += static_cast<int64_t>(views.size());
+    }
+    ASSERT_EQ(seen.size(), 15);
+    if (per_step > 7) continue;  // by chance
+    for (const auto& [view, times] : seen)
+      EXPECT_NEAR(static_cast<double>(times), static_cast<double>(drawn) / 15, 1) << view;
+  }
+}
+
+TEST_F(TrainerTest, ALargerStepThanThereAreViewsTakesAll) {
+  TrainOptions o = short_options();
+  o.views_per_step = 100;
+  const Trainer trainer(small_capture(), o);
+  EXPECT_THAT(trainer.views_of_step(3),
+              testing::UnorderedElementsAreArray(trainer.capture().train));
 }
 
 TEST_F(TrainerTest, StepSeesThePhotosAtTheScheduledSize) {
