@@ -83,6 +83,11 @@ void OptimizerOptions::describe(OptionList& o) {
         "leave Gaussians alone that no view of the step sees, moments too");
 }
 
+int64_t OptimizerOptions::batch_of(int64_t views) const {
+  const auto most = static_cast<int64_t>(1 / (1 - beta1) * (1 + 1e-12));
+  return batch_scaling ? std::clamp<int64_t>(views, 1, std::max<int64_t>(1, most)) : 1;
+}
+
 void OptimizerOptions::check() const {}
 
 void DefaultStrategyOptions::describe(OptionList& o) {

@@ -59,11 +59,13 @@ struct OptimizerOptions {
   double lr_shN = 1.25e-4;
   double lr_final_factor = 1;  // the last step's rate of all but the means over the first's
   double beta1 = 0.9, beta2 = 0.999;
-  bool batch_scaling =
-      true;  // with B views a step rates grow by sqrt(B), moments forget B times as fast
+  // With B views a step rates grow by sqrt(B) and moments forget B times as fast (nn/optim/adam.h), up to the B whose first
+  // moment is the gradient itself: 10.
+  bool batch_scaling = true;
   double eps = 1e-15;
   bool visible_only = true;  // rows that no view of the step sees are left alone, moments too
 
+  int64_t batch_of(int64_t views) const;  // nn::AdamOptions::batch of a step on so many
   void describe(OptionList& o);
   void check() const;
 };

@@ -394,7 +394,7 @@ StepResult Trainer::step(const std::vector<int64_t>& views) {
   nn::Adam adam(table_, {.beta1 = o.beta1,
                          .beta2 = o.beta2,
                          .eps = o.eps,
-                         .batch = o.batch_scaling ? static_cast<int64_t>(views.size()) : 1,
+                         .batch = o.batch_of(static_cast<int64_t>(views.size())),
                          .rows = "selective"});
   adam.step(nn::gradients(table_), step, o.visible_only ? seen_by_any(seen) : at::Tensor());
   nn::zero_gradients(table_);

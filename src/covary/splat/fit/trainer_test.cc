@@ -505,6 +505,21 @@ TEST_F(TrainerTest, AStepSeesNoViewTwiceAndEveryViewAsOften) {
   }
 }
 
+TEST_F(TrainerTest, AStepOnManyViewsKeepsItsMomentsWithinTheGradients) {
+  OptimizerOptions o;
+  EXPECT_EQ(o.batch_of(1), 1);
+  EXPECT_EQ(o.batch_of(4), 4);
+  EXPECT_EQ(o.batch_of(10), 10);
+  EXPECT_EQ(o.batch_of(48), 10);
+  o.batch_scaling = false;
+  EXPECT_EQ(o.batch_of(4), 1);
+  TrainOptions many = short_options("none", 2);
+  many.views_per_step = 15;
+  Trainer trainer(small_capture(20), many);
+  trainer.start(1);
+  EXPECT_TRUE(std::isfinite(trainer.step().loss));
+}
+
 TEST_F(TrainerTest, ALargerStepThanThereAreViewsTakesAll) {
   TrainOptions o = short_options();
   o.views_per_step = 100;
