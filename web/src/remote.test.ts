@@ -2,7 +2,7 @@ import { describe, expect, it, vi } from "vitest";
 import type { View } from "./camera";
 
 vi.mock("./dom", () => ({ byId: () => ({ getContext: () => null }) }));
-const { cameraOf, nextSize } = await import("./remote");
+const { cameraOf, nextSize, wholeSize } = await import("./remote");
 
 describe("pictures of the program", () => {
   it("become smaller when they take too long, and larger when there is time", () => {
@@ -22,6 +22,10 @@ describe("pictures of the program", () => {
     const odd = cameraOf(view, 0.333);
     expect([odd.width, odd.height]).toEqual([33, 20]);
     expect(odd.fx / odd.width).toBeCloseTo(80 / 100);
+    expect(wholeSize(view)).toBe(1);
+    const large = { ...view, width: 7680, height: 4800 };
+    expect(wholeSize(large)).toBeCloseTo(0.5);
+    expect(cameraOf(large, wholeSize(large))).toMatchObject({ width: 3840, height: 2400 });
     expect(cameraOf(view, 1e-9)).toMatchObject({ width: 1, height: 1 });
   });
 });

@@ -11,6 +11,7 @@ import type { Frame, FrameRequest, Source } from "./source";
 const MOVING = 90; // ms that a picture may take while the camera moves
 const REST = 120; // ms without movement, after which it rests
 const LEAST = 0.125; // of the window's sides
+const MOST_PIXELS = 3840 * 2400; // of a picture to look at; kMostFramePixels of the program is more
 const DIFFERENCE_DOUBLINGS = 2; // the difference to a photo is shown 4 times as large
 const NEAR = 0.01;
 
@@ -19,6 +20,9 @@ export function nextSize(size: number, ms: number): number {
   const step = Math.min(Math.max(Math.sqrt(MOVING / Math.max(ms, 1)), 0.5), 1.5);
   return Math.min(1, Math.max(LEAST, size * step));
 }
+
+/** The share of the window's sides for a whole picture: all of them, but on very large screens. */
+export const wholeSize = (view: View): number => Math.min(1, Math.sqrt(MOST_PIXELS / (view.width * view.height)));
 
 /** The view in a picture of another size, as a camera of a cameras.json. */
 export function cameraOf(view: View, size: number): FrameRequest["camera"] {
@@ -95,7 +99,8 @@ export class RemotePicture {
           await new Promise((done) => setTimeout(done, REST));
           if (this.wanted !== now || this.drawn?.key !== now.key) continue;
         }
-        const size = whole ? 1 : this.size;
+        const most = wholeSize(now.view);
+        const size = whole ? most : Math.min(this.size, most);
         const began = performance.now();
         const frame = await this.source.frame({ ...now.look, camera: cameraOf(now.view, size), quality: whole ? 92 : 75 });
         const image = await createImageBitmap(frame.picture);
@@ -106,7 +111,7 @@ export class RemotePicture {
           break;
         }
         this.drawn?.image.close();
-        this.drawn = { key: now.key, whole: size === 1, view: now.view, image };
+        this.drawn = { key: now.key, whole: size === most, view: now.view, image };
         this.canvas.hidden = false;
         this.shown(frame, ms);
       }

@@ -524,12 +524,6 @@ describe("the viewer", () => {
     await page.waitForFunction(() => document.getElementById("photo-figures").textContent.includes("dB"), null, { timeout: 300000 });
     await settled(page);
     await keep(page, "viewer_wipe");
-    await page.selectOption("#compare", "none");
-    await press(page, "Escape");
-    await page.evaluate(() => { for (const d of document.querySelectorAll("details")) d.open = d.textContent.includes("Colour by"); });
-    await page.selectOption("#mode", "depth");
-    await settled(page);
-    await keep(page, "viewer_depth");
     await close(page, shown.address);
     const narrow = await open(shown.address, { width: 360, height: 640, hasTouch: true, isMobile: true });
     await keep(narrow, "viewer_narrow");

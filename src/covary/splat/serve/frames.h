@@ -28,7 +28,7 @@
 
 namespace covary::serve {
 
-constexpr int64_t kMostFramePixels = int64_t{3840} * 2400;
+constexpr int64_t kMostFramePixels = int64_t{7680} * 4320;
 
 struct FrameRequest {
   scene::Camera camera;
