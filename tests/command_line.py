@@ -317,8 +317,8 @@ class Surface(Case):
     def test_what_cannot_be_is_refused(self):
         scene = self.splats()
         self.refused(2, "surface", scene, says=["-o"])
-        self.refused(2, "surface", scene, "-o", self.folder / "a.stl", says=[".obj"])
-        self.refused(2, "surface", scene, "-o", self.folder / "a.ply", "--depth", "mode", says=["median"])
+        self.refused(2, "surface", scene, "-o", self.folder / "a.stl", says=["a.stl"])
+        self.refused(2, "surface", scene, "-o", self.folder / "a.ply", "--depth", "mode", says=["--depth", "mode"])
         self.done("surface", scene, "-o", self.folder / "a.ply", "--dry-run")
         self.assertFalse((self.folder / "a.ply").exists())
 
