@@ -140,6 +140,10 @@ TEST(ShapeFit, ShapesMoveAreResetAndTravelWithTheRun) {
   EXPECT_TRUE(at::equal(a.cloud.columns.at("shape"), whole.scene.columns.at("shape")));
   const LoadedScene state = load_scene(folder.path() / "b");
   EXPECT_EQ(state.cloud.footprint, "generalized");
+  const RunResult rest =
+      Trainer(small_capture(), o).run({.out = folder.path() / "b", .resume = true});
+  EXPECT_TRUE(at::equal(rest.scene.columns.at("shape"), whole.scene.columns.at("shape")));
+  EXPECT_TRUE(at::equal(rest.scene.means, whole.scene.means));
 }
 
 TEST(ShapeFit, AnalyticPixelsAreFittedSavedAndScoredAlike) {
