@@ -87,6 +87,7 @@ int run(const char* text) {
         {"eval", run_eval},
         {"render", run_render},
         {"convert", run_convert},
+        {"edit", run_edit},
         {"view", run_view},
         {"info", run_info},
         {"study", run_study},

@@ -41,6 +41,7 @@ Result run_train(const Job& job);
 Result run_eval(const Job& job);
 Result run_render(const Job& job);
 Result run_convert(const Job& job);
+Result run_edit(const Job& job);
 Result run_view(const Job& job);
 Result run_info(const Job& job);
 Result run_study(const Job& job);
