@@ -305,6 +305,9 @@ def corpora():
     yield "ply", dict(ply())
     for make in (compressed_ply, splat, ksplat, spz, sog, gltf, scene_csv, scene_npz):
         yield make.__name__, dict(make())
+    yield "splat_expression", {
+        "filter": b"\x02opacity > 0.1 && max(scale) < 0.5", "parts": b"\x01-(scale[0] - y) ^ 2 % 3 >= 1 or not isnan(x)",
+        "calls": b"\x00max(a, b, 1e-3) / length(c) + sigmoid(pi) != inf"}
     yield "image", {"rgb": png(3, 2, 8, 2, bytes(range(18))), "grey16": png(2, 2, 16, 0, bytes(range(8)))}
     yield "table", {"csv": b"a,b\n1,2\n3,x\n", "arff": b"@relation r\n@attribute a numeric\n@data\n1\n?\n",
                     "npy": npy([1, 2, 3, 4], (2, 2)), "npz": npz(zipfile.ZIP_DEFLATED)}

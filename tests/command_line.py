@@ -323,6 +323,80 @@ class Surface(Case):
         self.assertFalse((self.folder / "a.ply").exists())
 
 
+class Edit(Case):
+    def splats(self, name="a.splat", count=40):
+        """A .splat of a grid of small splats, 5 x 4 x 2, of falling opacity."""
+        rows = b"".join(struct.pack("<6f", i % 5, i // 5 % 4, i // 20, 0.1, 0.1, 0.1)
+                        + bytes((128, 100, 90, 250 - 5 * i, 255, 128, 128, 128)) for i in range(count))
+        (self.folder / name).write_bytes(rows)
+        return self.folder / name
+
+    def places(self, file):
+        back = self.folder / "back.csv"
+        self.done("convert", file, back, "--overwrite")
+        header, *rows = back.read_text().splitlines()
+        at = [header.split(",").index(name) for name in "xyz"]
+        return [tuple(round(float(row.split(",")[k]), 3) + 0.0 for k in at) for row in rows]
+
+    def test_operations_act_in_the_order_typed(self):
+        scene, out = self.splats(), self.folder / "out.ply"
+        d = self.document("edit", scene, out, "--crop-box", "0,0,0,1,0,0", "--translate", "-1,0,2", "--scale", 2)
+        self.assertEqual([s["after"] for s in d["steps"]], [2, 2, 2])
+        self.assertEqual(self.places(out), [(-2, 0, 4), (0, 0, 4)])
+        self.document("edit", scene, out, "--overwrite", "--scale", 2, "--translate", "-1,0,2", "--crop-box", "0,0,0,1,0,3")
+        self.assertEqual(self.places(out), [(1, 0, 2)])
+        self.document("edit", scene, out, "--overwrite", "-V", "y,lt,1", "--filter", "opacity > 0.95 or index == 4")
+        self.assertEqual(self.places(out), [(0, 0, 0), (1, 0, 0), (4, 0, 0)])
+
+    def test_inputs_are_edited_apart_and_joined(self):
+        first, second, out = self.splats(), self.splats("b.splat", 3), self.folder / "out.ply"
+        d = self.document("edit", first, "--filter", "index < 2", second, "--translate", "0,0,9", out,
+                          "--set-column", "high=z > 1", "--filter", "x < 2", "--report", self.folder / "steps.csv")
+        self.assertEqual(d["splats"], 4)
+        self.assertEqual([s["step"] for s in d["steps"]],
+                         ["filter index < 2", "translate 0,0,9", "set_column high,z > 1", "filter x < 2"])
+        self.assertEqual(self.places(out), [(0, 0, 0), (1, 0, 0), (0, 0, 9), (1, 0, 9)])
+        self.assertEqual((self.folder / "steps.csv").read_text().count("\n"), 5)
+        facts = self.document("info", out, "--splat", 2)
+        self.assertEqual(facts["columns"], ["high"])
+        self.assertEqual(facts["gaussian"]["columns"]["high"], [1])
+        self.assertEqual(facts["column_statistics"]["z"]["high"], 9)
+        self.assertEqual(sum(facts["column_statistics"]["opacity"]["histogram"]["counts"]), 4)
+        self.assertEqual(facts["column_statistics"]["scale_0"]["nan"], 0)
+        self.assertEqual(len(facts["sh_energy"]), 1)
+        recipe = self.folder / "recipe.json"
+        recipe.write_text('{"operations": ["filter=index < 5", "sort"]}')
+        self.assertEqual(self.document("edit", first, second, self.folder / "r.ply", "--config", recipe)["splats"], 5)
+
+    def test_what_asks_the_views(self):
+        scene, out = self.splats(), self.folder / "out.ply"
+        d = self.document("edit", scene, out, "--decimate", "50%", "--views", 4)
+        self.assertEqual(d["splats"], 20)
+        preview = self.folder / "p.png"
+        d = self.document("edit", scene, out, "--overwrite", "--views", 4, "--remove-floaters", f"0.5,preview={preview}")
+        self.assertIn("floaters", d["steps"][0]["facts"])
+        self.assertEqual(preview.read_bytes()[:4], b"\x89PNG")
+        d = self.document("edit", scene, out, "--overwrite", "--views", 2, "--lod", 3)
+        self.assertEqual(d["splats"], 40 + 20 + 10)
+        moved = self.folder / "moved.ply"
+        self.done("edit", scene, moved, "--translate", "0.2,0.1,0")
+        d = self.document("edit", moved, out, "--overwrite", "--align", scene)
+        self.assertLess(d["steps"][0]["facts"]["distance"], 0.01)
+
+    def test_what_cannot_be_is_refused_and_leaves_nothing(self):
+        scene, out = self.splats(), self.folder / "out.ply"
+        self.refused(2, "edit", scene, says=["no output"])
+        self.refused(2, "edit", scene, out, "--filter", "opacity >", says=["--filter, character 10"])
+        self.refused(2, "edit", scene, out, "--filter", "opacty > 1", says=["opacty"])
+        self.refused(2, "edit", scene, out, "--translate", "1,2", says=["--translate"])
+        self.refused(2, "edit", scene, out, "--crop-views", 1, says=["--crop-views"])
+        self.refused(3, "edit", scene, out, "--filter", "opacity > 2", says=["leaves no splat"])
+        self.refused(3, "edit", scene, scene, "--sort", says=["already"])
+        self.refused(3, "edit", self.folder / "gone.ply", out, "--sort", says=["gone.ply"])
+        self.done("edit", scene, out, "--sort", "--dry-run")
+        self.assertFalse(out.exists())
+
+
 class Stages(Case):
     def setUp(self):
         super().setUp()

@@ -139,12 +139,11 @@ class Reader {
     for (; at_ < args_.size(); ++at_) {
       const std::string& word = args_[at_];
       if (word == "--") {
-        inputs_.insert(inputs_.end(), args_.begin() + static_cast<std::ptrdiff_t>(at_) + 1,
-                       args_.end());
+        while (++at_ < args_.size()) take_input(args_[at_]);
         break;
       }
       if (!is_flag(word))
-        inputs_.push_back(word);
+        take_input(word);
       else if (std::optional<std::string> text = take_flag())
         return {*text, {}};
     }
@@ -152,6 +151,12 @@ class Reader {
   }
 
  private:
+  // Where operations have an order, what stands before and after an input has another meaning.
+  void take_input(const std::string& word) {
+    inputs_.push_back(word);
+    if (verb_->chain) record(false, "next_scene", "", word);
+  }
+
   // Help wins over whatever else is on the line, also over what is wrong there.
   std::optional<std::string> help_text() const {
     for (size_t i = at_; i < args_.size() && args_[i] != "--"; ++i) {
@@ -322,6 +327,7 @@ class Reader {
         is({"output", "out", "output_dir", "output_path", "result_dir"}) ||
         (verb_->name == "train" && (is({"model_path"}) || (one_dash && f.name == "m")))) {
       out_.outputs.push_back(value_of(f, "OUTPUT"));
+      if (verb_->chain) record(false, "merge", "", f.typed);
       return {};
     }
     if (is({"config"})) {

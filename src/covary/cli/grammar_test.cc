@@ -82,6 +82,26 @@ TEST(Grammar, OutputsRepeatAndDashesEndOptions) {
   EXPECT_THAT(run("info -").inputs, ElementsAre("-"));
 }
 
+TEST(Grammar, OperationsKeepTheirOrderAmongInputs) {
+  const auto steps = [](const std::string& line) {
+    return run(line).options["operations"].get<std::vector<std::string>>();
+  };
+  EXPECT_THAT(steps("edit a.ply --translate -1,0,0 b.ply out.ply --sort --sh-degree 1"),
+              ElementsAre("next_scene", "translate=-1,0,0", "next_scene", "next_scene", "sort",
+                          "sh_degree=1"));
+  EXPECT_THAT(
+      steps("edit --crop-box=0,0,0,1,1,1 a.ply b.ply -o out.ply --decimate 25%"),
+      ElementsAre("crop_box=0,0,0,1,1,1", "next_scene", "next_scene", "merge", "decimate=25%"));
+  // As splat-transform spells them.
+  EXPECT_THAT(steps("edit a.ply -t 1,2,3 -H 2 -m -V opacity,gt,0.5 -F 50% out.ply"),
+              ElementsAre("next_scene", "translate=1,2,3", "sh_degree=2", "sort",
+                          "filter_value=opacity,gt,0.5", "decimate=50%", "next_scene"));
+  EXPECT_THAT(run("edit a.ply out.ply --sort --sort").inputs, ElementsAre("a.ply", "out.ply"));
+  refused("edit a.ply out.ply --translate 1,2");
+  refused("edit a.ply out.ply --decimate");
+  refused("edit a.ply out.ply --recolour exposre=1");
+}
+
 TEST(Grammar, UnderscoresAreAcceptedForDashes) {
   EXPECT_EQ(run("train a --sh_degree 2").options, run("train a --sh-degree 2").options);
   EXPECT_EQ(run("train a --set ssim-weight=0.5").options,

@@ -5,6 +5,7 @@
 
 #include "covary/cli/convert_options.h"
 #include "covary/cli/density_options.h"
+#include "covary/cli/edit_options.h"
 #include "covary/cli/eval_options.h"
 #include "covary/cli/filter_options.h"
 #include "covary/cli/gp_options.h"
@@ -333,6 +334,17 @@ const std::vector<Verb>& verbs() {
        1,
        bind<surface::SurfaceOptions>,
        {"dry_run", "overwrite"}},
+      {.name = "edit",
+       .group = "scenes",
+       .summary = "scenes changed by a chain of operations, in the order in which they are written",
+       .shape = "RUN|SCENE... OUT",
+       .example = "covary edit scene.ply out.ply --filter \"opacity > 0.1\" --decimate 25%",
+       .min_inputs = 1,
+       .max_inputs = 256,
+       .make = bind<EditOptions>,
+       .common = {"dry_run", "overwrite"},
+       .reports = {"json", "csv"},
+       .chain = true},
       {"view",
        "scenes",
        "a scene in the browser, also while it is trained",
@@ -455,8 +467,8 @@ std::string verb_synonym(std::string_view word) {
 
 const std::vector<std::string>& planned_verbs() {
   static const std::vector<std::string> names = {
-      "edit", "animate", "compress", "stream", "segment", "simulate", "generate",
-      "pde",  "bridge",  "flow",     "bayes",  "regress", "classify", "network"};
+      "animate", "compress", "stream", "segment", "simulate", "generate", "pde",
+      "bridge",  "flow",     "bayes",  "regress", "classify", "network"};
   return names;
 }
 

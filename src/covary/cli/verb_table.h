@@ -52,6 +52,9 @@ struct Verb {
   std::function<nlohmann::json(const nlohmann::json& resolved)> parity = {};
   std::vector<Verb> actions = {};  // empty: the verb itself is run
   bool sweeps = false;             // takes --sweep, --repeats
+  // Its options are steps in the order typed, inputs and outputs among them: each input is a step
+  // next_scene, each -o a step merge.
+  bool chain = false;
 
   std::string action() const { return name.substr(name.find(' ') + 1); }  // "fit" of "mixture fit"
 };

@@ -6,6 +6,8 @@
 #include <cmath>
 
 #include "covary/cli/verbs/places.h"
+#include "covary/splat/scene/columns.h"
+#include "covary/splat/scene/statistics.h"
 
 namespace covary::cli {
 namespace {
@@ -84,6 +86,23 @@ nlohmann::json CloudFacts::to_json() const {
           {"scale_log10", json_of(scale)},
           {"elongation", {{"median", elongation_median}, {"99", elongation_99}}},
           {"columns", columns}};
+}
+
+nlohmann::json column_facts_of(const scene::Cloud& cloud) {
+  nlohmann::json j = nlohmann::json::object();
+  for (const std::string& name : scene::number_names(cloud)) {
+    const scene::ColumnStatistics s = scene::statistics_of(scene::column(cloud, name));
+    j[name] = {
+        {"low", s.low},
+        {"high", s.high},
+        {"mean", s.mean},
+        {"deviation", s.deviation},
+        {"median", s.median},
+        {"nan", s.nan},
+        {"infinite", s.infinite},
+        {"histogram", {{"low", s.quantile01}, {"high", s.quantile99}, {"counts", s.counts}}}};
+  }
+  return j;
 }
 
 nlohmann::json row_of(const scene::Cloud& cloud, int64_t index) {

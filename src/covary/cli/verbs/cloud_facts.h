@@ -31,6 +31,9 @@ struct CloudFacts {
 };
 
 CloudFacts facts_of(const scene::Cloud& cloud);
+// Every number of a splat by its name (splat/scene/columns.h): bounds, mean, quantiles, histogram, what is
+// not finite; and the energy of each band of spherical harmonics.
+nlohmann::json column_facts_of(const scene::Cloud& cloud);
 nlohmann::json row_of(const scene::Cloud& cloud, int64_t index);
 // Ten bars and the ends: "0 ▁▂▃▅▇█▃▂▁▁ 1, median 0.42".
 std::string histogram_text(const Histogram& histogram);

@@ -24,6 +24,7 @@
 #include "covary/splat/scene/capture.h"
 #include "covary/splat/scene/format.h"
 #include "covary/splat/scene/photo_cache.h"
+#include "covary/splat/scene/statistics.h"
 
 namespace covary::cli {
 namespace {
@@ -72,7 +73,9 @@ Result about_samples() {
   return r;
 }
 
-Result about_cloud(const scene::Cloud& cloud, const fs::path& file, const InfoOptions& options) {
+// in_full: with the figures of every column, for --json.
+Result about_cloud(const scene::Cloud& cloud, const fs::path& file, const InfoOptions& options,
+                   bool in_full) {
   Result r;
   if (options.index >= cloud.size())
     throw Error(ExitCode::kUsage, "there are " + count_text(cloud.size()) + " Gaussians", "--index",
@@ -88,6 +91,9 @@ Result about_cloud(const scene::Cloud& cloud, const fs::path& file, const InfoOp
   r.document["format"] = kind;
   r.document["axes"] = cloud.source_axes.empty() ? "rdf" : cloud.source_axes;
   r.document["flat"] = cloud.flat;
+  const std::vector<double> energy = scene::sh_energy(cloud);
+  r.document["sh_energy"] = energy;
+  if (in_full) r.document["column_statistics"] = column_facts_of(cloud);
   if (options.index >= 0) r.document["gaussian"] = row_of(cloud, options.index);
   const auto vec = [](const Eigen::Vector3d& v) {
     return "(" + number_text("%.4g", v[0]) + ", " + number_text("%.4g", v[1]) + ", " +
@@ -106,7 +112,9 @@ Result about_cloud(const scene::Cloud& cloud, const fs::path& file, const InfoOp
                                                        : cloud.source_axes + ", turned to rdf"));
   if (cloud.antialiased || cloud.flat)
     r.text += fact_line("drawn", cloud.flat ? "as flat discs" : "with the antialiasing filter");
-  r.text += fact_line("SH degree", std::to_string(f.sh_degree));
+  std::string bands;
+  for (const double e : energy) bands += number_text(bands.empty() ? "%.3g" : ", %.3g", e);
+  r.text += fact_line("SH degree", std::to_string(f.sh_degree) + ", energy by band " + bands);
   r.text += fact_line("bounds", vec(f.low) + " to " + vec(f.high));
   r.text += fact_line("middle 90%", vec(f.low90) + " to " + vec(f.high90));
   r.text += fact_line("opacity", histogram_text(f.opacity));
@@ -126,9 +134,9 @@ Result about_cloud(const scene::Cloud& cloud, const fs::path& file, const InfoOp
   return r;
 }
 
-Result about_run(const fs::path& path, const InfoOptions& options) {
+Result about_run(const fs::path& path, const InfoOptions& options, bool in_full) {
   const fit::LoadedScene scene = fit::load_scene(path);
-  Result r = about_cloud(scene.cloud, scene.file, options);
+  Result r = about_cloud(scene.cloud, scene.file, options, in_full);
   json run = {{"config", scene.config}};
   std::string text =
       path.string() + ": run of covary " +
@@ -340,6 +348,7 @@ Result about_arrays(const fs::path& path) {
 Result about(const Job& job, const InfoOptions& options) {
   if (job.invocation.inputs.empty()) return about_this_build();
   const std::string& what = job.invocation.inputs[0];
+  const bool in_full = job.invocation.json;
   if (what == "sample:") return about_samples();
   if (data::is_table_sample(what)) return about_table(data::sample_table(what), what);
   if (is_sample(what)) return about_capture(what, options);
@@ -349,11 +358,12 @@ Result about(const Job& job, const InfoOptions& options) {
     throw Error(ExitCode::kData, "is not there", what,
                 "check the spelling; covary info sample: lists built-in inputs");
   if (capture::needs_cameras(path) && !is_scene(path)) return about_photos(what);
-  if (scene::is_scene_file(path)) return about_cloud(fit::load_scene(path).cloud, path, options);
+  if (scene::is_scene_file(path))
+    return about_cloud(fit::load_scene(path).cloud, path, options, in_full);
   if (fs::is_directory(path))
-    return is_scene(path) ? about_run(path, options) : about_capture(what, options);
+    return is_scene(path) ? about_run(path, options, in_full) : about_capture(what, options);
   const std::string e = path.extension().string();
-  if (e == ".ply") return about_cloud(fit::load_scene(path).cloud, path, options);
+  if (e == ".ply") return about_cloud(fit::load_scene(path).cloud, path, options, in_full);
   if ((e == ".cov" || e == ".json") && data::is_model(path)) return about_model(path);
   if (e == ".csv" || e == ".arff") return about_table(data::read_table(path), what);
   if (e == ".npy" || e == ".npz" || e == ".cov") return about_arrays(path);

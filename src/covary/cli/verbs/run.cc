@@ -88,6 +88,7 @@ int run(const char* text) {
         {"render", run_render},
         {"convert", run_convert},
         {"surface", run_surface},
+        {"edit", run_edit},
         {"view", run_view},
         {"info", run_info},
         {"study", run_study},

@@ -42,6 +42,7 @@ Result run_eval(const Job& job);
 Result run_render(const Job& job);
 Result run_convert(const Job& job);
 Result run_surface(const Job& job);
+Result run_edit(const Job& job);
 Result run_view(const Job& job);
 Result run_info(const Job& job);
 Result run_study(const Job& job);

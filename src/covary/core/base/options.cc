@@ -248,6 +248,11 @@ OptionField& OptionField::duration() {
   return *this;
 }
 
+OptionField& OptionField::shape(std::string text) {
+  shape_ = std::move(text);
+  return *this;
+}
+
 OptionList::Group& OptionList::Group::only_when(const std::string& path, const std::string& value) {
   for (size_t i = begin_; i < end_; ++i)
     list_.fields_[i].when_.emplace_back(list_.prefix_ + path, value);
@@ -266,6 +271,13 @@ OptionField& OptionList::add(const std::string& name, Target target, const std::
                   "two options of one list share this path");
   fields_.push_back(std::move(field));
   return fields_.back();
+}
+
+OptionField& OptionList::add_step(const std::string& name, std::vector<std::string>* steps,
+                                  const std::string& help) {
+  OptionField& field = add(name, steps, help);
+  field.step_ = true;
+  return field;
 }
 
 size_t OptionList::count_last_word(std::string_view word) const {
@@ -359,6 +371,17 @@ void OptionList::assign(size_t index, const json& value, const std::string& sour
       out.push_back(v);
     return out;
   };
+
+  if (field.step_) {
+    if (bulk || !value.is_string())
+      refuse("is a step, and steps have an order",
+             "write them as a list: {\"operations\": [\"translate=0,1,0\", \"sort\"]}");
+    const std::string text = word(value);
+    std::get<std::vector<std::string>*>(field.target_)
+        ->push_back(std::string(last_word(field.path_)) + (text.empty() ? "" : "=" + text));
+    set_.push_back({index, source, bulk});
+    return;
+  }
 
   struct Visitor {
     const json& value;
@@ -478,7 +501,7 @@ void OptionList::finish() const {
 json OptionList::to_json() const {
   json out = json::object();
   for (const OptionField& field : fields_) {
-    if (!active(field)) continue;
+    if (!active(field) || field.step_) continue;
     json* at = &out;
     for (const std::string& part : parted(field.path_, '.')) at = &(*at)[part];
     *at = value_of(field.target_);
@@ -510,6 +533,10 @@ json OptionList::schema() const {
         std::holds_alternative<std::vector<std::string>*>(t))
       item["type"] = "string";
     if (std::holds_alternative<std::optional<double>*>(t)) item["type"] = {"number", "null"};
+    if (field.step_) {
+      j = {{"description", field.help_}, {"step", true}, {"flag", flag_of(field)}};
+      continue;
+    }
     const bool list = std::holds_alternative<std::vector<double>*>(t) ||
                       std::holds_alternative<std::vector<std::string>*>(t);
     j = list ? json{{"type", "array"}, {"items", item}} : item;
@@ -552,7 +579,9 @@ std::string OptionList::help(bool all) const {
     const std::vector<std::string>& words =
         field.choices_.empty() ? field.suggestions_ : field.choices_;
     std::string value;
-    if (!words.empty())
+    if (!field.shape_.empty())
+      value = field.shape_;
+    else if (!words.empty())
       value = joined(words, "|");
     else if (field.kind_ == OptionField::Kind::kSize)
       value = "4G";
@@ -567,10 +596,12 @@ std::string OptionList::help(bool all) const {
       value = "A,B,...";
     else
       value = "X";
-    if (!flag_only) left += field.bare_ ? " [" + value + "]" : " " + value;
+    // A step that is bare takes nothing at all.
+    if (!flag_only && !(field.step_ && field.bare_))
+      left += field.bare_ ? " [" + value + "]" : " " + value;
 
     std::string right = on ? "turn off: " + field.help_ : field.help_;
-    const std::string initial = shown(field.default_);
+    const std::string initial = field.step_ ? "" : shown(field.default_);
     const bool has_unit = !field.unit_.empty() && field.unit_ != "1";
     if (!flag_only && !initial.empty())
       right +=

@@ -64,11 +64,12 @@ class OptionField {
   OptionField& unit(
       std::string unit);  // "px", "world", "extent", "s", "steps"; shown in help and schema
   OptionField& synonym(
-      const std::string& flag);  // accepted flag, not shown in short help; repeatable
-  OptionField& common();         // shown by --help; others only by --help=all
-  OptionField& hidden();         // no flag in any help: plumbing
-  OptionField& size();           // the value may be written 4G, 500M, 2e9: bytes
-  OptionField& duration();       // the value may be written 90s, 5min, 1h: seconds
+      const std::string& flag);          // accepted flag, not shown in short help; repeatable
+  OptionField& common();                 // shown by --help; others only by --help=all
+  OptionField& hidden();                 // no flag in any help: plumbing
+  OptionField& size();                   // the value may be written 4G, 500M, 2e9: bytes
+  OptionField& duration();               // the value may be written 90s, 5min, 1h: seconds
+  OptionField& shape(std::string text);  // how help writes the value: "X,Y,Z"; empty = by its type
 
   const std::string& path() const { return path_; }
   const std::string& help() const { return help_; }
@@ -79,6 +80,7 @@ class OptionField {
   const std::optional<std::string>& bare_value() const { return bare_; }
   bool is_common() const { return common_; }
   bool is_hidden() const { return hidden_; }
+  bool is_step() const { return step_; }
 
  private:
   friend class OptionList;
@@ -94,7 +96,8 @@ class OptionField {
   std::vector<std::string> choices_, suggestions_, synonyms_;
   std::vector<std::pair<std::string, std::string>>
       when_;  // accepted only while these fields (paths) have these values
-  bool common_ = false, hidden_ = false;
+  std::string shape_;
+  bool common_ = false, hidden_ = false, step_ = false;
 };
 
 class OptionList {
@@ -119,6 +122,14 @@ class OptionList {
   }
 
   OptionField& add(const std::string& name, OptionField::Target target, const std::string& help);
+
+  // A step of a chain, whose order counts: each time it is set, NAME=VALUE (NAME alone for an empty
+  // value) goes to the end of `steps`, a list that is declared beside it and is what JSON knows.
+  //
+  //   o.add("operations", &operations, "what is done, in order").hidden();
+  //   o.add_step("translate", &operations, "moves the scene").shape("X,Y,Z");
+  OptionField& add_step(const std::string& name, std::vector<std::string>* steps,
+                        const std::string& help);
 
   template <class T>
   Group group(const std::string& name, T& options) {

@@ -304,5 +304,34 @@ TEST(NearestWord, CountsInsertionsChangesAndSwaps) {
   EXPECT_EQ(nearest_word("anything", {}), "");
 }
 
+struct Chain {
+  std::vector<std::string> steps;
+  void describe(OptionList& o) {
+    o.add("operations", &steps, "in order").hidden();
+    o.add_step("move", &steps, "moves it").shape("X,Y").synonym("m").common();
+    o.add_step("sort", &steps, "sorts it").bare("").common();
+  }
+};
+
+TEST(Options, StepsKeepTheirOrder) {
+  Chain chain;
+  OptionList list(chain);
+  list.set("move", "1,2", "--move");
+  list.set("sort", "", "--sort");
+  list.set("move", "3=4", "--move");
+  EXPECT_THAT(chain.steps, ElementsAre("move=1,2", "sort", "move=3=4"));
+  EXPECT_EQ(list.to_json(), nlohmann::json({{"operations", {"move=1,2", "sort", "move=3=4"}}}));
+  EXPECT_TRUE(list.takes_value(*list.find_flag("m"), nullptr));
+  EXPECT_FALSE(list.takes_value(*list.find_flag("sort"), nullptr));
+  EXPECT_THAT(list.help(false), HasSubstr("--move X,Y"));
+  EXPECT_EQ(list.schema()["properties"]["move"]["step"], true);
+  Chain again;
+  OptionList back(again);
+  back.apply(list.to_json(), "config.json");
+  EXPECT_EQ(again.steps, chain.steps);
+  // An object of JSON has no order.
+  EXPECT_THROW(back.apply({{"move", "1,2"}}, "config.json"), Error);
+}
+
 }  // namespace
 }  // namespace covary

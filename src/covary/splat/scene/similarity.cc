@@ -20,6 +20,30 @@ at::Tensor copy_of(const at::Tensor& t) {
   return t.detach().to(at::kFloat).clone(at::MemoryFormat::Contiguous);
 }
 
+// Normals among the columns, turned in place of the old ones.
+void turn_normals(Cloud& cloud, const Eigen::Matrix3d& rotation) {
+  at::Tensor turn = at::empty({3, 3}, at::kDouble);  // its transpose, for rows
+  Eigen::Map<Eigen::Matrix3d>(turn.data_ptr<double>()) = rotation;
+  const auto turned_rows = [&](const at::Tensor& t) {
+    return t.detach().to(at::kDouble).matmul(turn).to(t.scalar_type());
+  };
+  if (const auto n = cloud.columns.find("normal"); n != cloud.columns.end() &&
+                                                   n->second.dim() == 2 && n->second.size(1) == 3 &&
+                                                   n->second.is_floating_point())
+    n->second = turned_rows(n->second);
+  const auto x = cloud.columns.find("nx"), y = cloud.columns.find("ny"),
+             z = cloud.columns.find("nz"), none = cloud.columns.end();
+  if (x == none || y == none || z == none || !x->second.is_floating_point() ||
+      x->second.scalar_type() != y->second.scalar_type() ||
+      x->second.scalar_type() != z->second.scalar_type() || x->second.dim() != 1 ||
+      y->second.dim() != 1 || z->second.dim() != 1)
+    return;
+  const at::Tensor rows = turned_rows(at::stack({x->second, y->second, z->second}, 1));
+  x->second = rows.select(1, 0).contiguous();
+  y->second = rows.select(1, 1).contiguous();
+  z->second = rows.select(1, 2).contiguous();
+}
+
 // The sign that a half turn gives to each SH coefficient: bands stay, functions change their sign or not.
 std::vector<float> signs_of_bands(int degree, const Eigen::Vector3d& diagonal) {
   const int k = (degree + 1) * (degree + 1);
@@ -49,6 +73,7 @@ Cloud flipped(const Cloud& cloud, const Eigen::Vector3d& diagonal) {
     std::copy(all.begin() + 1, all.end(), bands.data_ptr<float>());
     out.shN = cloud.shN.detach().to(at::kFloat) * bands;
   }
+  turn_normals(out, diagonal.asDiagonal());
   return out;
 }
 
@@ -94,6 +119,7 @@ Cloud transformed(const Cloud& cloud, const Eigen::Matrix4d& new_from_old) {
                   .narrow(1, 1, cloud.shN.size(1))
                   .contiguous();
   }
+  turn_normals(out, rotation);
   return out;
 }
 

@@ -6,7 +6,8 @@
 //
 // Means, log scales, rotations and spherical harmonics (of any degree, each band by its exact matrix)
 // turn together, so that a camera moved by the same similarity sees the same image. A turn that only
-// changes signs or swaps axes leaves the bits of means as they are. Extra columns are kept as they are.
+// changes signs or swaps axes leaves the bits of means as they are. Extra columns are kept as they are, but
+// for normals, which turn too: nx, ny, nz of one floating type, or normal [N,3].
 #pragma once
 
 #include <Eigen/Core>

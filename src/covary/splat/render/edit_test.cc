@@ -1,0 +1,154 @@
+#include "covary/splat/render/edit.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include <ATen/ATen.h>
+#include <Eigen/Geometry>
+
+#include "covary/core/base/error.h"
+#include "covary/core/eval/image.h"
+#include "covary/splat/render/likeness.h"
+#include "covary/splat/render/pictures.h"
+#include "covary/splat/scene/capture.h"
+#include "covary/splat/scene/test_clouds.h"
+
+namespace covary::render {
+namespace {
+
+using scene::parse_edit_step;
+using scene::testing_clouds::gap;
+using scene::testing_clouds::random_cloud;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+scene::Cloud labelled(int64_t n, int degree, uint64_t seed = 1) {
+  scene::Cloud c = random_cloud(n, degree, seed);
+  c.columns["label"] = at::arange(n, at::kInt);
+  c.columns["flow"] = at::arange(2 * n, at::kDouble).view({n, 2});
+  return c;
+}
+
+EditReport apply(EditScene& s, const std::string& step) {
+  return edit(s, parse_edit_step(step), {.views = 4, .width = 96, .height = 72});
+}
+
+TEST(Edit, ATurnedSceneLooksTheSameToATurnedCamera) {
+  EditScene s{random_cloud(3000, 3), {}};
+  s.cameras = sample_views(s.cloud, 3, 128, 96);
+  const std::vector<scene::Camera> before = s.cameras;
+  const scene::Cloud cloud = s.cloud;
+  apply(s, "rotate=31,-77,143,about=0.3:1:-2");
+  apply(s, "scale=1.7,about=centre");
+  apply(s, "translate=0.4,-3,2");
+  const Primitives old_scene = primitives_of(cloud), new_scene = primitives_of(s.cloud);
+  for (size_t i = 0; i < before.size(); ++i) {
+    EXPECT_GT((before[i].centre() - s.cameras[i].centre()).norm(), 1);
+    EXPECT_GE(eval::psnr(pictures(new_scene, s.cameras[i], {}).color,
+                         pictures(old_scene, before[i], {}).color.clamp(0, 1)),
+              60);
+  }
+}
+
+TEST(Edit, RotatesAboutXThenYThenZ) {
+  EditScene s{random_cloud(1, 0), {}};
+  s.cloud.means[0][0] = 1;
+  s.cloud.means[0][1] = 0;
+  s.cloud.means[0][2] = 0;
+  apply(s, "rotate=90,0,90");  // x stays x, then becomes y
+  EXPECT_LT(gap(s.cloud.means[0], at::tensor({0., 1., 0.})), 1e-6);
+  EditScene m{random_cloud(5, 0), {}};
+  const at::Tensor old = m.cloud.means;
+  apply(m, "matrix=0,-2,0,1,2,0,0,0,0,0,2,0");
+  EXPECT_LT(gap(m.cloud.means.select(1, 0), old.select(1, 1) * -2 + 1), 1e-5);
+  EXPECT_EQ(error_of([&] { apply(m, "matrix=1,0,0,0,0,2,0,0,0,0,1,0"); }).code(), ExitCode::kUsage);
+}
+
+TEST(Edit, ColumnsSurviveEveryOperation) {
+  for (const char* step :
+       {"translate=1,2,3", "rotate=10,20,30", "scale=2", "crop_box=-1,-1,-1,1,1,1",
+        "crop_sphere=0,0,0,1.5,keep=outside", "crop_plane=0,1,0,0", "crop_views=2",
+        "filter=opacity > 0.5 && label % 2 == 0", "filter_nan", "sh_degree=0",
+        "recolour=exposure=1", "sort", "decimate=40%", "decimate=100,by=contribution",
+        "decimate=100,by=random", "set_column=far=length(position) > 1"}) {
+    EditScene s{labelled(300, 1), {}};
+    s.cameras = sample_views(s.cloud, 4, 96, 72);
+    const EditReport r = apply(s, step);
+    s.cloud.check();
+    EXPECT_EQ(r.before, 300) << step;
+    EXPECT_EQ(r.after, s.cloud.size()) << step;
+    EXPECT_GT(r.after, 0) << step;
+    const at::Tensor label = s.cloud.columns.at("label"), flow = s.cloud.columns.at("flow");
+    EXPECT_EQ(label.scalar_type(), at::kInt) << step;
+    EXPECT_EQ(flow.scalar_type(), at::kDouble) << step;
+    // The two of a row stay together.
+    EXPECT_EQ(gap(flow.select(1, 1), label * 2 + 1), 0) << step;
+  }
+}
+
+TEST(Edit, WhatDoesNotFitTheSceneIsSaid) {
+  EditScene s{labelled(50, 1), {}};
+  EXPECT_THAT(error_of([&] { apply(s, "filter=opacty > 1"); }).hint(), HasSubstr("opacity"));
+  EXPECT_EQ(error_of([&] { apply(s, "filter=opacity > 2"); }).code(), ExitCode::kData);
+  EXPECT_THAT(error_of([&] { apply(s, "crop_views=1"); }).hint(), HasSubstr("--capture"));
+  EXPECT_THAT(error_of([&] { apply(s, "drop_columns=lable"); }).hint(), HasSubstr("label"));
+  EXPECT_EQ(s.cloud.size(), 50);
+}
+
+TEST(Edit, StepsActOnTheSceneBehindWhichTheyStand) {
+  const auto steps = [](const std::vector<std::string>& texts) {
+    std::vector<scene::EditStep> out;
+    for (const std::string& t : texts) out.push_back(parse_edit_step(t));
+    return out;
+  };
+  std::vector<std::function<EditScene()>> inputs;
+  for (uint64_t k = 0; k < 2; ++k)
+    inputs.emplace_back([k] {
+      EditScene s{labelled(10, static_cast<int>(k), k + 1), {}};
+      s.cloud.columns["scene"] = at::full({10}, static_cast<int64_t>(k), at::kLong);
+      return s;
+    });
+  std::vector<EditReport> reports;
+  const auto run = [&](const std::vector<std::string>& texts) {
+    reports.clear();
+    return edit_scenes(inputs, steps(texts), {}, &reports).cloud;
+  };
+  // covary edit a --filter b --filter OUT --filter
+  scene::Cloud c = run({"next_scene", "filter=index < 3", "next_scene", "filter=index < 5",
+                        "next_scene", "filter=label > 0"});
+  EXPECT_EQ(c.size(), 3 + 5 - 2);
+  EXPECT_EQ(c.columns.at("scene").sum().item<int64_t>(), 4);
+  ASSERT_EQ(reports.size(), 3u);
+  EXPECT_EQ(reports[2].before, 8);
+  EXPECT_EQ(reports[0].step, "filter index < 3");
+  // Before all scenes: on what is joined, ahead of what stands behind it.
+  c = run({"filter=index < 12", "next_scene", "next_scene", "merge", "filter=index >= 9"});
+  EXPECT_EQ(c.size(), 3);
+  EXPECT_EQ(c.sh_degree(), 1);
+  // As a config gives them, without places.
+  EXPECT_EQ(run({"filter=index < 12"}).size(), 12);
+  EXPECT_EQ(run({}).size(), 20);
+  // An early merge.
+  inputs.push_back(inputs[0]);
+  EXPECT_EQ(run({"next_scene", "next_scene", "merge", "filter=index < 4", "next_scene"}).size(),
+            14);
+}
+
+TEST(Edit, DecimationKeepsWhatIsSeen) {
+  // A thousand splats, and another thousand hidden or faint.
+  EditScene s{random_cloud(2000, 0), {}};
+  s.cloud.opacities.narrow(0, 1000, 1000).fill_(-9);
+  s.cloud.columns["faint"] = at::arange(2000, at::kLong).ge(1000);
+  EditScene best = s;
+  apply(best, "decimate=1000,by=contribution");
+  EXPECT_LT(best.cloud.columns.at("faint").sum().item<int64_t>(), 60);
+  EditScene merged = s;
+  const EditReport r = apply(merged, "decimate=50%");
+  EXPECT_EQ(merged.cloud.size(), 1000);
+  EXPECT_GT(r.facts["dropped"].get<int64_t>(), 900);
+}
+
+}  // namespace
+}  // namespace covary::render
