@@ -153,7 +153,8 @@ std::vector<int64_t> shares_of(const std::vector<double>& cost, const std::vecto
     const double each = static_cast<double>(left) / open;
     open = 0;
     for (size_t g = 0; g < rows.size(); ++g) {
-      const auto more = std::min(rows[g] - share[g], static_cast<int64_t>(cost[g] * each));
+      // Groups that took nothing so far may now take some: never more than there is.
+      const auto more = std::min({rows[g] - share[g], static_cast<int64_t>(cost[g] * each), left});
       if (more <= 0) continue;
       share[g] += more;
       left -= more;

@@ -671,6 +671,19 @@ TEST(Palette, OfManyEntriesIsNearlyAsGoodAsPlainSearch) {
   EXPECT_LT(error, 1.05 * best) << "the entry of each vector is nearly always its nearest";
 }
 
+TEST(Palette, HasNoMoreEntriesThanWereAskedFor) {
+  // Few vectors far apart take an entry each; many that are nearly the same lack next to nothing.
+  constexpr int64_t kRows = 8000, kWidth = 3;
+  const Random random(9, 9);
+  for (const double tight : {1e-7, 1e-5, 1e-3}) {
+    std::vector<float> x;
+    for (uint64_t i = 0; i < kRows * kWidth; ++i)
+      x.push_back(static_cast<float>(random.normal(i) * (i / kWidth % 4 == 0 ? 1 : tight)));
+    for (const int64_t entries : {2048, 3072, 4096})
+      EXPECT_LE(palette_of(x.data(), kRows, kWidth, entries, 1, 1).count, entries) << tight;
+  }
+}
+
 // ---- Real files
 
 class RealFiles : public testing::Test {
