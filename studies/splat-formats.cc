@@ -11,9 +11,7 @@ namespace {
 using Group = std::vector<eval::Bar> (*)();
 
 constexpr Group kGroups[] = {
-    turning_bars,
-    decimation_bars,
-    floater_bars,
+    round_trip_bars, size_bars, turning_bars, decimation_bars, floater_bars, surface_bars,
 };
 
 eval::Study make_study() {

@@ -10,7 +10,7 @@
 #include "covary/splat/scene/format.h"
 #include "covary/splat/scene/ply.h"
 #include "covary/splat/scene/stream.h"
-#include "studies/splat-formats/format_bars.h"
+#include "studies/splat-formats/bars.h"
 
 namespace covary::studies {
 namespace {

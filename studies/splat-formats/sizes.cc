@@ -13,7 +13,7 @@
 #include "covary/splat/render/likeness.h"
 #include "covary/splat/scene/format.h"
 #include "covary/splat/scene/ply.h"
-#include "studies/splat-formats/format_bars.h"
+#include "studies/splat-formats/bars.h"
 
 namespace covary::studies {
 namespace {

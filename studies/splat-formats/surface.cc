@@ -12,7 +12,7 @@
 #include "covary/splat/fit/trainer.h"
 #include "covary/splat/surface/tsdf_mesh.h"
 #include "studies/core-3dgs/training.h"
-#include "studies/splat-formats/format_bars.h"
+#include "studies/splat-formats/bars.h"
 
 namespace covary::studies {
 namespace {
