@@ -67,7 +67,7 @@ const Figures& fit_of(StudyContext& c, bool sparse, int64_t views, int64_t steps
     o.max_gaussians = cap;
     if (strategy == "mcmc" && cap == 0) o.max_gaussians = c.smoke() ? 1000 : 30000;
     o.multi_view.cross_ray = o.multi_view.augment = way == "full";
-    if (way == "stages") o.resolution_schedule = "4:0.15:16,2:0.4:8";
+    if (way == "stages") o.resolution_schedule = "4:0.15:8,2:0.4:4";
     const FitFigures f = fit_figures(capture, o, seed);
     std::swap(capture.train, capture.test);
     Figures out{.test = f.psnr,
