@@ -344,7 +344,7 @@ const FitFigures& box_fit(StudyContext& c, const std::string& kind) {
       o.primitive = "ges";
       o.ges.kernel = kind;
       o.ges.edge_weight = 0;
-      o.ges.reset_stop = 0;
+      o.ges.shape_reset_stop = 0;
       o.ges.lr_shape = kind == "gef" ? 0.01 : 1e-3;
     }
     const FitFigures f = fit_figures(box_capture(c), o, c.seed());

@@ -13,14 +13,14 @@ import { hideMessage, showFault, showMessage } from "./message";
 import { pick, pointAt } from "./pick";
 import { readPly } from "./ply";
 import { rampBytes } from "./ramp";
-import { RemotePicture, cameraOf } from "./remote";
+import { RemotePicture, cameraOf, wholeSize } from "./remote";
 import type { Figure, RemoteLook } from "./remote";
 import { GpuScene, GraphicsError, Renderer } from "./renderer";
 import type { Comparison, Look, Mode } from "./renderer";
 import { Rig } from "./rig";
 import { Sorter, axisOf } from "./sorter";
 import { OtherFormat } from "./stream";
-import { READ_HERE } from "./source";
+import { READ_HERE, ServerError } from "./source";
 import type { Facts, PickedRow, Source } from "./source";
 import { readSplat } from "./splat_file";
 import { middleRange } from "./splats";
@@ -59,6 +59,7 @@ export class App {
   private shown: GpuScene | null = null; // what is drawn
   private sorting: GpuScene | null = null; // what the sorter holds: the same, or the next
   private dropped = false; // the scene is not the server's
+  private converts = true; // the program reads files that the page cannot
   private loading: AbortController | null = null;
   private wanted = -1; // revision that is shown, or is on its way
 
@@ -149,6 +150,7 @@ export class App {
     this.loading?.abort();
     const loading = (this.loading = new AbortController());
     this.wanted = facts.revision;
+    if (facts.files === false) this.offerFiles(false);
     if (facts.error) {
       this.setState("error");
       return showMessage(facts.error, "the page shows the scene as soon as it can be read");
@@ -365,6 +367,12 @@ export class App {
     events.addEventListener("film", (e) => this.film.progress(data(e) as { id: string; done: number; frames: number }));
   }
 
+  // Whether the program reads what the page cannot.
+  private offerFiles(converts: boolean): void {
+    this.converts = converts;
+    if (!converts) for (const id of ["file-kinds", "drop-kinds"]) byId(id).textContent = READ_HERE;
+  }
+
   private showTraining(): void {
     byId("training").hidden = this.curves.empty;
     byId("commands").hidden = this.facts?.live !== true;
@@ -373,13 +381,18 @@ export class App {
   // Read here, else by the program.
   private async read(file: File): Promise<Splats> {
     const reader = READERS[/\.[a-z]+$/i.exec(file.name)?.[0].toLowerCase() ?? ""];
-    if (!reader) return this.source.converted(file);
+    if (!reader) return this.converted(file);
     try {
       return reader(await file.arrayBuffer());
     } catch (fault) {
       if (!(fault instanceof OtherFormat) || !this.source.served) throw fault;
-      return this.source.converted(file);
+      return this.converted(file);
     }
+  }
+
+  private converted(file: File): Promise<Splats> {
+    if (this.converts || !this.source.served) return this.source.converted(file);
+    return Promise.reject(new ServerError(`${file.name} is not read here`, `while a scene trains the page reads ${READ_HERE}; covary view reads the others`));
   }
 
   private async open(file: File): Promise<void> {
@@ -507,7 +520,7 @@ export class App {
   private async picture(): Promise<ImageData> {
     const view: View = this.cameras.cameras[this.entered] ?? this.view();
     if (this.remoteWhy) {
-      const { picture } = await this.source.frame({ ...this.remoteLook(), camera: cameraOf(view, 1), exact: true });
+      const { picture } = await this.source.frame({ ...this.remoteLook(), camera: cameraOf(view, wholeSize(view, this.facts?.most_pixels)), exact: true });
       return pixelsOf(await createImageBitmap(picture, { colorSpaceConversion: "none", premultiplyAlpha: "none" }));
     }
     await this.sort();
@@ -893,7 +906,7 @@ export class App {
       if (file) void this.open(file);
     });
     on("panel-toggle", "click", () => this.setPanel(document.body.classList.contains("narrowed")));
-    if (!this.source.served) for (const id of ["file-kinds", "drop-kinds"]) byId(id).textContent = READ_HERE;
+    if (!this.source.served) this.offerFiles(false);
     if (window.innerWidth <= 700) this.setPanel(false);
   }
 }

@@ -1,8 +1,9 @@
 import { describe, expect, it, vi } from "vitest";
 import type { View } from "./camera";
+import type { Frame, FrameRequest, Source } from "./source";
 
 vi.mock("./dom", () => ({ byId: () => ({ getContext: () => null }) }));
-const { cameraOf, nextSize, wholeSize } = await import("./remote");
+const { cameraOf, nextSize, RemotePicture, wholeSize } = await import("./remote");
 
 describe("pictures of the program", () => {
   it("become smaller when they take too long, and larger when there is time", () => {
@@ -27,5 +28,37 @@ describe("pictures of the program", () => {
     expect(wholeSize(large)).toBeCloseTo(0.5);
     expect(cameraOf(large, wholeSize(large))).toMatchObject({ width: 3840, height: 2400 });
     expect(cameraOf(view, 1e-9)).toMatchObject({ width: 1, height: 1 });
+    for (const [width, height] of [[5120, 2880], [3841, 2401], [7321, 4567], [6016, 3384]]) {
+      const camera = cameraOf({ ...view, width, height }, wholeSize({ ...view, width, height }));
+      expect(camera.width * camera.height).toBeLessThanOrEqual(3840 * 2400);
+      expect(camera.width * camera.height).toBeGreaterThan(0.998 * 3840 * 2400);
+    }
+    expect(wholeSize(large, Infinity)).toBe(1);
+  });
+  it("are asked for again when the scene changes while a whole one is on its way", async () => {
+    vi.stubGlobal("createImageBitmap", () => Promise.resolve({ close: () => undefined }));
+    const asked: { quality: number | undefined; answer: () => void }[] = [];
+    const frame = (request: FrameRequest): Promise<Frame> =>
+      new Promise((done) => asked.push({ quality: request.quality, answer: () => done({ picture: new Blob(), range: null }) }));
+    const faults: unknown[] = [];
+    let shown = 0;
+    const remote = new RemotePicture({ frame } as unknown as Source, () => ++shown, (fault) => faults.push(fault));
+    const view: View = { position: [0, 0, 0], rotation: [1, 0, 0, 0, 1, 0, 0, 0, 1], width: 100, height: 60, fx: 80, fy: 80, cx: 50, cy: 30 };
+    const answer = async (k: number): Promise<void> => {
+      await vi.waitFor(() => expect(asked.length).toBe(k + 1));
+      asked[k].answer();
+      await vi.waitFor(() => expect(shown).toBe(k + 1));
+    };
+    remote.want(view, { mode: "colour", degree: 3, scale: 1, background: [0, 0, 0], crop: null });
+    await answer(0);
+    await vi.waitFor(() => expect(asked.length).toBe(2));
+    remote.renew();
+    await answer(1); // whole, of the scene before
+    await answer(2);
+    await answer(3);
+    await vi.waitFor(() => expect(remote.busy).toBe(false));
+    expect(asked.map((a) => a.quality)).toEqual([75, 92, 75, 92]);
+    expect(faults).toEqual([]);
+    vi.unstubAllGlobals();
   });
 });

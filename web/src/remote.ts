@@ -11,7 +11,7 @@ import type { Frame, FrameRequest, Source } from "./source";
 const MOVING = 90; // ms that a picture may take while the camera moves
 const REST = 120; // ms without movement, after which it rests
 const LEAST = 0.125; // of the window's sides
-const MOST_PIXELS = 3840 * 2400; // of a picture to look at; kMostFramePixels of the program is more
+const MOST_PIXELS = 3840 * 2400; // of a picture to look at; the program draws no fewer, kMostTrainingPixels
 const DIFFERENCE_DOUBLINGS = 2; // the difference to a photo is shown 4 times as large
 const NEAR = 0.01;
 
@@ -22,7 +22,12 @@ export function nextSize(size: number, ms: number): number {
 }
 
 /** The share of the window's sides for a whole picture: all of them, but on very large screens. */
-export const wholeSize = (view: View): number => Math.min(1, Math.sqrt(MOST_PIXELS / (view.width * view.height)));
+export function wholeSize(view: View, most = MOST_PIXELS): number {
+  let size = Math.min(1, Math.sqrt(most / (view.width * view.height)));
+  // Rounding may add half a pixel to each side, and the program refuses what is beyond.
+  while (Math.round(view.width * size) * Math.round(view.height * size) > most) size -= 0.1 / Math.max(view.width, view.height);
+  return size;
+}
 
 /** The view in a picture of another size, as a camera of a cameras.json. */
 export function cameraOf(view: View, size: number): FrameRequest["camera"] {
@@ -50,6 +55,7 @@ export class RemotePicture {
   private wanted: { view: View; look: RemoteLook; key: string } | null = null;
   private drawn: { key: string; whole: boolean; view: View; image: ImageBitmap } | null = null;
   private running = false;
+  private scene = 0; // counts them: a picture that was asked of the one before may still be on its way
   private size = 0.5; // of the window's sides, while moving
   private photo: ImageBitmap | null = null;
 
@@ -78,6 +84,7 @@ export class RemotePicture {
 
   /** The scene is another: what was drawn is no longer right. */
   renew(): void {
+    ++this.scene;
     if (this.drawn) this.drawn.key = "";
     if (this.wanted) void this.run();
   }
@@ -101,6 +108,7 @@ export class RemotePicture {
         }
         const most = wholeSize(now.view);
         const size = whole ? most : Math.min(this.size, most);
+        const scene = this.scene;
         const began = performance.now();
         const frame = await this.source.frame({ ...now.look, camera: cameraOf(now.view, size), quality: whole ? 92 : 75 });
         const image = await createImageBitmap(frame.picture);
@@ -111,7 +119,8 @@ export class RemotePicture {
           break;
         }
         this.drawn?.image.close();
-        this.drawn = { key: now.key, whole: size === most, view: now.view, image };
+        const current = scene === this.scene;
+        this.drawn = { key: current ? now.key : "", whole: current && size === most, view: now.view, image };
         this.canvas.hidden = false;
         this.shown(frame, ms);
       }

@@ -28,6 +28,8 @@ export interface Facts {
   remote?: boolean; // the program draws, whatever the page could
   rows_sent?: boolean; // false: the rows are more than a page can hold
   films?: boolean; // videos are made
+  files?: boolean; // false: what the page cannot read is not read at all
+  most_pixels?: number; // of a picture that the program draws
   max_gaussians?: number | null; // cap of a training, null = none
   most_gaussians?: number; // that it may be; 0 = there is no cap
 }

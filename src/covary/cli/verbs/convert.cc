@@ -7,6 +7,7 @@
 #include "covary/cli/verbs/verb.h"
 #include "covary/core/base/error.h"
 #include "covary/core/base/file.h"
+#include "covary/core/base/interrupt.h"
 #include "covary/core/base/log.h"
 #include "covary/core/base/machine.h"
 #include "covary/splat/fit/load.h"
@@ -173,7 +174,9 @@ bool by_rows(const Job& job, const ConvertOptions& options, const std::vector<st
              const std::vector<fs::path>& outputs) {
   return inputs.size() == 1 && job.common.report.empty() && !job.common.dry_run &&
          std::all_of(outputs.begin(), outputs.end(), [&](const fs::path& out) {
+           std::error_code ignored;  // an input that is overwritten is read whole, once
            return !is_page(out, options.format) &&
+                  (outputs.size() == 1 || !fs::equivalent(inputs[0], out, ignored)) &&
                   scene::can_stream(inputs[0], out, options.format);
          });
 }
@@ -213,6 +216,7 @@ Result convert_by_rows(const Job& job, const ConvertOptions& options, const std:
 }  // namespace
 
 Result run_convert(const Job& job) {
+  const InterruptGuard interrupts;
   const auto options = job.options<ConvertOptions>();
   std::vector<std::string> inputs = job.invocation.inputs;
   const std::vector<fs::path> outputs = outputs_of(job, &inputs);
@@ -273,6 +277,7 @@ Result run_convert(const Job& job) {
   Table figures;
   json written = json::array();
   for (const fs::path& out : outputs) {
+    if (const int code = interrupted()) throw Interrupted{code};
     if (is_page(out, options.format)) {
       written.push_back(write_page(job, out, cloud, seen_from, options.sh_degree, &result.text));
       continue;

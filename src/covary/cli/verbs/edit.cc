@@ -7,6 +7,7 @@
 #include "covary/cli/verbs/verb.h"
 #include "covary/core/base/error.h"
 #include "covary/core/base/file.h"
+#include "covary/core/base/interrupt.h"
 #include "covary/core/base/log.h"
 #include "covary/core/base/machine.h"
 #include "covary/splat/fit/load.h"
@@ -55,6 +56,7 @@ render::EditScene read_scene(const fs::path& path, const scene::ReadOptions& how
 }  // namespace
 
 Result run_edit(const Job& job) {
+  const InterruptGuard interrupts;
   const auto options = job.options<EditOptions>();
   std::vector<std::string> inputs = job.invocation.inputs;
   std::vector<fs::path> outputs(job.invocation.outputs.begin(), job.invocation.outputs.end());
@@ -75,9 +77,11 @@ Result run_edit(const Job& job) {
     if (axes != "auto" && axes != "as-is") (void)scene::turn_of_axes(axes, scene::kOurAxes, option);
   for (const fs::path& out : outputs) {
     (void)scene::format_of_output(out, options.format);
-    if (fs::exists(out) && !is_empty_or_absent(out) && !job.common.overwrite)
-      throw Error(ExitCode::kData, "is there already", out.string(),
+    const std::vector<fs::path> there = scene::in_the_way(out, options.format);
+    if (!there.empty() && !job.common.overwrite)
+      throw Error(ExitCode::kData, "is there already", there.front().string(),
                   "add --overwrite, or choose another name");
+    if (!job.common.dry_run && out.has_extension()) AtomicFile probe(out);
   }
   std::vector<scene::EditStep> steps;
   for (const std::string& operation : options.operations)
@@ -104,6 +108,8 @@ Result run_edit(const Job& job) {
   const render::EditContext context{
       .seed = static_cast<uint64_t>(job.common.seed),
       .views = options.views,
+      .overwrite = job.common.overwrite,
+      .dry_run = job.common.dry_run,
       .load = [&](const std::string& path) { return read_scene(path, reading).cloud; }};
   std::vector<render::EditReport> reports;
   const render::EditScene scene = render::edit_scenes(loaders, steps, context, &reports);
@@ -130,6 +136,7 @@ Result run_edit(const Job& job) {
   }
   json written = json::array();
   for (const fs::path& out : outputs) {
+    if (const int code = interrupted()) throw Interrupted{code};
     const scene::SceneFormat& format = scene::format_of_output(out, options.format);
     const std::vector<std::string> lost = scene::losses(format, scene.cloud, writing);
     json w = {{"file", out.string()}, {"format", format.name}, {"lost", lost}};

@@ -2,6 +2,8 @@
 #include "covary/cli/verbs/places.h"
 #include "covary/cli/verbs/verb.h"
 #include "covary/core/base/error.h"
+#include "covary/core/base/file.h"
+#include "covary/core/base/interrupt.h"
 #include "covary/core/base/log.h"
 #include "covary/core/base/machine.h"
 #include "covary/core/base/progress.h"
@@ -32,6 +34,7 @@ std::vector<scene::Camera> cameras_for(const fit::LoadedScene& scene,
 }  // namespace
 
 Result run_surface(const Job& job) {
+  const InterruptGuard interrupts;
   const auto options = job.options<surface::SurfaceOptions>();
   if (job.invocation.outputs.size() != 1)
     throw Error(ExitCode::kUsage, "name one mesh to write", "-o",
@@ -43,6 +46,7 @@ Result run_surface(const Job& job) {
   if (fs::exists(out) && !job.common.overwrite)
     throw Error(ExitCode::kData, "is there already", out.string(),
                 "add --overwrite, or choose another name");
+  if (!job.common.dry_run) AtomicFile probe(out);
   const fit::LoadedScene scene = fit::load_scene(job.invocation.inputs[0]);
   if (!scene.note.empty()) log_warning(job.invocation.inputs[0] + ": " + scene.note);
   const std::vector<scene::Camera> cameras = cameras_for(scene, options);
@@ -59,7 +63,10 @@ Result run_surface(const Job& job) {
   Progress progress("surface", static_cast<int64_t>(cameras.size()), "views");
   const surface::TsdfMesh m =
       surface::tsdf_mesh(render::primitives_of(scene.cloud), cameras, scene.cloud.antialiased,
-                         options, [&](int64_t done) { progress.update(done); });
+                         options, [&](int64_t done) {
+                           if (const int code = interrupted()) throw Interrupted{code};
+                           progress.update(done);
+                         });
   progress.finish();
   geometry::write_mesh(out, m.mesh);
   const bool closed = geometry::edge_facts(m.mesh).closed();

@@ -260,15 +260,14 @@ void AtomicFile::commit() {
 
 AtomicFile& AtomicFiles::add(const fs::path& target) {
   files_.push_back(std::make_unique<AtomicFile>(target));
-  last_ = target;
   return *files_.back();
 }
 
 void AtomicFiles::commit() {
   for (const auto& file : files_) file->finish();
-  if (files_.size() > 1) {
+  if (files_.size() > 1 && files_.back()->temporary() != files_.back()->target()) {
     std::error_code ignored;
-    fs::remove(last_, ignored);
+    fs::remove(files_.back()->target(), ignored);
   }
   for (const auto& file : files_) file->commit();
 }

@@ -37,6 +37,7 @@ class AtomicFile {
   void replace_front(size_t count, std::string_view bytes);
   // For libraries that write by name, and to a FILE*.
   const std::filesystem::path& temporary() const { return temporary_; }
+  const std::filesystem::path& target() const { return target_; }  // behind links
   std::FILE* stream() { return file_; }
 
  private:
@@ -56,7 +57,6 @@ class AtomicFiles {
 
  private:
   std::vector<std::unique_ptr<AtomicFile>> files_;
-  std::filesystem::path last_;
 };
 
 void write_file(const std::filesystem::path& path, std::string_view bytes);  // atomic

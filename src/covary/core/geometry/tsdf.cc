@@ -17,7 +17,8 @@ namespace covary::geometry {
 namespace {
 
 constexpr double kVoxelsOfTruncation = 4;
-constexpr double kFarthestBlock = 1 << 28;  // so that voxels stay within 32 bits
+constexpr double kMostVoxelsOfTruncation = 1000;  // each pixel walks along all of it
+constexpr double kFarthestBlock = 1 << 28;        // so that voxels stay within 32 bits
 
 // Depth at a place in the picture: between the four pixels around it where they belong to one surface, else of the pixel itself. 0 =
 // nothing is known.
@@ -49,6 +50,8 @@ void TsdfOptions::check() const {
   };
   if (!(voxel > 0) || !std::isfinite(voxel)) fail("voxel", "must be a length above 0");
   if (!(truncation >= 0) || !std::isfinite(truncation)) fail("truncation", "must not be negative");
+  if (truncation > kMostVoxelsOfTruncation * voxel)
+    fail("truncation", "is more than 1,000 voxels: choose larger voxels, or a shorter truncation");
   if (most_blocks < 1) fail("most_blocks", "must be at least 1");
 }
 

@@ -25,7 +25,7 @@ namespace covary::geometry {
 
 struct TsdfOptions {
   double voxel = 0.01;            // edge, world
-  double truncation = 0;          // of distances, world; 0 = 4 voxels
+  double truncation = 0;          // of distances, world, at most 1,000 voxels; 0 = 4 voxels
   int64_t most_blocks = 1 << 18;  // 2.7 GB
 
   void check() const;  // Error(kUsage) naming the field

@@ -137,6 +137,9 @@ TEST(Tsdf, BlocksAreLimitedAndBadOptionsNamed) {
   const BallView v({0, 0, 3}, 0.7);
   EXPECT_EQ(error_of([&] { volume.fuse(v.view); }).code(), ExitCode::kData);
   EXPECT_EQ(error_of([] { TsdfVolume({.voxel = 0}); }).where(), "voxel");
+  EXPECT_EQ(error_of([] { TsdfVolume({.voxel = 1e-9, .truncation = 1}); }).where(), "truncation");
+  EXPECT_EQ(error_of([] { TsdfVolume({.voxel = 0.5, .truncation = 500}); }).code(),
+            ExitCode::kDone);
   // Depth that is no number, or nothing, is passed over.
   std::vector<float> bad(64 * 64, std::nanf(""));
   DepthView view = v.view;

@@ -62,29 +62,31 @@ Grey<T> resized(const Grey<T>& in, int64_t height, int64_t width) {
   return out;
 }
 
-// Beyond the picture it is 0.
+// Near the borders the mean of the pixels that there are, so that a bright picture's frame is no edge.
 template <class T>
 Grey<T> blurred(const Grey<T>& in, double sigma) {
   const auto reach = static_cast<int64_t>(std::lround(3 * sigma));
   std::vector<T> tap;
-  double total = 0;
   for (int64_t k = -reach; k <= reach; ++k)
-    total += std::exp(-0.5 * static_cast<double>(k * k) / (sigma * sigma));
-  for (int64_t k = -reach; k <= reach; ++k)
-    tap.push_back(
-        static_cast<T>(std::exp(-0.5 * static_cast<double>(k * k) / (sigma * sigma)) / total));
+    tap.push_back(static_cast<T>(std::exp(-0.5 * static_cast<double>(k * k) / (sigma * sigma))));
+  const auto mean_around = [&](int64_t i, int64_t count, const auto& value) {
+    T sum = 0, weight = 0;
+    for (int64_t k = std::max(-reach, -i); k <= std::min(reach, count - 1 - i); ++k) {
+      sum += tap[static_cast<size_t>(k + reach)] * value(i + k);
+      weight += tap[static_cast<size_t>(k + reach)];
+    }
+    return sum / weight;
+  };
   Grey<T> across(in.height, in.width), out(in.height, in.width);
   parallel_for(in.height, 16, [&](int64_t begin, int64_t end) {
     for (int64_t y = begin; y < end; ++y)
       for (int64_t x = 0; x < in.width; ++x)
-        for (int64_t k = std::max(-reach, -x); k <= std::min(reach, in.width - 1 - x); ++k)
-          across.row(y)[x] += tap[static_cast<size_t>(k + reach)] * in.row(y)[x + k];
+        across.row(y)[x] = mean_around(x, in.width, [&](int64_t at) { return in.row(y)[at]; });
   });
   parallel_for(in.height, 16, [&](int64_t begin, int64_t end) {
     for (int64_t y = begin; y < end; ++y)
-      for (int64_t k = std::max(-reach, -y); k <= std::min(reach, in.height - 1 - y); ++k)
-        for (int64_t x = 0; x < in.width; ++x)
-          out.row(y)[x] += tap[static_cast<size_t>(k + reach)] * across.row(y + k)[x];
+      for (int64_t x = 0; x < in.width; ++x)
+        out.row(y)[x] = mean_around(y, in.height, [&](int64_t at) { return across.row(at)[x]; });
   });
   return out;
 }

@@ -56,17 +56,18 @@ TEST(EdgeMask, IsThatOfADirectDoubleSum) {
   const double* s = small.const_data_ptr<double>();
   for (const double width : {sigma, 2 * sigma}) {
     const auto reach = std::lround(3 * width);
-    double total = 0;
-    for (int64_t k = -reach; k <= reach; ++k) total += std::exp(-0.5 * k * k / (width * width));
     for (int64_t y = 0; y < h; ++y)
       for (int64_t x = 0; x < w; ++x) {
-        double sum = 0;
+        double sum = 0, total = 0;
         for (int64_t i = 0; i < h; ++i)
           for (int64_t k = 0; k < w; ++k)
-            if (std::abs(i - y) <= reach && std::abs(k - x) <= reach)
-              sum += s[i * w + k] *
-                     std::exp(-0.5 * ((i - y) * (i - y) + (k - x) * (k - x)) / (width * width));
-        band.data_ptr<double>()[y * w + x] += (width == sigma ? 1 : -1) * sum / (total * total);
+            if (std::abs(i - y) <= reach && std::abs(k - x) <= reach) {
+              const double weight =
+                  std::exp(-0.5 * ((i - y) * (i - y) + (k - x) * (k - x)) / (width * width));
+              sum += s[i * w + k] * weight;
+              total += weight;
+            }
+        band.data_ptr<double>()[y * w + x] += (width == sigma ? 1 : -1) * sum / total;
       }
   }
   at::Tensor full = at::empty({100, 90}, at::kDouble);
@@ -83,8 +84,23 @@ TEST(EdgeMask, IsThatOfADirectDoubleSum) {
 
 TEST(EdgeMask, ThereIsNoneOfSmallOrPlainPictures) {
   EXPECT_FALSE(edge_mask(step_picture(70, 200, 20), 60).defined());
-  EXPECT_FALSE(edge_mask(at::full({200, 200, 3}, 0.25, at::kFloat), 50).defined() &&
-               edge_mask(at::zeros({200, 200, 3}, at::kFloat), 50).defined());
+  EXPECT_FALSE(edge_mask(at::full({200, 200, 3}, 0.25, at::kFloat), 50).defined());
+  EXPECT_FALSE(edge_mask(at::zeros({200, 200, 3}, at::kFloat), 50).defined());
+}
+
+TEST(EdgeMask, TheFrameOfABrightPictureIsNoEdge) {
+  at::Tensor image = at::ones({200, 250, 3}, at::kFloat);
+  image.narrow(0, 80, 40).narrow(1, 100, 40).fill_(0.4);
+  const at::Tensor mask = edge_mask(image, 90);
+  ASSERT_TRUE(mask.defined());
+  // As what is flat elsewhere, all around.
+  const double flat = mask[40][40].item<double>();
+  for (const at::Tensor& side : {mask.narrow(0, 0, 20), mask.narrow(0, 180, 20),
+                                 mask.narrow(1, 0, 20), mask.narrow(1, 230, 20)}) {
+    EXPECT_EQ(side.min().item<double>(), flat);
+    EXPECT_EQ(side.max().item<double>(), flat);
+  }
+  EXPECT_NE(mask.min().item<double>(), mask.max().item<double>());
 }
 
 TEST(EdgeTerm, TakesFromL1WhatTheMaskLeavesOut) {

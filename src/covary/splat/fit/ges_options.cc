@@ -14,11 +14,11 @@ void GesOptions::describe(OptionList& o) {
       .common();
   o.add("strength", &strength, "of kernel fast: how much the shape scales").range(1e-3, 10);
   o.add("lr_shape", &lr_shape, "rate of the shapes").range(0, 10);
-  o.add("shape_reset_every", &reset_every,
+  o.add("shape_reset_every", &shape_reset_every,
         "steps between resets of the shapes; none: 1000, or steps/10 when that is less")
       .range(1, 1e12)
       .unit("steps");
-  o.add("shape_reset_stop", &reset_stop,
+  o.add("shape_reset_stop", &shape_reset_stop,
         "no reset of the shapes from here on; none: 15000, or steps/2 when that is less")
       .range(0, 1e12)
       .unit("steps");
@@ -37,12 +37,12 @@ void GesOptions::check() const {
 }
 
 int64_t GesOptions::reset_every_of(int64_t steps) const {
-  if (reset_every) return static_cast<int64_t>(std::llround(*reset_every));
+  if (shape_reset_every) return static_cast<int64_t>(std::llround(*shape_reset_every));
   return std::max<int64_t>(1, std::min<int64_t>(1000, steps / 10));
 }
 
 int64_t GesOptions::reset_stop_of(int64_t steps) const {
-  if (reset_stop) return static_cast<int64_t>(std::llround(*reset_stop));
+  if (shape_reset_stop) return static_cast<int64_t>(std::llround(*shape_reset_stop));
   return std::min<int64_t>(15000, steps / 2);
 }
 

@@ -253,13 +253,13 @@ RunResult Trainer::run(const RunContext& context) {
     if (log && !record.is_null()) log->write(record);
     if (log && result.edits.any()) log->write(edits_json(step_, result.edits, count()));
     progress.update(step_, figures);
-    if (checkpoint_every > 0 && step_ % checkpoint_every == 0) save();
     if (const int64_t most = context.new_cap ? context.new_cap() : 0; most > 0 && recap(most)) {
       log_info("at most " + std::to_string(most) + " Gaussians from step " + std::to_string(step_));
       if (log)
         log->write(
             {{"step", step_}, {"event", "cap"}, {"max_gaussians", most}, {"count", count()}});
     }
+    if (checkpoint_every > 0 && step_ % checkpoint_every == 0) save();
     if (context.watch) {
       const double before_watch = wall_seconds();
       stopped = !context.watch(*this, record);

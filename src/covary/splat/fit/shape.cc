@@ -90,7 +90,11 @@ void with_shape(const at::Tensor& raw, const GesOptions& options, scene::Cloud& 
 }
 
 bool shape_reset_due(const GesOptions& options, int64_t step, int64_t steps) {
-  return step < options.reset_stop_of(steps) && step % options.reset_every_of(steps) == 0;
+  if (step >= options.reset_stop_of(steps)) return false;
+  // A tenth of the steps: whenever another tenth is done, since a clock may change their number.
+  if (!options.shape_reset_every && steps < 10000)
+    return 10 * step / steps != 10 * (step - 1) / steps;
+  return step % options.reset_every_of(steps) == 0;
 }
 
 void reset_shape(nn::RowTable& table) {

@@ -84,7 +84,7 @@ TrainOptions short_options(int64_t steps = 60) {
   o.default_strategy.start = 10;
   o.default_strategy.every = 10;
   o.default_strategy.grad_threshold = 1e-5;
-  o.ges.reset_every = 20;
+  o.ges.shape_reset_every = 20;
   return o;
 }
 
@@ -117,7 +117,7 @@ TEST(ShapeFit, ShapesMoveAreResetAndTravelWithTheRun) {
   TrainOptions o = short_options();
   o.ges.kernel = "gef";
   o.ges.lr_shape = 0.02;
-  o.ges.reset_stop = 30;
+  o.ges.shape_reset_stop = 30;
   Trainer trainer(small_capture(), o);
   trainer.start(3);
   for (int i = 0; i < 19; ++i) trainer.step();

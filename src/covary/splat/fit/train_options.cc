@@ -84,8 +84,12 @@ void OptimizerOptions::describe(OptionList& o) {
 }
 
 int64_t OptimizerOptions::batch_of(int64_t views) const {
-  const auto most = static_cast<int64_t>(1 / (1 - beta1) * (1 + 1e-12));
-  return batch_scaling ? std::clamp<int64_t>(views, 1, std::max<int64_t>(1, most)) : 1;
+  if (!batch_scaling) return 1;
+  const double rest = std::max(1 - beta1, 1 - beta2);
+  auto batch = std::min(std::max<int64_t>(1, views),
+                        std::max<int64_t>(1, static_cast<int64_t>(std::min(1e6, 1 / rest + 1))));
+  while (batch > 1 && static_cast<double>(batch) * rest > 1) --batch;
+  return batch;
 }
 
 void OptimizerOptions::check() const {}
@@ -269,6 +273,9 @@ void TrainOptions::check() const {
   bilateral.check();
   embedding.check();
   ges.check();
+  if (primitive == "ges" && ges.edge_weight + loss.ssim_weight > 1 + 1e-12)
+    refuse("ges.edge_weight", "and loss.ssim_weight together are more than the whole loss",
+           "use at most 1 - ssim_weight");
   multi_view.check();
   if (multi_view.on() && views_per_step < 2)
     refuse("multi_view", "compares the views of a step, and there is one",

@@ -82,6 +82,23 @@ std::string first_difference(const nlohmann::json& a, const nlohmann::json& b,
   return "";
 }
 
+// What a state of an earlier version does not know was as it is by default: the first field of `now` that is missing in
+// `then` and otherwise.
+std::string first_beyond(const nlohmann::json& then, const nlohmann::json& now,
+                         const nlohmann::json& defaults) {
+  for (const auto& [key, value] : now.items()) {
+    const auto before = then.find(key), otherwise = defaults.find(key);
+    if (otherwise == defaults.end()) continue;
+    if (before == then.end()) {
+      if (value != *otherwise) return key;
+    } else if (value.is_object() && before->is_object()) {
+      if (const std::string inner = first_beyond(*before, value, *otherwise); !inner.empty())
+        return key + "." + inner;
+    }
+  }
+  return "";
+}
+
 }  // namespace
 
 Trainer::Trainer(scene::Capture capture, TrainOptions options)
@@ -105,9 +122,11 @@ Trainer::Trainer(scene::Capture capture, TrainOptions options)
   if (!options_.normals.empty()) take_normals(capture_, options_.normals);
   levels_ = resolution_levels(options_.resolution_schedule);
   const auto views = static_cast<int64_t>(capture_.train.size());
-  if (options_.views_per_step > views)
+  if (options_.views_per_step > views) {
     log_info("a step takes all " + std::to_string(views) + " training views, not " +
              std::to_string(options_.views_per_step));
+    options_.views_per_step = views;
+  }
   if (options_.refine.pose_opt || options_.refine.intrinsics_opt)
     cameras_ = std::make_unique<CameraRefinement>(capture_, options_.refine, options_.steps,
                                                   options_.views_per_step);
@@ -302,7 +321,8 @@ at::Tensor Trainer::background_of(int64_t step, int64_t view) const {
 StepResult Trainer::step() {
   if (capture_.photos)  // those of this step and the next, while this one is at work
     coarse_.expect(capture_, views_to_come(step_ + 1),
-                   static_cast<size_t>(2 * options_.views_per_step), division());
+                   static_cast<size_t>(drawn_before(step_ + 3) - drawn_before(step_ + 1)),
+                   division());
   return step(views_of_step(step_ + 1));
 }
 
@@ -532,8 +552,10 @@ void Trainer::load_checkpoint(const std::filesystem::path& file) {
       paced_ = true;
       retime(d.at("steps").get<int64_t>());
     }
-    if (const std::string field = first_difference(d.at("options"), options_json(options_));
-        !field.empty())
+    const nlohmann::json now = options_json(options_);
+    std::string field = first_difference(d.at("options"), now);
+    if (field.empty()) field = first_beyond(d.at("options"), now, options_json(TrainOptions{}));
+    if (!field.empty())
       throw Error(ExitCode::kUsage, "differs from the run to be resumed", field,
                   "resume with the options it began with, or start anew with --overwrite");
     if (d.at("views") != capture_.views.size())

@@ -511,6 +511,15 @@ TEST_F(TrainerTest, AStepOnManyViewsKeepsItsMomentsWithinTheGradients) {
   EXPECT_EQ(o.batch_of(4), 4);
   EXPECT_EQ(o.batch_of(10), 10);
   EXPECT_EQ(o.batch_of(48), 10);
+  for (const double beta : {0.85, 0.95, 0.96, 0.98, 0.99}) {
+    for (OptimizerOptions other :
+         {OptimizerOptions{.beta1 = beta}, OptimizerOptions{.beta2 = beta}}) {
+      const auto batch = static_cast<double>(other.batch_of(1000));
+      EXPECT_LE(batch * (1 - other.beta1), 1);
+      EXPECT_LE(batch * (1 - other.beta2), 1);
+      EXPECT_GT(batch, 0.9 / (1 - std::min(other.beta1, other.beta2)) - 1.1);
+    }
+  }
   o.batch_scaling = false;
   EXPECT_EQ(o.batch_of(4), 1);
   TrainOptions many = short_options("none", 2);

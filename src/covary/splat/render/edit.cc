@@ -1,15 +1,19 @@
 #include "covary/splat/render/edit.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <filesystem>
 #include <map>
 #include <numbers>
+#include <set>
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 #include <Eigen/Geometry>
 
 #include "covary/core/base/error.h"
+#include "covary/core/base/file.h"
 #include "covary/core/base/interrupt.h"
 #include "covary/core/base/machine.h"
 #include "covary/core/geometry/morton.h"
@@ -182,7 +186,11 @@ Expression expression_of(const Edit& e, size_t value) {
 
 void filter(const Edit& e) { e.keep(scene::rows_where(e.cloud(), expression_of(e, 0))); }
 
-void filter_nan(const Edit& e) { e.keep(scene::finite_rows(e.cloud())); }
+void filter_nan(const Edit& e) {
+  // The log of a disc's thickness may be -infinity.
+  const at::Tensor sizes = e.cloud().scales.detach().to(at::kCPU, at::kFloat).exp();
+  e.keep(scene::finite_rows(e.cloud()).logical_and(sizes.isfinite().all(1)));
+}
 
 void sh_degree(const Edit& e) {
   e.cloud() = scene::with_degree(e.cloud(), static_cast<int64_t>(e.step.number(0)));
@@ -251,7 +259,8 @@ void remove_floaters(const Edit& e) {
   e.facts["pieces"] = f.pieces;
   if (e.step.has("preview")) {
     const std::string file = e.step.word("preview", "");
-    data::write_image(file, preview_of(e.cloud(), f.rows, views[views.size() / 2]));
+    if (!e.context.dry_run)
+      data::write_image(file, preview_of(e.cloud(), f.rows, views[views.size() / 2]));
     e.facts["preview"] = file;
   }
   e.keep(f.rows.logical_not());
@@ -272,11 +281,18 @@ void sort(const Edit& e) {
 }
 
 void set_column(const Edit& e) {
-  e.cloud().columns[e.step.values[0]] =
-      scene::values_of(e.cloud(), expression_of(e, 1)).to(at::kFloat);
+  const std::string& name = e.step.values[0];
+  if (scene::is_own_number(name))
+    throw Error(ExitCode::kUsage, "'" + name + "' is a number of every splat, no column", e.flag(),
+                "choose another name");
+  e.cloud().columns[name] = scene::values_of(e.cloud(), expression_of(e, 1)).to(at::kFloat);
 }
 
 void drop_columns(const Edit& e) {
+  if (e.cloud().footprint == "generalized" &&
+      std::find(e.step.values.begin(), e.step.values.end(), "shape") != e.step.values.end())
+    throw Error(ExitCode::kUsage, "the scene's primitives need their column 'shape'", e.flag(),
+                "formats without columns make Gaussians of them");
   for (const std::string& name : e.step.values)
     if (e.cloud().columns.erase(name) == 0) {
       std::vector<std::string> names;
@@ -332,9 +348,31 @@ std::string text_of(const EditStep& s) {
   return text;
 }
 
+// What makes two cameras the same.
+std::array<double, 23> key_of(const scene::Camera& c) {
+  std::array<double, 23> key = {
+      static_cast<double>(c.width),     static_cast<double>(c.height), c.fx, c.fy, c.cx, c.cy,
+      static_cast<double>(c.projection)};
+  std::copy_n(c.cam_from_world.data(), 16, key.begin() + 7);
+  return key;
+}
+
 }  // namespace
 
+void check_files(const std::vector<EditStep>& steps, const EditContext& context) {
+  for (const EditStep& s : steps) {
+    if (!s.has("preview")) continue;
+    const std::filesystem::path file = s.word("preview", "");
+    std::error_code ignored;
+    if (!context.overwrite && std::filesystem::exists(file, ignored))
+      throw Error(ExitCode::kData, "is there already", file.string(),
+                  "add --overwrite, or choose another name");
+    if (!context.dry_run) AtomicFile probe(file);
+  }
+}
+
 EditReport edit(EditScene& scene, const EditStep& step, const EditContext& context) {
+  check_files({step}, context);
   const at::NoGradGuard no_grad;
   const auto found = operations().find(step.name);
   if (found == operations().end())
@@ -353,6 +391,7 @@ EditReport edit(EditScene& scene, const EditStep& step, const EditContext& conte
 EditScene edit_scenes(const std::vector<std::function<EditScene()>>& inputs,
                       const std::vector<EditStep>& steps, const EditContext& context,
                       std::vector<EditReport>* reports) {
+  check_files(steps, context);
   std::vector<EditScene> scenes;
   size_t entered = 0;
   bool joined = false;
@@ -370,9 +409,11 @@ EditScene edit_scenes(const std::vector<std::function<EditScene()>>& inputs,
     if (scenes.size() > 1) {
       std::vector<scene::Cloud> clouds;
       EditScene all;
+      std::set<std::array<double, 23>> known;  // scenes may bring the same cameras
       for (EditScene& s : scenes) {
         clouds.push_back(std::move(s.cloud));
-        all.cameras.insert(all.cameras.end(), s.cameras.begin(), s.cameras.end());
+        for (const scene::Camera& c : s.cameras)
+          if (known.insert(key_of(c)).second) all.cameras.push_back(c);
       }
       all.cloud = scene::merged(clouds);
       scenes.clear();
@@ -382,7 +423,12 @@ EditScene edit_scenes(const std::vector<std::function<EditScene()>>& inputs,
     leading.clear();
     joined = true;
   };
+  size_t to_enter = 0;  // next_scene steps that are still to come
+  for (const EditStep& s : steps) to_enter += s.name == "next_scene";
   for (const EditStep& s : steps) {
+    to_enter -= s.name == "next_scene";
+    // An output may be named before the inputs; there is nothing to join yet.
+    if (s.name == "merge" && scenes.empty() && to_enter > 0) continue;
     if (s.name == "next_scene" && entered < inputs.size())
       enter();
     else if (s.name == "next_scene" || s.name == "merge")

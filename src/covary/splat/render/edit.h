@@ -33,6 +33,8 @@ struct EditContext {
   uint64_t seed = 42;
   int64_t views = 24;             // of a scene without cameras, and the most that are asked
   int width = 640, height = 480;  // px, of views of a scene without cameras
+  bool overwrite = false;         // files that an operation writes (preview) and that are there
+  bool dry_run = false;           // such files are not written
   // A scene that an operation names (align); null: none can be named.
   std::function<scene::Cloud(const std::string& path)> load = {};
 };
@@ -45,14 +47,18 @@ struct EditReport {
   nlohmann::json facts = nlohmann::json::object();  // what it found: {"floaters": 12}
 };
 
+// Before work: Error(kData) for a file that a step would write and that is there already, or cannot be written. The
+// two below ask it first.
+void check_files(const std::vector<scene::EditStep>& steps, const EditContext& context);
+
 // Error(kUsage) for what does not fit this scene (an unknown column, no cameras), Error(kData) where nothing would be
 // left.
 EditReport edit(EditScene& scene, const scene::EditStep& step, const EditContext& context);
 
 // Several scenes and the steps among them. An operation acts on the scene that entered last (next_scene);
 // merge joins all that entered before it, and so does the end. Steps before the first scene act on what is
-// joined first. A next_scene beyond the last input is merge: where a command line names its output. Inputs are
-// loaded when they enter.
+// joined first. A next_scene beyond the last input is merge: where a command line names its output; a merge before
+// the first of them is none. Inputs are loaded when they enter. Cameras that several scenes share are kept once.
 EditScene edit_scenes(const std::vector<std::function<EditScene()>>& inputs,
                       const std::vector<scene::EditStep>& steps, const EditContext& context,
                       std::vector<EditReport>* reports);

@@ -4,11 +4,14 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <filesystem>
+#include <limits>
 
 #include <ATen/ATen.h>
 #include <Eigen/Geometry>
 
 #include "covary/core/base/error.h"
+#include "covary/core/base/temporary_folder.h"
 #include "covary/core/eval/image.h"
 #include "covary/splat/render/likeness.h"
 #include "covary/splat/render/pictures.h"
@@ -93,6 +96,9 @@ TEST(Edit, WhatDoesNotFitTheSceneIsSaid) {
   EXPECT_THAT(error_of([&] { apply(s, "filter=opacty > 1"); }).hint(), HasSubstr("opacity"));
   EXPECT_EQ(error_of([&] { apply(s, "filter=opacity > 2"); }).code(), ExitCode::kData);
   EXPECT_THAT(error_of([&] { apply(s, "crop_views=1"); }).hint(), HasSubstr("--capture"));
+  for (const std::string name : {"opacity", "x", "scale", "f_rest_44", "f_dc_0", "rot_3", "index"})
+    EXPECT_EQ(error_of([&] { apply(s, ("set_column=" + name + "=1").c_str()); }).code(),
+              ExitCode::kUsage);
   EXPECT_THAT(error_of([&] { apply(s, "drop_columns=lable"); }).hint(), HasSubstr("label"));
   EXPECT_EQ(s.cloud.size(), 50);
 }
@@ -130,10 +136,67 @@ TEST(Edit, StepsActOnTheSceneBehindWhichTheyStand) {
   // As a config gives them, without places.
   EXPECT_EQ(run({"filter=index < 12"}).size(), 12);
   EXPECT_EQ(run({}).size(), 20);
+  // An output before the inputs is no merge.
+  EXPECT_EQ(run({"merge", "next_scene", "filter=index < 3", "next_scene"}).size(), 13);
   // An early merge.
   inputs.push_back(inputs[0]);
   EXPECT_EQ(run({"next_scene", "next_scene", "merge", "filter=index < 4", "next_scene"}).size(),
             14);
+}
+
+TEST(Edit, CamerasThatScenesShareAreKeptOnce) {
+  const std::vector<scene::Camera> cameras = sample_views(random_cloud(50, 0), 3, 64, 48);
+  const auto input = [&] { return EditScene{random_cloud(5, 0), cameras}; };
+  std::vector<EditReport> reports;
+  EXPECT_EQ(edit_scenes({input, input}, {}, {}, &reports).cameras.size(), 3u);
+  EXPECT_EQ(
+      edit_scenes({input, input},
+                  {parse_edit_step("next_scene"), parse_edit_step("translate=1,0,0")}, {}, &reports)
+          .cameras.size(),
+      6u);
+}
+
+TEST(Edit, FiniteSplatsAreThoseWhoseSizesAre) {
+  const float inf = std::numeric_limits<float>::infinity();
+  EditScene s{random_cloud(4, 0), {}};
+  s.cloud.scales[0][1] = inf;
+  s.cloud.scales[1][2] = -inf;  // a disc
+  s.cloud.scales[2][0] = 200;   // e^200 is no float
+  s.cloud.opacities[3] = inf;   // 1
+  apply(s, "filter_nan");
+  EXPECT_EQ(s.cloud.size(), 2);
+}
+
+TEST(Edit, ShapesOfShapedPrimitivesAreNotDropped) {
+  EditScene s{random_cloud(4, 0), {}};
+  s.cloud.columns["shape"] = at::full({4}, 2.0, at::kFloat);
+  s.cloud.footprint = "generalized";
+  EXPECT_EQ(error_of([&] { apply(s, "drop_columns=shape"); }).code(), ExitCode::kUsage);
+  EXPECT_EQ(s.cloud.columns.count("shape"), 1u);
+}
+
+TEST(Edit, APreviewReplacesNoFileUnasked) {
+  const TemporaryFolder folder("edit");
+  const auto file = folder.path() / "floaters.png";
+  const scene::EditStep step = parse_edit_step("remove_floaters=0.1,preview=" + file.string());
+  EditContext context{.views = 2, .width = 48, .height = 36, .dry_run = true};
+  EditScene s{random_cloud(300, 0), {}};
+  edit(s, step, context);
+  EXPECT_FALSE(std::filesystem::exists(file));
+  context.dry_run = false;
+  edit(s, step, context);
+  EXPECT_TRUE(std::filesystem::exists(file));
+  bool loaded = false;
+  const auto input = [&] {
+    loaded = true;
+    return s;
+  };
+  std::vector<EditReport> reports;
+  const Error e = error_of([&] { edit_scenes({input}, {step}, context, &reports); });
+  EXPECT_EQ(e.code(), ExitCode::kData);
+  EXPECT_FALSE(loaded);
+  context.overwrite = true;
+  edit(s, step, context);
 }
 
 TEST(Edit, DecimationKeepsWhatIsSeen) {

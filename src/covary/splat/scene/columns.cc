@@ -1,5 +1,7 @@
 #include "covary/splat/scene/columns.h"
 
+#include <algorithm>
+
 #include <ATen/ATen.h>
 
 #include "covary/core/base/error.h"
@@ -82,6 +84,14 @@ at::Tensor found(const Cloud& cloud, const std::string& name) {
 }
 
 }  // namespace
+
+bool is_own_number(const std::string& name) {
+  for (const Family& f : families())
+    if ((*f.vector && name == f.vector) ||
+        std::find(f.parts.begin(), f.parts.end(), name) != f.parts.end())
+      return true;
+  return name == "f_rest" || number_behind(name, "f_rest") >= 0;
+}
 
 std::vector<std::string> number_names(const Cloud& cloud) {
   std::vector<std::string> names;

@@ -178,6 +178,29 @@ TEST(Similarity, NormalsTurnWithTheScene) {
   EXPECT_FALSE(turned(c, half).columns.at("ny").equal(c.columns.at("ny")));
 }
 
+TEST(Similarity, NormalsThatLackComponentsTurnToo) {
+  Cloud c = random_cloud(3, 0);
+  c.columns["nz"] = at::ones({3});
+  Eigen::Matrix3d turn;
+  turn << 0, 0, 1, 1, 0, 0, 0, 1, 0;  // z becomes x
+  const Cloud d = turned(c, turn);
+  EXPECT_EQ(gap(d.columns.at("nx"), at::ones({3})), 0);
+  EXPECT_EQ(gap(d.columns.at("nz"), at::zeros({3})), 0);
+}
+
+TEST(Similarity, SizesOfLevelsScale) {
+  Cloud c = random_cloud(3, 0);
+  c.columns["lod_size"] = at::full({3}, 0.5, at::kFloat);
+  Eigen::Matrix4d m = Eigen::Matrix4d::Identity();
+  m.topLeftCorner<3, 3>() *= 4;
+  EXPECT_NEAR(at_row(transformed(c, m).columns.at("lod_size"), 1), 2, 1e-6);
+}
+
+TEST(Statistics, NumbersAtTheEndsOfTheirRangeAreCounted) {
+  const ColumnStatistics s = statistics_of(at::tensor({-1.7e308, 0.0, 1.7e308}, at::kDouble), 2);
+  EXPECT_THAT(s.counts, ElementsAre(1, 2));
+}
+
 TEST(Statistics, CountWhatIsThere) {
   const double inf = std::numeric_limits<double>::infinity(), nan = std::nan("");
   std::vector<double> x = {nan, inf, -inf, nan};

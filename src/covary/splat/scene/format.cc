@@ -230,14 +230,21 @@ Cloud merged(const std::vector<Cloud>& clouds) {
     return lacking == 0 ? c.shN
                         : at::cat({c.shN, at::zeros({c.size(), lacking, 3}, c.shN.options())}, 1);
   });
-  for (const auto& [name, kind] : kinds)
+  for (const auto& [name, kind] : kinds) {
+    const bool is_row = name == "lod_parent";  // of its own scene; -1 is none
+    int64_t before = 0;
     out.columns[name] = joined([&, &name = name, &kind = kind](const Cloud& c) {
-      const auto found = c.columns.find(name);
-      if (found != c.columns.end()) return found->second.to(kind.scalar_type());
+      const int64_t first = before;
+      before += c.size();
+      if (const auto found = c.columns.find(name); found != c.columns.end()) {
+        const at::Tensor t = found->second.to(kind.scalar_type());
+        return is_row && first > 0 ? at::where(t.ge(0), t + first, t) : t;
+      }
       std::vector<int64_t> shape = kind.sizes().vec();
       shape[0] = c.size();
-      return at::zeros(shape, kind.options());
+      return is_row ? at::full(shape, -1, kind.options()) : at::zeros(shape, kind.options());
     });
+  }
   for (const Cloud& c : clouds) {
     if (c.source_axes != out.source_axes) out.source_axes.clear();
     if (c.spz_records != out.spz_records) out.spz_records.clear();

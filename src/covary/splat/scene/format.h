@@ -130,7 +130,8 @@ Cloud prepared(const Cloud& rows, const SceneFormat& format, const std::filesyst
 // Only bands up to this degree; the cloud itself where it has no more.
 Cloud with_degree(const Cloud& cloud, int64_t degree);
 // One after the other. The degree is the highest; a column that some lack is 0 there, of the first
-// type that it has. Flags must agree: Error(kData) naming which do not.
+// type that it has. lod_parent (lod.h) goes on to name rows, and is -1 where it is lacking. Flags must agree:
+// Error(kData) naming which do not.
 Cloud merged(const std::vector<Cloud>& clouds);
 // [N] bool: no NaN anywhere, and means, quaternions and SH are finite (an opacity of 1 is an infinite
 // logit, and a disc has an infinite log).

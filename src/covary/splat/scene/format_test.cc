@@ -528,6 +528,9 @@ TEST_F(Format, ScenesMerge) {
   EXPECT_EQ(c.sh_degree(), 2);
   EXPECT_EQ(c.shN.narrow(0, 0, 3).abs().sum().item<float>(), 0);
   EXPECT_EQ(c.columns.at("label").sum().item<int64_t>(), 4);
+  b.columns["lod_parent"] = at::tensor({2, 2, -1, -1}, at::kInt);
+  const at::Tensor parent = merged({b, a, b}).columns.at("lod_parent");
+  EXPECT_TRUE(parent.equal(at::tensor({2, 2, -1, -1, -1, -1, -1, 9, 9, -1, -1}, at::kInt)));
   a.antialiased = true;
   EXPECT_EQ(error_of([&] { merged({a, b}); }).code(), ExitCode::kData);
 }

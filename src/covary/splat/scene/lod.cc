@@ -62,15 +62,14 @@ Cloud with_levels(const Cloud& cloud, const at::Tensor& mass, const LevelOptions
     }
     reach.push_back(std::move(r));
   }
-  int64_t first = 0;
+  // The next level stands behind this one; merged() adds the rows before both.
   for (size_t level = 0; level < clouds.size(); ++level) {
     Cloud& c = clouds[level];
     const int64_t n = c.size();
     c.columns["lod"] = at::full({n}, static_cast<int64_t>(level), at::kInt);
-    c.columns["lod_parent"] = level < into.size() ? (into[level] + (first + n)).to(at::kInt)
-                                                  : at::full({n}, -1, at::kInt);
+    c.columns["lod_parent"] =
+        level < into.size() ? (into[level] + n).to(at::kInt) : at::full({n}, -1, at::kInt);
     c.columns["lod_size"] = at::tensor(reach[level], at::kDouble).to(at::kFloat);
-    first += n;
   }
   return merged(clouds);
 }

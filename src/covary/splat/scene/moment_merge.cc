@@ -1,9 +1,11 @@
 #include "covary/splat/scene/moment_merge.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <numeric>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include <ATen/ATen.h>
@@ -103,29 +105,74 @@ Pair pair_of(const std::vector<Gaussian>& g, int64_t i, int64_t j, double colour
   return {mass * divergence, divergence, i, j};
 }
 
+// Rows by where they are, in floats. Neighbours are asked of places, not of rows: of many rows at one place each would
+// have the same few, the search would look at all of them, and a round would merge no more than those few.
+struct Places {
+  std::vector<float> points;   // [places,3]
+  std::vector<int64_t> first;  // row of each place, ascending
+  std::vector<int64_t> place;  // of each row
+  std::vector<int64_t> next;   // row at the same place; -1 = none
+
+  explicit Places(const std::vector<Gaussian>& g) : place(g.size()), next(g.size(), -1) {
+    std::vector<std::pair<std::array<float, 3>, size_t>> sorted(g.size());
+    for (size_t i = 0; i < g.size(); ++i) {
+      const Eigen::Vector3f x = g[i].mean.cast<float>();
+      sorted[i] = {{x[0], x[1], x[2]}, i};
+    }
+    std::sort(sorted.begin(), sorted.end());
+    std::vector<size_t> leader(g.size());
+    for (size_t s = 0; s < sorted.size(); ++s) {
+      const bool same = s > 0 && sorted[s].first == sorted[s - 1].first;
+      const size_t i = sorted[s].second;
+      leader[i] = same ? leader[sorted[s - 1].second] : i;
+      if (same) next[sorted[s - 1].second] = static_cast<int64_t>(i);
+    }
+    for (size_t i = 0; i < g.size(); ++i) {
+      place[i] = leader[i] == i ? static_cast<int64_t>(first.size()) : place[leader[i]];
+      if (leader[i] != i) continue;
+      first.push_back(static_cast<int64_t>(i));
+      for (int c = 0; c < 3; ++c) points.push_back(static_cast<float>(g[i].mean[c]));
+    }
+  }
+};
+
 // Disjoint pairs, cheapest first, at most `most`.
 std::vector<Pair> chosen_pairs(const std::vector<Gaussian>& g, const MergeOptions& options,
                                int64_t most) {
   const auto n = static_cast<int64_t>(g.size());
-  const int k = static_cast<int>(std::min<int64_t>(options.neighbours, n - 1));
-  std::vector<float> points(static_cast<size_t>(3 * n));
-  for (int64_t i = 0; i < n; ++i)
-    for (int c = 0; c < 3; ++c)
-      points[static_cast<size_t>(3 * i + c)] =
-          static_cast<float>(g[static_cast<size_t>(i)].mean[c]);
-  std::vector<int64_t> ids(static_cast<size_t>(n * k));
-  compute::knn<float>(points.data(), n, k, ids.data(), nullptr);
-  std::vector<Pair> pairs(static_cast<size_t>(n * k), Pair{-1, 0, 0, 0});
+  const Places at(g);
+  const auto places = static_cast<int64_t>(at.first.size());
+  const int k = static_cast<int>(std::min<int64_t>(options.neighbours, places - 1));
+  std::vector<int64_t> ids(static_cast<size_t>(places * k));
+  if (k > 0) compute::knn<float>(at.points.data(), places, k, ids.data(), nullptr);
+  // Where the pairs of a row begin: k of other places, then those with the rows behind it at its own.
+  std::vector<int64_t> begins(static_cast<size_t>(n + 1), 0);
+  for (int64_t i = 0; i < n; ++i) {
+    int64_t count = k, j = at.next[static_cast<size_t>(i)];
+    for (; count < k + options.neighbours && j >= 0; ++count) j = at.next[static_cast<size_t>(j)];
+    begins[static_cast<size_t>(i + 1)] = begins[static_cast<size_t>(i)] + count;
+  }
+  std::vector<Pair> pairs(static_cast<size_t>(begins.back()), Pair{-1, 0, 0, 0});
   parallel_for(n, kGrain, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i)
-      for (int64_t e = i * k; e < (i + 1) * k; ++e) {
-        const int64_t j = ids[static_cast<size_t>(e)];
-        if (j < 0) continue;
+    for (int64_t i = begin; i < end; ++i) {
+      Pair* to = pairs.data() + begins[static_cast<size_t>(i)];
+      const int64_t here = at.place[static_cast<size_t>(i)];
+      const bool first = at.first[static_cast<size_t>(here)] == i;
+      for (int64_t e = here * k; e < (here + 1) * k; ++e) {
+        const int64_t there = ids[static_cast<size_t>(e)];
+        if (there < 0) continue;
         // Where each is the other's neighbour, the lower one has the pair.
-        const int64_t* back = ids.data() + j * k;
-        if (j < i && std::find(back, back + k, i) != back + k) continue;
-        pairs[static_cast<size_t>(e)] = pair_of(g, std::min(i, j), std::max(i, j), options.colour);
+        const int64_t* back = ids.data() + there * k;
+        if (first && there < here && std::find(back, back + k, here) != back + k) continue;
+        const int64_t j = at.first[static_cast<size_t>(there)];
+        *to++ = pair_of(g, std::min(i, j), std::max(i, j), options.colour);
       }
+      int64_t j = at.next[static_cast<size_t>(i)];
+      for (int64_t e = 0; e < options.neighbours && j >= 0; ++e) {
+        *to++ = pair_of(g, i, j, options.colour);
+        j = at.next[static_cast<size_t>(j)];
+      }
+    }
   });
   std::erase_if(pairs,
                 [&](const Pair& p) { return p.cost < 0 || !(p.divergence <= options.divergence); });

@@ -110,6 +110,21 @@ TEST(MomentMerge, ABoundOnTheDivergenceStopsIt) {
   EXPECT_GT(all.worst, 1);
 }
 
+TEST(MomentMerge, ManyAtOnePlaceTakeFewRounds) {
+  constexpr int64_t kCount = 20000;
+  Cloud c = random_cloud(kCount, 0);
+  c.means.zero_();
+  const Merged half = merged_by_moments(c, at::ones({kCount}, at::kDouble), {.target = kCount / 2});
+  EXPECT_EQ(half.cloud.size(), kCount / 2);
+  EXPECT_LE(half.rounds, 4);
+  const Merged one = merged_by_moments(c, at::ones({kCount}, at::kDouble), {.target = 1});
+  EXPECT_EQ(one.cloud.size(), 1);
+  EXPECT_LE(one.rounds, 60);
+  // Others beside them are merged as well.
+  c.means.narrow(0, 0, 5).select(1, 0).fill_(1);
+  EXPECT_EQ(merged_by_moments(c, at::ones({kCount}, at::kDouble), {.target = 1}).cloud.size(), 1);
+}
+
 TEST(MomentMerge, DifferentColoursCost) {
   Cloud c = random_cloud(3, 0);
   c.scales.fill_(std::log(0.1f));

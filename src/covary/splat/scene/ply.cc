@@ -68,7 +68,6 @@ PlyType file_type(at::ScalarType t, const std::string& name) {
     case at::kShort:
       return PlyType::kInt16;
     case at::kInt:
-    case at::kLong:
       return PlyType::kInt32;
     case at::kFloat:
       return PlyType::kFloat32;
@@ -262,8 +261,8 @@ class PlySource : public RowSource {
   const Cloud& like() const override {
     if (like_) return *like_;
     like_ = layout_.blank(0);
-    for (const char* name : kNormals)
-      if (is_zero(name)) {
+    if (zero_normals())
+      for (const char* name : kNormals) {
         zeros_.emplace_back(name);
         like_->columns.erase(name);
       }
@@ -294,18 +293,22 @@ class PlySource : public RowSource {
   }
 
   // Files of this kind carry normals that are all zero: they are written anew, not kept.
-  bool is_zero(const char* name) const {
-    const int k = file_.find(name);
-    if (k < 0 || file_.properties()[static_cast<size_t>(k)].type != PlyType::kFloat32 ||
-        !has_places())
-      return false;
+  bool zero_normals() const {
+    std::vector<int> there;
+    for (const char* name : kNormals)
+      if (const int k = file_.find(name); k >= 0) {
+        if (file_.properties()[static_cast<size_t>(k)].type != PlyType::kFloat32) return false;
+        there.push_back(k);
+      }
+    if (there.empty() || !has_places()) return false;
     std::atomic<bool> zero{true};
     constexpr int64_t kAtOnce = 1 << 16;  // rows; most files that have normals show it in the first
     for (int64_t first = 0; first < size() && zero; first += kAtOnce)
       file_.read(first, std::min(kAtOnce, size() - first),
                  [&](int64_t, int64_t count, const PlyRows& rows) {
                    for (int64_t i = 0; i < count; ++i)
-                     if (rows.single(i, k) != 0) zero = false;
+                     for (const int k : there)
+                       if (rows.single(i, k) != 0) zero = false;
                  });
     return zero;
   }
@@ -341,7 +344,8 @@ class PlyColumns {
     std::map<std::string, at::Tensor> extra;
     for (const auto& [name, t] : cloud.columns) {
       at::Tensor c = t.detach().to(at::kCPU);
-      if (c.scalar_type() == at::kLong) c = c.to(at::kInt);
+      // A file has no integer of 64 bits, and what its rows hold is not known when they stream: exact to 2^53.
+      if (c.scalar_type() == at::kLong) c = c.to(at::kDouble);
       hold_.push_back(c.contiguous());
       extra[name] = hold_.back();
     }
@@ -482,13 +486,14 @@ Cloud read_ply(const std::filesystem::path& path, bool take_not_finite) {
   Cloud cloud = layout.blank(file.count());
   const int64_t bad = layout.fill(cloud, [&](const PlyFile::Body& body) { file.read(body); });
   if (bad < cloud.size() && !take_not_finite) layout.refuse(bad);
-  for (const char* name : kNormals) {
+  // Files of this kind carry normals that are all zero: they are written anew, not kept.
+  const bool zero = std::all_of(kNormals.begin(), kNormals.end(), [&](const char* name) {
     const auto found = cloud.columns.find(name);
-    // Files of this kind carry normals that are all zero: they are written anew, not kept.
-    if (found != cloud.columns.end() && found->second.scalar_type() == at::kFloat &&
-        !found->second.any().item<bool>())
-      cloud.columns.erase(found);
-  }
+    return found == cloud.columns.end() ||
+           (found->second.scalar_type() == at::kFloat && !found->second.any().item<bool>());
+  });
+  if (zero)
+    for (const char* name : kNormals) cloud.columns.erase(name);
   return cloud;
 }
 

@@ -120,8 +120,30 @@ TEST_F(Ply, ExtraColumnsOfAnyTypeSurvive) {
   EXPECT_EQ(d.columns.at("label").scalar_type(), at::kByte);
   EXPECT_TRUE(at::equal(d.columns.at("label"), c.columns["label"]));
   EXPECT_TRUE(at::equal(d.columns.at("feature_1"), c.columns["feature"].select(1, 1)));
-  EXPECT_TRUE(at::equal(d.columns.at("age"), c.columns["age"].to(at::kInt)));
+  EXPECT_TRUE(at::equal(d.columns.at("age"), c.columns["age"].to(at::kDouble)));
   EXPECT_TRUE(at::equal(d.columns.at("nx"), c.columns["nx"]));
+}
+
+TEST_F(Ply, IntegersBeyond32BitsSurvive) {
+  Cloud c = parse(splat_file(splat_properties(0), 3));
+  const at::Tensor ids =
+      at::tensor({int64_t{4294967295}, int64_t{-1}, int64_t{1} << 53}, at::kLong);
+  c.columns["id"] = ids;
+  write_ply(folder_ / "b.ply", c);
+  write_ply(folder_ / "c.ply", read_ply(folder_ / "b.ply"));
+  EXPECT_TRUE(at::equal(read_ply(folder_ / "c.ply").columns.at("id").to(at::kLong), ids));
+}
+
+TEST_F(Ply, NormalsWithAZeroComponentStayWhole) {
+  Cloud c = parse(splat_file(splat_properties(0), 4));
+  c.columns["nz"] = at::ones({4});
+  write_ply(folder_ / "b.ply", c);
+  for (const Cloud& d :
+       {read_ply(folder_ / "b.ply"), open_ply(folder_ / "b.ply", false)->rows(0, 4)}) {
+    ASSERT_EQ(d.columns.size(), 3u);
+    EXPECT_TRUE(at::equal(d.columns.at("nx"), at::zeros({4})));
+    EXPECT_TRUE(at::equal(d.columns.at("nz"), c.columns["nz"]));
+  }
 }
 
 TEST_F(Ply, SelectTakesWholeRows) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include <ATen/ATen.h>
 #include <Eigen/Geometry>
@@ -33,15 +34,17 @@ void turn_normals(Cloud& cloud, const Eigen::Matrix3d& rotation) {
     n->second = turned_rows(n->second);
   const auto x = cloud.columns.find("nx"), y = cloud.columns.find("ny"),
              z = cloud.columns.find("nz"), none = cloud.columns.end();
-  if (x == none || y == none || z == none || !x->second.is_floating_point() ||
-      x->second.scalar_type() != y->second.scalar_type() ||
-      x->second.scalar_type() != z->second.scalar_type() || x->second.dim() != 1 ||
-      y->second.dim() != 1 || z->second.dim() != 1)
-    return;
-  const at::Tensor rows = turned_rows(at::stack({x->second, y->second, z->second}, 1));
-  x->second = rows.select(1, 0).contiguous();
-  y->second = rows.select(1, 1).contiguous();
-  z->second = rows.select(1, 2).contiguous();
+  const auto some = x != none ? x : y != none ? y : z;
+  if (some == none || !some->second.is_floating_point()) return;
+  std::vector<at::Tensor> parts;
+  for (const auto& part : {x, y, z}) {
+    parts.push_back(part == none ? at::zeros_like(some->second) : part->second);
+    if (parts.back().dim() != 1 || parts.back().scalar_type() != some->second.scalar_type()) return;
+  }
+  const at::Tensor rows = turned_rows(at::stack(parts, 1));
+  cloud.columns["nx"] = rows.select(1, 0).contiguous();
+  cloud.columns["ny"] = rows.select(1, 1).contiguous();
+  cloud.columns["nz"] = rows.select(1, 2).contiguous();
 }
 
 // The sign that a half turn gives to each SH coefficient: bands stay, functions change their sign or not.
@@ -120,6 +123,9 @@ Cloud transformed(const Cloud& cloud, const Eigen::Matrix4d& new_from_old) {
                   .contiguous();
   }
   turn_normals(out, rotation);
+  if (const auto size = out.columns.find("lod_size");
+      size != out.columns.end() && size->second.is_floating_point())
+    size->second = (size->second.detach().to(at::kDouble) * scale).to(size->second.scalar_type());
   return out;
 }
 

@@ -7,7 +7,8 @@
 // Means, log scales, rotations and spherical harmonics (of any degree, each band by its exact matrix)
 // turn together, so that a camera moved by the same similarity sees the same image. A turn that only
 // changes signs or swaps axes leaves the bits of means as they are. Extra columns are kept as they are, but
-// for normals, which turn too: nx, ny, nz of one floating type, or normal [N,3].
+// for normals, which turn too: nx, ny, nz of one floating type (one that is absent is 0), or normal [N,3]; and
+// for lod_size (lod.h), which is a length.
 #pragma once
 
 #include <Eigen/Core>

@@ -42,9 +42,10 @@ ColumnStatistics statistics_of(const at::Tensor& values, int64_t bins) {
   const auto [low, high] = std::minmax_element(x.begin(), x.end());
   s.low = *low;
   s.high = *high;
-  const double width = (s.quantile99 - s.quantile01) / static_cast<double>(bins);
+  // Halves, since the difference of two large numbers may be none.
+  const double half_width = (0.5 * s.quantile99 - 0.5 * s.quantile01) / static_cast<double>(bins);
   for (const double v : x) {
-    const double bin = width > 0 ? (v - s.quantile01) / width : 0;
+    const double bin = half_width > 0 ? (0.5 * v - 0.5 * s.quantile01) / half_width : 0;
     ++s.counts[static_cast<size_t>(std::clamp(bin, 0.0, static_cast<double>(bins - 1)))];
   }
   return s;

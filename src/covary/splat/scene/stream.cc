@@ -6,6 +6,7 @@
 #include <ATen/ATen.h>
 
 #include "covary/core/base/error.h"
+#include "covary/core/base/interrupt.h"
 #include "covary/core/geometry/morton.h"
 #include "covary/splat/scene/axes.h"
 #include "covary/splat/scene/cloud_arrays.h"
@@ -51,8 +52,10 @@ class Waiting {
 // Calls body(rows, first) for all rows, some at a time.
 template <class Body>
 void in_turn(const RowSource& source, const Body& body) {
-  for (int64_t first = 0; first < source.size(); first += kRowsAtOnce)
+  for (int64_t first = 0; first < source.size(); first += kRowsAtOnce) {
+    if (const int code = interrupted()) throw Interrupted{code};
     body(source.rows(first, std::min(kRowsAtOnce, source.size() - first)), first);
+  }
 }
 
 }  // namespace
@@ -146,6 +149,7 @@ Streamed stream_scene(const fs::path& in, const ReadOptions& reading, const fs::
   const auto sink = to.create(out, {done.written, rows_of.size(), farthest}, writing);
   if (sorts) {
     for (int64_t first = 0; first < rows_of.size(); first += kRowsAtOnce) {
+      if (const int code = interrupted()) throw Interrupted{code};
       const auto some = std::span<const int64_t>(places).subspan(
           static_cast<size_t>(first),
           static_cast<size_t>(std::min(kRowsAtOnce, rows_of.size() - first)));

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <filesystem>
 #include <string>
+#include <system_error>
 
 #include <nlohmann/json.hpp>
 
@@ -19,6 +20,22 @@
 #include "covary/splat/serve/request_fields.h"
 
 namespace covary::serve {
+namespace {
+
+constexpr int64_t kLookedAtEvery = 8;  // frames
+
+// What ffmpeg has written so far lies in the folder under a name of its own.
+uintmax_t bytes_in(const std::filesystem::path& folder) {
+  uintmax_t sum = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    std::error_code gone;
+    const uintmax_t bytes = entry.is_regular_file(gone) ? entry.file_size(gone) : 0;
+    if (!gone) sum += bytes;
+  }
+  return sum;
+}
+
+}  // namespace
 
 using nlohmann::json;
 
@@ -48,7 +65,8 @@ FilmRequest film_request(const json& body) {
 }
 
 std::vector<uint8_t> film(const render::Primitives& primitives, bool antialiased,
-                          const FilmRequest& request, const std::function<bool(int64_t)>& go_on) {
+                          const FilmRequest& request, const std::function<bool(int64_t)>& go_on,
+                          int64_t most_bytes) {
   const at::NoGradGuard no_grad;
   const std::vector<scene::Camera> frames = scene::CameraPath(request.path).spline(request.frames);
   const TemporaryFolder folder("film");
@@ -59,15 +77,19 @@ std::vector<uint8_t> film(const render::Primitives& primitives, bool antialiased
   how.antialiased = antialiased;
   how.background =
       at::tensor({request.background[0], request.background[1], request.background[2]});
+  const auto check_size = [&] {
+    if (bytes_in(folder.path()) > static_cast<uintmax_t>(most_bytes))
+      throw Error(ExitCode::kFailed, "the video is larger than a page is sent", "",
+                  "make a shorter or smaller one, or use covary render");
+  };
   int64_t done = 0;
   for (const scene::Camera& camera : frames) {
     writer.write(render::color_picture(render::pictures(primitives, camera, how).color));
     if (!go_on(++done)) return {};
+    if (done % kLookedAtEvery == 0) check_size();
   }
   writer.commit();
-  if (std::filesystem::file_size(file) > static_cast<uintmax_t>(kMostFilmBytes))
-    throw Error(ExitCode::kFailed, "the video is larger than a page is sent", "",
-                "make a shorter or smaller one, or use covary render");
+  check_size();
   const std::string bytes = read_file(file);
   return {bytes.begin(), bytes.end()};
 }

@@ -36,9 +36,11 @@ struct FilmRequest {
 FilmRequest film_request(const nlohmann::json& body);
 
 // The bytes of an mp4 file. go_on: asked after each frame, with the number of those that are done; false ends the work, and
-// nothing is returned. Error(kData) without ffmpeg, Error(kFailed) when it fails or the file is too large.
+// nothing is returned. Error(kData) without ffmpeg, Error(kFailed) when it fails or the file, looked at every few frames, is
+// larger than most_bytes.
 std::vector<uint8_t> film(const render::Primitives& primitives, bool antialiased,
                           const FilmRequest& request,
-                          const std::function<bool(int64_t done)>& go_on);
+                          const std::function<bool(int64_t done)>& go_on,
+                          int64_t most_bytes = kMostFilmBytes);
 
 }  // namespace covary::serve

@@ -54,6 +54,27 @@ TEST(Film, IsAVideoOfSoManyFramesOrEndsWhenToldTo) {
   EXPECT_EQ(last, 2);
 }
 
+TEST(Film, EndsAmidstItsFramesWhenItIsTooLarge) {
+  if (data::find_program("ffmpeg").empty()) GTEST_SKIP() << "there is no ffmpeg";
+  const render::Primitives scene =
+      render::primitives_of(scene::testing_clouds::random_cloud(50, 1));
+  // The encoder begins its file some frames after the first.
+  const FilmRequest request =
+      film_request({{"path", path_json(3, 160, 120)}, {"frames", 3600}, {"quality", 0}});
+  int64_t last = 0;
+  EXPECT_THAT(refusal([&] {
+                (void)film(
+                    scene, false, request,
+                    [&](int64_t done) {
+                      last = done;
+                      return true;
+                    },
+                    0);
+              }),
+              HasSubstr("larger than a page"));
+  EXPECT_LT(last, 3600);
+}
+
 TEST(Film, RefusesRequestsThatAreNone) {
   const auto says = [](const json& body) { return refusal([&] { (void)film_request(body); }); };
   EXPECT_EQ(says({{"path", path_json(2)}}), "accepted");

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string>
 
 #include <nlohmann/json.hpp>
 
@@ -91,7 +92,7 @@ std::array<double, 2> depth_range(const at::Tensor& means, const scene::Camera& 
 
 }  // namespace
 
-FrameRequest frame_request(const json& body) {
+FrameRequest frame_request(const json& body, int64_t most_pixels) {
   const RequestFields fields(body);
   FrameRequest r;
   const json* camera = fields.find("camera");
@@ -101,8 +102,8 @@ FrameRequest frame_request(const json& body) {
   } catch (const Error& e) {
     fields.refuse(e.where(), e.message());
   }
-  if (int64_t{r.camera.width} * r.camera.height > kMostFramePixels)
-    fields.refuse("camera", "has more pixels than are drawn");
+  if (int64_t{r.camera.width} * r.camera.height > most_pixels)
+    fields.refuse("camera", "has more pixels than are drawn (" + std::to_string(most_pixels) + ")");
   r.mode = fields.text("mode", r.mode);
   if (r.mode != "colour" && r.mode != "depth" && r.mode != "normal" &&
       r.mode.rfind(kColumn, 0) != 0)

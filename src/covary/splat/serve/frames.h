@@ -29,6 +29,8 @@
 namespace covary::serve {
 
 constexpr int64_t kMostFramePixels = int64_t{7680} * 4320;
+constexpr int64_t kMostTrainingPixels =
+    int64_t{3840} * 2400;  // while a training holds the memory; or its largest photo
 
 struct FrameRequest {
   scene::Camera camera;
@@ -42,8 +44,8 @@ struct FrameRequest {
   int quality = 80;    // of JPEG, 10 .. 95
 };
 
-// Error(kUsage) naming the field that is missing, of another kind or out of range.
-FrameRequest frame_request(const nlohmann::json& body);
+// Error(kUsage) naming the field that is missing, of another kind or out of range. most_pixels: of the camera's picture.
+FrameRequest frame_request(const nlohmann::json& body, int64_t most_pixels = kMostFramePixels);
 
 struct Frame {
   std::vector<uint8_t> bytes;

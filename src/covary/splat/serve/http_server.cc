@@ -391,16 +391,22 @@ class Session : public std::enable_shared_from_this<Session> {
     watch();
   }
 
-  // While a lane works, the client may leave: then there is something to read, and it is the end.
+  // While a lane works, the client may leave: then there is something to read, and it is the end. What it sends before
+  // that is dropped, for the end lies behind it, and so nothing can follow on this connection.
   void watch() {
     stream_.socket().async_wait(
-        tcp::socket::wait_read, guarded([this](beast::error_code fault) {
-          if (fault || !left_) return;
-          char byte = 0;
-          const ssize_t n =
-              ::recv(stream_.socket().native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-          if (n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR))
-            close();
+        tcp::socket::wait_read, guarded([this, work = left_](beast::error_code fault) {
+          if (fault || !left_ || left_ != work) return;
+          const ssize_t n = ::recv(stream_.socket().native_handle(), scratch_.data(),
+                                   scratch_.size(), MSG_DONTWAIT);
+          if (n > 0) {
+            keep_alive_ = false;
+            dropped_ += static_cast<size_t>(n);
+            if (dropped_ > kMaxHeader) return close();
+            return watch();
+          }
+          if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return watch();
+          close();
         }));
   }
 

@@ -15,7 +15,8 @@
 // Bounds: 16 KB of headers, 4 KB of target, 64 KB of body where the route names no other, 10 s to send a request, 30 s
 // without progress to take 256 KB of an answer, 256 connections and of one address, beyond loopback, 32, 64 requests that
 // wait in a lane, 1 MB of events that wait for one client. Files are taken one at a time, 10 s without progress and 10
-// minutes in all. What is beyond a bound gets 400, 405, 413, 431 or 503, or is closed.
+// minutes in all. While a lane works for a client, what that sends is dropped, 16 KB at most, and the connection ends with
+// the answer. What is beyond a bound gets 400, 405, 413, 431 or 503, or is closed.
 //
 // Who may ask: on a loopback address, whoever names that address in Host (so that no page elsewhere reaches it by a name that
 // it lets point here). With a token, whoever brings it: as ?token=WORD once, which sets a cookie, or as the cookie. A POST

@@ -323,6 +323,28 @@ TEST_F(HttpServerTest, TellsAHandlerThatItsClientHasLeft) {
   EXPECT_EQ(begun, 2);
 }
 
+TEST_F(HttpServerTest, TellsAHandlerThatItsClientHasLeftBehindMoreBytes) {
+  {
+    TestClient client(server.port());
+    client.send(request_text(server.port(), "GET", "/until-left"));
+    while (begun == 0) std::this_thread::yield();
+    client.send("x");
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));  // read alone, or with the end
+  }
+  for (int i = 0; i < 2000 && left == 0; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  ASSERT_EQ(left, 1);
+  // Who floods is let go.
+  TestClient flood(server.port());
+  flood.send(request_text(server.port(), "GET", "/until-left"));
+  while (begun < 2) std::this_thread::yield();
+  flood.send(std::string(64 << 10, 'x'));
+  for (int i = 0; i < 2000 && left < 2; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  EXPECT_EQ(left, 2);
+  EXPECT_TRUE(alive());
+}
+
 TEST_F(HttpServerTest, RefusesMoreThanALaneHasPlacesFor) {
   std::vector<std::unique_ptr<TestClient>> clients;
   for (int i = 0; i < 64; ++i) {

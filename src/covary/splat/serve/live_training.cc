@@ -28,13 +28,19 @@ LiveTraining::LiveTraining(HttpOptions options, std::string name, int64_t most_g
     : name_(std::move(name)),
       most_gaussians_(most_gaussians),
       scenes_(kScenes),
-      viewer_(on_one_thread(std::move(options)), {.films = false, .drawing = kPictures}) {
+      viewer_(on_one_thread(std::move(options)), {.films = false,
+                                                  .files = false,
+                                                  .drawing = kPictures,
+                                                  .most_pixels = kMostTrainingPixels}) {
   viewer_.on_command([this](const Command& command) { take(command); });
   viewer_.start();
 }
 
 void LiveTraining::take(const Command& command) {
   if (command.word == "cap") {
+    if (!has_cap_)
+      throw Error(ExitCode::kUsage, "this training keeps its number of Gaussians: it has no cap",
+                  "", "train with another --strategy than none");
     if (command.max_gaussians > most_gaussians_)
       throw Error(
           ExitCode::kUsage,
@@ -55,12 +61,13 @@ bool LiveTraining::look(const fit::Trainer& trainer, const nlohmann::json& figur
       if (value.is_number()) numbers[key] = value;
     viewer_.progress(numbers);
   }
+  has_cap_ = trainer.options().strategy != "none";
   if (cap_ != trainer.max_gaussians()) {
     const bool changed = cap_ >= 0;
     cap_ = trainer.max_gaussians();
     const bool none = cap_ == std::numeric_limits<int64_t>::max();
     viewer_.set_fact("max_gaussians", none ? nlohmann::json() : nlohmann::json(cap_));
-    viewer_.set_fact("most_gaussians", trainer.options().strategy == "none" ? 0 : most_gaussians_);
+    viewer_.set_fact("most_gaussians", has_cap_ ? most_gaussians_ : 0);
     if (changed) viewer_.progress({{"step", trainer.steps_done()}, {"max_gaussians", cap_}});
   }
   const auto send = [&] {
@@ -89,6 +96,10 @@ void LiveTraining::show(const fit::Trainer& trainer) {
                std::to_string(trainer.options().steps);
   scene.cloud = trainer.exported();
   scene.cameras = fit::cameras_in_capture_frame(trainer);
+  int64_t most_pixels = kMostTrainingPixels;
+  for (const scene::NamedCamera& c : scene.cameras.cameras)
+    most_pixels = std::max(most_pixels, int64_t{c.camera.width} * c.camera.height);
+  viewer_.set_most_pixels(most_pixels);
   const scene::Capture* capture = &trainer.capture();
   scene.photo = [capture](const scene::NamedCamera& camera) {
     for (size_t i = 0; i < capture->views.size(); ++i)

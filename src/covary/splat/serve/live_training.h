@@ -9,7 +9,8 @@
 // The scene is sent when somebody looks, and so seldom that making its bytes takes at most 2% of the time of training;
 // pictures for pages that cannot draw take at most 0.8% of it, on one thread, and as much as they like while it is paused.
 // The training itself sees nothing of it, its bits stay, but for a cap that somebody changes. (Sending and drawing are on
-// threads and programs of their own, but on the same cores where browser and training share a machine.)
+// threads and programs of their own, but on the same cores where browser and training share a machine.) Its memory is bounded:
+// no videos, no files of pages, and no pictures beyond 3840x2400 px or the largest photo.
 #pragma once
 
 #include <atomic>
@@ -40,12 +41,14 @@ class LiveTraining {
   int64_t scenes_sent() const { return sent_; }
 
  private:
+  // Error(kUsage): a cap beyond the memory, or where the strategy has none.
   void take(const Command& command);
   void show(const fit::Trainer& trainer);
 
   std::string name_;
   int64_t most_gaussians_;
   std::atomic<bool> paused_{false}, stopped_{false};
+  std::atomic<bool> has_cap_{true};  // the strategy of the training, once it is looked at
   std::atomic<int64_t> asked_cap_{0};
   Allowance scenes_;
   double next_ = 0;  // wall clock at which the next scene may be sent at the soonest, s

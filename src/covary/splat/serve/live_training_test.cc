@@ -32,8 +32,9 @@ int say(int port, const std::string& word) {
 
 // A trainer that is looked at on a thread of its own.
 struct Looked {
-  explicit Looked(int64_t planned)
-      : trainer(fit::small_capture(), short_training(planned)), live({.port = 0}, "small", 5000) {
+  explicit Looked(int64_t planned) : Looked(short_training(planned)) {}
+  explicit Looked(const fit::TrainOptions& options)
+      : trainer(fit::small_capture(), options), live({.port = 0}, "small", 5000) {
     thread = std::thread([this] {
       fit::RunContext context;
       context.new_cap = [this] { return live.new_cap(); };
@@ -100,6 +101,11 @@ TEST(LiveTraining, DrawsForPagesThatCannotAndLeavesTheBitsAlone) {
   page.join();
   EXPECT_EQ(post(port, "/api/frame", frame), 200);
   EXPECT_EQ(post(port, "/api/film", "{}"), 404);  // not while it trains
+  EXPECT_EQ(post(port, "/api/convert?name=a.spz", "hello"), 404);
+  nlohmann::json large = cameras["cameras"][0];
+  large["width"] = 3840;
+  large["height"] = 2401;
+  EXPECT_EQ(post(port, "/api/frame", nlohmann::json{{"camera", large}}.dump()), 400);
   const fit::RunResult alone = fit::Trainer(fit::small_capture(), short_training(40)).run({});
   EXPECT_TRUE(at::equal(looked.result.scene.means, alone.scene.means));
   EXPECT_TRUE(at::equal(looked.result.scene.opacities, alone.scene.opacities));
@@ -119,6 +125,18 @@ TEST(LiveTraining, TakesAnotherCap) {
   looked.thread.join();
   EXPECT_EQ(looked.trainer.max_gaussians(), 77);
   EXPECT_EQ(looked.result.metrics["caps"][0]["max_gaussians"], 77);
+}
+
+TEST(LiveTraining, RefusesACapWhereNothingGrows) {
+  fit::TrainOptions options = short_training(1000000);
+  options.strategy = "none";
+  Looked looked(options);
+  const int port = looked.live.port();
+  while (looked.steps < 2) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  EXPECT_EQ(post(port, "/api/command", R"({"do": "cap", "max_gaussians": 77})"), 400);
+  ASSERT_EQ(say(port, "stop"), 200);
+  looked.thread.join();
+  EXPECT_FALSE(looked.result.metrics.contains("caps"));
 }
 
 }  // namespace

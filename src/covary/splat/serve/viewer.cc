@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <memory>
 #include <mutex>
+#include <string>
 
 #include "covary/core/base/error.h"
 #include "covary/core/base/machine.h"
@@ -120,7 +121,10 @@ json facts_of(const ViewedScene& scene, int64_t rows) {
 }
 
 Viewer::Viewer(HttpOptions options, ViewerOptions how)
-    : how_(how), drawing_(how.drawing), server_(with_policy(std::move(options))) {
+    : how_(how),
+      drawing_(how.drawing),
+      most_pixels_(how.most_pixels),
+      server_(with_policy(std::move(options))) {
   const auto page = [this](const std::string& path, const char* name, const char* type) {
     const auto body = bytes_of(page_file(name));
     server_.get(path, [body, type](const Request&) { return bytes_response(type, body); });
@@ -169,7 +173,7 @@ Viewer::Viewer(HttpOptions options, ViewerOptions how)
       },
       kPhotos);
   serve_drawing();
-  serve_files();
+  if (how_.files) serve_files();
   server_.events("/api/events", [this] {
     std::vector<std::pair<std::string, std::string>> first;
     const std::lock_guard lock(mutex_);
@@ -205,8 +209,8 @@ void Viewer::serve_drawing() {
   };
   server_.post(
       "/api/frame",
-      [=](const Request& request) {
-        const FrameRequest asked = frame_request(parsed(request));
+      [=, this](const Request& request) {
+        const FrameRequest asked = frame_request(parsed(request), most_pixels_);
         return drawn(request, [&] {
           Frame frame = scene_now()->painter().draw(asked);
           Response r =
@@ -278,16 +282,21 @@ void Viewer::serve_files() {
           file += kind;
           std::filesystem::rename(request.file, file);
         }
-        scene::Cloud cloud;
         try {
-          cloud = scene::load_cloud(file, {.not_finite = "drop"});
+          const scene::Cloud cloud = scene::load_cloud(file, {.not_finite = "drop"});
+          if (cloud.size() > kMaxSplats)
+            return error_response(422,
+                                  std::to_string(cloud.size()) +
+                                      " Gaussians are more than a page can hold (" +
+                                      std::to_string(kMaxSplats) + ")",
+                                  "covary view FILE draws them itself");
+          return bytes_response(
+              "application/octet-stream",
+              std::make_shared<const Bytes>(encode_splats(cloud, importance_order(cloud))));
         } catch (const Error& e) {
           if (e.code() != ExitCode::kData) throw;
           return error_response(422, e.message(), e.hint());
         }
-        return bytes_response(
-            "application/octet-stream",
-            std::make_shared<const Bytes>(encode_splats(cloud, importance_order(cloud))));
       },
       kFiles, kMostConverted);
 }
@@ -318,6 +327,8 @@ void Viewer::show(ViewedScene scene) {
   facts["live"] = static_cast<bool>(take_);
   facts["remote"] = how_.remote;
   facts["rows_sent"] = static_cast<bool>(next->splats);
+  facts["files"] = how_.files;
+  facts["most_pixels"] = most_pixels_.load();
   facts["films"] = how_.films && !data::find_program("ffmpeg").empty();
   std::string text;
   {

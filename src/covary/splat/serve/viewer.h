@@ -19,13 +19,16 @@
 //   /api/pick                     POST the same with "x", "y": the Gaussian that this pixel shows, JSON; {} = none
 //   /api/film                     POST a request of film.h with "id": an mp4, one at a time; events "film" tell how far it is;
 //                                 it ends when the connection does
-//   /api/convert?name=a.spz       POST a scene file: its rows (splat_stream.h); it is forgotten then
+//   /api/convert?name=a.spz       POST a scene file: its rows (splat_stream.h); it is forgotten then. 422 for a file that is no
+//                                 scene, or holds more rows than a page
 //   /api/command                  POST {"do": "pause"|"resume"|"stop"} or {"do": "cap", "max_gaussians": N}, where somebody
 //                                 takes them
 // Several pages may look at once; each is sent the same bytes, which exist once. Frames, videos, files and photos have a
 // thread (a lane) each: http_server.h.
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -37,6 +40,7 @@
 #include "covary/splat/scene/cameras_json.h"
 #include "covary/splat/scene/cloud.h"
 #include "covary/splat/serve/allowance.h"
+#include "covary/splat/serve/frames.h"
 #include "covary/splat/serve/http_server.h"
 
 namespace covary::serve {
@@ -59,7 +63,9 @@ constexpr uint64_t kMostConverted =
 struct ViewerOptions {
   bool remote = false;  // pages show pictures drawn here, also where they could draw
   bool films = true;    // videos are made
+  bool files = true;    // scene files that a page sends are read
   double drawing = 1;   // share of the time that drawing for pages takes at most, in (0, 1]
+  int64_t most_pixels = kMostFramePixels;  // of a picture that is drawn for a page
 };
 
 // What a page asks of a training.
@@ -81,6 +87,8 @@ class Viewer {
   // Of what facts say, beside those of the scene; from the next scene on. From any thread.
   void set_fact(const std::string& name, const nlohmann::json& value);
   void set_drawing_share(double share);  // see ViewerOptions::drawing; from any thread
+  // See ViewerOptions::most_pixels; pages are told with the next scene. From any thread.
+  void set_most_pixels(int64_t most) { most_pixels_ = most; }
 
   void start() { server_.start(); }
   void stop() { server_.stop(); }
@@ -97,6 +105,7 @@ class Viewer {
 
   ViewerOptions how_;
   Allowance drawing_;
+  std::atomic<int64_t> most_pixels_;
   mutable std::mutex mutex_;
   std::shared_ptr<const Shown> shown_;
   int64_t revision_ = 0;

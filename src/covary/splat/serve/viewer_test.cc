@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 
 #include <atomic>
+#include <chrono>
 #include <thread>
 #include <vector>
 
@@ -57,6 +58,16 @@ class ViewerTest : public testing::Test {
   std::string post(const std::string& target, const std::string& body) {
     return ask(viewer.port(), "POST", target, origin(), body);
   }
+  // The status of a film once another one is over, or 503 when that goes on for 10 s.
+  int first_film(const json& body) {
+    int status = 503;
+    const auto last = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    while (status == 503 && std::chrono::steady_clock::now() < last) {
+      status = status_of(post("/api/film", body.dump()));
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+    return status;
+  }
   Viewer viewer;
 };
 
@@ -76,6 +87,7 @@ TEST_F(ViewerTest, ServesThePageAndTheScene) {
   EXPECT_EQ(facts["columns"], json({"label"}));
   EXPECT_EQ(facts["cameras"], 2);
   EXPECT_EQ(facts["live"], false);
+  EXPECT_EQ(facts["files"], true);
 
   const std::string splats = body_of(get("/api/splats?revision=1"));
   const scene::Cloud cloud = test_scene().cloud;
@@ -242,10 +254,42 @@ TEST_F(ViewerTest, MakesOneVideoAtATimeAndEndsItWithItsClient) {
     page.receive(5000, "long");
     EXPECT_EQ(status_of(post("/api/film", body.dump())), 503);
   }
-  body["frames"] = 2;
-  int status = 503;
-  while (status == 503) status = status_of(post("/api/film", body.dump()));
-  EXPECT_EQ(status, 200);  // the long one has ended with its client
+  json next = body;
+  next["frames"] = 2;
+  EXPECT_EQ(first_film(next), 200);  // the long one has ended with its client
+  body["id"] = "other";
+  {
+    TestClient maker(viewer.port());
+    maker.send(request_text(viewer.port(), "POST", "/api/film", origin(), body.dump()));
+    page.receive(5000, "other");
+    maker.send("x");  // its end lies behind this
+    EXPECT_EQ(status_of(post("/api/film", next.dump())), 503);
+  }
+  EXPECT_EQ(first_film(next), 200);
+}
+
+TEST(Viewer, TakesNoFilesAndDrawsNoMorePixelsWhereItShallNot) {
+  Viewer viewer({.port = 0}, {.files = false, .most_pixels = 48});
+  viewer.show(test_scene());
+  viewer.start();
+  const auto post = [&](const std::string& target, const json& body) {
+    return status_of(ask(viewer.port(), "POST", target,
+                         "Origin: http://127.0.0.1:" + std::to_string(viewer.port()) + "\r\n",
+                         body.dump()));
+  };
+  EXPECT_EQ(post("/api/convert?name=a.spz", {}), 404);
+  json body = frame_body();  // of 8x6 px
+  EXPECT_EQ(post("/api/frame", body), 200);
+  body["camera"]["width"] = 9;
+  EXPECT_EQ(post("/api/frame", body), 400);
+  body["x"] = body["y"] = 3;
+  EXPECT_EQ(post("/api/pick", body), 200);  // of which one pixel is drawn
+  viewer.set_most_pixels(54);
+  EXPECT_EQ(post("/api/frame", body), 200);
+  viewer.show(test_scene());
+  const json facts = json::parse(body_of(ask(viewer.port(), "GET", "/api/scene")));
+  EXPECT_EQ(facts["files"], false);
+  EXPECT_EQ(facts["most_pixels"], 54);
 }
 
 TEST_F(ViewerTest, ReadsFilesOfOtherFormatsAndForgetsThem) {
