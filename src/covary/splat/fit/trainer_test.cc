@@ -494,7 +494,9 @@ TEST_F(TrainerTest, AStepSeesNoViewTwiceAndEveryViewAsOften) {
     for (int64_t step = 1; step <= steps; ++step) {
       const auto views = trainer.views_of_step(step);
       EXPECT_EQ(std::set<int64_t>(views.begin(), views.end()).size(), views.size()) << step;
-      if (step <= steps / 4 && schedule != "full") EXPECT_EQ(views.size(), 7);
+      if (step <= steps / 4 && schedule != "full") {
+        EXPECT_EQ(views.size(), 7);
+      }
       for (const int64_t v : views) ++seen[v];
       drawn += static_cast<int64_t>(views.size());
     }
