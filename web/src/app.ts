@@ -9,7 +9,7 @@ import { Film } from "./film";
 import { byId, download, grouped, input, on, select, setChoices, short } from "./dom";
 import { across, add, dot, norm, row, scaled, sub, unit } from "./math";
 import type { Vec3 } from "./math";
-import { hideMessage, showFault, showMessage } from "./message";
+import { hideMessage, hideSceneMessage, showFault, showMessage } from "./message";
 import { pick, pointAt } from "./pick";
 import { readPly } from "./ply";
 import { rampBytes } from "./ramp";
@@ -153,7 +153,7 @@ export class App {
     if (facts.files === false) this.offerFiles(false);
     if (facts.error) {
       this.setState("error");
-      return showMessage(facts.error, "the page shows the scene as soon as it can be read");
+      return showMessage(facts.error, "the page shows the scene as soon as it can be read", "scene");
     }
     const first = this.facts === null || this.facts.name !== facts.name;
     let gpu: GpuScene | null = null;
@@ -202,11 +202,11 @@ export class App {
       await grown(splats); // all may have come before the cameras
       this.facts = facts;
       this.finish(splats, facts);
-      hideMessage();
+      hideSceneMessage();
     } catch (fault) {
       if (loading.signal.aborted) return;
       if (fault instanceof GraphicsError && this.source.served) this.showRemote(facts, fault.message);
-      else showFault(fault);
+      else showFault(fault, "", "scene");
     } finally {
       if (gpu && gpu !== this.sorting && gpu !== this.shown) (gpu as GpuScene).free();
     }
@@ -258,7 +258,7 @@ export class App {
     this.setRemoteMode();
     this.remote.renew();
     this.wake();
-    hideMessage();
+    hideSceneMessage();
     void this.comparePhoto();
   }
 
