@@ -16,13 +16,14 @@
 namespace covary::fit {
 
 struct GesOptions {
-  std::string kernel = "fast";           // fast | gef
-  double strength = 0.1;                 // of "fast": rho in phi, 1
-  double lr_shape = 1e-3;                // of r, a step
-  std::optional<double> shape_reset_every;     // steps between resets of r to 0; none: 1000, or steps/10
-  std::optional<double> shape_reset_stop;      // no reset from here on; none: 15000, or steps/2
-  double edge_weight = 0.5;              // share of the loss that edges take from L1; 0: none
-  std::string edge_mask_from = "truth";  // truth | render: where edges are looked for
+  std::string kernel = "fast";  // fast | gef
+  double strength = 0.1;        // of "fast": rho in phi, 1
+  double lr_shape = 1e-3;       // of r, a step
+  std::optional<double>
+      shape_reset_every;  // steps between resets of r to 0; none: 1000, or steps/10
+  std::optional<double> shape_reset_stop;  // no reset from here on; none: 15000, or steps/2
+  double edge_weight = 0.5;                // share of the loss that edges take from L1; 0: none
+  std::string edge_mask_from = "truth";    // truth | render: where edges are looked for
 
   void describe(OptionList& o);
   void check() const;
