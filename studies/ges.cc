@@ -135,7 +135,8 @@ BarResult line_bar(StudyContext& c, const Signal& signal) {
   std::string note;
   for (const int n : {2, 5}) {
     const LineFits& f = line_fits(c, signal, n);
-    worst = std::max(worst, f.shaped / f.gaussian);
+    const double ratio = f.shaped / f.gaussian;
+    worst = ratio >= 0 ? std::max(worst, ratio) : INFINITY;  // NaN fails
     char text[64];
     std::snprintf(text, sizeof(text), "%sN = %d: %.3f", note.empty() ? "" : ", ", n,
                   f.shaped / f.gaussian);

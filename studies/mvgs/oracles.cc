@@ -31,12 +31,14 @@ double approach_error(StudyContext& c) {
     const Vector3d a = vector(0), b = vector(1), p = vector(2).normalized(),
                    q = vector(3).normalized();
     const auto near = fit::closest_approach(a, p, b, q);
-    if (!near) continue;
+    if (!near) return INFINITY;
     Eigen::Matrix<double, 3, 2> m;
     m << p, -q;
     const Eigen::Vector2d t = m.colPivHouseholderQr().solve(b - a);
     const Vector3d middle = 0.5 * (a + t[0] * p + b + t[1] * q);
-    worst = std::max(worst, (near->middle - middle).norm() / (1 + t.norm()));
+    const double error = (near->middle - middle).norm() / (1 + t.norm());
+    if (!(error >= 0)) return INFINITY;
+    worst = std::max(worst, error);
   }
   return worst;
 }
