@@ -336,18 +336,8 @@ std::pair<double, double> cost(StudyContext& c, const std::string& footprint) {
 
 std::vector<Bar> bars() {
   std::vector<Bar> all;
-  const auto add = [&](const std::string& id, const std::string& part, const std::string& title,
-                       const std::string& metric, const std::string& unit, const std::string& bound,
-                       std::function<BarResult(StudyContext&)> measure) {
-    all.push_back({.id = id,
-                   .part = part,
-                   .title = title,
-                   .metric = metric,
-                   .unit = unit,
-                   .bound = bound,
-                   .smoke = true,
-                   .desk = true,
-                   .measure = std::move(measure)});
+  const auto add = [&](auto&&... words) {
+    all.push_back(eval::bar_of(std::forward<decltype(words)>(words)...));
   };
   add("1", "a", "response of a pixel, largest errors by shape and angle", "error", "1",
       "error above the stated one <= 0.001", response_table);

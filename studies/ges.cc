@@ -370,18 +370,8 @@ BarResult at_least(double ours, double baseline, const std::string& name, const 
 
 std::vector<Bar> bars() {
   std::vector<Bar> all;
-  const auto add = [&](const std::string& id, const std::string& part, const std::string& title,
-                       const std::string& metric, const std::string& unit, const std::string& bound,
-                       std::function<BarResult(StudyContext&)> measure) {
-    all.push_back({.id = id,
-                   .part = part,
-                   .title = title,
-                   .metric = metric,
-                   .unit = unit,
-                   .bound = bound,
-                   .smoke = true,
-                   .desk = true,
-                   .measure = std::move(measure)});
+  const auto add = [&](auto&&... words) {
+    all.push_back(eval::bar_of(std::forward<decltype(words)>(words)...));
   };
   const char* parts[] = {"a", "b", "c", "d", "e"};
   for (size_t i = 0; i < std::size(kSignals); ++i)

@@ -76,16 +76,9 @@ fs::path video_of(StudyContext& c) {
 Bar bar(const std::string& part, const std::string& title, const std::string& metric,
         const std::string& unit, const std::string& bound,
         std::function<BarResult(StudyContext&)> measure) {
-  Bar b;
-  b.id = "G";
-  b.part = part;
-  b.title = title;
-  b.metric = metric;
-  b.unit = unit;
-  b.bound = bound;
-  b.desk = true;
+  Bar b = eval::bar_of("G", part, title, metric, unit, bound, std::move(measure));
+  b.smoke = false;
   b.takes_long = true;
-  b.measure = std::move(measure);
   return b;
 }
 

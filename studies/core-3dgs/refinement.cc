@@ -287,31 +287,18 @@ BarResult cost_of_robust(StudyContext& c) {
 }  // namespace
 
 std::vector<Bar> refinement_bars() {
-  const auto bar = [](const std::string& id, const std::string& part, const std::string& title,
-                      const std::string& metric, const std::string& unit, const std::string& bound,
-                      std::function<BarResult(StudyContext&)> measure) {
-    return Bar{.id = id,
-               .part = part,
-               .title = title,
-               .metric = metric,
-               .unit = unit,
-               .bound = bound,
-               .smoke = true,
-               .desk = true,
-               .measure = std::move(measure)};
-  };
-  return {bar("4", "b", "cameras perturbed by 1 degree and 1 % of the extent come back",
-              "rotation error", "degree", "median <= 0.1 degree", rotation_error),
-          bar("4", "c", "perturbed cameras: quality against that of true poses", "PSNR", "dB",
-              "ours >= baseline - 0.5 dB", refined_psnr),
-          bar("4", "d", "gains of 0.7 to 1.4 a photo are compensated by affine maps", "PSNR", "dB",
-              "share of the lost PSNR >= 0.9", gains_compensated),
-          bar("4", "e", "intrinsics off by 3 % come back", "error", "%",
-              "worst of fx fy cx cy <= 0.3 %", intrinsics_back),
-          bar("7", "a", "a box that moves through a third of the photos is left out", "PSNR", "dB",
-              "share of the lost PSNR >= 0.7", transients_left_out),
-          bar("7", "b", "what leaving out costs where nothing moves", "PSNR", "dB",
-              "ours >= baseline - 0.1 dB", cost_of_robust)};
+  return {eval::bar_of("4", "b", "cameras perturbed by 1 degree and 1 % of the extent come back",
+                       "rotation error", "degree", "median <= 0.1 degree", rotation_error),
+          eval::bar_of("4", "c", "perturbed cameras: quality against that of true poses", "PSNR",
+                       "dB", "ours >= baseline - 0.5 dB", refined_psnr),
+          eval::bar_of("4", "d", "gains of 0.7 to 1.4 a photo are compensated by affine maps",
+                       "PSNR", "dB", "share of the lost PSNR >= 0.9", gains_compensated),
+          eval::bar_of("4", "e", "intrinsics off by 3 % come back", "error", "%",
+                       "worst of fx fy cx cy <= 0.3 %", intrinsics_back),
+          eval::bar_of("7", "a", "a box that moves through a third of the photos is left out",
+                       "PSNR", "dB", "share of the lost PSNR >= 0.7", transients_left_out),
+          eval::bar_of("7", "b", "what leaving out costs where nothing moves", "PSNR", "dB",
+                       "ours >= baseline - 0.1 dB", cost_of_robust)};
 }
 
 }  // namespace covary::studies

@@ -193,25 +193,11 @@ Quantity named(const std::string& name, Quantity q) {
   return q;
 }
 
-Bar bar(const std::string& id, const std::string& part, const std::string& title,
-        const std::string& metric, const std::string& unit, const std::string& bound,
-        std::function<BarResult(StudyContext&)> measure) {
-  return {.id = id,
-          .part = part,
-          .title = title,
-          .metric = metric,
-          .unit = unit,
-          .bound = bound,
-          .smoke = true,
-          .desk = true,
-          .measure = std::move(measure)};
-}
-
 }  // namespace
 
 std::vector<Bar> quality_bars() {
   std::vector<Bar> bars;
-  bars.push_back(bar(
+  bars.push_back(eval::bar_of(
       "2", "a", "chair 200x200, 3,000 steps, at most 30,000 Gaussians", "PSNR", "dB",
       "PSNR >= 28 dB", [](StudyContext& c) {
         const Quantity ours =
@@ -226,40 +212,41 @@ std::vector<Bar> quality_bars() {
         if (count > 30000) throw Error(ExitCode::kFailed, "over 30,000 Gaussians");
         return r;
       }));
-  bars.push_back(bar("2", "b", "chair: gain of densification", "PSNR", "dB",
-                     "ours >= baseline + 1 dB", [](StudyContext& c) {
-                       const auto run = [&](const std::string& strategy) {
-                         return c.repeated("dB", [&](uint64_t seed) {
-                           return chair_fit(c, strategy, seed).psnr;
-                         });
-                       };
-                       return better_by(named("no densification", run("none")), run("default"),
-                                        c.smoke() ? -2 : 1);
-                     }));
-  bars.push_back(
-      bar("2", "c", "chair: time of the fit", "wall", "s", "wall <= 900 s", [](StudyContext& c) {
+  bars.push_back(eval::bar_of("2", "b", "chair: gain of densification", "PSNR", "dB",
+                              "ours >= baseline + 1 dB", [](StudyContext& c) {
+                                const auto run = [&](const std::string& strategy) {
+                                  return c.repeated("dB", [&](uint64_t seed) {
+                                    return chair_fit(c, strategy, seed).psnr;
+                                  });
+                                };
+                                return better_by(named("no densification", run("none")),
+                                                 run("default"), c.smoke() ? -2 : 1);
+                              }));
+  bars.push_back(eval::bar_of(
+      "2", "c", "chair: time of the fit", "wall", "s", "wall <= 900 s", [](StudyContext& c) {
         return at_most(chair_fit(c, "default", c.seed()).wall_s, "s", 900, "wall <= 900 s");
       }));
-  bars.push_back(bar("2", "d", "chair: preview after 500 steps", "wall", "s", "wall <= 120 s",
-                     [](StudyContext& c) {
-                       const FitFigures& f = chair_fit(c, "default", c.seed());
-                       BarResult r = at_most(f.preview_wall_s, "s", 120, "wall <= 120 s");
-                       char note[64];
-                       std::snprintf(note, sizeof(note), "held-out PSNR then %.2f dB",
-                                     f.preview_psnr);
-                       r.note = note;
-                       return r;
-                     }));
-  bars.push_back(bar("2", "e", "fox 135x240, 3,000 steps, against a constant colour an image",
-                     "PSNR", "dB", "ours >= baseline + 6 dB", [](StudyContext& c) {
-                       const Quantity ours = c.repeated(
-                           "dB", [&](uint64_t seed) { return fox_fit(c, "points", seed).psnr; });
-                       const Quantity flat{.name = "mean colour of each photo",
-                                           .value = constant_colour_psnr(fox(c, 8)),
-                                           .unit = "dB"};
-                       return better_by(flat, ours, c.smoke() ? 2 : 6);
-                     }));
-  bars.push_back(bar(
+  bars.push_back(eval::bar_of("2", "d", "chair: preview after 500 steps", "wall", "s",
+                              "wall <= 120 s", [](StudyContext& c) {
+                                const FitFigures& f = chair_fit(c, "default", c.seed());
+                                BarResult r = at_most(f.preview_wall_s, "s", 120, "wall <= 120 s");
+                                char note[64];
+                                std::snprintf(note, sizeof(note), "held-out PSNR then %.2f dB",
+                                              f.preview_psnr);
+                                r.note = note;
+                                return r;
+                              }));
+  bars.push_back(eval::bar_of(
+      "2", "e", "fox 135x240, 3,000 steps, against a constant colour an image", "PSNR", "dB",
+      "ours >= baseline + 6 dB", [](StudyContext& c) {
+        const Quantity ours =
+            c.repeated("dB", [&](uint64_t seed) { return fox_fit(c, "points", seed).psnr; });
+        const Quantity flat{.name = "mean colour of each photo",
+                            .value = constant_colour_psnr(fox(c, 8)),
+                            .unit = "dB"};
+        return better_by(flat, ours, c.smoke() ? 2 : 6);
+      }));
+  bars.push_back(eval::bar_of(
       "2", "f", "fox: gain of starting from sparse points", "PSNR", "dB",
       "ours >= baseline + 0.5 dB", [](StudyContext& c) {
         const auto run = [&](const std::string& init) {
@@ -267,11 +254,11 @@ std::vector<Bar> quality_bars() {
         };
         return better_by(named("random start", run("random")), run("points"), c.smoke() ? -1 : 0.5);
       }));
-  bars.push_back(
-      bar("2", "g", "fox: time of the fit", "wall", "s", "wall <= 900 s", [](StudyContext& c) {
+  bars.push_back(eval::bar_of(
+      "2", "g", "fox: time of the fit", "wall", "s", "wall <= 900 s", [](StudyContext& c) {
         return at_most(fox_fit(c, "points", c.seed()).wall_s, "s", 900, "wall <= 900 s");
       }));
-  bars.push_back(bar(
+  bars.push_back(eval::bar_of(
       "2", "h", "fox: preview after 500 steps", "wall", "s", "wall <= 120 s", [](StudyContext& c) {
         const FitFigures& f = fox_fit(c, "points", c.seed());
         BarResult r = at_most(f.preview_wall_s, "s", 120, "wall <= 120 s");
@@ -346,8 +333,9 @@ BarResult recovery(StudyContext& c) {
 
 std::vector<Bar> recovery_bars() {
   std::vector<Bar> bars;
-  bars.push_back(bar("4", "a", "a known file of 2,000 splats comes back from truth + noise", "PSNR",
-                     "dB", "PSNR >= 45 dB", recovery));
+  bars.push_back(eval::bar_of("4", "a",
+                              "a known file of 2,000 splats comes back from truth + noise", "PSNR",
+                              "dB", "PSNR >= 45 dB", recovery));
   return bars;
 }
 
@@ -398,13 +386,14 @@ double small_psnr(StudyContext& c, bool antialiased) {
 }  // namespace
 
 std::vector<Bar> antialias_bars() {
-  return {bar("5", "", "chair 400x400, rendered at an eighth, against box-filtered photos", "PSNR",
-              "dB", "ours >= baseline + 1.5 dB", [](StudyContext& c) {
-                const Quantity classic{
-                    .name = "classic dilation", .value = small_psnr(c, false), .unit = "dB"};
-                const Quantity ours{.value = small_psnr(c, true), .unit = "dB"};
-                return better_by(classic, ours, c.smoke() ? 0 : 1.5);
-              })};
+  return {eval::bar_of("5", "", "chair 400x400, rendered at an eighth, against box-filtered photos",
+                       "PSNR", "dB", "ours >= baseline + 1.5 dB", [](StudyContext& c) {
+                         const Quantity classic{.name = "classic dilation",
+                                                .value = small_psnr(c, false),
+                                                .unit = "dB"};
+                         const Quantity ours{.value = small_psnr(c, true), .unit = "dB"};
+                         return better_by(classic, ours, c.smoke() ? 0 : 1.5);
+                       })};
 }
 
 // --- F: a real capture at length ---------------------------------------------------------------
@@ -440,42 +429,42 @@ const RealFit& real_fit(StudyContext& c, const std::string& strategy) {
 
 std::vector<Bar> real_scene_bars() {
   std::vector<Bar> bars;
-  bars.push_back(bar("F", "a", "fox 270x480, 7,000 steps, default strategy", "PSNR", "dB",
-                     "ours >= baseline + 6 dB", [](StudyContext& c) {
-                       const Quantity flat{.name = "mean colour of each photo",
-                                           .value = constant_colour_psnr(fox(c, 4)),
-                                           .unit = "dB"};
-                       const FitFigures& f = real_fit(c, "default").figures;
-                       BarResult r = better_by(flat, Quantity{.value = f.psnr, .unit = "dB"}, 6);
-                       char note[128];
-                       std::snprintf(note, sizeof(note),
-                                     "SSIM %.4f, %lld Gaussians, %.0f s wall, %.0f s CPU", f.ssim,
-                                     static_cast<long long>(f.count), f.wall_s, f.cpu_s);
-                       r.note = note;
-                       return r;
-                     }));
-  bars.push_back(bar("F", "b", "fox: recognisable at 500 steps", "PSNR", "dB",
-                     "ours >= baseline + 4 dB", [](StudyContext& c) {
-                       const Quantity flat{.name = "mean colour of each photo",
-                                           .value = constant_colour_psnr(fox(c, 4)),
-                                           .unit = "dB"};
-                       const FitFigures& f = real_fit(c, "default").figures;
-                       BarResult r =
-                           better_by(flat, Quantity{.value = f.preview_psnr, .unit = "dB"}, 4);
-                       char note[64];
-                       std::snprintf(note, sizeof(note), "after %.0f s", f.preview_wall_s);
-                       r.note = note;
-                       return r;
-                     }));
-  bars.push_back(bar("F", "c", "fox: peak memory", "resident set", "MB", "peak < 2000 MB",
-                     [](StudyContext& c) {
-                       const double mb = real_fit(c, "default").peak_bytes / 1e6;
-                       BarResult r;
-                       r.ours = Quantity{.value = mb, .unit = "MB"};
-                       r.bound = {.text = "peak < 2000 MB", .left = mb, .op = "<", .right = 2000};
-                       return r;
-                     }));
-  bars.push_back(bar(
+  bars.push_back(eval::bar_of(
+      "F", "a", "fox 270x480, 7,000 steps, default strategy", "PSNR", "dB",
+      "ours >= baseline + 6 dB", [](StudyContext& c) {
+        const Quantity flat{.name = "mean colour of each photo",
+                            .value = constant_colour_psnr(fox(c, 4)),
+                            .unit = "dB"};
+        const FitFigures& f = real_fit(c, "default").figures;
+        BarResult r = better_by(flat, Quantity{.value = f.psnr, .unit = "dB"}, 6);
+        char note[128];
+        std::snprintf(note, sizeof(note), "SSIM %.4f, %lld Gaussians, %.0f s wall, %.0f s CPU",
+                      f.ssim, static_cast<long long>(f.count), f.wall_s, f.cpu_s);
+        r.note = note;
+        return r;
+      }));
+  bars.push_back(eval::bar_of("F", "b", "fox: recognisable at 500 steps", "PSNR", "dB",
+                              "ours >= baseline + 4 dB", [](StudyContext& c) {
+                                const Quantity flat{.name = "mean colour of each photo",
+                                                    .value = constant_colour_psnr(fox(c, 4)),
+                                                    .unit = "dB"};
+                                const FitFigures& f = real_fit(c, "default").figures;
+                                BarResult r = better_by(
+                                    flat, Quantity{.value = f.preview_psnr, .unit = "dB"}, 4);
+                                char note[64];
+                                std::snprintf(note, sizeof(note), "after %.0f s", f.preview_wall_s);
+                                r.note = note;
+                                return r;
+                              }));
+  bars.push_back(eval::bar_of(
+      "F", "c", "fox: peak memory", "resident set", "MB", "peak < 2000 MB", [](StudyContext& c) {
+        const double mb = real_fit(c, "default").peak_bytes / 1e6;
+        BarResult r;
+        r.ours = Quantity{.value = mb, .unit = "MB"};
+        r.bound = {.text = "peak < 2000 MB", .left = mb, .op = "<", .right = 2000};
+        return r;
+      }));
+  bars.push_back(eval::bar_of(
       "F", "d", "fox: MCMC at the same count", "PSNR", "dB", "ours >= baseline - 0.1 dB",
       [](StudyContext& c) {
         const FitFigures& a = real_fit(c, "default").figures;

@@ -149,7 +149,7 @@ const Growth& grown(StudyContext& c, bool cross_ray, int64_t cap) {
         views.add(view.camera, drawn,
                   fit::make_target(view, l.truth.capture, "ignore", at::zeros({3})).image, {});
       }
-      for (const fit::Box& box : views.meetings().boxes) {
+      for (const fit::Box& box : views.boxes()) {
         ++g.boxes;
         g.hits += ((0.5 * (box.low + box.high) - middle).array().abs() < half.array()).all();
       }
@@ -205,24 +205,10 @@ BarResult better_inside(StudyContext& c) {
 }  // namespace
 
 std::vector<Bar> multi_view_growth_bars() {
-  return {{.id = "3",
-           .part = "a",
-           .title = "boxes lie on what is missing",
-           .metric = "share of boxes",
-           .unit = "1",
-           .bound = "share >= 0.6 and 5 * baseline",
-           .smoke = true,
-           .desk = true,
-           .measure = boxes_hit},
-          {.id = "3",
-           .part = "b",
-           .title = "what was missing is better with them",
-           .metric = "PSNR inside",
-           .unit = "dB",
-           .bound = "ours >= baseline + 0.5 dB",
-           .smoke = true,
-           .desk = true,
-           .measure = better_inside}};
+  return {eval::bar_of("3", "a", "boxes lie on what is missing", "share of boxes", "1",
+                       "share >= 0.6 and 5 * baseline", boxes_hit),
+          eval::bar_of("3", "b", "what was missing is better with them", "PSNR inside", "dB",
+                       "ours >= baseline + 0.5 dB", better_inside)};
 }
 
 }  // namespace covary::studies

@@ -84,16 +84,7 @@ const Figures& fit_of(StudyContext& c, bool sparse, int64_t views, int64_t steps
 
 Bar bar(const std::string& id, const std::string& part, const std::string& title,
         const std::string& bound, std::function<BarResult(StudyContext&)> measure) {
-  Bar b{.id = id,
-        .part = part,
-        .title = title,
-        .metric = "PSNR",
-        .unit = "dB",
-        .bound = bound,
-        .smoke = true,
-        .desk = true,
-        .measure = std::move(measure)};
-  return b;
+  return eval::bar_of(id, part, title, "PSNR", "dB", bound, std::move(measure));
 }
 
 BarResult better_by(StudyContext& c, Quantity baseline, Quantity ours, double margin) {

@@ -42,23 +42,15 @@ Bar better_by(const std::string& part, const std::string& title, double gain,
               double Decimations::* ours, double Decimations::* baseline, const std::string& name) {
   char text[64];
   std::snprintf(text, sizeof(text), "ours >= baseline %+.1f dB", gain);
-  Bar bar{.id = "4",
-          .part = part,
-          .title = title,
-          .metric = "PSNR",
-          .unit = "dB",
-          .bound = text,
-          .smoke = true,
-          .desk = true};
-  bar.measure = [=](StudyContext& c) {
-    const Decimations& d = decimations(c);
-    BarResult r;
-    r.baseline = Quantity{.name = name, .value = d.*baseline, .unit = "dB"};
-    r.ours = Quantity{.value = d.*ours, .unit = "dB"};
-    r.bound = {.text = text, .left = d.*ours, .op = ">=", .right = d.*baseline + gain};
-    return r;
-  };
-  return bar;
+  return eval::bar_of(
+      "4", part, title, "PSNR", "dB", text, [=, text = std::string(text)](StudyContext& c) {
+        const Decimations& d = decimations(c);
+        BarResult r;
+        r.baseline = Quantity{.name = name, .value = d.*baseline, .unit = "dB"};
+        r.ours = Quantity{.value = d.*ours, .unit = "dB"};
+        r.bound = {.text = text, .left = d.*ours, .op = ">=", .right = d.*baseline + gain};
+        return r;
+      });
 }
 
 }  // namespace

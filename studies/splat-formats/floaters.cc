@@ -109,32 +109,20 @@ const Removal& removal(StudyContext& c) {
   });
 }
 
-Bar bar(const std::string& part, const std::string& title, const std::string& metric,
-        const std::string& unit, const std::string& bound,
-        std::function<BarResult(StudyContext&)> measure) {
-  return {.id = "4",
-          .part = part,
-          .title = title,
-          .metric = metric,
-          .unit = unit,
-          .bound = bound,
-          .smoke = true,
-          .desk = true,
-          .measure = std::move(measure)};
-}
-
 }  // namespace
 
 std::vector<Bar> floater_bars() {
   return {
-      bar("d", "planted floaters that are removed", "share", "1", "ours >= 0.95",
+      eval::bar_of(
+          "4", "d", "planted floaters that are removed", "share", "1", "ours >= 0.95",
           [](StudyContext& c) {
             BarResult r;
             r.ours = Quantity{.value = removal(c).found};
             r.bound = {.text = "ours >= 0.95", .left = removal(c).found, .op = ">=", .right = 0.95};
             return r;
           }),
-      bar("e", "other splats that go with them", "share", "1", "ours <= 0.005",
+      eval::bar_of(
+          "4", "e", "other splats that go with them", "share", "1", "ours <= 0.005",
           [](StudyContext& c) {
             BarResult r;
             r.ours = Quantity{.value = removal(c).lost};

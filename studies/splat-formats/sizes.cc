@@ -126,15 +126,8 @@ BarResult memory_of_conversion(StudyContext& c, int64_t splats, const std::strin
 std::vector<Bar> size_bars() {
   const auto bar = [](const char* id, const char* part, const char* title, const char* metric,
                       const char* unit, bool smoke, BarResult (*measure)(StudyContext&)) {
-    Bar b;
-    b.id = id;
-    b.part = part;
-    b.title = title;
-    b.metric = metric;
-    b.unit = unit;
+    Bar b = eval::bar_of(id, part, title, metric, unit, "", measure);
     b.smoke = smoke;
-    b.desk = true;
-    b.measure = measure;
     return b;
   };
   return {

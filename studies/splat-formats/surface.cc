@@ -121,21 +121,15 @@ BarResult trained(StudyContext& c) {
 }  // namespace
 
 std::vector<Bar> surface_bars() {
-  Bar exact;
-  exact.id = "5";
-  exact.part = "a";
-  exact.title = "the studio's exact depths, fused: mesh against ray tracing at 1 % of the extent";
-  exact.metric = "F-score";
-  exact.smoke = exact.desk = true;
-  exact.measure = fused_truth;
-  Bar scene;
-  scene.id = "5";
-  scene.part = "b";
-  scene.title = "the studio, trained: mesh against ray tracing at 1 % of the extent";
-  scene.metric = "F-score";
-  scene.desk = true;
-  scene.measure = trained;
-  return {exact, scene};
+  Bar scene =
+      eval::bar_of("5", "b", "the studio, trained: mesh against ray tracing at 1 % of the extent",
+                   "F-score", "", "", trained);
+  scene.smoke = false;
+  return {eval::bar_of(
+              "5", "a",
+              "the studio's exact depths, fused: mesh against ray tracing at 1 % of the extent",
+              "F-score", "", "", fused_truth),
+          scene};
 }
 
 }  // namespace covary::studies

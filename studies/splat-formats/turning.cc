@@ -21,15 +21,7 @@ using eval::Quantity;
 using eval::StudyContext;
 
 std::vector<Bar> turning_bars() {
-  Bar bar{.id = "3",
-          .title =
-              "degree 3, turned, moved and scaled at random, seen from the camera that moved along",
-          .metric = "PSNR",
-          .unit = "dB",
-          .bound = "PSNR >= 60 dB",
-          .smoke = true,
-          .desk = true};
-  bar.measure = [](StudyContext& c) {
+  const auto measure = [](StudyContext& c) {
     const int turns = c.smoke() ? 3 : 20;
     const scene::Cloud cloud = known_cloud(c.smoke() ? 1000 : 20'000, 3, c.seed());
     const std::vector<scene::Camera> views = render::sample_views(cloud, 4, 160, 120);
@@ -63,7 +55,10 @@ std::vector<Bar> turning_bars() {
     r.note = "worst of " + std::to_string(turns) + " turns and 4 views each";
     return r;
   };
-  return {bar};
+  return {eval::bar_of(
+      "3", "",
+      "degree 3, turned, moved and scaled at random, seen from the camera that moved along", "PSNR",
+      "dB", "PSNR >= 60 dB", measure)};
 }
 
 }  // namespace covary::studies

@@ -263,6 +263,20 @@ const Study& wanted_study(const std::string& slug) {
 
 }  // namespace
 
+Bar bar_of(const std::string& id, const std::string& part, const std::string& title,
+           const std::string& metric, const std::string& unit, const std::string& bound,
+           std::function<BarResult(StudyContext&)> measure) {
+  return {.id = id,
+          .part = part,
+          .title = title,
+          .metric = metric,
+          .unit = unit,
+          .bound = bound,
+          .smoke = true,
+          .desk = true,
+          .measure = std::move(measure)};
+}
+
 Bar at_most(const std::string& id, const std::string& part, const std::string& title,
             const std::string& metric, double bound, std::function<double(StudyContext&)> measure,
             const std::string& words) {
@@ -270,21 +284,13 @@ Bar at_most(const std::string& id, const std::string& part, const std::string& t
   char limit[32];
   std::snprintf(limit, sizeof limit, " %s %g", op, bound);
   const std::string text = words + limit;
-  return {.id = id,
-          .part = part,
-          .title = title,
-          .metric = metric,
-          .unit = "1",
-          .bound = text,
-          .smoke = true,
-          .desk = true,
-          .measure = [=](StudyContext& c) {
-            const double value = measure(c);
-            BarResult r;
-            r.ours = Quantity{.value = value, .unit = "1"};
-            r.bound = {.text = text, .left = value, .op = op, .right = bound};
-            return r;
-          }};
+  return bar_of(id, part, title, metric, "1", text, [=](StudyContext& c) {
+    const double value = measure(c);
+    BarResult r;
+    r.ours = Quantity{.value = value, .unit = "1"};
+    r.bound = {.text = text, .left = value, .op = op, .right = bound};
+    return r;
+  });
 }
 
 // --- context -----------------------------------------------------------------------------------

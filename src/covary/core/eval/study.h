@@ -152,6 +152,11 @@ struct Bar {
       nullptr;  // null: not written yet; makes the study "partial"
 };
 
+// A bar at smoke and desk scale.
+Bar bar_of(const std::string& id, const std::string& part, const std::string& title,
+           const std::string& metric, const std::string& unit, const std::string& bound,
+           std::function<BarResult(StudyContext&)> measure);
+
 // A bar at smoke and desk scale whose one number must not exceed the bound; with bound 0 it must be
 // 0. `words` is what is compared, "ours" or "error": "ours <= 1e-09".
 Bar at_most(const std::string& id, const std::string& part, const std::string& title,

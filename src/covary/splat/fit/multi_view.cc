@@ -32,8 +32,8 @@ double MultiView::threshold_factor() const {
   return look_from_afar(centres, facts_.focus) ? 0.5 : 1;
 }
 
-MultiView::Meetings MultiView::meetings() const {
-  Meetings out;
+std::vector<Box> MultiView::boxes() const {
+  std::vector<Box> out;
   if (!options_.cross_ray) return out;
   std::vector<Seen> worst_first = views_;
   std::stable_sort(worst_first.begin(), worst_first.end(),
@@ -43,8 +43,7 @@ MultiView::Meetings MultiView::meetings() const {
     for (size_t j = i + 1; j < worst_first.size(); ++j) {
       const Seen &a = worst_first[i], &b = worst_first[j];
       const Meeting m = meeting_of(a.camera, a.worst, b.camera, b.worst, rule);
-      if (m.box) out.boxes.push_back(*m.box);
-      ++out.refused[static_cast<size_t>(m.refusal)];
+      if (m.box) out.push_back(*m.box);
     }
   }
   return out;
@@ -52,7 +51,7 @@ MultiView::Meetings MultiView::meetings() const {
 
 std::vector<uint8_t> MultiView::inside(const at::Tensor& means) const {
   std::vector<uint8_t> in(static_cast<size_t>(means.size(0)), 0);
-  const std::vector<Box> boxes = meetings().boxes;
+  const std::vector<Box> boxes = this->boxes();
   if (boxes.empty()) return in;
   const float* m = means.const_data_ptr<float>();
   parallel_for(means.size(0), 4096, [&](int64_t begin, int64_t end) {

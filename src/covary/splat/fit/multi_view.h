@@ -10,7 +10,6 @@
 // cross_ray.h, and views are told apart as seen from what the cameras look at, since a frame's origin says nothing.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <vector>
 
@@ -39,12 +38,8 @@ class MultiView {
 
   double threshold_factor() const;  // of the gradient that lets a Gaussian grow
 
-  // The pairs of views whose worst windows meet, worst first, and how many were refused, by Refusal.
-  struct Meetings {
-    std::vector<Box> boxes;
-    std::array<int64_t, 6> refused{};
-  };
-  Meetings meetings() const;
+  // Where the worst windows of two views meet, worst views first.
+  std::vector<Box> boxes() const;
 
   // 1 where a row of means [N,3] lies in any box.
   std::vector<uint8_t> inside(const at::Tensor& means) const;
