@@ -4,12 +4,10 @@
 #include <cmath>
 
 #include <ATen/ATen.h>
-#include <ATen/core/grad_mode.h>
 
 #include "covary/core/base/error.h"
-#include "covary/core/base/interrupt.h"
 #include "covary/core/base/random.h"
-#include "covary/splat/render/rasterize.h"
+#include "covary/splat/render/contribution.h"
 #include "covary/splat/scene/moment_merge.h"
 
 namespace covary::render {
@@ -30,23 +28,6 @@ void DecimateOptions::check() const {
   if (by != "merge" && by != "contribution" && by != "random")
     throw Error(ExitCode::kUsage, "'" + by + "' is none of the choices", "by",
                 "the choices are merge, contribution, random");
-}
-
-at::Tensor contribution_sums(const scene::Cloud& cloud, const std::vector<scene::Camera>& views) {
-  const at::NoGradGuard no_grad;
-  Primitives g = primitives_of(cloud);
-  at::Tensor sums = at::zeros({cloud.size()}, at::kDouble);
-  RasterizeOptions options;
-  options.antialiased = cloud.antialiased;
-  options.weights = true;
-  options.sh_degree = 0;
-  for (const scene::Camera& view : views) {
-    if (const int code = interrupted()) throw Interrupted{code};
-    const Rendered r = rasterize(g, views_of({view}), options);
-    const Footprints& f = r.footprints[0];
-    sums.index_add_(0, f.ids, f.weight_sums);
-  }
-  return sums;
 }
 
 Decimated decimated(const scene::Cloud& cloud, const std::vector<scene::Camera>& views,

@@ -3,8 +3,7 @@
 //   Decimated d = decimated(cloud, cameras, {.target = cloud.size() / 4});
 //   d.cloud, d.merged, d.dropped
 //
-// What a splat contributes is the sum of its blending weights over all pixels of the views (rasterize.h,
-// weights). By contribution: those that contribute least are dropped. By merge: of what contributes next to
+// What a splat contributes is the sum of its blending weights over all pixels of the views (contribution.h). By contribution: those that contribute least are dropped. By merge: of what contributes next to
 // nothing a small share is dropped, then neighbours are merged by their moments, weighted by contribution
 // (scene/moment_merge.h), until the target is met; where a bound on the divergence stops that before, the least
 // contributing go. Random is a baseline. The views are rendered once, at a size that costs about a second for 100,000
@@ -38,9 +37,6 @@ struct Decimated {
   int64_t dropped = 0;  // splats
   double worst = 0;     // divergence of a merged pair, nats
 };
-
-// [N] double: sums of blending weights, px, over the views.
-at::Tensor contribution_sums(const scene::Cloud& cloud, const std::vector<scene::Camera>& views);
 
 // views: at least one, but for random. A cloud of no more than the target comes back as it is.
 Decimated decimated(const scene::Cloud& cloud, const std::vector<scene::Camera>& views,

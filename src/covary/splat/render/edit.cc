@@ -17,6 +17,7 @@
 #include "covary/core/base/interrupt.h"
 #include "covary/core/base/machine.h"
 #include "covary/core/geometry/morton.h"
+#include "covary/splat/render/contribution.h"
 #include "covary/splat/render/decimate.h"
 #include "covary/splat/render/floaters.h"
 #include "covary/splat/render/likeness.h"
@@ -25,6 +26,7 @@
 #include "covary/splat/scene/crop.h"
 #include "covary/splat/scene/format.h"
 #include "covary/splat/scene/lod.h"
+#include "covary/splat/scene/middle.h"
 #include "covary/splat/scene/recolour.h"
 #include "covary/splat/scene/registration.h"
 #include "covary/splat/scene/similarity.h"
@@ -75,21 +77,12 @@ Matrix4d shift_of(const Vector3d& by) {
   return m;
 }
 
-// The middle of the scene: the median of the centres, axis by axis.
-Vector3d middle_of(const scene::Cloud& cloud) {
-  Vector3d m = Vector3d::Zero();
-  if (cloud.size() == 0) return m;
-  const at::Tensor t = std::get<0>(cloud.means.detach().to(at::kDouble).median(0));
-  for (int k = 0; k < 3; ++k) m[k] = t[k].item<double>();
-  return m;
-}
-
 // The motion about the point that the step names.
 Matrix4d about(const Edit& e, const Eigen::Matrix3d& linear) {
   Vector3d pivot = Vector3d::Zero();
   const std::string where = e.step.word("about", "");
   if (where == "centre" || where == "center") {
-    pivot = middle_of(e.cloud());
+    pivot = scene::middle_of(e.cloud().means);
   } else if (!where.empty()) {
     const std::vector<double> p = e.step.numbers("about", {});
     pivot = {p[0], p[1], p[2]};
@@ -125,7 +118,7 @@ void matrix(const Edit& e) {
 
 void upright(const Edit& e) {
   const std::string& how = e.step.values[0];
-  const Vector3d middle = middle_of(e.cloud());
+  const Vector3d middle = scene::middle_of(e.cloud().means);
   const Vector3d seen_up = scene::up_of(e.scene.cameras);
   if (e.step.values.size() == 3) {
     e.move(scene::upright(e.vector(0), {}, middle));

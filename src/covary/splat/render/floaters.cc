@@ -12,6 +12,7 @@
 #include "covary/core/base/threads.h"
 #include "covary/core/compute/knn/knn.h"
 #include "covary/core/numeric/median.h"
+#include "covary/splat/render/contribution.h"
 #include "covary/splat/render/pictures.h"
 #include "covary/splat/render/rasterize.h"
 #include "covary/splat/scene/recolour.h"
@@ -36,14 +37,7 @@ Seen seen_from(const scene::Cloud& cloud, const std::vector<scene::Camera>& view
   Seen s;
   s.distance.resize(static_cast<size_t>(n));
   s.weight.resize(static_cast<size_t>(n));
-  const Primitives g = primitives_of(cloud);
-  RasterizeOptions options;
-  options.antialiased = cloud.antialiased;
-  options.weights = true;
-  options.sh_degree = 0;
-  for (const scene::Camera& view : views) {
-    if (const int code = interrupted()) throw Interrupted{code};
-    const Footprints f = rasterize(g, views_of({view}), options).footprints[0];
+  each_view_seen(cloud, views, [&](const Footprints& f) {
     const at::Tensor depths = f.depths.to(at::kDouble).contiguous();
     const auto* ids = f.ids.const_data_ptr<int64_t>();
     const auto *w = f.weight_sums.const_data_ptr<double>(), *z = depths.const_data_ptr<double>();
@@ -53,7 +47,7 @@ Seen seen_from(const scene::Cloud& cloud, const std::vector<scene::Camera>& view
     }
     s.ids.push_back(f.ids);
     s.weights.push_back(f.weight_sums);
-  }
+  });
   const at::Tensor means = cloud.means.detach().to(at::kCPU, at::kFloat).contiguous();
   const auto* x = means.const_data_ptr<float>();
   std::vector<Eigen::Vector3d> eyes;

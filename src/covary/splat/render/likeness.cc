@@ -11,6 +11,7 @@
 #include "covary/core/eval/image.h"
 #include "covary/splat/render/pictures.h"
 #include "covary/splat/scene/camera_path.h"
+#include "covary/splat/scene/middle.h"
 
 namespace covary::render {
 namespace {
@@ -22,16 +23,7 @@ constexpr double kHeight = 0.35;    // of a view above the equator: tangent of t
 
 std::vector<scene::Camera> sample_views(const scene::Cloud& cloud, int64_t count, int width,
                                         int height) {
-  Eigen::Vector3d centre = Eigen::Vector3d::Zero();
-  double radius = 1;
-  if (cloud.size() > 0) {
-    const at::Tensor means = cloud.means.to(at::kDouble);
-    const at::Tensor middle = std::get<0>(means.median(0));
-    const at::Tensor sorted = std::get<0>((means - middle).norm(2, {1}).sort());
-    for (int k = 0; k < 3; ++k) centre[k] = middle[k].item<double>();
-    radius =
-        sorted[std::lround(kShareSeen * static_cast<double>(sorted.size(0) - 1))].item<double>();
-  }
+  const auto [centre, radius] = scene::middle_ball(cloud.means, kShareSeen);
   const Eigen::Vector3d up(0, -1, 0);
   const scene::Camera like = scene::camera_of_ball(centre, radius, up, width, height);
   const double distance = (like.centre() - centre).norm();

@@ -10,6 +10,7 @@
 #include "covary/core/base/error.h"
 #include "covary/core/geometry/mesh_repair.h"
 #include "covary/core/geometry/tsdf.h"
+#include "covary/splat/scene/middle.h"
 
 namespace covary::surface {
 namespace {
@@ -20,22 +21,6 @@ constexpr double kVoxelsOfTruncation = 5;
 constexpr double kBehind = 2;  // radii behind the middle that still belong to the scene
 constexpr int64_t kCollisionFaces = 20000;
 constexpr float kLeastSlant = 0.1f;  // cosine, under which a pixel has this weight
-
-struct Ball {
-  Eigen::Vector3d centre = Eigen::Vector3d::Zero();
-  double radius = 1;
-};
-
-Ball ball_of(const at::Tensor& all) {
-  const at::Tensor means = all.detach().to(at::kDouble), middle = std::get<0>(means.median(0));
-  const at::Tensor sorted = std::get<0>((means - middle).norm(2, {1}).sort());
-  Ball b;
-  for (int k = 0; k < 3; ++k) b.centre[k] = middle[k].item<double>();
-  b.radius = std::max(
-      1e-9,
-      sorted[std::lround(kShareOfBall * static_cast<double>(sorted.size(0) - 1))].item<double>());
-  return b;
-}
 
 // The cosine between each pixel's normal and its ray: what is seen at a slant is known less well.
 at::Tensor slants(const at::Tensor& normal, const scene::Camera& c) {
@@ -67,7 +52,8 @@ TsdfMesh tsdf_mesh(const render::Primitives& primitives, const std::vector<scene
                   "leave the fisheye and orthographic views out");
   if (primitives.means.size(0) == 0) throw Error(ExitCode::kData, "the scene is empty", "surface");
   const at::NoGradGuard no_grad;
-  const Ball ball = ball_of(primitives.means);
+  scene::Ball ball = scene::middle_ball(primitives.means, kShareOfBall);
+  ball.radius = std::max(1e-9, ball.radius);
   TsdfMesh out;
   out.extent = 2 * ball.radius;
   out.voxel = options.voxel > 0 ? options.voxel : out.extent / kVoxelsOfExtent;
