@@ -6,54 +6,20 @@
 #include <ATen/ATen.h>
 
 #include "covary/core/base/file.h"
-#include "covary/core/base/random.h"
 #include "covary/splat/scene/format.h"
 #include "covary/splat/scene/ply.h"
 #include "covary/splat/scene/stream.h"
+#include "covary/splat/scene/test_clouds.h"
 #include "studies/splat-formats/bars.h"
 
 namespace covary::studies {
 namespace {
 
 using eval::StudyContext;
+using scene::testing_clouds::covariances;
+using scene::testing_clouds::gap;
+using scene::testing_clouds::random_cloud;
 namespace fs = std::filesystem;
-
-// Splats as trained scenes have them: places within +-2.2, deviations exp(-7) .. exp(-1), harmonics within +-0.9.
-scene::Cloud random_splats(int64_t n, int64_t degree, uint64_t seed) {
-  const auto uniform = [&](uint64_t stream, at::IntArrayRef shape, double low, double high) {
-    at::Tensor t = at::empty(shape, at::kFloat);
-    const Random random(seed, stream);
-    for (int64_t i = 0; i < t.numel(); ++i)
-      t.data_ptr<float>()[i] =
-          static_cast<float>(low + (high - low) * random.uniform(static_cast<uint64_t>(i)));
-    return t;
-  };
-  scene::Cloud c;
-  c.means = uniform(1, {n, 3}, -2.2, 2.2);
-  c.quats = uniform(2, {n, 4}, -1, 1);
-  c.scales = uniform(3, {n, 3}, -7, -1);
-  c.opacities = uniform(4, {n}, -5, 5);
-  c.sh0 = uniform(5, {n, 1, 3}, -1.7, 1.7);
-  c.shN = uniform(6, {n, (degree + 1) * (degree + 1) - 1, 3}, -0.9, 0.9);
-  return c;
-}
-
-at::Tensor covariances(const scene::Cloud& c) {
-  const at::Tensor q0 = c.quats.to(at::kDouble), q = q0 / q0.norm(2, {1}, true);
-  const at::Tensor w = q.select(1, 0), x = q.select(1, 1), y = q.select(1, 2), z = q.select(1, 3);
-  const at::Tensor r =
-      at::stack({1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
-                 2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
-                 2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)},
-                1)
-          .view({-1, 3, 3});
-  const at::Tensor m = r * c.scales.to(at::kDouble).exp().unsqueeze(1);
-  return m.matmul(m.transpose(1, 2));
-}
-
-double largest(const at::Tensor& a, const at::Tensor& b) {
-  return a.numel() == 0 ? 0 : (a.to(at::kDouble) - b.to(at::kDouble)).abs().max().item<double>();
-}
 
 // What one format changes, by its steps: numbers over what half a step (or the stated bound) allows.
 struct Steps {
@@ -62,7 +28,7 @@ struct Steps {
 };
 
 double worst_of_formats(StudyContext& c) {
-  const scene::Cloud cloud = random_splats(c.smoke() ? 2000 : 100000, 3, c.seed());
+  const scene::Cloud cloud = random_cloud(c.smoke() ? 2000 : 100000, 3, c.seed());
   const at::Tensor was = covariances(cloud);
   constexpr double kByte = 0.5 / 255 + 1e-6;
   const Steps all[] = {
@@ -87,8 +53,8 @@ double worst_of_formats(StudyContext& c) {
     const fs::path file = folder / (std::string(s.format) + format.extensions[0]);
     scene::save_cloud(file, cloud, {.keep_order = true});
     const scene::Cloud back = scene::load_cloud(file);
-    const double place = largest(back.means, cloud.means),
-                 alpha = largest(back.opacities.sigmoid(), cloud.opacities.sigmoid()),
+    const double place = gap(back.means, cloud.means),
+                 alpha = gap(back.opacities.sigmoid(), cloud.opacities.sigmoid()),
                  covariance = ((covariances(back) - was).flatten(1).norm(2, {1}) /
                                was.flatten(1).norm(2, {1}))
                                   .max()
@@ -97,7 +63,7 @@ double worst_of_formats(StudyContext& c) {
     table.rows.push_back(
         {s.format,
          static_cast<double>(scene::bytes_on_disk(file)) / static_cast<double>(cloud.size()), place,
-         covariance, alpha, largest(back.shN, scene::with_degree(cloud, degree).shN)});
+         covariance, alpha, gap(back.shN, scene::with_degree(cloud, degree).shN)});
     const auto over = [&](double error, double bound) {
       worst = std::max(worst, bound > 0 ? error / bound : error > 0 ? 2.0 : 0.0);
     };
@@ -122,8 +88,8 @@ double worst_of_fixtures(StudyContext& c) {
     const std::string text = name;
     const bool turns = text.ends_with("v3.spz") || text.ends_with("v4.spz");
     const scene::Cloud cloud = scene::load_cloud(folder / name, {.axes = turns ? "auto" : "as-is"});
-    worst = std::max(worst, largest(cloud.means, places) / 0x1p-13);
-    worst = std::max(worst, largest(cloud.scales, at::full_like(cloud.scales, std::log(0.1))) * 32);
+    worst = std::max(worst, gap(cloud.means, places) / 0x1p-13);
+    worst = std::max(worst, gap(cloud.scales, at::full_like(cloud.scales, std::log(0.1))) * 32);
   }
   return worst;
 }
@@ -131,7 +97,7 @@ double worst_of_fixtures(StudyContext& c) {
 // The same bytes whether the scene is read whole or by rows.
 double differences_of_streams(StudyContext& c) {
   const fs::path folder = c.folder("streams");
-  scene::write_ply(folder / "in.ply", random_splats(c.smoke() ? 40000 : 200000, 3, c.seed()));
+  scene::write_ply(folder / "in.ply", random_cloud(c.smoke() ? 40000 : 200000, 3, c.seed()));
   int64_t differ = 0;
   for (const char* name : {"a.ply", "a.csv", "a.splat", "a.spz", "a.compressed.ply"}) {
     scene::save_cloud(folder / (std::string("whole-") + name),

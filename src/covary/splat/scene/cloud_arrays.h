@@ -1,11 +1,14 @@
-// A cloud as plain arrays, for readers and writers of formats. Within scene only.
+// A cloud as plain arrays, for readers and writers of formats and what goes row by row. Within scene only.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <vector>
 
 #include <ATen/ATen.h>
+#include <Eigen/Geometry>
 
+#include "covary/core/compute/sh/sh.h"
 #include "covary/splat/scene/cloud.h"
 
 namespace covary::scene {
@@ -57,5 +60,18 @@ class CloudValues {
   }
   std::vector<at::Tensor> hold_;
 };
+
+// A row's covariance, by its quaternion wxyz of any norm (0: not turned) and the logs of its deviations.
+inline Eigen::Matrix3d covariance_of(const float* quat, const float* log_scale) {
+  const Eigen::Matrix3d r =
+      Eigen::Quaterniond(quat[0], quat[1], quat[2], quat[3]).normalized().toRotationMatrix();
+  const Eigen::Vector3d s(std::exp(log_scale[0]), std::exp(log_scale[1]), std::exp(log_scale[2]));
+  return r * s.array().square().matrix().asDiagonal() * r.transpose();
+}
+
+// A row's colour without its direction, as displayed.
+inline Eigen::Vector3d display_colour(const float* sh0) {
+  return (Eigen::Map<const Eigen::Vector3f>(sh0).cast<double>() * compute::kShC0).array() + 0.5;
+}
 
 }  // namespace covary::scene

@@ -14,7 +14,6 @@
 #include "covary/core/base/error.h"
 #include "covary/core/base/threads.h"
 #include "covary/core/compute/knn/knn.h"
-#include "covary/core/compute/sh/sh.h"
 #include "covary/splat/scene/cloud_arrays.h"
 
 namespace covary::scene {
@@ -39,13 +38,6 @@ struct Gaussian {
   int64_t heaviest;  // row of the input that gives its columns
   bool merged = false;
 };
-
-Matrix3d covariance_of(const float* quat, const float* log_scale) {
-  const Eigen::Quaterniond q(quat[0], quat[1], quat[2], quat[3]);
-  const Matrix3d r = q.normalized().toRotationMatrix();
-  const Vector3d s(std::exp(log_scale[0]), std::exp(log_scale[1]), std::exp(log_scale[2]));
-  return r * s.array().square().matrix().asDiagonal() * r.transpose();
-}
 
 // Of the shadow, over all directions, up to a factor: the root of the sum of squared products of two axes.
 double area_of(const Matrix3d& c) {
@@ -227,9 +219,7 @@ Merged merged_by_moments(const Cloud& cloud, const at::Tensor& mass, const Merge
     Gaussian& a = g[static_cast<size_t>(i)];
     a.mean = Eigen::Map<const Eigen::Vector3f>(in.means + 3 * i).cast<double>();
     a.covariance = covariance_of(in.quats + 4 * i, in.scales + 3 * i);
-    a.colour = (Eigen::Map<const Eigen::Vector3f>(in.sh0 + 3 * i).cast<double>() * compute::kShC0)
-                   .array() +
-               0.5;
+    a.colour = display_colour(in.sh0 + 3 * i);
     a.opacity = 1 / (1 + std::exp(-static_cast<double>(in.opacities[i])));
     a.mass = std::max(weight[i], 1e-30);
     a.heaviest = i;

@@ -13,7 +13,6 @@
 #include "covary/core/base/error.h"
 #include "covary/core/base/random.h"
 #include "covary/core/base/threads.h"
-#include "covary/core/compute/sh/sh.h"
 #include "covary/core/geometry/rigid.h"
 #include "covary/splat/scene/cloud_arrays.h"
 
@@ -96,15 +95,8 @@ Splats splats_of(const Cloud& cloud, int64_t most, uint64_t seed, const char* wh
   Splats s;
   for (const int64_t i : rows) {
     s.x.push_back(Eigen::Map<const Eigen::Vector3f>(v.means + 3 * i).cast<double>());
-    s.colour.push_back(
-        (Eigen::Map<const Eigen::Vector3f>(v.sh0 + 3 * i).cast<double>() * compute::kShC0).array() +
-        0.5);
-    const Eigen::Quaterniond q(v.quats[4 * i], v.quats[4 * i + 1], v.quats[4 * i + 2],
-                               v.quats[4 * i + 3]);
-    const Matrix3d r = q.norm() > 0 ? q.normalized().toRotationMatrix() : Matrix3d::Identity();
-    const Vector3d d(std::exp(v.scales[3 * i]), std::exp(v.scales[3 * i + 1]),
-                     std::exp(v.scales[3 * i + 2]));
-    s.shape.push_back(r * d.array().square().matrix().asDiagonal() * r.transpose());
+    s.colour.push_back(display_colour(v.sh0 + 3 * i));
+    s.shape.push_back(covariance_of(v.quats + 4 * i, v.scales + 3 * i));
     s.mean += s.x.back();
   }
   s.mean /= static_cast<double>(s.x.size());

@@ -1,4 +1,4 @@
-// Clouds for tests of formats.
+// Clouds for tests of formats, and for the study of them.
 #pragma once
 
 #include <cmath>

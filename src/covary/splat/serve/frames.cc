@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "covary/core/base/error.h"
+#include "covary/core/compute/sh/sh.h"
 #include "covary/core/data/image.h"
 #include "covary/splat/render/pictures.h"
 #include "covary/splat/scene/cameras_json.h"
@@ -24,7 +25,6 @@ using nlohmann::json;
 constexpr int64_t kSampledForDepth = 4000;  // rows
 constexpr double kNear = 0.01;              // camera z, as the rasteriser has it
 constexpr double kLeastWeight = 0.02;       // of a pixel, for a Gaussian to be picked
-constexpr double kC0 = 0.28209479177387814;
 constexpr const char* kColumn = "column ";
 
 // The page's ramp, 256 colours [256,3] in 0..1.
@@ -222,7 +222,7 @@ Picked FramePainter::pick(const FrameRequest& r, double x, double y) const {
   for (size_t k = 0; k < 3; ++k) {
     hit.mean[k] = at(cloud_.means, static_cast<int64_t>(k));
     hit.scale[k] = std::exp(at(cloud_.scales, static_cast<int64_t>(k)));
-    hit.color[k] = 0.5 + kC0 * at(cloud_.sh0, static_cast<int64_t>(k));
+    hit.color[k] = 0.5 + compute::kShC0 * at(cloud_.sh0, static_cast<int64_t>(k));
   }
   for (size_t k = 0; k < 4; ++k) hit.quat[k] = at(cloud_.quats, static_cast<int64_t>(k)) / norm;
   hit.opacity = 1 / (1 + std::exp(-cloud_.opacities[hit.row].item<double>()));
