@@ -3,16 +3,14 @@
 
 #include "covary/cli/convert_options.h"
 #include "covary/cli/verbs/places.h"
+#include "covary/cli/verbs/scene_files.h"
 #include "covary/cli/verbs/tables.h"
 #include "covary/cli/verbs/verb.h"
 #include "covary/core/base/error.h"
 #include "covary/core/base/file.h"
 #include "covary/core/base/interrupt.h"
-#include "covary/core/base/log.h"
 #include "covary/core/base/machine.h"
-#include "covary/splat/fit/load.h"
 #include "covary/splat/render/likeness.h"
-#include "covary/splat/scene/axes.h"
 #include "covary/splat/scene/camera_export.h"
 #include "covary/splat/scene/cameras_json.h"
 #include "covary/splat/scene/capture.h"
@@ -27,49 +25,6 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 constexpr int kWidth = 640, kHeight = 480;  // of the views that are compared, px
-
-struct Read {
-  scene::Cloud cloud;
-  std::string format;
-  int64_t bytes = 0;
-  scene::CameraFile cameras;  // of a run
-};
-
-Read read_input(const fs::path& path, const scene::ReadOptions& how) {
-  Read r;
-  if (const scene::SceneFormat* format = scene::format_of(path)) {
-    r.cloud = scene::load_cloud(path, how);
-    r.format = format->name;
-    r.bytes = scene::bytes_on_disk(path);
-    return r;
-  }
-  std::error_code ignored;
-  if (fs::is_directory(path, ignored) && is_scene(path)) {
-    fit::LoadedScene loaded = fit::load_scene(path);
-    if (!loaded.note.empty()) log_warning(path.string() + ": " + loaded.note);
-    r.cloud = std::move(loaded.cloud);
-    r.format = "run";
-    r.bytes = scene::bytes_on_disk(loaded.file);
-    if (fs::exists(loaded.run / "cameras.json"))
-      r.cameras = scene::read_cameras(loaded.run / "cameras.json");
-    return r;
-  }
-  r.cloud = scene::load_cloud(path, how);  // says what is wrong
-  return r;
-}
-
-// The outputs, and the inputs without them.
-std::vector<fs::path> outputs_of(const Job& job, std::vector<std::string>* inputs) {
-  std::vector<fs::path> out(job.invocation.outputs.begin(), job.invocation.outputs.end());
-  if (out.empty()) {
-    if (inputs->size() < 2)
-      throw Error(ExitCode::kUsage, "no output given", "covary convert",
-                  "for example: covary convert " + inputs->front() + " scene.spz");
-    out.emplace_back(inputs->back());
-    inputs->pop_back();
-  }
-  return out;
-}
 
 std::string axes_of(const std::string& asked, const scene::SceneFormat& format) {
   return asked == "auto" ? format.axes : asked == "as-is" ? "rdf" : asked;
@@ -219,7 +174,7 @@ Result run_convert(const Job& job) {
   const InterruptGuard interrupts;
   const auto options = job.options<ConvertOptions>();
   std::vector<std::string> inputs = job.invocation.inputs;
-  const std::vector<fs::path> outputs = outputs_of(job, &inputs);
+  const std::vector<fs::path> outputs = take_outputs(job, "scene.spz", &inputs);
   const scene::ReadOptions reading{
       .axes = options.input_axes, .level = options.level, .not_finite = options.not_finite};
   const scene::WriteOptions writing{.axes = options.axes,
@@ -233,20 +188,14 @@ Result run_convert(const Job& job) {
                                     .webp_effort = options.webp_effort,
                                     .seed = job.common.seed};
   // What cannot be is said before work.
-  for (const auto& [option, axes] :
-       {std::pair("--axes", options.axes), std::pair("--input-axes", options.input_axes)})
-    if (axes != "auto" && axes != "as-is") (void)scene::turn_of_axes(axes, scene::kOurAxes, option);
+  check_axes(options.axes, options.input_axes);
   const bool cameras = inputs.size() == 1 && outputs.size() == 1 && !is_scene(inputs[0]) &&
                        scene::has_cameras(inputs[0]);
   for (const fs::path& out : outputs) {
-    std::vector<fs::path> there;
     if (!cameras && !is_page(out, options.format))
-      there = scene::in_the_way(out, options.format);
-    else if (fs::exists(out) && !is_empty_or_absent(out))
-      there = {out};
-    if (!there.empty() && !job.common.overwrite)
-      throw Error(ExitCode::kData, "is there already", there.front().string(),
-                  "add --overwrite, or choose another name");
+      keep_scene_that_is_there(out, options.format, job.common.overwrite);
+    else if (!is_empty_or_absent(out))
+      keep_what_is_there(out, job.common.overwrite);
   }
   if (cameras) return convert_cameras(job, inputs[0], outputs[0], options.format);
   if (by_rows(job, options, inputs, outputs))
@@ -260,7 +209,7 @@ Result run_convert(const Job& job) {
   json read = json::array();
   for (const std::string& input : inputs) {
     const double begin = wall_seconds();
-    Read r = read_input(input, reading);
+    SceneInput r = read_scene_input(input, reading);
     input_bytes += r.bytes;
     tell_input(input, r.format, r.cloud, r.cloud.size(), r.bytes, wall_seconds() - begin, read,
                result.text);
@@ -273,7 +222,7 @@ Result run_convert(const Job& job) {
   const std::string against = options.against.empty() ? "the input" : options.against;
   const bool compares = !job.common.report.empty() && options.views > 0 && cloud.size() > 0;
   const scene::Cloud truth =
-      options.against.empty() || !compares ? cloud : read_input(options.against, {}).cloud;
+      options.against.empty() || !compares ? cloud : read_scene_input(options.against, {}).cloud;
   Table figures;
   json written = json::array();
   for (const fs::path& out : outputs) {

@@ -3,16 +3,12 @@
 
 #include "covary/cli/edit_options.h"
 #include "covary/cli/verbs/places.h"
+#include "covary/cli/verbs/scene_files.h"
 #include "covary/cli/verbs/tables.h"
 #include "covary/cli/verbs/verb.h"
-#include "covary/core/base/error.h"
 #include "covary/core/base/file.h"
 #include "covary/core/base/interrupt.h"
-#include "covary/core/base/log.h"
-#include "covary/core/base/machine.h"
-#include "covary/splat/fit/load.h"
 #include "covary/splat/render/edit.h"
-#include "covary/splat/scene/axes.h"
 #include "covary/splat/scene/cameras_json.h"
 #include "covary/splat/scene/capture.h"
 #include "covary/splat/scene/format.h"
@@ -39,18 +35,8 @@ std::vector<scene::Camera> cameras_of_capture(const std::string& capture) {
 }
 
 render::EditScene read_scene(const fs::path& path, const scene::ReadOptions& how) {
-  render::EditScene s;
-  std::error_code ignored;
-  if (scene::format_of(path) || !fs::is_directory(path, ignored) || !is_scene(path)) {
-    s.cloud = scene::load_cloud(path, how);
-    return s;
-  }
-  fit::LoadedScene loaded = fit::load_scene(path);
-  if (!loaded.note.empty()) log_warning(path.string() + ": " + loaded.note);
-  s.cloud = std::move(loaded.cloud);
-  if (fs::exists(loaded.run / "cameras.json"))
-    s.cameras = in_capture(scene::read_cameras(loaded.run / "cameras.json"));
-  return s;
+  SceneInput in = read_scene_input(path, how);
+  return {.cloud = std::move(in.cloud), .cameras = in_capture(in.cameras)};
 }
 
 }  // namespace
@@ -59,28 +45,16 @@ Result run_edit(const Job& job) {
   const InterruptGuard interrupts;
   const auto options = job.options<EditOptions>();
   std::vector<std::string> inputs = job.invocation.inputs;
-  std::vector<fs::path> outputs(job.invocation.outputs.begin(), job.invocation.outputs.end());
-  if (outputs.empty()) {
-    if (inputs.size() < 2)
-      throw Error(ExitCode::kUsage, "no output given", "covary edit",
-                  "for example: covary edit " + inputs.front() + " out.ply --sort");
-    outputs.emplace_back(inputs.back());
-    inputs.pop_back();
-  }
+  const std::vector<fs::path> outputs = take_outputs(job, "out.ply --sort", &inputs);
   const scene::ReadOptions reading{
       .axes = options.input_axes, .level = options.level, .not_finite = options.not_finite};
   const scene::WriteOptions writing{
       .axes = options.axes, .keep_order = options.keep_order, .seed = job.common.seed};
   // What cannot be is said before work.
-  for (const auto& [option, axes] :
-       {std::pair("--axes", options.axes), std::pair("--input-axes", options.input_axes)})
-    if (axes != "auto" && axes != "as-is") (void)scene::turn_of_axes(axes, scene::kOurAxes, option);
+  check_axes(options.axes, options.input_axes);
   for (const fs::path& out : outputs) {
     (void)scene::format_of_output(out, options.format);
-    const std::vector<fs::path> there = scene::in_the_way(out, options.format);
-    if (!there.empty() && !job.common.overwrite)
-      throw Error(ExitCode::kData, "is there already", there.front().string(),
-                  "add --overwrite, or choose another name");
+    keep_scene_that_is_there(out, options.format, job.common.overwrite);
     if (!job.common.dry_run && out.has_extension()) AtomicFile probe(out);
   }
   std::vector<scene::EditStep> steps;

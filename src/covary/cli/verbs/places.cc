@@ -61,6 +61,17 @@ std::string capture_of(const fit::LoadedScene& scene) {
              : "";
 }
 
+std::optional<scene::CameraFile> cameras_of_run(const fit::LoadedScene& scene) {
+  if (scene.run.empty() || !fs::exists(scene.run / "cameras.json")) return {};
+  return scene::read_cameras(scene.run / "cameras.json");
+}
+
+void keep_what_is_there(const fs::path& out, bool overwrite) {
+  if (!overwrite && fs::exists(out))
+    throw Error(ExitCode::kData, "is there already", out.string(),
+                "add --overwrite, or choose another name");
+}
+
 bool is_empty_or_absent(const fs::path& folder) {
   std::error_code ignored;
   return !fs::exists(folder, ignored) ||

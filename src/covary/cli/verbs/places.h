@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,7 @@
 
 #include "covary/splat/fit/load.h"
 #include "covary/splat/fit/train_options.h"
+#include "covary/splat/scene/cameras_json.h"
 
 namespace covary::cli {
 
@@ -26,7 +28,12 @@ std::string name_of(const std::string& input);
 // empty when unknown.
 std::string capture_of(const fit::LoadedScene& scene);
 
+// The cameras that a run wrote beside its scene; nothing where it wrote none, or for a bare file.
+std::optional<scene::CameraFile> cameras_of_run(const fit::LoadedScene& scene);
+
 bool is_empty_or_absent(const std::filesystem::path& folder);
+// Error(kData) for an output that is there already, unless it may be replaced.
+void keep_what_is_there(const std::filesystem::path& out, bool overwrite);
 
 // The training options of a run, from its config.json; defaults where there is none.
 fit::TrainOptions train_options_of(const nlohmann::json& config);

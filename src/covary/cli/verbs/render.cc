@@ -29,6 +29,7 @@
 #include "covary/splat/render/pictures.h"
 #include "covary/splat/scene/camera_path.h"
 #include "covary/splat/scene/cameras_json.h"
+#include "covary/splat/scene/middle.h"
 
 namespace covary::cli {
 namespace {
@@ -38,8 +39,7 @@ using nlohmann::json;
 
 // The cameras that a scene comes with: of its run, or of the capture it was trained on. Empty for a bare file.
 scene::CameraFile cameras_of_scene(const fit::LoadedScene& scene) {
-  if (!scene.run.empty() && fs::exists(scene.run / "cameras.json"))
-    return scene::read_cameras(scene.run / "cameras.json");
+  if (auto own = cameras_of_run(scene)) return std::move(*own);
   if (scene.config.is_object() && scene.config.contains("inputs") &&
       scene.config["inputs"].is_array() && !scene.config["inputs"].empty() &&
       scene.config["inputs"][0].is_string()) {
@@ -76,16 +76,6 @@ std::vector<scene::NamedCamera> split_of(const scene::CameraFile& file, const st
   for (const auto& c : file.cameras)
     if (c.split == split) out.push_back(c);
   return out;
-}
-
-// Where most of the scene is: median centre, and the radius that holds this share of the Gaussians.
-void ball_of(const scene::Cloud& cloud, double share, Eigen::Vector3d* centre, double* radius) {
-  const at::Tensor means = cloud.means.to(at::kDouble);
-  const at::Tensor middle = std::get<0>(means.median(0));
-  const at::Tensor distance = (means - middle).norm(2, {1});
-  const at::Tensor sorted = std::get<0>(distance.sort());
-  for (int k = 0; k < 3; ++k) (*centre)[k] = middle[k].item<double>();
-  *radius = sorted[std::lround(share * static_cast<double>(sorted.size(0) - 1))].item<double>();
 }
 
 std::vector<scene::NamedCamera> numbered(const std::vector<scene::Camera>& cameras) {
@@ -132,9 +122,7 @@ std::vector<scene::NamedCamera> frames_of(const RenderOptions& o, const scene::C
     if (o.path != "orbit")
       throw Error(ExitCode::kUsage, "this scene comes without cameras", "--path " + o.path,
                   "name some: --cameras CAPTURE; or go round it: --path orbit");
-    Eigen::Vector3d centre;
-    double radius;
-    ball_of(cloud, 0.6, &centre, &radius);
+    const auto [centre, radius] = scene::middle_ball(cloud.means, 0.6);
     cameras = {scene::camera_of_ball(centre, radius, {0, 0, 1}, 640, 480)};
     // One camera alone does not say what it looks at: the same from the other side does.
     scene::Camera other = scene::looking_at(
@@ -388,12 +376,10 @@ Result run_render(const Job& job) {
   how.normal =
       std::find(options.modes.begin(), options.modes.end(), "normal") != options.modes.end();
   // Depth pictures share one scale: the farthest point of the middle 90% from any camera.
-  Eigen::Vector3d centre;
-  double radius;
-  ball_of(scene.cloud, 0.9, &centre, &radius);
+  const scene::Ball ball = scene::middle_ball(scene.cloud.means, 0.9);
   double depth_far = 1e-9;
   for (const auto& f : frames)
-    depth_far = std::max(depth_far, (f.camera.centre() - centre).norm() + 1.5 * radius);
+    depth_far = std::max(depth_far, (f.camera.centre() - ball.centre).norm() + 1.5 * ball.radius);
 
   std::optional<render::FastScene> fast;
   const Draw draw = [&](const scene::Camera& camera) {

@@ -35,9 +35,7 @@ Sink::Sink(fs::path out, const RenderOptions& options, bool overwrite)
       if (e == other)
         throw Error(ExitCode::kUsage, "cannot render to " + e, "-o " + out_.string(),
                     "name a folder, .mp4, .webm, .gif, .png or .jpg");
-  if ((video_ || picture_) && fs::exists(out_) && !overwrite)
-    throw Error(ExitCode::kData, "is there already", out_.string(),
-                "add --overwrite, or choose another name");
+  if (video_ || picture_) keep_what_is_there(out_, overwrite);
   if (!video_ && !picture_ && !overwrite && !is_empty_or_absent(out_))
     throw Error(ExitCode::kData, "the folder is not empty", out_.string(),
                 "add --overwrite, or choose another");

@@ -11,7 +11,6 @@
 #include "covary/core/geometry/mesh_repair.h"
 #include "covary/splat/fit/load.h"
 #include "covary/splat/render/likeness.h"
-#include "covary/splat/scene/cameras_json.h"
 #include "covary/splat/surface/tsdf_mesh.h"
 
 namespace covary::cli {
@@ -23,8 +22,8 @@ namespace fs = std::filesystem;
 std::vector<scene::Camera> cameras_for(const fit::LoadedScene& scene,
                                        const surface::SurfaceOptions& options) {
   std::vector<scene::Camera> cameras;
-  if (!scene.run.empty() && fs::exists(scene.run / "cameras.json"))
-    for (const scene::NamedCamera& c : scene::read_cameras(scene.run / "cameras.json").cameras)
+  if (const auto file = cameras_of_run(scene))
+    for (const scene::NamedCamera& c : file->cameras)
       if (c.camera.projection == scene::Projection::kPinhole) cameras.push_back(c.camera);
   if (!cameras.empty()) return cameras;
   const auto width = static_cast<int>(options.width);
@@ -43,9 +42,7 @@ Result run_surface(const Job& job) {
   if (!geometry::can_write_mesh(out))
     throw Error(ExitCode::kUsage, "no mesh is written under this extension", out.string(),
                 "write a .ply, .obj or .glb");
-  if (fs::exists(out) && !job.common.overwrite)
-    throw Error(ExitCode::kData, "is there already", out.string(),
-                "add --overwrite, or choose another name");
+  keep_what_is_there(out, job.common.overwrite);
   if (!job.common.dry_run) AtomicFile probe(out);
   const fit::LoadedScene scene = fit::load_scene(job.invocation.inputs[0]);
   if (!scene.note.empty()) log_warning(job.invocation.inputs[0] + ": " + scene.note);

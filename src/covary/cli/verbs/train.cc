@@ -52,9 +52,7 @@ Outputs outputs_of(const Job& job) {
     out.run = path;
   }
   for (const fs::path& file : out.files)
-    if (fs::exists(file) && !job.common.overwrite && !(job.common.resume && !out.run.empty()))
-      throw Error(ExitCode::kData, "is there already", file.string(),
-                  "add --overwrite, or choose another name");
+    keep_what_is_there(file, job.common.overwrite || (job.common.resume && !out.run.empty()));
   if (!out.run.empty()) return out;
   if (!out.files.empty()) {
     out.run = out.files[0].string() + ".run";

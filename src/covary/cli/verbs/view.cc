@@ -78,8 +78,8 @@ serve::ViewedScene viewed(const std::string& input, std::shared_ptr<Photos>& pho
   if (!photos && !capture.empty())
     photos = std::make_shared<Photos>(capture, train_options_of(loaded.config).capture);
   try {
-    if (!loaded.run.empty() && fs::exists(loaded.run / "cameras.json"))
-      shown.cameras = scene::read_cameras(loaded.run / "cameras.json");
+    if (auto own = cameras_of_run(loaded))
+      shown.cameras = std::move(*own);
     else if (photos)
       shown.cameras = scene::cameras_of(photos->capture());
   } catch (const Error& e) {  // one can look at a scene without them
