@@ -60,7 +60,9 @@ TEST(Floaters, StrengthFindsMoreOfThem) {
   for (const double strength : {0.0, 0.3, 0.5, 0.8, 1.0}) {
     const Floaters f = find_floaters(c, views, {.strength = strength});
     EXPECT_GE(f.count, before) << strength;
-    if (strength == 0) EXPECT_EQ(f.count, 0);
+    if (strength == 0) {
+      EXPECT_EQ(f.count, 0);
+    }
     before = f.count;
   }
   EXPECT_GT(before, 0);

@@ -36,8 +36,9 @@ TEST(CloudFootprint, TravelsThroughPlyAndThroughEdits) {
     EXPECT_EQ(back.footprint, cloud.footprint);
     EXPECT_EQ(select(back, at::tensor({3, 1}, at::kLong)).footprint, cloud.footprint);
     EXPECT_EQ(in_double(back).footprint, cloud.footprint);
-    if (!cloud.columns.empty())
+    if (!cloud.columns.empty()) {
       EXPECT_TRUE(at::equal(back.columns.at("shape"), cloud.columns.at("shape")));
+    }
   }
 }
 

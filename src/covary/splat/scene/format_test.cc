@@ -290,7 +290,9 @@ TEST_F(Format, FlagsAndAxesTravel) {
   for (const SceneFormat& f : scene_formats()) {
     const Cloud back = through(cloud, "f" + f.extensions[0]);
     EXPECT_EQ(back.antialiased, f.antialiased) << f.name;
-    if (f.source_axes) EXPECT_EQ(back.source_axes, "rub") << f.name;
+    if (f.source_axes) {
+      EXPECT_EQ(back.source_axes, "rub") << f.name;
+    }
   }
   cloud.antialiased = false;
   cloud.flat = true;

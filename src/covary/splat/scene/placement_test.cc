@@ -159,7 +159,9 @@ TEST(Levels, ACutHoldsEverySplatOnce) {
     }
     EXPECT_LT(rows.size(0), before);
     before = rows.size(0);
-    if (pixels == 0) EXPECT_EQ(rows.size(0), 500);
+    if (pixels == 0) {
+      EXPECT_EQ(rows.size(0), 500);
+    }
   }
   EXPECT_EQ(before, 500 * 0.4 * 0.4 * 0.4);
   Cloud broken = tree;

@@ -222,10 +222,11 @@ TEST_F(HttpServerTest, OutlivesTwoHundredMalformedRequests) {
     const std::string answer = client.receive();
     EXPECT_THAT(answer, Not(HasSubstr("root:"))) << text.substr(0, 80);
     EXPECT_THAT(answer, Not(HasSubstr("\"hello\""))) << text.substr(0, 80);
-    if (!answer.empty())
+    if (!answer.empty()) {
       EXPECT_THAT(status_of(answer), AnyOf(400, 401, 403, 404, 405, 413, 421, 431))
           << text.substr(0, 80) << "\n"
           << answer.substr(0, 200);
+    }
   }
   EXPECT_EQ(said, "");
   EXPECT_TRUE(alive());
