@@ -11,7 +11,8 @@ namespace {
 using Group = std::vector<eval::Bar> (*)();
 
 constexpr Group kGroups[] = {
-    round_trip_bars, size_bars, turning_bars, decimation_bars, floater_bars, surface_bars,
+    round_trip_bars, size_bars,    peer_bars,    turning_bars,
+    decimation_bars, floater_bars, surface_bars,
 };
 
 eval::Study make_study() {

@@ -11,6 +11,7 @@ namespace covary::studies {
 
 std::vector<eval::Bar> round_trip_bars();  // 1: what a file keeps
 std::vector<eval::Bar> size_bars();     // 2: as small as others' files; 4: memory of a conversion
+std::vector<eval::Bar> peer_bars();     // 2: faster than splat-transform, beside it
 std::vector<eval::Bar> turning_bars();  // 3: a turned scene is the same scene
 std::vector<eval::Bar> decimation_bars();  // 4: fewer splats
 std::vector<eval::Bar> floater_bars();     // 4: what hangs in the air

@@ -1,19 +1,15 @@
 // Bar 2 of splat-formats: files as small as those of others, at the same likeness. Bar 4: what a conversion takes of memory.
-#include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <string>
 
 #include <ATen/ATen.h>
 
-#include "covary/core/base/error.h"
 #include "covary/core/base/random.h"
 #include "covary/splat/render/likeness.h"
 #include "covary/splat/scene/format.h"
 #include "covary/splat/scene/ply.h"
 #include "studies/splat-formats/bars.h"
+#include "studies/splat-formats/program.h"
 
 namespace covary::studies {
 namespace {
@@ -85,34 +81,15 @@ void write_large(const fs::path& path, int64_t n, uint64_t seed) {
   sink->commit();
 }
 
-// The largest resident set of a program of its own: `covary` itself, bytes.
-double memory_of(const std::vector<std::string>& words) {
-  std::vector<char*> argv;
-  for (const std::string& w : words) argv.push_back(const_cast<char*>(w.c_str()));
-  argv.push_back(nullptr);
-  const pid_t child = fork();
-  if (child == 0) {
-    (void)!freopen("/dev/null", "w", stdout);
-    (void)!freopen("/dev/null", "w", stderr);
-    execv("/proc/self/exe", argv.data());
-    _exit(127);
-  }
-  int status = 0;
-  rusage usage{};
-  if (child < 0 || wait4(child, &status, 0, &usage) != child || !WIFEXITED(status) ||
-      WEXITSTATUS(status) != 0)
-    throw Error(ExitCode::kFailed, "the program did not end well", words[1]);
-  return 1024.0 * static_cast<double>(usage.ru_maxrss);
-}
-
 BarResult memory_of_conversion(StudyContext& c, int64_t splats, const std::string& name) {
   const fs::path folder = c.folder("memory");
   write_large(folder / "in.ply", splats, c.seed());
   const auto bytes = static_cast<double>(fs::file_size(folder / "in.ply"));
   BarResult r;
   r.baseline = eval::Quantity{.name = "the file", .value = bytes / kMega, .unit = "MB"};
-  r.ours = eval::Quantity{.value = memory_of({"covary", "convert", (folder / "in.ply").string(),
-                                              (folder / name).string(), "--sh-degree", "2"}) /
+  r.ours = eval::Quantity{.value = taken_by({"covary", "convert", (folder / "in.ply").string(),
+                                             (folder / name).string(), "--sh-degree", "2"})
+                                       ->memory_bytes /
                                    kMega,
                           .unit = "MB"};
   r.bound = {"ours <= 300 MB", r.ours->value, "<=", 300};

@@ -1,0 +1,52 @@
+#include "studies/splat-formats/program.h"
+
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+
+#include "covary/core/base/error.h"
+
+namespace covary::studies {
+namespace {
+
+double seconds(const timeval& t) {
+  return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec);
+}
+
+}  // namespace
+
+std::optional<Taken> taken_by(const std::vector<std::string>& words, int cpu_limit_s) {
+  const std::string program = words[0] == "covary" ? "/proc/self/exe" : words[0];
+  std::vector<char*> argv;
+  for (const std::string& w : words) argv.push_back(const_cast<char*>(w.c_str()));
+  argv.push_back(nullptr);
+  const pid_t child = fork();
+  if (child == 0) {
+    (void)!freopen("/dev/null", "w", stdout);
+    (void)!freopen("/dev/null", "w", stderr);
+    if (cpu_limit_s > 0) {
+      const auto limit = static_cast<rlim_t>(cpu_limit_s);
+      const rlimit both{limit, limit};
+      setrlimit(RLIMIT_CPU, &both);
+    }
+    execv(program.c_str(), argv.data());
+    _exit(127);
+  }
+  int status = 0;
+  rusage usage{};
+  if (child < 0 || wait4(child, &status, 0, &usage) != child)
+    throw Error(ExitCode::kFailed, "the program cannot be run", words[0]);
+  const Taken taken{seconds(usage.ru_utime) + seconds(usage.ru_stime),
+                    1024.0 * static_cast<double>(usage.ru_maxrss)};
+  if (cpu_limit_s > 0 && WIFSIGNALED(status) && taken.cpu_s > cpu_limit_s - 0.5)
+    return std::nullopt;
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+    throw Error(ExitCode::kFailed, "the program did not end well",
+                words.size() > 1 ? words[0] + " " + words[1] : words[0]);
+  return taken;
+}
+
+}  // namespace covary::studies

@@ -1,0 +1,19 @@
+// What a program takes: CPU seconds and memory of a process, its start included.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace covary::studies {
+
+struct Taken {
+  double cpu_s = 0;         // user and system time
+  double memory_bytes = 0;  // largest resident set
+};
+
+// Runs words[0] to its end; "covary" is the program that runs this study. cpu_limit_s: whole seconds after which it is
+// stopped, 0 = none; nothing is returned then. Error(kFailed) when it ends with another status than 0.
+std::optional<Taken> taken_by(const std::vector<std::string>& words, int cpu_limit_s = 0);
+
+}  // namespace covary::studies
