@@ -7,6 +7,7 @@
 #include <ATen/ATen.h>
 #include <ATen/core/LegacyTypeDispatch.h>
 #include <c10/core/GradMode.h>
+#include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/saved_variable.h>
 #include <torch/csrc/autograd/variable.h>
@@ -119,6 +120,16 @@ Tensors differentiable(const std::string& name, const Tensors& inputs,
   }
   node->save(inputs, outputs);
   return outputs;
+}
+
+void backward(const Tensors& outputs, const Tensors& gradients) {
+  Tensors from, by;
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    if (!gradients[i].defined()) continue;
+    from.push_back(outputs[i]);
+    by.push_back(gradients[i]);
+  }
+  if (!from.empty()) ag::backward(from, by);
 }
 
 }  // namespace covary::compute

@@ -37,4 +37,8 @@ Tensors differentiable(
     const std::function<Tensors(const Saved& saved, const Tensors& gradients)>& backward,
     Differentiable times = Differentiable::kOnce);
 
+// Sends gradients back from several outputs in one pass, as their graphs may share nodes. Outputs whose gradient is
+// undefined are left out.
+void backward(const Tensors& outputs, const Tensors& gradients);
+
 }  // namespace covary::compute

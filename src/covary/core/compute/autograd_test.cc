@@ -87,6 +87,17 @@ TEST(Differentiable, RefusesAliasesSecondDerivativesAndSecondPasses) {
   EXPECT_ANY_THROW(y.backward());
 }
 
+TEST(Differentiable, GoesBackOnceFromOutputsOfOneNode) {
+  const at::Tensor x = leaf({1, 2});
+  const auto both = differentiable(
+      "twice and square", {x}, [](const Tensors& in) { return Tensors{2 * in[0], in[0] * in[0]}; },
+      [](const Saved& saved, const Tensors& g) {
+        return Tensors{2 * g[0] + 2 * saved.inputs[0] * g[1]};
+      });
+  backward({both[0], both[1], both[0]}, {at::ones({2}), 3 * at::ones({2}), at::Tensor()});
+  EXPECT_TRUE(at::equal(x.grad(), 2 + 6 * x.detach()));
+}
+
 TEST(Differentiable, RefusesAWrongNumberOfGradients) {
   const at::Tensor x = leaf({1});
   const auto y = differentiable(

@@ -9,6 +9,7 @@
 #include "covary/core/base/file.h"
 #include "covary/splat/fit/checkpoint.h"
 #include "covary/splat/fit/frame.h"
+#include "covary/splat/fit/sampling_filter.h"
 #include "covary/splat/fit/shape.h"
 #include "covary/splat/scene/cameras_json.h"
 #include "covary/splat/scene/format.h"
@@ -21,8 +22,8 @@ namespace fs = std::filesystem;
 // The scene inside a state, in the capture's frame.
 scene::Cloud from_state(const fs::path& file, std::string& note) {
   const State state = read_state(file);
-  const auto part = [&](const std::string& name) {
-    const auto found = state.arrays.find("parameter/" + name);
+  const auto part = [&](const std::string& name, const std::string& kind = "parameter/") {
+    const auto found = state.arrays.find(kind + name);
     if (found == state.arrays.end())
       throw Error(ExitCode::kData, "lacks " + name, file.string(), "train anew with --overwrite");
     return found->second;
@@ -43,6 +44,8 @@ scene::Cloud from_state(const fs::path& file, std::string& note) {
       OptionList(ges).apply(state.document.at("options").at("ges"), file.string());
       with_shape(part(kShape), ges, cloud);
     }
+    if (state.document.at("options").value("filter_3d", false))
+      with_filter(part(kSamplingFilter, "statistic/"), cloud);
     for (size_t i = 0; i < 4; ++i)
       for (size_t k = 0; k < 4; ++k)
         scene_from_capture(static_cast<long>(i), static_cast<long>(k)) =

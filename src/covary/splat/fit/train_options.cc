@@ -185,6 +185,10 @@ void TrainOptions::describe(OptionList& o) {
       .choices({"none", "mip", "analytic"})
       .bare("mip")
       .common();
+  o.add("filter_3d", &filter_3d,
+        "no Gaussian is finer than the photos can tell: for pictures from nearer than theirs")
+      .synonym("filter3d")
+      .common();
   o.add("init", &init, "the start: auto (points, or random without any), points, random, FILE.ply")
       .suggestions({"auto", "points", "random"})
       .common();
@@ -252,6 +256,9 @@ void TrainOptions::check() const {
     refuse("antialias",
            "analytic is the integral of a Gaussian, and ges with kernel gef has others",
            "use --antialias mip, or --kernel fast");
+  if (filter_3d && primitive == "ges" && ges.kernel == "gef")
+    refuse("filter_3d", "widens Gaussians, and ges with kernel gef has others",
+           "use --kernel fast, or leave the filter out");
   if (exposure != "none" && exposure != "affine" && exposure != "bilateral" &&
       exposure != "embedding")
     refuse("exposure", "is neither none, affine, bilateral nor embedding", "use affine");

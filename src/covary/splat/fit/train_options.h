@@ -114,8 +114,9 @@ struct TrainOptions {
   int64_t max_gaussians = 0;           // a cap at every step; 0: none, and 1,000,000 under mcmc
   std::string primitive = "gaussian";  // gaussian | ges
   std::string antialias = "none";      // none | mip | analytic
-  std::string init = "auto";           // auto | points | random | FILE.ply
-  int64_t init_count = 0;              // of a random start; 0: 100,000 or max_gaussians
+  bool filter_3d = false;     // no Gaussian finer than the photos can tell: sampling_filter.h
+  std::string init = "auto";  // auto | points | random | FILE.ply
+  int64_t init_count = 0;     // of a random start; 0: 100,000 or max_gaussians
   // Of a start from points or at random; none: 0.1, and 0.5 under mcmc.
   std::optional<double> init_opacity;
   // Standard deviation over the distance to the 3 nearest neighbours; none: 1, and 0.1 under mcmc.

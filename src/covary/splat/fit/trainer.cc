@@ -13,6 +13,7 @@
 #include "covary/core/base/log.h"
 #include "covary/core/base/random.h"
 #include "covary/core/base/stages.h"
+#include "covary/core/compute/autograd.h"
 #include "covary/core/geometry/morton.h"
 #include "covary/core/nn/optim/adam.h"
 #include "covary/splat/fit/activate.h"
@@ -22,6 +23,7 @@
 #include "covary/splat/fit/evaluate.h"
 #include "covary/splat/fit/frame.h"
 #include "covary/splat/fit/robust.h"
+#include "covary/splat/fit/sampling_filter.h"
 #include "covary/splat/fit/shape.h"
 #include "covary/splat/fit/shape_files.h"
 #include "covary/splat/fit/start.h"
@@ -32,7 +34,8 @@ namespace covary::fit {
 namespace {
 
 constexpr const char* kSchema = "covary-state/1";
-constexpr int64_t kQuickViews = 4;  // of quick_psnr
+constexpr int64_t kQuickViews = 4;     // of quick_psnr
+constexpr int64_t kFilterEvery = 100;  // steps, of sampling_filter.h; besides edits
 
 // Fields that may differ between a run and its resumption: they change no bit of the scene.
 const char* const kFreeFields[] = {"checkpoint_every", "eval_every", "capture.photo_cache"};
@@ -191,15 +194,20 @@ void Trainer::start(uint64_t seed) {
   if (options_.primitive == "ges")
     add_shape(table_, options_.ges, cloud, decaying(options_.ges.lr_shape, o.lr_final_factor));
   order_rows();
+  if (options_.filter_3d) update_sampling_filter(table_, training_cameras());
   if (exposure_) exposure_->start(table_, seed_);
   strategy_->init(table_, scene_facts());
 }
 
-SceneFacts Trainer::scene_facts() const {
+std::vector<scene::Camera> Trainer::training_cameras() const {
   std::vector<scene::Camera> cameras;
   for (const int64_t i : capture_.train)
     cameras.push_back(capture_.views[static_cast<size_t>(i)].camera);
-  return {.extent = extent_, .seed = seed_, .focus = scene::CameraPath(std::move(cameras)).focus()};
+  return cameras;
+}
+
+SceneFacts Trainer::scene_facts() const {
+  return {.extent = extent_, .seed = seed_, .focus = scene::CameraPath(training_cameras()).focus()};
 }
 
 // A view sees a part of space: where its Gaussians are neighbours in memory, too, every gather and every update of
@@ -295,6 +303,7 @@ render::Primitives Trainer::primitives() const {
                 rest ? table_.parameter("shN") : at::Tensor());
   if (options_.antialias == "analytic") out.footprint = "analytic";
   if (table_.has(kShape)) shaped(table_.parameter(kShape), options_.ges, out);
+  if (options_.filter_3d) filtered(table_.statistic(kSamplingFilter), out);
   return out;
 }
 
@@ -328,6 +337,7 @@ StepResult Trainer::step() {
 
 StepResult Trainer::step(const std::vector<int64_t>& views) {
   const StageTimer whole("step");
+  const at::AutoGradMode gradient(true);  // also for a caller who needs none of his own
   StepResult result;
   const int64_t step = step_ + 1;
   const double division = this->division();
@@ -404,10 +414,13 @@ StepResult Trainer::step(const std::vector<int64_t>& views) {
     seen.push_back(rendered.footprints[0].ids);
   }
   in_stage("backward", [&] {
-    if (splats.scales.grad().defined()) activated.scales.backward(splats.scales.grad());
-    if (splats.opacities.grad().defined()) activated.opacities.backward(splats.opacities.grad());
-    if (splats.extras.defined() && splats.extras.grad().defined())
-      activated.extras.backward(splats.extras.grad());
+    compute::Tensors outputs{activated.scales, activated.opacities},
+        gradients{splats.scales.grad(), splats.opacities.grad()};
+    if (splats.extras.defined()) {
+      outputs.push_back(activated.extras);
+      gradients.push_back(splats.extras.grad());
+    }
+    compute::backward(outputs, gradients);
   });
 
   const OptimizerOptions& o = options_.optimizer;
@@ -429,6 +442,8 @@ StepResult Trainer::step(const std::vector<int64_t>& views) {
   });
   if (table_.has(kShape) && shape_reset_due(options_.ges, step, options_.steps))
     reset_shape(table_);
+  if (options_.filter_3d && (result.edits.rows() || step % kFilterEvery == 0))
+    update_sampling_filter(table_, training_cameras());
   return result;
 }
 
@@ -444,6 +459,7 @@ scene::Cloud Trainer::cloud() const {
   cloud.antialiased = options_.antialias == "mip";
   if (options_.antialias == "analytic") cloud.footprint = "analytic";
   if (table_.has(kShape)) with_shape(part(kShape), options_.ges, cloud);
+  if (options_.filter_3d) with_filter(table_.statistic(kSamplingFilter), cloud);
   return cloud;
 }
 

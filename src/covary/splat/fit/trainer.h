@@ -130,6 +130,7 @@ class Trainer {
   render::Primitives primitives() const;
   render::RasterizeOptions raster_options() const;
   at::Tensor background_of(int64_t step, int64_t view) const;
+  std::vector<scene::Camera> training_cameras() const;
   SceneFacts scene_facts() const;
   int64_t drawn_before(int64_t step) const;  // views
   // The training views of an epoch, by their place in capture().train.

@@ -60,6 +60,16 @@ bool same_bits(const scene::Cloud& a, const scene::Cloud& b) {
          a.opacities.equal(b.opacities) && a.sh0.equal(b.sh0) && a.shN.equal(b.shN);
 }
 
+TEST_F(TrainerTest, FitsForACallerWhoNeedsNoGradient) {
+  Trainer free(small_capture(), short_options()), guarded(small_capture(), short_options());
+  free.start(4);
+  free.step();
+  const at::NoGradGuard no_gradient;
+  guarded.start(4);
+  guarded.step();
+  EXPECT_TRUE(same_bits(free.cloud(), guarded.cloud()));
+}
+
 TEST_F(TrainerTest, LearnsASmallScene) {
   TrainOptions o = short_options("none", 250);
   o.max_gaussians = 0;

@@ -128,11 +128,15 @@ std::vector<std::string> RowTable::statistic_names() const {
   return names;
 }
 
-at::Tensor& RowTable::statistic(const std::string& name) {
-  for (auto& s : statistics_) {
+const at::Tensor& RowTable::statistic(const std::string& name) const {
+  for (const auto& s : statistics_) {
     if (s.name == name) return s.value;
   }
   refuse(name, "is no statistic of the table");
+}
+
+at::Tensor& RowTable::statistic(const std::string& name) {
+  return const_cast<at::Tensor&>(std::as_const(*this).statistic(name));
 }
 
 const RowTable::Parameter& RowTable::entry(const std::string& name) const {

@@ -55,6 +55,7 @@ class RowTable {
   const at::Tensor& parameter(const std::string& name) const { return entry(name).value; }
   at::Tensor& statistic(
       const std::string& name);  // may be written in place or replaced by one of its shape
+  const at::Tensor& statistic(const std::string& name) const;
   Parameter& entry(const std::string& name);
   const Parameter& entry(const std::string& name) const;
 
