@@ -196,7 +196,7 @@ const FitFigures& fitted(StudyContext& c, const std::string& name, Kind kind) {
   return c.shared<FitFigures>(name + name_of(kind), [&] {
     fit::TrainOptions o;
     o.steps = c.smoke() ? 60 : 3000;
-    o.max_gaussians = 60000;
+    o.max_gaussians = 150000;
     if (name == "chair" && !c.smoke()) o.init_count = 10000;
     if (kind != Kind::kGaussian && kind != Kind::kGaussianOfItsCount)
       o.default_strategy.grad_threshold = 3e-4;
@@ -216,9 +216,9 @@ const FitFigures& fitted(StudyContext& c, const std::string& name, Kind kind) {
 
 // Mean |error| of the held-out views at the tenth of the pixels where the photo is steepest.
 double edge_error(StudyContext& c, const std::string& name, Kind kind) {
-  const at::NoGradGuard no_gradient;
   const scene::Capture& capture = capture_of(c, name);
   const render::Primitives p = render::primitives_of(fitted(c, name, kind).cloud);
+  const at::NoGradGuard no_gradient;
   const at::Tensor background = at::tensor(
       {capture.background.x(), capture.background.y(), capture.background.z()}, at::kFloat);
   double sum = 0;
