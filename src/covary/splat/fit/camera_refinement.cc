@@ -34,7 +34,7 @@ nlohmann::json CameraChange::to_json() const {
 }
 
 CameraRefinement::CameraRefinement(const scene::Capture& capture, const RefineOptions& options,
-                                   int64_t steps, int64_t views_per_step)
+                                   int64_t steps, int64_t views_drawn)
     : options_(options) {
   const size_t n = capture.views.size();
   pose_of_.assign(n, -1);
@@ -60,7 +60,7 @@ CameraRefinement::CameraRefinement(const scene::Capture& capture, const RefineOp
   // The lens of the fewest photos is seen least.
   int64_t fewest = poses;
   for (const auto& [key, lens] : lenses) fewest = std::min(fewest, lens.second);
-  const double seen = static_cast<double>(steps * views_per_step) / static_cast<double>(poses);
+  const double seen = static_cast<double>(views_drawn) / static_cast<double>(poses);
   const auto schedule = [&](double rate) {
     return nn::exponential(rate, rate * options.rate_final_factor, steps);
   };

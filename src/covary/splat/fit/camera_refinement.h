@@ -37,7 +37,7 @@ struct CameraChange {
 class CameraRefinement {
  public:
   CameraRefinement(const scene::Capture& capture, const RefineOptions& options, int64_t steps,
-                   int64_t views_per_step);
+                   int64_t views_drawn);  // in all steps
 
   void reset(scene::Capture& capture);  // the given cameras
   // The camera of a training view, on a picture of this size; float.

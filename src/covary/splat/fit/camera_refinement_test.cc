@@ -160,7 +160,7 @@ TEST(CameraRefinement, PhotosOfOneLensShareIt) {
   capture.views[4].camera.fx += 2;  // a held-out one that no training view shares
   RefineOptions options;
   options.intrinsics_opt = true;
-  CameraRefinement cameras(capture, options, 100, 1);
+  CameraRefinement cameras(capture, options, 100, 100);
   EXPECT_EQ(cameras.lenses(), 2);
   const scene::Capture given = capture;
   cameras.views(1, 48, 36).intrinsics.sum().backward();

@@ -158,7 +158,7 @@ int64_t Photos::row(int64_t view) const {
 }
 
 double Photos::steps_seen(const TrainOptions& options) const {
-  return static_cast<double>(options.steps * options.views_per_step) / static_cast<double>(size());
+  return static_cast<double>(options.views_drawn()) / static_cast<double>(size());
 }
 
 nlohmann::json gains_json(const at::Tensor& gains) {

@@ -22,6 +22,9 @@ void GesOptions::describe(OptionList& o) {
         "no reset of the shapes from here on; none: 15000, or steps/2 when that is less")
       .range(0, 1e12)
       .unit("steps");
+  o.add("shape_prune", &shape_prune,
+        "of kernel fast: primitives that their shape makes smaller than this share go; 0: none")
+      .range(0, 1);
   o.add("edge_weight", &edge_weight, "share of the loss that L1 on edges takes from plain L1")
       .range(0, 1)
       .synonym("lambda-omega");

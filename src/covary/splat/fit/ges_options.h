@@ -22,6 +22,7 @@ struct GesOptions {
   std::optional<double>
       shape_reset_every;  // steps between resets of r to 0; none: 1000, or steps/10
   std::optional<double> shape_reset_stop;  // no reset from here on; none: 15000, or steps/2
+  double shape_prune = 0.005;              // of "fast": primitives whose phi is less go; 0: none
   double edge_weight = 0.5;                // share of the loss that edges take from L1; 0: none
   std::string edge_mask_from = "truth";    // truth | render: where edges are looked for
 

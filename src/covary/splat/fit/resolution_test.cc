@@ -43,6 +43,12 @@ TEST(ResolutionOptions, ALevelMayHaveItsOwnNumberOfViewsAStep) {
   EXPECT_EQ(before(251), 4800 + 150 * 24);
   EXPECT_EQ(before(1001), 4800 + 150 * 24 + 750 * 3);
   EXPECT_EQ(views_before({}, 2, 8, 10), 14);
+  TrainOptions o;  // what rates of photos are of
+  o.steps = 1000;
+  o.views_per_step = 3;
+  EXPECT_EQ(o.views_drawn(), 3000);
+  o.resolution_schedule = "4:0.1:12,2:0.4:6";
+  EXPECT_EQ(o.views_drawn(), 100 * 12 + 300 * 6 + 600 * 3);
 }
 
 TEST(ResolutionOptions, WhatIsNoScheduleIsRefusedByName) {

@@ -1,5 +1,6 @@
 #include "covary/splat/fit/shape.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include <ATen/ATen.h>
@@ -95,6 +96,20 @@ bool shape_reset_due(const GesOptions& options, int64_t step, int64_t steps) {
   if (!options.shape_reset_every && steps < 10000)
     return 10 * step / steps != 10 * (step - 1) / steps;
   return step % options.reset_every_of(steps) == 0;
+}
+
+int64_t prune_shapes(nn::RowTable& table, const GesOptions& options, int64_t step, int64_t steps) {
+  constexpr int64_t kEvery = 100, kStart = 500;
+  if (options.kernel != "fast" || options.shape_prune == 0 || step % kEvery != 0 ||
+      step <= std::min(kStart, steps / 10))
+    return 0;
+  const at::Tensor raw = table.parameter(kShape).detach();
+  const at::Tensor keep = 2 * (raw * options.strength).sigmoid() >= options.shape_prune;
+  const int64_t gone = raw.numel() - keep.sum().item<int64_t>();
+  // Something must be left to fit.
+  if (gone == 0 || gone == raw.numel()) return 0;
+  table.drop(keep);
+  return gone;
 }
 
 void reset_shape(nn::RowTable& table) {

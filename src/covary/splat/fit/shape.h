@@ -35,4 +35,8 @@ void with_shape(const at::Tensor& raw, const GesOptions& options, scene::Cloud& 
 bool shape_reset_due(const GesOptions& options, int64_t step, int64_t steps);
 void reset_shape(nn::RowTable& table);  // r = 0, its moments too
 
+// Drops the rows whose phi is below shape_prune, every 100 steps after 500 (or steps/10); how many. At strength 0.1 phi
+// stays near 1 and this finds none; at 1 it does.
+int64_t prune_shapes(nn::RowTable& table, const GesOptions& options, int64_t step, int64_t steps);
+
 }  // namespace covary::fit

@@ -73,6 +73,30 @@ TEST(Shape, WhatIsSavedLooksLikeWhatIsFitted) {
   }
 }
 
+TEST(Shape, PrimitivesThatItMakesTinyGo) {
+  GesOptions o;
+  o.strength = 1;
+  const auto left = [&](int64_t step, int64_t steps) {
+    nn::RowTable table;
+    // phi of 0.0049, 0.0051 and 1
+    table.add(kShape, at::tensor({-6.0115f, -5.9715f, 0.f}), nn::constant(1e-3));
+    const int64_t gone = prune_shapes(table, o, step, steps);
+    EXPECT_EQ(table.rows() + gone, 3);
+    return table.rows();
+  };
+  EXPECT_EQ(left(600, 30000), 2);
+  EXPECT_EQ(left(500, 30000), 3);  // too early
+  EXPECT_EQ(left(650, 30000), 3);  // not a hundredth step
+  EXPECT_EQ(left(200, 1000), 2);
+  o.shape_prune = 0;
+  EXPECT_EQ(left(600, 30000), 3);
+  o = {};
+  EXPECT_EQ(left(600, 30000), 3);  // strength 0.1: phi is at least 0.7
+  o.shape_prune = 0.9;
+  o.kernel = "gef";
+  EXPECT_EQ(left(600, 30000), 3);
+}
+
 TrainOptions short_options(int64_t steps = 60) {
   TrainOptions o;
   o.steps = steps;

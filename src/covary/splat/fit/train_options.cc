@@ -301,6 +301,10 @@ int64_t TrainOptions::eval_every_of() const {
   return resolved_steps(eval_every, steps, 0.1, steps);
 }
 
+int64_t TrainOptions::views_drawn() const {
+  return views_before(resolution_levels(resolution_schedule), views_per_step, steps + 1, steps);
+}
+
 int64_t TrainOptions::max_gaussians_of() const {
   if (max_gaussians > 0) return max_gaussians;
   return strategy == "mcmc" ? 1'000'000 : std::numeric_limits<int64_t>::max();

@@ -132,7 +132,7 @@ Trainer::Trainer(scene::Capture capture, TrainOptions options)
   }
   if (options_.refine.pose_opt || options_.refine.intrinsics_opt)
     cameras_ = std::make_unique<CameraRefinement>(capture_, options_.refine, options_.steps,
-                                                  options_.views_per_step);
+                                                  options_.views_drawn());
   exposure_ = make_exposure(options_, capture_);
   terms_ = standard_terms(options_);
   const auto known = [&](bool scene::ViewParts::* part) {
@@ -435,8 +435,10 @@ StepResult Trainer::step(const std::vector<int64_t>& views) {
   if (exposure_) exposure_->update(step);
   step_ = step;
   result.edits = in_stage("strategy", [&] {
-    const Edits edits =
+    Edits edits =
         strategy_->after_step({.step = step, .lr_means = table_.entry("means").rate.at(step)});
+    if (table_.has(kShape))
+      edits.pruned += prune_shapes(table_, options_.ges, step, options_.steps);
     if (edits.rows()) order_rows();
     return edits;
   });
