@@ -44,9 +44,9 @@ Work work_of(const std::string& path, double items, const Sizes& s) {
     return {16 * blends, blends, (64 + 2 * 36) * pairs + 32 * pixels};
 
   // Value and gradient in one pass, a pixel and channel: 7 fields through 2 windows of 11 taps, which are symmetric, 6
-  // multiplications each (and 5 sums of two, which go beside multiply-adds and are not counted), and 40 multiply-adds for the
-  // map: float and byte read, float written. Backward hands the gradient on; a weight other than 1 would scale it.
-  if (path == "step/loss") return {124 * items, 0, 9 * items};
+  // multiply-adds and 5 sums of two each, and 40 multiply-adds for the map: float and byte read, float written. A sum is one
+  // operation where a multiply-add is two: half of one. Backward hands the gradient on; a weight other than 1 would scale it.
+  if (path == "step/loss") return {(7 * 2 * (6 + 5 / 2.0) + 40) * items, 0, 9 * items};
   if (path == "step/backward/loss") return {};
 
   // Value, gradient and two moments read, three written; 6 multiply-adds beside a root and a quotient.

@@ -110,7 +110,7 @@ struct LineFits {
 };
 const LineFits& line_fits(StudyContext& c, const Signal& signal, int n) {
   return c.shared<LineFits>(std::string(signal.name) + std::to_string(n), [&] {
-    const int seeds = c.smoke() ? 2 : 8, steps = c.smoke() ? 60 : 4000;
+    const int seeds = c.smoke() ? 2 : 20, steps = c.smoke() ? 60 : 10000;
     LineFits f;
     for (const bool shaped : {false, true}) {
       std::vector<double> errors;

@@ -154,7 +154,7 @@ struct TrainOptions {
   int64_t sh_every_of() const;
   int64_t checkpoint_every_of() const;
   int64_t eval_every_of() const;
-  int64_t views_drawn() const;  // in all steps, by views_per_step and resolution_schedule
+  int64_t views_drawn() const;       // in all steps, by views_per_step and resolution_schedule
   int64_t max_gaussians_of() const;  // INT64_MAX without a cap
   double init_opacity_of() const;
   double init_scale_of() const;
