@@ -112,11 +112,16 @@ Race run_both(StudyContext& c, const fs::path& in, const std::string& name, doub
   for (int run = 0; run < kRuns; ++run) {
     ours.push_back(taken_by({"covary", "convert", in.string(), race.ours.string(), "--overwrite",
                              "--spz-version", "4"})
-                       ->cpu_s);
+                       .cpu_s);
     if (race.stopped) continue;
-    const int seconds = static_cast<int>(std::ceil(limit * ours.back())) + (limit > 0 ? 1 : 0);
-    const auto taken =
-        taken_by({program, "-w", "-g", "cpu", in.string(), race.theirs.string()}, seconds);
+    const std::vector<std::string> words = {program, "-w",        "-g",
+                                            "cpu",   in.string(), race.theirs.string()};
+    if (limit == 0) {
+      theirs.push_back(taken_by(words).cpu_s);
+      continue;
+    }
+    const int seconds = static_cast<int>(std::ceil(limit * ours.back())) + 1;
+    const auto taken = taken_within(seconds, words);
     race.stopped = !taken;
     theirs.push_back(taken ? taken->cpu_s : seconds);
   }

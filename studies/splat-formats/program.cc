@@ -16,9 +16,13 @@ double seconds(const timeval& t) {
   return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec);
 }
 
-}  // namespace
+struct Ended {
+  Taken taken;
+  bool stopped = false;  // by the limit
+};
 
-std::optional<Taken> taken_by(const std::vector<std::string>& words, int cpu_limit_s) {
+// cpu_limit_s: 0 = none.
+Ended run(const std::vector<std::string>& words, int cpu_limit_s) {
   const std::string program = words[0] == "covary" ? "/proc/self/exe" : words[0];
   std::vector<char*> argv;
   for (const std::string& w : words) argv.push_back(const_cast<char*>(w.c_str()));
@@ -42,11 +46,20 @@ std::optional<Taken> taken_by(const std::vector<std::string>& words, int cpu_lim
   const Taken taken{seconds(usage.ru_utime) + seconds(usage.ru_stime),
                     1024.0 * static_cast<double>(usage.ru_maxrss)};
   if (cpu_limit_s > 0 && WIFSIGNALED(status) && taken.cpu_s > cpu_limit_s - 0.5)
-    return std::nullopt;
+    return {taken, true};
   if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
     throw Error(ExitCode::kFailed, "the program did not end well",
                 words.size() > 1 ? words[0] + " " + words[1] : words[0]);
-  return taken;
+  return {taken, false};
+}
+
+}  // namespace
+
+Taken taken_by(const std::vector<std::string>& words) { return run(words, 0).taken; }
+
+std::optional<Taken> taken_within(int cpu_limit_s, const std::vector<std::string>& words) {
+  const Ended ended = run(words, cpu_limit_s);
+  return ended.stopped ? std::nullopt : std::optional(ended.taken);
 }
 
 }  // namespace covary::studies

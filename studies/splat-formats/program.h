@@ -12,8 +12,10 @@ struct Taken {
   double memory_bytes = 0;  // largest resident set
 };
 
-// Runs words[0] to its end; "covary" is the program that runs this study. cpu_limit_s: whole seconds after which it is
-// stopped, 0 = none; nothing is returned then. Error(kFailed) when it ends with another status than 0.
-std::optional<Taken> taken_by(const std::vector<std::string>& words, int cpu_limit_s = 0);
+// Runs words[0] to its end; "covary" is the program that runs this study. Error(kFailed) when it ends with another status
+// than 0.
+Taken taken_by(const std::vector<std::string>& words);
+// The same; after so many whole CPU seconds it is stopped and nothing returned.
+std::optional<Taken> taken_within(int cpu_limit_s, const std::vector<std::string>& words);
 
 }  // namespace covary::studies

@@ -89,7 +89,7 @@ BarResult memory_of_conversion(StudyContext& c, int64_t splats, const std::strin
   r.baseline = eval::Quantity{.name = "the file", .value = bytes / kMega, .unit = "MB"};
   r.ours = eval::Quantity{.value = taken_by({"covary", "convert", (folder / "in.ply").string(),
                                              (folder / name).string(), "--sh-degree", "2"})
-                                       ->memory_bytes /
+                                       .memory_bytes /
                                    kMega,
                           .unit = "MB"};
   r.bound = {"ours <= 300 MB", r.ours->value, "<=", 300};
