@@ -64,7 +64,9 @@ std::string extensions_of(bool writable) {
 
 // The format that is written under this name; ".compressed.ply" goes before ".ply".
 const SceneFormat* by_extension(const fs::path& path) {
-  if (lower(path.filename().string()) == "meta.json") return find_format("sog");
+  if (const std::string name = lower(path.filename().string());
+      name == "meta.json" || name == "lod-meta.json")
+    return find_format("sog");
   const SceneFormat* found = nullptr;
   size_t longest = 0;
   for (const SceneFormat& f : scene_formats())
