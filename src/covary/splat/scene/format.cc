@@ -148,7 +148,11 @@ int64_t bytes_on_disk(const fs::path& path) {
   std::error_code ignored;
   if (!fs::is_directory(path, ignored)) {
     const auto bytes = fs::file_size(path, ignored);
-    return ignored ? 0 : static_cast<int64_t>(bytes);
+    int64_t sum = ignored ? 0 : static_cast<int64_t>(bytes);
+    if (const SceneFormat* format = format_of(path); format && format->beside)
+      for (const fs::path& p : format->beside(path))
+        if (fs::is_regular_file(p, ignored)) sum += static_cast<int64_t>(fs::file_size(p, ignored));
+    return sum;
   }
   int64_t sum = 0;
   for (const auto& entry : fs::directory_iterator(path, ignored))

@@ -114,6 +114,10 @@ TEST_F(SogLevels, ASceneWithoutLevelsHasOneAndTheSameBytesEachTime) {
   save_cloud(path_, cloud);
   const std::string first = read_file(path_);
   EXPECT_EQ(format_of(path_)->name, "sog");
+  uintmax_t bytes = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(path_.parent_path()))
+    if (entry.is_regular_file()) bytes += entry.file_size();
+  EXPECT_EQ(bytes_on_disk(path_), static_cast<int64_t>(bytes));
   EXPECT_EQ(load_cloud(path_).size(), 300);
   const std::string picture = read_file(path_.parent_path() / "0_0" / "means_l.webp");
   save_cloud(path_, cloud);
