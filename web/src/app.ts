@@ -43,6 +43,7 @@ export class App {
   private readonly remote: RemotePicture;
   private remoteWhy = ""; // why the program draws; empty: the page does
   private noGraphics = ""; // why the page cannot
+  private pickedRow = -1; // of the scene's file, as the program counts them
   private readonly sorter = new Sorter();
   private readonly rig = new Rig();
   private readonly controls: Controls;
@@ -280,7 +281,7 @@ export class App {
   private remoteLook(): RemoteLook {
     const { look } = this;
     const cropped = look.cropHigh[0] < EVERYWHERE;
-    return { mode: select("mode").value, degree: look.degree, scale: look.scale, background: look.background, crop: cropped ? [look.cropLow, look.cropHigh] : null };
+    return { mode: select("mode").value, degree: look.degree, scale: look.scale, background: look.background, crop: cropped ? [look.cropLow, look.cropHigh] : null, selected: this.pickedRow };
   }
 
   // What the panel says of a scene.
@@ -290,7 +291,7 @@ export class App {
     byId("note").textContent = facts.note;
     setChoices(select("degree"), Array.from({ length: degree + 1 }, (_, d) => [String(d), String(d)] as const).reverse());
     this.look.degree = Number(select("degree").value);
-    this.look.selected = -1;
+    this.look.selected = this.pickedRow = -1;
     byId("picked").hidden = true;
     byId("picked-none").hidden = false;
     setChoices(select("mode"), [
@@ -520,7 +521,7 @@ export class App {
   private async picture(): Promise<ImageData> {
     const view: View = this.cameras.cameras[this.entered] ?? this.view();
     if (this.remoteWhy) {
-      const { picture } = await this.source.frame({ ...this.remoteLook(), camera: cameraOf(view, wholeSize(view, this.facts?.most_pixels)), exact: true });
+      const { picture } = await this.source.frame({ ...this.remoteLook(), selected: -1, camera: cameraOf(view, wholeSize(view, this.facts?.most_pixels)), exact: true });
       return pixelsOf(await createImageBitmap(picture, { colorSpaceConversion: "none", premultiplyAlpha: "none" }));
     }
     await this.sort();
@@ -699,14 +700,19 @@ export class App {
   }
 
   private async pickAt(x: number, y: number): Promise<void> {
-    if (this.remoteWhy) return this.showPicked(await this.remoteHitAt(x, y));
+    if (this.remoteWhy) {
+      const row = await this.remoteHitAt(x, y);
+      this.look.selected = -1; // the page does not know where it lies among its own
+      return this.showPicked(row);
+    }
     const hit = this.hitAt(x, y);
     this.look.selected = hit?.index ?? -1;
-    this.dirty = true;
     this.showPicked(hit && { ...this.shown!.splats.at(hit.index), depth: hit.depth, weight: hit.weight });
   }
 
   private showPicked(s: PickedRow | null): void {
+    this.pickedRow = s?.row ?? -1;
+    this.dirty = true;
     byId("picked").hidden = !s;
     byId("picked-none").hidden = !!s;
     byId<HTMLDetailsElement>("picked-box").open = true;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { readPly } from "./ply";
-import { FormatError } from "./stream";
+import { FormatError, OtherFormat } from "./stream";
 
 /** A .ply with float properties in this order; rows of numbers. */
 export function plyOf(properties: readonly string[], rows: readonly (readonly number[])[], header = ""): ArrayBuffer {
@@ -53,6 +53,21 @@ describe("a dropped .ply", () => {
     expect(() => readPly(plyOf(names, []))).toThrow(/no Gaussians/);
     expect(() => readPly(bytes("ply\nformat binary_little_endian 1.0\nelement vertex 99999999999\nproperty float x\nend_header\n"))).toThrow(/more than/);
     expect(() => readPly(plyOf([...names, "f_rest_9"], [[...small, 0]]))).toThrow(/no degree/);
-    expect(() => readPly(bytes("ply\nformat binary_little_endian 1.0\nelement chunk 2\nproperty float x\nelement vertex 1\nproperty uint y\nend_header\n"))).toThrow(/compressed/);
+    expect(() => readPly(bytes("ply\nformat binary_little_endian 1.0\nelement face 2\nproperty list uchar int v\nelement vertex 1\nproperty float x\nend_header\n"))).toThrow(OtherFormat);
+    expect(() => readPly(bytes("ply\nformat binary_little_endian 1.0\nelement vertex two\nproperty float x\nend_header\n"))).toThrow(/two rows/);
+  });
+});
+
+describe("a .ply with other elements", () => {
+  it("is read past those before its Gaussians, and up to those behind", () => {
+    const plain = readPly(plyOf(names, [small, large]));
+    const text = new TextDecoder("latin1");
+    const bytes = new Uint8Array(plyOf(names, [small, large]));
+    const [head, body] = text.decode(bytes).split("end_header\n");
+    const whole = (before: string, behind: string, rows: string): ArrayBuffer =>
+      Uint8Array.from(`${head.replace("element vertex", `${before}element vertex`)}${behind}end_header\n${rows}${body}junk`, (c) => c.charCodeAt(0)).buffer;
+    const read = readPly(whole("element camera 2\nproperty uchar a\nproperty ushort b\n", "element face 1\nproperty list uchar int v\n", "abcdef"));
+    expect(read.words).toEqual(plain.words);
+    expect(read.sh).toEqual(plain.sh);
   });
 });

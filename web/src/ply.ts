@@ -1,7 +1,9 @@
 // The .ply of a scene, read in the page: for scenes that are dropped on it.
 
+import { readCompressed } from "./compressed_ply";
 import { Splats } from "./splats";
 import { FormatError, OtherFormat } from "./stream";
+import type { Element } from "./compressed_ply";
 import type { Vec3 } from "./math";
 
 const SIZES: Readonly<Record<string, number>> = {
@@ -14,7 +16,6 @@ const MOST_ROWS = 1 << 24;
 const MOST_HEADER = 1 << 16;
 
 interface Property {
-  name: string;
   type: string;
   offset: number;
 }
@@ -25,38 +26,47 @@ export function readPly(buffer: ArrayBuffer): Splats {
   if (!start.startsWith("ply")) throw new FormatError("this is no .ply file");
   const mark = /\nend_header\r?\n/.exec(start);
   if (!mark) throw new FormatError("the header of the .ply has no end");
-  const begin = mark.index + mark[0].length;
 
-  let rows = 0;
-  let stride = 0;
-  let element = "";
-  let seen = 0;
+  const elements = new Map<string, Element & { properties: Map<string, Property> }>();
+  let element: (Element & { properties: Map<string, Property> }) | null = null;
   let antialiased = false;
-  const properties = new Map<string, Property>();
   for (const line of start.slice(0, mark.index).split(/\r?\n/)) {
     const words = line.trim().split(/\s+/);
     if (words[0] === "format" && words[1] !== "binary_little_endian")
       throw new OtherFormat(`a .ply of format ${words[1] ?? "?"} is not read here, only binary_little_endian`);
     if (FILTERED.includes(words.join(" "))) antialiased = true;
     if (words[0] === "element") {
-      element = words[1] ?? "";
-      if (element === "vertex" && seen > 0) throw new OtherFormat("the rows of this .ply do not come first: it may be a compressed one");
-      if (element === "vertex") rows = Number(words[2]);
-      ++seen;
+      const rows = Number(words[2]);
+      if (!Number.isInteger(rows) || rows < 0) throw new FormatError(`the header of the .ply counts ${words[2] ?? "?"} rows`);
+      element = { rows, begin: 0, stride: 0, properties: new Map<string, Property>() };
+      elements.set(words[1] ?? "", element);
     }
-    if (words[0] === "property" && element === "vertex") {
+    if (words[0] === "property" && element) {
       const size = SIZES[words[1] ?? ""];
-      if (!size) throw new FormatError(`a property of type ${words[1] ?? "?"} is not read here`);
-      properties.set(words[2] ?? "", { name: words[2] ?? "", type: words[1], offset: stride });
-      stride += size;
+      if (!size) {
+        // Lists, whose rows have no size, may stand behind the Gaussians.
+        if (elements.has("vertex") && element !== elements.get("vertex")) break;
+        throw new OtherFormat(`a property of type ${words[1] ?? "?"} is not read here`);
+      }
+      element.properties.set(words[2] ?? "", { type: words[1], offset: element.stride });
+      element.stride += size;
     }
   }
-  if (!Number.isInteger(rows) || rows < 1) throw new FormatError("this .ply holds no Gaussians");
-  if (rows > MOST_ROWS) throw new FormatError(`${rows} Gaussians are more than a page can hold`);
-  if (begin + rows * stride > buffer.byteLength)
-    throw new FormatError(`the .ply ends early: ${rows} rows of ${stride} bytes are said, ${buffer.byteLength - begin} bytes are there`);
+  let begin = mark.index + mark[0].length;
+  for (const [name, e] of elements) {
+    if (e.rows > MOST_ROWS) throw new FormatError(`${e.rows} Gaussians are more than a page can hold`);
+    e.begin = begin;
+    begin += e.rows * e.stride;
+    if (begin > buffer.byteLength)
+      throw new FormatError(`the .ply ends early: ${e.rows} rows of ${e.stride} bytes are said of ${name}, ${buffer.byteLength - e.begin} bytes are there`);
+    if (name === "vertex" && !elements.has("sh")) break;
+  }
+  const vertex = elements.get("vertex");
+  if (!vertex || vertex.rows < 1) throw new FormatError("this .ply holds no Gaussians");
+  if (vertex.properties.has("packed_position")) return readCompressed(new DataView(buffer), elements);
+  const { rows, stride, properties } = vertex;
 
-  const view = new DataView(buffer, begin, rows * stride);
+  const view = new DataView(buffer, vertex.begin, rows * stride);
   const reader = (name: string): ((i: number) => number) => {
     const p = properties.get(name);
     if (!p) throw new FormatError(`this .ply lacks the property ${name}: it is no scene of Gaussians`);

@@ -49,7 +49,7 @@ describe("pictures of the program", () => {
       asked[k].answer();
       await vi.waitFor(() => expect(shown).toBe(k + 1));
     };
-    remote.want(view, { mode: "colour", degree: 3, scale: 1, background: [0, 0, 0], crop: null });
+    remote.want(view, { mode: "colour", degree: 3, scale: 1, background: [0, 0, 0], crop: null, selected: -1 });
     await answer(0);
     await vi.waitFor(() => expect(asked.length).toBe(2));
     remote.renew();

@@ -42,6 +42,7 @@ export interface FrameRequest {
   scale: number;
   background: Vec3;
   crop: readonly [Vec3, Vec3] | null;
+  selected: number; // a row that is marked; -1 = none
   quality?: number;
   exact?: boolean;
 }
@@ -204,7 +205,7 @@ class FileSource implements Source {
 }
 
 /** What the page reads without the program. */
-export const READ_HERE = ".ply and .splat";
+export const READ_HERE = ".ply, compressed .ply and .splat";
 
 const alone = (what: string): Promise<never> => Promise.reject(new ServerError(`this page is a file: no program ${what} behind it`, "covary view serves one"));
 

@@ -123,6 +123,21 @@ async function psnr(page, a, b) {
     return 10 * Math.log10(65025 / ((4 * sum) / (3 * x.data.length)));
   }, [a, b].map((bytes) => `data:image/png;base64,${bytes.toString("base64")}`));
 }
+/** How many pixels of what is shown have the colour that marks what is picked. */
+async function marked(page, selector) {
+  const shown = await page.locator(selector).screenshot();
+  return page.evaluate(async (url) => {
+    const image = new Image();
+    image.src = url;
+    await image.decode();
+    const context = new OffscreenCanvas(image.width, image.height).getContext("2d");
+    context.drawImage(image, 0, 0);
+    const { data } = context.getImageData(0, 0, image.width, image.height);
+    let count = 0;
+    for (let i = 0; i < data.length; i += 4) count += data[i] > 180 && data[i + 1] < 0.5 * data[i] && data[i + 2] > 0.6 * data[i];
+    return count;
+  }, `data:image/png;base64,${shown.toString("base64")}`);
+}
 async function faults(page) {
   await page.evaluate(axeSource);
   const { violations } = await page.evaluate(() => window.axe.run());
@@ -414,9 +429,12 @@ describe("the viewer", () => {
     await page.mouse.up();
     await settled(page);
     assert.notDeepEqual((await view(page)).position, first.position);
+    const before_ = await marked(page, "#remote-picture");
     await press(page, "i");
     await page.waitForSelector("#picked:not([hidden])");
     assert.match(await page.textContent("#picked"), /Row[\d,]+Position/);
+    await settled(page);
+    assert.ok((await marked(page, "#remote-picture")) > before_, "what is picked is marked");
     const rotation = (await view(page)).rotation;
     await page.mouse.dblclick(300, 330);
     await page.waitForFunction((r) => window.covary.view().rotation.join() !== r, rotation.join());
@@ -464,7 +482,7 @@ describe("the viewer", () => {
   });
 
   check("opens files of other formats, some here and some by the program", async () => {
-    for (const [name, sent] of [["scene.splat", false], ["scene.spz", true], ["scene.sog", true], ["scene.ksplat", true], ["scene.glb", true], ["scene.compressed.ply", true]]) {
+    for (const [name, sent] of [["scene.splat", false], ["scene.spz", true], ["scene.sog", true], ["scene.ksplat", true], ["scene.glb", true], ["scene.compressed.ply", false]]) {
       const file = path.join(work, name);
       program(["convert", path.join(run, "scene.ply"), file, "-q"]);
       const page = await open(server.address);
@@ -664,10 +682,10 @@ describe("the viewer", () => {
     assert.match(await page.textContent("#count"), /^[\d,]+ Gaussians$/);
     await page.selectOption("#mode", "normal");
     await settled(page);
-    assert.equal(await page.textContent("#file-kinds"), ".ply and .splat");
+    assert.equal(await page.textContent("#file-kinds"), ".ply, compressed .ply and .splat");
     await page.setInputFiles("#file", { name: "other.spz", mimeType: "application/octet-stream", buffer: Buffer.from("spz") });
     await page.waitForSelector("#message:not([hidden])");
-    assert.match(await page.textContent("#message-hint"), /reads \.ply and \.splat/);
+    assert.match(await page.textContent("#message-hint"), /reads \.ply, compressed \.ply and \.splat/);
     await close(page, "file:////");
     const blind = await browser.newPage();
     await blind.addInitScript(() => { HTMLCanvasElement.prototype.getContext = () => null; });

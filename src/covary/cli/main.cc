@@ -52,6 +52,22 @@ void wait_without_spinning(char** argv) {
   execv(std::filesystem::read_symlink("/proc/self/exe", ignored).c_str(), argv);
 }
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define COVARY_LEAKS_ARE_LOOKED_FOR
+#endif
+#endif
+
+// Ends the program. To destroy the tables of operators in libtorch takes as long as half of loading it, and the system takes
+// the memory anyway; only a search for leaks wants them gone.
+int leave(int code) {
+#if !defined(COVARY_LEAKS_ARE_LOOKED_FOR)
+  std::fflush(nullptr);
+  _exit(code);
+#endif
+  return code;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -67,9 +83,10 @@ int main(int argc, char** argv) {
     }
     wait_without_spinning(argv);
     const RunFunction run = open_verbs();
-    return run(parsed.invocation->to_json()
-                   .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)
-                   .c_str());
+    const int code = run(parsed.invocation->to_json()
+                             .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)
+                             .c_str());
+    return leave(code);
   } catch (const Error& e) {
     return covary::cli::report_error(e, json, json_file);
   } catch (const std::exception& e) {

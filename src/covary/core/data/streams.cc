@@ -143,6 +143,37 @@ std::vector<uint8_t> gzip(std::span<const uint8_t> bytes, int level) {
   return out;
 }
 
+namespace {
+
+[[noreturn]] void fail_zstd(size_t code) {
+  throw Error(ExitCode::kFailed, std::string("zstd: ") + ZSTD_getErrorName(code), "zstd_pack");
+}
+
+}  // namespace
+
+ZstdStream::ZstdStream(Out out, uint64_t size, int level)
+    : out_(std::move(out)), context_(ZSTD_createCCtx()), packed_(ZSTD_CStreamOutSize()) {
+  if (!context_) throw Error(ExitCode::kFailed, "out of memory in zstd", "zstd_pack");
+  ZSTD_CCtx_setParameter(context_, ZSTD_c_compressionLevel, level);
+  ZSTD_CCtx_setPledgedSrcSize(context_, size);
+}
+
+ZstdStream::~ZstdStream() { ZSTD_freeCCtx(context_); }
+
+void ZstdStream::pack(std::span<const uint8_t> bytes, bool last) {
+  ZSTD_inBuffer in{bytes.data(), bytes.size(), 0};
+  for (size_t left = 1; last ? left > 0 : in.pos < in.size;) {
+    ZSTD_outBuffer out{packed_.data(), packed_.size(), 0};
+    left = ZSTD_compressStream2(context_, &out, &in, last ? ZSTD_e_end : ZSTD_e_continue);
+    if (ZSTD_isError(left)) fail_zstd(left);
+    out_(std::span(packed_).first(out.pos));
+  }
+}
+
+void ZstdStream::write(std::span<const uint8_t> bytes) { pack(bytes, false); }
+
+void ZstdStream::finish() { pack({}, true); }
+
 std::vector<uint8_t> zstd_unpack(std::span<const uint8_t> packed, uint64_t size,
                                  const std::string& where) {
   std::vector<uint8_t> out(size);
@@ -159,8 +190,7 @@ std::vector<uint8_t> zstd_unpack(std::span<const uint8_t> packed, uint64_t size,
 std::vector<uint8_t> zstd_pack(std::span<const uint8_t> bytes, int level) {
   std::vector<uint8_t> out(ZSTD_compressBound(bytes.size()));
   const size_t done = ZSTD_compress(out.data(), out.size(), bytes.data(), bytes.size(), level);
-  if (ZSTD_isError(done))
-    throw Error(ExitCode::kFailed, std::string("zstd: ") + ZSTD_getErrorName(done), "zstd_pack");
+  if (ZSTD_isError(done)) fail_zstd(done);
   out.resize(done);
   return out;
 }

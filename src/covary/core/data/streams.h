@@ -15,6 +15,8 @@
 #include <string>
 #include <vector>
 
+struct ZSTD_CCtx_s;
+
 namespace covary::data {
 
 bool is_gzip(std::span<const uint8_t> bytes);
@@ -42,6 +44,25 @@ class GzipStream {
   uint64_t before_ = 0;        // bytes of that window
   uint64_t total_ = 0;
   uint32_t sum_ = 0;
+};
+
+// One frame of bytes that come one after the other, of a size that is known, in memory for the window alone.
+class ZstdStream {
+ public:
+  using Out = std::function<void(std::span<const uint8_t>)>;
+  ZstdStream(Out out, uint64_t size, int level = 12);  // as zstd_pack
+  ~ZstdStream();
+  ZstdStream(const ZstdStream&) = delete;
+  ZstdStream& operator=(const ZstdStream&) = delete;
+  void write(std::span<const uint8_t> bytes);
+  void finish();  // once, at the end; Error(kFailed) when other than `size` bytes came
+
+ private:
+  void pack(std::span<const uint8_t> bytes, bool last);
+
+  Out out_;
+  ZSTD_CCtx_s* context_;
+  std::vector<uint8_t> packed_;
 };
 
 // Exactly `size` bytes.

@@ -102,5 +102,34 @@ TEST(Zstd, ComesBackAndOtherSizesAreErrors) {
   EXPECT_EQ(code_of([] { zstd_unpack(Bytes(40, 3), 10, "a"); }), ExitCode::kData);
 }
 
+TEST(Zstd, PartsMakeTheFrameOfTheWhole) {
+  for (const size_t n : {size_t{0}, size_t{1}, size_t{3} << 20}) {
+    const Bytes want = mixed(n);
+    for (const int level : {1, 6, 12}) {
+      Bytes packed;
+      ZstdStream stream(
+          [&](std::span<const uint8_t> p) { packed.insert(packed.end(), p.begin(), p.end()); }, n,
+          level);
+      for (size_t at = 0; at < n; at += 300001)
+        stream.write(std::span(want).subspan(at, std::min<size_t>(300001, n - at)));
+      stream.finish();
+      EXPECT_EQ(zstd_unpack(packed, n, "a"), want);
+      const size_t whole = zstd_pack(want, level).size();
+      EXPECT_LE(packed.size(), whole + whole / 100 + 8);
+    }
+  }
+}
+
+TEST(Zstd, OtherSizesThanToldAreErrors) {
+  for (const size_t told : {size_t{999}, size_t{1001}}) {
+    ZstdStream stream([](std::span<const uint8_t>) {}, told);
+    EXPECT_EQ(code_of([&] {
+                stream.write(mixed(1000));
+                stream.finish();
+              }),
+              ExitCode::kFailed);
+  }
+}
+
 }  // namespace
 }  // namespace covary::data

@@ -3,7 +3,8 @@
 //   std::vector<int64_t> order = morton_order(means.const_data_ptr<float>(), n);   // points[order[0]] comes first
 //
 // The grid has 2^21 cells along each axis over the middle 98 % of the points' coordinates there; what lies beyond counts as
-// the grid's border, and what is not a number as its low one. Points of one cell keep their order. O(n), no torch.
+// the grid's border, and what is not a number as its low one. Points of one cell keep their order. No torch. Memory beside
+// the result: 12 bytes a point, and 24 for the points of the fullest piles of 1/4096 of the curve.
 // Source: Morton 1966, a computer oriented geodetic data base.
 #pragma once
 

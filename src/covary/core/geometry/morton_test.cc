@@ -1,6 +1,7 @@
 #include "covary/core/geometry/morton.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -8,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "covary/core/base/random.h"
+#include "covary/core/base/threads.h"
 
 namespace covary::geometry {
 namespace {
@@ -68,6 +70,43 @@ TEST(Morton, NeighboursInTheOrderAreNeighboursInSpace) {
   std::iota(given.begin(), given.end(), 0);
   EXPECT_GT(way(points, given) / kPoints, 0.6);  // 0.66 for two random points
   EXPECT_LT(way(points, order) / kPoints, 0.11);
+}
+
+// Many in one cell's neighbourhood, some twice, some far: piles that are empty, small, and too large for a comparing sort.
+TEST(Morton, IsAStableSortByKeyAtAnyNumberOfThreads) {
+  constexpr int64_t kPoints = 30000;
+  std::vector<float> points = random_points(kPoints);
+  for (int64_t i = 0; i < kPoints; ++i) {
+    if (i % 3 == 0) continue;
+    for (int64_t k = 0; k < 3; ++k) {
+      float& x = points[static_cast<size_t>(3 * i + k)];
+      x = 0.3f + 0.001f * (i % 3 == 1 ? x : std::round(20 * x) / 20);
+    }
+  }
+  set_threads(1);
+  const std::vector<int64_t> order = morton_order(points.data(), kPoints);
+  expect_permutation(order, kPoints);
+  const auto point = [&](int64_t i) {
+    const auto at = static_cast<size_t>(3 * i);
+    return std::array<float, 3>{points[at], points[at + 1], points[at + 2]};
+  };
+  int64_t same = 0;
+  for (size_t i = 1; i < order.size(); ++i)
+    if (point(order[i - 1]) == point(order[i])) {
+      ++same;
+      ASSERT_LT(order[i - 1], order[i]);
+    }
+  EXPECT_GT(same, 500);
+  // Sorting what is sorted changes nothing: each point's key is that of its place.
+  std::vector<float> sorted;
+  for (const int64_t i : order)
+    for (const float x : point(i)) sorted.push_back(x);
+  std::vector<int64_t> given(kPoints);
+  std::iota(given.begin(), given.end(), 0);
+  set_threads(3);
+  EXPECT_EQ(morton_order(sorted.data(), kPoints), given);
+  EXPECT_EQ(morton_order(points.data(), kPoints), order);
+  set_threads(0);
 }
 
 TEST(Morton, EqualPointsKeepTheirOrderAndAnyNumbersGiveAPermutation) {

@@ -78,6 +78,18 @@ TEST(Floaters, AThingThatMakesMuchOfThePictureStays) {
             ExitCode::kUsage);
 }
 
+TEST(Floaters, SplatsThatAllStandAtOnePlaceAreOnePiece) {
+  constexpr int64_t kMany = 50000;
+  scene::Cloud c = scene::testing_clouds::random_cloud(kMany, 0);
+  c.means.zero_();
+  c.scales.fill_(std::log(0.05f));
+  c.opacities.fill_(3);
+  const Floaters f = find_floaters(c, around(1), {});
+  EXPECT_EQ(f.count, 0);
+  EXPECT_EQ(f.usual, 0);
+  EXPECT_EQ(f.spacing.abs().max().item<double>(), 0);
+}
+
 TEST(Floaters, ThePreviewShowsThemRed) {
   const scene::Cloud c = ball_with_floaters();
   at::Tensor rows = at::zeros({c.size()}, at::kBool);

@@ -64,7 +64,9 @@ std::string extensions_of(bool writable) {
 
 // The format that is written under this name; ".compressed.ply" goes before ".ply".
 const SceneFormat* by_extension(const fs::path& path) {
-  if (lower(path.filename().string()) == "meta.json") return find_format("sog");
+  if (const std::string name = lower(path.filename().string());
+      name == "meta.json" || name == "lod-meta.json")
+    return find_format("sog");
   const SceneFormat* found = nullptr;
   size_t longest = 0;
   for (const SceneFormat& f : scene_formats())
@@ -146,7 +148,11 @@ int64_t bytes_on_disk(const fs::path& path) {
   std::error_code ignored;
   if (!fs::is_directory(path, ignored)) {
     const auto bytes = fs::file_size(path, ignored);
-    return ignored ? 0 : static_cast<int64_t>(bytes);
+    int64_t sum = ignored ? 0 : static_cast<int64_t>(bytes);
+    if (const SceneFormat* format = format_of(path); format && format->beside)
+      for (const fs::path& p : format->beside(path))
+        if (fs::is_regular_file(p, ignored)) sum += static_cast<int64_t>(fs::file_size(p, ignored));
+    return sum;
   }
   int64_t sum = 0;
   for (const auto& entry : fs::directory_iterator(path, ignored))

@@ -5,7 +5,7 @@
 // means: 16 bits a coordinate (two pictures) of sign(x) log(1 + |x|) between bounds. quats: the smallest
 // three (order w x y z) in RGB, 252 + the largest's index in A. scales, sh0: codes in RGB; A of sh0 is the
 // opacity. shN: the label of each splat in RG; the palette 64 entries a row, a pixel a coefficient.
-// lod-meta.json lists such folders by level of detail, with the ranges of each that make up a level.
+// lod-meta.json, which lists such folders by level of detail: sog_levels.cc.
 // Source: PlayCanvas, "The SOG format" (developer.playcanvas.com), versions 1 and 2.
 #include <algorithm>
 #include <array>
@@ -29,6 +29,7 @@
 #include "covary/splat/scene/format_table.h"
 #include "covary/splat/scene/json_fields.h"
 #include "covary/splat/scene/quantise.h"
+#include "covary/splat/scene/sog.h"
 
 namespace covary::scene {
 namespace {
@@ -285,11 +286,6 @@ class Reader {
   int64_t n_ = 0;
 };
 
-Cloud read_folder(const fs::path& meta_file) {
-  const json meta = parse_meta(bytes_of_file(meta_file), meta_file.string());
-  return Reader(meta, meta_file.string(), in_folder(meta_file.parent_path())).read();
-}
-
 Cloud read_zip(const fs::path& path) {
   const data::ZipReader zip(path);
   std::string folder;
@@ -302,71 +298,6 @@ Cloud read_zip(const fs::path& path) {
   };
   const json meta = parse_meta(fetch("meta.json"), zip.where("meta.json"));
   return Reader(meta, path.string(), fetch).read();
-}
-
-// Rows of one file that belong to a level.
-struct Range {
-  size_t file;
-  int64_t offset, count;
-};
-
-void collect(const json& node, const std::string& level, const std::string& where, int depth,
-             std::vector<Range>& out) {
-  if (depth > 64) throw Error(ExitCode::kData, "the tree is too deep", where, kDamagedHint);
-  if (!node.is_object()) throw Error(ExitCode::kData, "a node is no object", where, kDamagedHint);
-  if (const auto children = node.find("children"); children != node.end()) {
-    if (!children->is_array())
-      throw Error(ExitCode::kData, "children are no list", where, kDamagedHint);
-    for (const json& child : *children) collect(child, level, where, depth + 1, out);
-  }
-  const auto lods = node.find("lods");
-  if (lods == node.end() || !lods->is_object()) return;
-  const auto lod = lods->find(level);
-  if (lod == lods->end()) return;
-  const JsonFields f(*lod, where + ": lods." + level);
-  const double file = f.number("file"), offset = f.number("offset"), count = f.number("count");
-  constexpr double kMost = 1e12;
-  if (file < 0 || offset < 0 || count < 0 || file > kMost || offset > kMost || count > kMost)
-    f.fail("file", "the range is absurd");
-  out.push_back(
-      {static_cast<size_t>(file), static_cast<int64_t>(offset), static_cast<int64_t>(count)});
-}
-
-Cloud read_levels(const fs::path& path, int64_t level) {
-  const json meta = parse_meta(bytes_of_file(path), path.string());
-  const JsonFields top(meta, path.string());
-  const json& names = top.list("filenames");
-  std::vector<Range> ranges;
-  collect(top.object("tree"), std::to_string(level), path.string(), 0, ranges);
-  if (ranges.empty())
-    throw Error(ExitCode::kData, "there is no level " + std::to_string(level), path.string(),
-                "levels count from 0, the finest: --level");
-  std::map<size_t, Cloud> files;
-  std::map<size_t, int64_t> taken;  // splats of each
-  std::vector<Cloud> parts;
-  for (const Range& r : ranges) {
-    if (r.file >= names.size() || !names[r.file].is_string())
-      top.fail("filenames", "has no file " + std::to_string(r.file));
-    if (!files.count(r.file)) {
-      const fs::path file =
-          path.parent_path() / data::inner_path(names[r.file].get<std::string>(), path.string());
-      std::error_code ignored;
-      if (!fs::exists(file, ignored))
-        throw Error(ExitCode::kData,
-                    "is not there; level " + std::to_string(level) + " of " +
-                        path.filename().string() + " needs it",
-                    file.string(), "another level may be whole: --level 1");
-      files[r.file] = read_folder(file);
-    }
-    const Cloud& c = files[r.file];
-    if (r.offset > c.size() || r.count > c.size() - r.offset)
-      top.fail("tree", "a range ends beyond the " + std::to_string(c.size()) + " splats of " +
-                           names[r.file].dump());
-    if ((taken[r.file] += r.count) > c.size())
-      top.fail("tree", "ranges of " + names[r.file].dump() + " overlap");
-    parts.push_back(select(c, at::arange(r.offset, r.offset + r.count)));
-  }
-  return merged(parts);
 }
 
 bool is_sog(const Probe& p) {
@@ -396,10 +327,10 @@ bool is_sog(const Probe& p) {
 
 Cloud read(const fs::path& path, const ReadOptions& options) {
   std::error_code ignored;
-  if (fs::is_directory(path, ignored)) return read_folder(path / "meta.json");
+  if (fs::is_directory(path, ignored)) return read_sog_folder(path / "meta.json");
   if (!path.string().ends_with(".json")) return read_zip(path);
   const json j = parse_meta(bytes_of_file(path), path.string());
-  return j.contains("lodLevels") ? read_levels(path, options.level) : read_folder(path);
+  return j.contains("lodLevels") ? read_sog_levels(path, options.level) : read_sog_folder(path);
 }
 
 // ---- Writing
@@ -436,9 +367,45 @@ int64_t palette_size(int64_t n) {
 }
 
 void write(const fs::path& path, const Cloud& cloud, const WriteOptions& options) {
+  if (path.filename() == kSogLevels) {
+    write_sog_levels(path, cloud, options);
+    return;
+  }
+  const std::vector<SogFile> all = pack_sog(cloud, options, path.string());
+  if (lower_extension(path) == ".sog") {
+    data::ZipWriter zip(path);
+    zip.add(all.back().name, {std::span<const uint8_t>(all.back().bytes)});
+    for (size_t i = 0; i + 1 < all.size(); ++i)
+      zip.add(all[i].name, {std::span<const uint8_t>(all[i].bytes)});
+    zip.commit();
+    return;
+  }
+  const fs::path folder = path.filename() == "meta.json" ? path.parent_path() : path;
+  if (!folder.empty()) make_folder(folder);
+  AtomicFiles files;
+  for (const SogFile& f : all) files.add(folder / f.name).write(f.bytes.data(), f.bytes.size());
+  files.commit();
+  // Pictures of an older scene that this one does not have.
+  std::error_code ignored;
+  for (size_t i = all.size() - 1; i < kPictures.size(); ++i)
+    fs::remove(folder / kPictures[i], ignored);
+}
+
+std::vector<fs::path> beside(const fs::path& path) {
+  std::vector<fs::path> all;
+  if (path.filename() == "meta.json")
+    for (const char* name : kPictures) all.push_back(path.parent_path() / name);
+  if (path.filename() == kSogLevels) all = sog_level_files(path);
+  return all;
+}
+
+}  // namespace
+
+std::vector<SogFile> pack_sog(const Cloud& cloud, const WriteOptions& options,
+                              const std::string& where) {
   const CloudValues in(cloud);
   if (in.n == 0)
-    throw Error(ExitCode::kData, "a SOG file holds at least one splat", path.string(),
+    throw Error(ExitCode::kData, "a SOG file holds at least one splat", where,
                 "the scene is empty");
   std::vector<int64_t> order(static_cast<size_t>(in.n));
   std::iota(order.begin(), order.end(), 0);
@@ -446,7 +413,7 @@ void write(const fs::path& path, const Cloud& cloud, const WriteOptions& options
   std::vector<Named> pictures;
   for (size_t i = 0; i < 5; ++i) pictures.push_back({kPictures[i], blank(in.n)});
   if (pictures[0].image.height > data::kMostWebpSide)
-    throw Error(ExitCode::kFailed, "more splats than a picture has pixels", path.string(),
+    throw Error(ExitCode::kFailed, "more splats than a picture has pixels", where,
                 "write several files");
   json meta = {{"version", 2}, {"count", in.n}};
   meta["asset"]["generator"] = "covary";
@@ -539,39 +506,31 @@ void write(const fs::path& path, const Cloud& cloud, const WriteOptions& options
     p.bytes = data::encode_webp(p.image, static_cast<int>(options.webp_effort));
     p.image = {};
   });
+  std::vector<SogFile> out;
+  for (Named& p : pictures) out.push_back({p.name, std::move(p.bytes)});
   const std::string text = meta.dump();
-  if (lower_extension(path) == ".sog") {
-    data::ZipWriter zip(path);
-    zip.add("meta.json", {as_bytes(text)});
-    for (const Named& p : pictures) zip.add(p.name, {std::span<const uint8_t>(p.bytes)});
-    zip.commit();
-    return;
-  }
-  const fs::path folder = path.filename() == "meta.json" ? path.parent_path() : path;
-  if (!folder.empty()) make_folder(folder);
-  AtomicFiles files;
-  for (const Named& p : pictures) files.add(folder / p.name).write(p.bytes.data(), p.bytes.size());
-  files.add(folder / "meta.json").write(text);
-  files.commit();
-  // Pictures of an older scene that this one does not have.
-  std::error_code ignored;
-  for (size_t i = pictures.size(); i < kPictures.size(); ++i)
-    fs::remove(folder / kPictures[i], ignored);
+  out.push_back({"meta.json", {text.begin(), text.end()}});
+  return out;
 }
 
-std::vector<fs::path> beside(const fs::path& path) {
-  std::vector<fs::path> all;
-  if (path.filename() == "meta.json")
-    for (const char* name : kPictures) all.push_back(path.parent_path() / name);
+std::vector<std::string> sog_names() {
+  std::vector<std::string> all(kPictures.begin(), kPictures.end());
+  all.emplace_back("meta.json");
   return all;
 }
 
-}  // namespace
+Cloud read_sog_folder(const fs::path& meta_file) {
+  const json meta = parse_meta(bytes_of_file(meta_file), meta_file.string());
+  return Reader(meta, meta_file.string(), in_folder(meta_file.parent_path())).read();
+}
 
 SceneFormat sog_format() {
   SceneFormat f;
   f.name = "sog";
-  f.help = "PlayCanvas's SOG, as one .sog or a folder with meta.json: about 15 times smaller";
+  f.help =
+      "PlayCanvas's SOG, as one .sog, a folder with meta.json, or levels of detail with "
+      "lod-meta.json: about 15 times "
+      "smaller";
   f.extensions = {".sog"};
   f.sh_degree = 3;
   f.antialiased = true;

@@ -10,6 +10,7 @@
 #include <cmath>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include <c10/util/Half.h>
 
@@ -271,9 +272,13 @@ std::array<std::vector<uint8_t>, 6> encode(const CloudValues& in, const WriteOpt
   return out;
 }
 
-int zstd_level(size_t attribute, std::span<const uint8_t> bytes) {
-  const auto sample = bytes.subspan((bytes.size() - std::min(bytes.size(), kSample)) / 2,
-                                    std::min(bytes.size(), kSample));
+// Where among `size` bytes those begin that tell how well they pack, and how many they are.
+std::pair<uint64_t, size_t> sample_of(uint64_t size) {
+  const uint64_t count = std::min<uint64_t>(size, kSample);
+  return {(size - count) / 2, count};
+}
+
+int zstd_level(size_t attribute, std::span<const uint8_t> sample) {
   const bool well = data::zstd_pack(sample, 1).size() * kPacksWell < sample.size();
   return well ? kHighLevel : kZstdLevels[attribute];
 }
@@ -350,72 +355,65 @@ std::vector<uint8_t> header_of(const RowPlan& plan, const WriteOptions& options)
   return out;
 }
 
-// Version 4, of all rows.
-std::vector<uint8_t> packed_four(std::vector<uint8_t> out, const Streams& streams) {
-  const size_t count = out[12] > 0 ? 6 : 5;
-  out[15] = static_cast<uint8_t>(count);
-  store_as(out.data() + 16, static_cast<uint32_t>(out.size()));
-  Streams packed;
-  parallel_tasks(static_cast<int64_t>(count), [&](int64_t i) {
-    // The largest come last in the file; they are begun first.
-    const size_t k = count - 1 - static_cast<size_t>(i);
-    packed[k] = data::zstd_pack(streams[k], zstd_level(k, streams[k]));
-  });
-  for (size_t k = 0; k < count; ++k)
-    for (const uint64_t v :
-         {static_cast<uint64_t>(packed[k].size()), static_cast<uint64_t>(streams[k].size())}) {
-      out.resize(out.size() + 8);
-      store_as(out.data() + out.size() - 8, v);
+// Version 4: the header, and where the attributes stand of these sizes, packed and not.
+std::vector<uint8_t> with_contents(std::vector<uint8_t> header,
+                                   std::span<const std::pair<uint64_t, uint64_t>> sizes) {
+  header[15] = static_cast<uint8_t>(sizes.size());
+  store_as(header.data() + 16, static_cast<uint32_t>(header.size()));
+  for (const auto& [packed, unpacked] : sizes)
+    for (const uint64_t v : {packed, unpacked}) {
+      header.resize(header.size() + 8);
+      store_as(header.data() + header.size() - 8, v);
     }
-  for (size_t k = 0; k < count; ++k) out.insert(out.end(), packed[k].begin(), packed[k].end());
-  return out;
+  return header;
 }
 
-// Attributes of all rows stand together: within gzip, those after the first wait on disk. Zstandard packs them whole, in
-// memory.
+size_t attributes_of(int degree) { return degree > 0 ? 6 : 5; }
+
+// Calls pack(k) for attributes; the largest come last in the file, and are begun first.
+template <class Pack>
+void each_attribute(size_t count, const Pack& pack) {
+  parallel_tasks(static_cast<int64_t>(count),
+                 [&](int64_t i) { pack(count - 1 - static_cast<size_t>(i)); });
+}
+
+// Attributes of all rows stand together: they wait on disk, but for the first within gzip.
 class Sink : public RowSink {
  public:
   Sink(const fs::path& path, const RowPlan& plan, const WriteOptions& options)
       : options_(options),
+        folder_(path.parent_path()),
         four_(options.spz_version == 4),
         degree_(plan.like.sh_degree()),
         bits_(fraction_bits_for(plan.farthest)),
         header_(header_of(plan, options)),
         records_(plan.like.spz_records),
         file_(path) {
+    for (size_t k = four_ ? 0 : 1; k < attributes_of(degree_); ++k)
+      wait_[k] = std::make_unique<Spool>(folder_);
     if (four_) return;
     gzip_.emplace([this](std::span<const uint8_t> p) { file_.write(p.data(), p.size()); },
                   kGzipLevel);
     gzip_->write(header_);
-    for (size_t k = 1; k < 6; ++k) wait_.push_back(std::make_unique<Spool>(path.parent_path()));
   }
 
   void append(const Cloud& rows) override {
     const CloudValues in(rows);
     clipped_.count(in);
     const Streams part = encode(in, options_, degree_, bits_);
-    for (size_t k = 0; k < 6; ++k) {
-      if (four_)
-        all_[k].insert(all_[k].end(), part[k].begin(), part[k].end());
-      else if (k == 0)
-        gzip_->write(part[k]);
+    for (size_t k = 0; k < attributes_of(degree_); ++k)
+      if (wait_[k])
+        wait_[k]->append(part[k]);
       else
-        wait_[k - 1]->append(part[k]);
-    }
+        gzip_->write(part[k]);
   }
 
   void commit() override {
     if (four_) {
-      const std::vector<uint8_t> bytes = packed_four(header_, all_);
-      file_.write(bytes.data(), bytes.size());
+      write_four();
     } else {
-      std::vector<uint8_t> block(1 << 20);
-      for (const auto& spool : wait_)
-        for (uint64_t at = 0; at < spool->size();) {
-          const size_t n = spool->read(at, block);
-          gzip_->write(std::span(block).first(n));
-          at += n;
-        }
+      for (size_t k = 1; k < attributes_of(degree_); ++k)
+        in_blocks(*wait_[k], [&](std::span<const uint8_t> bytes) { gzip_->write(bytes); });
       gzip_->write(records_);
       gzip_->finish();
     }
@@ -425,14 +423,46 @@ class Sink : public RowSink {
   std::vector<std::string> lost() const override { return clipped_.lines(); }
 
  private:
+  void write_four() {
+    const size_t count = attributes_of(degree_);
+    std::vector<std::unique_ptr<Spool>> packed;
+    for (size_t k = 0; k < count; ++k) packed.push_back(std::make_unique<Spool>(folder_));
+    each_attribute(count, [&](size_t k) {
+      const Spool& in = *wait_[k];
+      const auto [at, size] = sample_of(in.size());
+      std::vector<uint8_t> sample(size);
+      in.read(at, sample);
+      data::ZstdStream zstd([&](std::span<const uint8_t> p) { packed[k]->append(p); }, in.size(),
+                            zstd_level(k, sample));
+      in_blocks(in, [&](std::span<const uint8_t> bytes) { zstd.write(bytes); });
+      zstd.finish();
+    });
+    std::vector<std::pair<uint64_t, uint64_t>> sizes;
+    for (size_t k = 0; k < count; ++k) sizes.emplace_back(packed[k]->size(), wait_[k]->size());
+    const std::vector<uint8_t> head = with_contents(header_, sizes);
+    file_.write(head.data(), head.size());
+    for (const auto& spool : packed)
+      in_blocks(*spool, [&](std::span<const uint8_t> p) { file_.write(p.data(), p.size()); });
+  }
+
+  template <class Use>
+  static void in_blocks(const Spool& spool, const Use& use) {
+    std::vector<uint8_t> block(1 << 20);
+    for (uint64_t at = 0; at < spool.size();) {
+      const size_t n = spool.read(at, block);
+      use(std::span<const uint8_t>(block).first(n));
+      at += n;
+    }
+  }
+
   WriteOptions options_;
+  fs::path folder_;
   bool four_;
   int degree_, bits_;
   std::vector<uint8_t> header_, records_;
   AtomicFile file_;
   std::optional<data::GzipStream> gzip_;
-  std::vector<std::unique_ptr<Spool>> wait_;
-  Streams all_;
+  std::array<std::unique_ptr<Spool>, 6> wait_;
   Clipped clipped_;
 };
 
@@ -473,7 +503,20 @@ std::vector<uint8_t> pack_spz(const Cloud& cloud, const WriteOptions& options) {
   std::vector<uint8_t> out = header_of(plan, options);
   const Streams streams =
       encode(in, options, cloud.sh_degree(), fraction_bits_for(clipped.farthest));
-  if (options.spz_version == 4) return packed_four(std::move(out), streams);
+  if (options.spz_version == 4) {
+    const size_t count = attributes_of(cloud.sh_degree());
+    Streams packed;
+    each_attribute(count, [&](size_t k) {
+      const auto [at, size] = sample_of(streams[k].size());
+      packed[k] =
+          data::zstd_pack(streams[k], zstd_level(k, std::span(streams[k]).subspan(at, size)));
+    });
+    std::vector<std::pair<uint64_t, uint64_t>> sizes;
+    for (size_t k = 0; k < count; ++k) sizes.emplace_back(packed[k].size(), streams[k].size());
+    out = with_contents(std::move(out), sizes);
+    for (const auto& p : packed) out.insert(out.end(), p.begin(), p.end());
+    return out;
+  }
   for (const auto& s : streams) out.insert(out.end(), s.begin(), s.end());
   out.insert(out.end(), cloud.spz_records.begin(), cloud.spz_records.end());
   return data::gzip(out, kGzipLevel);

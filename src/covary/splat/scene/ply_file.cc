@@ -23,6 +23,7 @@ static_assert(std::endian::native == std::endian::little,
 constexpr uint64_t kMostHeader = 1 << 20;  // bytes
 constexpr size_t kMostProperties = 4096;
 constexpr size_t kBlockBytes = 1 << 20;
+constexpr uint64_t kMostKept = 32 << 20;  // bytes of rows
 constexpr const char* kHint = "the file is damaged or incomplete: write it again";
 
 struct TypeName {
@@ -310,6 +311,12 @@ void PlyFile::read(int64_t begin, int64_t count, const Body& body) const {
 }
 
 void PlyFile::read(std::span<const int64_t> places, const Body& body) const {
+  const uint64_t bytes = static_cast<uint64_t>(count_) * stride_;
+  if (kept_.empty() && bytes > 0 && bytes <= kMostKept) {
+    std::vector<uint8_t> all(bytes);
+    fetch(start_, all.data(), all.size());
+    kept_ = std::move(all);
+  }
   in_blocks(
       static_cast<int64_t>(places.size()),
       [&](int64_t first, int64_t rows, uint8_t* to) {
@@ -318,8 +325,12 @@ void PlyFile::read(std::span<const int64_t> places, const Body& body) const {
           for (run = 1;
                i + run < rows && places[static_cast<size_t>(first + i + run)] == place + run;)
             ++run;
-          fetch(start_ + static_cast<uint64_t>(place) * stride_,
-                to + static_cast<size_t>(i) * stride_, static_cast<size_t>(run) * stride_);
+          const size_t from = static_cast<size_t>(place) * stride_;
+          const size_t bytes_of_run = static_cast<size_t>(run) * stride_;
+          if (kept_.empty())
+            fetch(start_ + from, to + static_cast<size_t>(i) * stride_, bytes_of_run);
+          else
+            std::memcpy(to + static_cast<size_t>(i) * stride_, kept_.data() + from, bytes_of_run);
         }
       },
       body);

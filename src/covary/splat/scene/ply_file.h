@@ -72,7 +72,8 @@ class PlyFile {
   bool has_places() const { return encoding_ != Encoding::kAscii; }
   // Rows begin .. begin + count - 1; memory is taken for blocks of a megabyte.
   void read(int64_t begin, int64_t count, const Body& body) const;
-  // The rows of these places, in this order. Ascending places cost least.
+  // The rows of these places, in this order. Ascending places cost least. Small files (32 MB of rows) are kept in memory
+  // from the first call on: a look into the file for each row costs more than the rows. From one thread at a time.
   void read(std::span<const int64_t> places, const Body& body) const;
 
  private:
@@ -94,6 +95,7 @@ class PlyFile {
   size_t stride_ = 0;
   std::vector<PlyProperty> properties_;
   std::vector<std::string> comments_;
+  mutable std::vector<uint8_t> kept_;  // all rows, or none
 };
 
 }  // namespace covary::scene

@@ -14,6 +14,7 @@
 #include "covary/core/base/random.h"
 #include "covary/core/base/temporary_folder.h"
 #include "covary/core/base/threads.h"
+#include "covary/splat/scene/ply_file.h"
 
 namespace covary::scene {
 namespace {
@@ -143,6 +144,28 @@ TEST_F(Ply, NormalsWithAZeroComponentStayWhole) {
     ASSERT_EQ(d.columns.size(), 3u);
     EXPECT_TRUE(at::equal(d.columns.at("nx"), at::zeros({4})));
     EXPECT_TRUE(at::equal(d.columns.at("nz"), c.columns["nz"]));
+  }
+}
+
+// Files of which the rows are kept in memory, and larger ones.
+TEST_F(Ply, RowsComeByTheirPlacesFromSmallAndLargeFiles) {
+  for (const int64_t n : {int64_t{5000}, int64_t{4500000}}) {
+    std::string text = "ply\nformat binary_little_endian 1.0\nelement vertex " + std::to_string(n) +
+                       "\nproperty double v\nend_header\n";
+    std::vector<double> values(static_cast<size_t>(n));
+    for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<double>(3 * i + 1);
+    text.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(double));
+    write_file(folder_ / "rows.ply", text);
+    const PlyFile file(folder_ / "rows.ply");
+    const std::vector<int64_t> places = {n - 1, 0, 1, 2, n / 2, n / 2, 7, n - 2, n - 1};
+    for (int turn = 0; turn < 2; ++turn) {
+      std::vector<double> got(places.size());
+      file.read(places, [&](int64_t first, int64_t count, const PlyRows& rows) {
+        for (int64_t i = 0; i < count; ++i) got[static_cast<size_t>(first + i)] = rows.number(i, 0);
+      });
+      for (size_t i = 0; i < places.size(); ++i)
+        EXPECT_EQ(got[i], static_cast<double>(3 * places[i] + 1)) << n << " " << i;
+    }
   }
 }
 

@@ -7,7 +7,7 @@
 // The file has the same bytes as save_cloud(out, edit(load_cloud(in))). In: binary .ply. Out: .ply and .csv row by row;
 // .splat, .spz and .compressed.ply, which want their rows in an order of their own, by two or three passes over the input,
 // and rows that an edit changed wait in a temporary file beside the output. Memory: some 60 MB whatever the file, and for an
-// order 8 (.splat: 24) to 50 bytes a splat; a .spz of version 4 is packed in memory, 65 bytes a splat of degree 3.
+// order 24 bytes a splat; Zstandard (.spz of version 4) takes its window, to 50 MB.
 //
 // Other formats need the scene whole: SOG has codebooks and a palette of all splats, .ksplat blocks, glTF and .npz
 // are arrays within one more file.

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "covary/core/base/error.h"
+#include "covary/core/compute/sh/op.h"
 #include "covary/core/compute/sh/sh.h"
 #include "covary/core/data/image.h"
 #include "covary/splat/render/pictures.h"
@@ -26,6 +27,8 @@ constexpr int64_t kSampledForDepth = 4000;  // rows
 constexpr double kNear = 0.01;              // camera z, as the rasteriser has it
 constexpr double kLeastWeight = 0.02;       // of a pixel, for a Gaussian to be picked
 constexpr const char* kColumn = "column ";
+constexpr double kLifted = 1e3;                               // no colour is clamped that far up
+constexpr std::array<float, 3> kMarked = {1.0f, 0.2f, 0.8f};  // as the page marks what is picked
 
 // The page's ramp, 256 colours [256,3] in 0..1.
 at::Tensor ramp_table() {
@@ -90,6 +93,26 @@ std::array<double, 2> depth_range(const at::Tensor& means, const scene::Camera& 
   return middle_range(z.masked_select(seen));
 }
 
+// What makes the colour of one row the mark, whatever it is from where it is seen.
+render::ColorOffsets mark_of(const render::Primitives& p, int64_t row, int degree) {
+  const auto own = [&](const at::Tensor& t) {
+    return t.defined() ? t.narrow(0, row, 1).to(at::kDouble) : t;
+  };
+  return [row, degree, sh0 = own(p.sh0), shN = own(p.shN)](const at::Tensor& ids,
+                                                           const at::Tensor& directions) {
+    at::Tensor offsets = at::zeros_like(directions);
+    const at::Tensor here = ids.eq(row).nonzero().flatten();
+    if (here.numel() == 0) return offsets;
+    const at::Tensor color =
+        compute::sh_color(sh0, shN, at::zeros({1}, at::kLong),
+                          directions.index_select(0, here).to(at::kDouble), degree,
+                          compute::ShGradientRows::kDense, at::full({1, 3}, kLifted, at::kDouble)) -
+        kLifted;
+    const at::Tensor mark = at::tensor({kMarked[0], kMarked[1], kMarked[2]}, at::kDouble);
+    return offsets.index_copy(0, here, (mark - color).to(offsets.scalar_type()));
+  };
+}
+
 }  // namespace
 
 FrameRequest frame_request(const json& body, int64_t most_pixels) {
@@ -112,6 +135,7 @@ FrameRequest frame_request(const json& body, int64_t most_pixels) {
   r.scale = fields.number("scale", r.scale, 0.01, 10);
   r.quality = static_cast<int>(fields.number("quality", r.quality, 10, 95));
   r.exact = fields.flag("exact", r.exact);
+  r.selected = static_cast<int64_t>(fields.number("selected", -1, -1, 1e15));
   if (const json* b = fields.find("background"))
     r.background = fields.three<float>(*b, "background");
   if (const json* crop = fields.find("crop")) {
@@ -161,6 +185,18 @@ render::Primitives FramePainter::shown(const FrameRequest& r) const {
   return p;
 }
 
+// [H,W,1]: of each pixel, how much of it the selected row makes.
+at::Tensor FramePainter::share_of_selected(const render::Primitives& p,
+                                           const FrameRequest& r) const {
+  render::Primitives one = p;
+  one.sh0 = one.shN = at::Tensor();
+  one.features = at::zeros({cloud_.size(), 1}, p.means.scalar_type());
+  one.features[r.selected] = 1;
+  render::PictureOptions how;
+  how.antialiased = antialiased();
+  return render::pictures(one, r.camera, how).color;
+}
+
 Frame FramePainter::draw(const FrameRequest& r) const {
   const at::NoGradGuard no_grad;
   Frame frame;
@@ -182,14 +218,30 @@ Frame FramePainter::draw(const FrameRequest& r) const {
     frame.range = column.range;
     colored((column.values - column.range[0]) / (column.range[1] - column.range[0]));
   }
+  const bool marks = r.selected >= 0 && r.selected < cloud_.size();
+  const at::Tensor mark = at::tensor({kMarked[0], kMarked[1], kMarked[2]});
+  if (marks && p.features.defined())
+    p.features[r.selected].copy_(mark);
+  else if (marks)
+    p.color_offsets = mark_of(p, r.selected, r.degree);
   render::PictureOptions how;
   how.background = at::tensor({r.background[0], r.background[1], r.background[2]});
   how.antialiased = antialiased();
   how.normal = r.mode == "normal";
   how.sh_degree = r.degree;
   const render::Pictures drawn = render::pictures(p, r.camera, how);
-  const data::Image8 picture = how.normal ? render::normal_picture(drawn.normal, drawn.alpha)
-                                          : render::color_picture(drawn.color);
+  data::Image8 picture = how.normal ? render::normal_picture(drawn.normal, drawn.alpha)
+                                    : render::color_picture(drawn.color);
+  if (marks && how.normal) {
+    const at::Tensor share = share_of_selected(shown(r), r).to(at::kFloat).contiguous();
+    const auto* w = share.const_data_ptr<float>();
+    for (int64_t i = 0; i < share.numel(); ++i)
+      for (size_t c = 0; c < 3; ++c) {
+        uint8_t& v = picture.pixels[static_cast<size_t>(3 * i) + c];
+        v = static_cast<uint8_t>(
+            std::lround((1 - w[i]) * static_cast<float>(v) + w[i] * 255 * kMarked[c]));
+      }
+  }
   frame.type = r.exact ? "image/png" : "image/jpeg";
   frame.bytes = r.exact ? data::encode_png(picture) : data::encode_jpeg(picture, r.quality);
   return frame;

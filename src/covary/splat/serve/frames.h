@@ -8,7 +8,8 @@
 // A request is a JSON object:
 //   {"camera": {width, height, fx, fy, cx, cy, cam_from_world, projection}   as in a cameras.json
 //    "mode": "colour" | "depth" | "normal" | "column NAME",
-//    "degree": 3, "scale": 1, "background": [0, 0, 0], "crop": [[low], [high]], "exact": false, "quality": 80}
+//    "degree": 3, "scale": 1, "background": [0, 0, 0], "crop": [[low], [high]], "selected": -1, "exact": false,
+//    "quality": 80}
 // All but the camera may be absent. Colours of depth and of columns are those of the page (web/src/ramp.ts): of each
 // Gaussian, by its depth or its number, blended.
 #pragma once
@@ -40,6 +41,8 @@ struct FrameRequest {
   std::array<float, 3> background = {0, 0, 0};
   bool cropped = false;  // only means inside the box are shown
   std::array<double, 3> low = {}, high = {};
+  int64_t selected =
+      -1;              // a row that is marked by its colour; -1 and rows that are not there: none
   bool exact = false;  // PNG instead of JPEG
   int quality = 80;    // of JPEG, 10 .. 95
 };
@@ -81,6 +84,7 @@ class FramePainter {
     std::array<double, 2> range;
   };
   render::Primitives shown(const FrameRequest& request) const;
+  at::Tensor share_of_selected(const render::Primitives& p, const FrameRequest& request) const;
   Column column(const std::string& name) const;
 
   scene::Cloud cloud_;

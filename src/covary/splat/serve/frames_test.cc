@@ -113,6 +113,42 @@ TEST(Frames, ShowDepthsNormalsAndColumns) {
   EXPECT_EQ(picture_of(drawn(cloud, {{"mode", "normal"}})).at(0, 0)[0], 128);
 }
 
+TEST(Frames, MarkTheSelectedGaussian) {
+  scene::Cloud cloud = two_balls();
+  // There the ball makes most of the pixel, and black or, of normals, the plain picture the rest.
+  const auto expect_marked = [&](const data::Image8& p, int x, const data::Image8* plain) {
+    const double w =
+        FramePainter(cloud).pick(frame_request({{"camera", camera_json()}}), x + 0.5, 15.5).weight;
+    ASSERT_GT(w, 0.9);
+    constexpr std::array<double, 3> kMark = {255, 51, 204};
+    for (size_t c = 0; c < 3; ++c)
+      EXPECT_NEAR(p.at(15, x)[c], w * kMark[c] + (plain ? (1 - w) * plain->at(15, x)[c] : 0), 2);
+  };
+  for (const char* mode : {"colour", "depth", "normal", "column label"}) {
+    SCOPED_TRACE(mode);
+    const auto picture = [&](int64_t row) {
+      return picture_of(drawn(cloud, {{"mode", mode}, {"selected", row}}));
+    };
+    const data::Image8 plain = picture(-1), left = picture(0), right = picture(1);
+    const data::Image8* rest = mode == std::string("normal") ? &plain : nullptr;
+    expect_marked(left, 10, rest);
+    expect_marked(right, 30, rest);
+    // The other is as it was, within the rounding of sums.
+    for (int c = 0; c < 3; ++c) {
+      EXPECT_NEAR(left.at(15, 30)[c], plain.at(15, 30)[c], 1);
+      EXPECT_NEAR(right.at(15, 10)[c], plain.at(15, 10)[c], 1);
+    }
+    EXPECT_EQ(picture(2).pixels, plain.pixels);  // of a scene that is gone
+  }
+  // From every side, whatever its harmonics, and neither darker nor lighter than the mark.
+  cloud.shN = at::rand({2, 15, 3}) * 4 - 2;
+  cloud.sh0.fill_(-3);
+  expect_marked(picture_of(drawn(cloud, {{"selected", 0}})), 10, nullptr);
+  // Where it does not stand it is not seen.
+  EXPECT_EQ(picture_of(drawn(cloud, {{"selected", 0}, {"crop", {{0, -1, 3}, {2, 1, 5}}}})).pixels,
+            picture_of(drawn(cloud, {{"crop", {{0, -1, 3}, {2, 1, 5}}}})).pixels);
+}
+
 TEST(Frames, TellWhichGaussianAPixelShows) {
   const FramePainter painter(two_balls());
   const FrameRequest request = frame_request({{"camera", camera_json()}});

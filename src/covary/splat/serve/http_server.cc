@@ -13,6 +13,8 @@
 #include <charconv>
 #include <chrono>
 #include <deque>
+#include <filesystem>
+#include <fstream>
 #include <limits>
 #include <optional>
 #include <set>
@@ -39,6 +41,7 @@ constexpr size_t kMaxHeader = 16 << 10, kMaxTarget = 4 << 10;  // bytes
 constexpr size_t kReadAtOnce = 64 << 10;                       // bytes
 constexpr size_t kMaxDropped =
     16 << 20;  // bytes of a refused request that are read for the client's sake
+constexpr size_t kCheckedHead = 64 << 10;      // bytes of a file that tell whether it is taken
 constexpr size_t kPiece = 256 << 10;           // bytes written at a time
 constexpr size_t kMaxWaitingEvents = 1 << 20;  // bytes for one client
 constexpr int64_t kMaxConnections = 256, kMaxOfOneAddress = 32;
@@ -149,6 +152,7 @@ struct Method {
   Lane* lane = nullptr;  // null: the serving thread
   uint64_t most_bytes = kSmallBody;
   bool file = false;  // the body is one
+  FileCheck check = {};
 };
 
 struct Route {
@@ -348,10 +352,32 @@ class Session : public std::enable_shared_from_this<Session> {
       return reply(error_response(500, "no temporary file can be written"));
     }
     upload_ends_ = std::chrono::steady_clock::now() + kUploadTime;
+    checked_ = !method.check;
     read_piece(method);
   }
 
+  // Once enough of the file is there to tell. False: it was refused.
+  bool passes(const Method& method) {
+    std::error_code unseen;
+    const bool enough = std::filesystem::file_size(upload_->file(), unseen) >= kCheckedHead;
+    if (checked_ || !(enough || file_parser_->is_done())) return true;
+    checked_ = true;
+    std::string head(kCheckedHead, 0);
+    std::ifstream in(upload_->file(), std::ios::binary);
+    in.read(head.data(), static_cast<std::streamsize>(head.size()));
+    head.resize(static_cast<size_t>(in.gcount()));
+    std::optional<Response> refusal =
+        method.check(request_, head, file_parser_->content_length().value_or(0));
+    if (!refusal) return true;
+    keep_alive_ = keep_alive_ && file_parser_->is_done();
+    file_parser_.reset();
+    upload_.reset();
+    reply(std::move(*refusal));
+    return false;
+  }
+
   void read_piece(const Method& method) {
+    if (!passes(method)) return;
     if (file_parser_->is_done()) {
       file_parser_->get().body().close();
       request_.file = upload_->file();
@@ -575,6 +601,7 @@ class Session : public std::enable_shared_from_this<Session> {
   std::array<char, 1024> scratch_{};
   size_t sent_ = 0, dropped_ = 0, waiting_bytes_ = 0;
   bool keep_alive_ = false, head_ = false, events_ = false, set_cookie_ = false;
+  bool checked_ = false;  // the file that comes
   std::deque<std::shared_ptr<const std::string>> waiting_;
 };
 
@@ -738,8 +765,9 @@ void HttpServer::lane(const std::string& name, int64_t most, const std::string& 
   lane->full = what;
 }
 void HttpServer::upload(const std::string& path, Handler handler, const std::string& lane,
-                        uint64_t most_bytes) {
-  state_->routes[path].post = {std::move(handler), state_->lane(lane), most_bytes, true};
+                        uint64_t most_bytes, FileCheck check) {
+  state_->routes[path].post = {std::move(handler), state_->lane(lane), most_bytes, true,
+                               std::move(check)};
 }
 void HttpServer::events(const std::string& path,
                         std::function<std::vector<std::pair<std::string, std::string>>()> first) {

@@ -29,7 +29,9 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -62,6 +64,10 @@ Response error_response(int status, const std::string& what, const std::string& 
 Response bytes_response(const std::string& type, std::shared_ptr<const Bytes> body);
 
 using Handler = std::function<Response(const Request&)>;
+
+// The first bytes of a file that is being sent, and how many it has as its client says (0: that is not said).
+using FileCheck = std::function<std::optional<Response>(const Request& request,
+                                                        std::string_view head, uint64_t bytes)>;
 
 constexpr size_t kSmallBody = 64 << 10;  // bytes
 
@@ -98,9 +104,10 @@ class HttpServer {
             size_t most_bytes = kSmallBody);
   // So many requests at once in a lane, the one at work included; more are answered 503 with `what`. Before start().
   void lane(const std::string& name, int64_t most, const std::string& what);
-  // A POST whose body is a file, of up to most_bytes.
+  // A POST whose body is a file, of up to most_bytes. check: asked once, on the serving thread, when the first 64 KB have come (or
+  // all): what it gives is the answer, and the rest is not taken in.
   void upload(const std::string& path, Handler handler, const std::string& lane,
-              uint64_t most_bytes);
+              uint64_t most_bytes, FileCheck check = {});
   // A GET that stays open; `first`: the events that a new client gets at once, as (name, JSON).
   void events(const std::string& path,
               std::function<std::vector<std::pair<std::string, std::string>>()> first);

@@ -14,6 +14,7 @@
 #include "covary/core/base/names.h"
 #include "covary/core/data/video.h"
 #include "covary/splat/scene/camera_path.h"
+#include "covary/splat/scene/claimed_rows.h"
 #include "covary/splat/scene/format.h"
 #include "covary/splat/serve/film.h"
 #include "covary/splat/serve/frames.h"
@@ -268,12 +269,21 @@ void Viewer::serve_drawing() {
 }
 
 void Viewer::serve_files() {
+  // The name says the kind where the content does not, and nothing else.
+  const auto kind_of = [](const Request& request) {
+    const auto given = request.query.find("name");
+    return lower_extension(given == request.query.end() ? "" : given->second);
+  };
+  const auto too_many = [](int64_t rows) {
+    return error_response(422,
+                          std::to_string(rows) + " Gaussians are more than a page can hold (" +
+                              std::to_string(kMaxSplats) + ")",
+                          "covary view FILE draws them itself");
+  };
   server_.upload(
       "/api/convert",
-      [](const Request& request) {
-        // The name says the kind where the content does not, and nothing else.
-        const auto given = request.query.find("name");
-        const std::string kind = lower_extension(given == request.query.end() ? "" : given->second);
+      [=](const Request& request) {
+        const std::string kind = kind_of(request);
         bool known = false;
         for (const scene::SceneFormat& format : scene::scene_formats())
           for (const std::string& extension : format.extensions) known = known || extension == kind;
@@ -284,12 +294,7 @@ void Viewer::serve_files() {
         }
         try {
           const scene::Cloud cloud = scene::load_cloud(file, {.not_finite = "drop"});
-          if (cloud.size() > kMaxSplats)
-            return error_response(422,
-                                  std::to_string(cloud.size()) +
-                                      " Gaussians are more than a page can hold (" +
-                                      std::to_string(kMaxSplats) + ")",
-                                  "covary view FILE draws them itself");
+          if (cloud.size() > kMaxSplats) return too_many(cloud.size());
           return bytes_response(
               "application/octet-stream",
               std::make_shared<const Bytes>(encode_splats(cloud, importance_order(cloud))));
@@ -298,7 +303,13 @@ void Viewer::serve_files() {
           return error_response(422, e.message(), e.hint());
         }
       },
-      kFiles, kMostConverted);
+      kFiles, kMostConverted,
+      [=](const Request& request, std::string_view head,
+          uint64_t bytes) -> std::optional<Response> {
+        const auto rows = scene::claimed_rows(head, bytes, kind_of(request));
+        if (rows && *rows > kMaxSplats) return too_many(*rows);
+        return std::nullopt;
+      });
 }
 
 std::shared_ptr<const Viewer::Shown> Viewer::shown() const {

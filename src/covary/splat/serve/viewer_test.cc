@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstring>
 #include <thread>
 #include <vector>
 
@@ -310,6 +311,38 @@ TEST_F(ViewerTest, ReadsFilesOfOtherFormatsAndForgetsThem) {
   EXPECT_EQ(status_of(post("/api/convert?name=../../a.txt", "hello")), 422);
   EXPECT_EQ(status_of(post("/api/convert", "hello")), 422);
   EXPECT_EQ(status_of(ask(viewer.port(), "POST", "/api/convert?name=a.spz", "", bytes)), 403);
+}
+
+// Before the file is taken in: its client never sends it whole.
+TEST_F(ViewerTest, RefusesFilesOfTooManyRowsByTheirFirstBytes) {
+  viewer.start();
+  const auto refused = [&](const std::string& name, const std::string& head, size_t bytes) {
+    TestClient client(viewer.port());
+    client.send("POST /api/convert?name=" + name +
+                " HTTP/1.1\r\nHost: 127.0.0.1:" + std::to_string(viewer.port()) + "\r\n" +
+                origin() + "Content-Length: " + std::to_string(bytes) + "\r\n\r\n" + head);
+    return client.receive(5000, "draws them itself");
+  };
+  const std::string rows(100000, 'x');
+  std::string ksplat(rows);
+  const uint32_t count = 20000000;
+  std::memcpy(ksplat.data() + 16, &count, sizeof count);
+  const std::string ply =
+      "ply\nformat binary_little_endian 1.0\nelement vertex 20000000\nproperty float "
+      "x\nend_header\n";
+  for (const auto& [name, head, bytes] : {std::tuple("a.ply", ply + rows, size_t{2000000000}),
+                                          std::tuple("a.splat", rows, size_t{640000000}),
+                                          std::tuple("a.ksplat", ksplat, size_t{2000000000})}) {
+    const std::string answer = refused(name, head, bytes);
+    EXPECT_EQ(status_of(answer), 422) << name;
+    EXPECT_THAT(answer, HasSubstr("20000000 Gaussians are more than a page can hold")) << name;
+    EXPECT_THAT(answer, HasSubstr("Connection: close")) << name;
+  }
+  // One that is whole before it is looked at; the next is taken on the same connection.
+  EXPECT_EQ(status_of(refused("a.ply", ply, ply.size())), 422);
+  const TemporaryFolder folder("rows");
+  scene::save_cloud(folder.path() / "a.spz", test_scene().cloud);
+  EXPECT_EQ(status_of(post("/api/convert?name=a.spz", read_file(folder.path() / "a.spz"))), 200);
 }
 
 TEST_F(ViewerTest, ManyPagesLookAtOnce) {

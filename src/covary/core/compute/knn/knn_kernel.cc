@@ -1,7 +1,9 @@
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <nanoflann.hpp>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -57,24 +59,67 @@ struct PointSet {
   }
 };
 
+// Points that stand at one place, together. A search looks at all that are equally far, so that the tree must hold places: with
+// points, n at one place would take n steps each.
+template <class T>
+struct Places {
+  std::vector<T> points;           // [places,3]
+  std::vector<int64_t> first;      // of the members, a place each, and their number
+  std::vector<int64_t> points_at;  // ascending within a place
+};
+
+// Empty when no two points stand at one place.
+template <class T>
+Places<T> shared_places(const T* points, int64_t n) {
+  struct Item {
+    std::array<T, 3> at;
+    int64_t index;
+  };
+  std::vector<Item> items(static_cast<size_t>(n));
+  for (int64_t i = 0; i < n; ++i)
+    items[static_cast<size_t>(i)] = {{points[3 * i], points[3 * i + 1], points[3 * i + 2]}, i};
+  std::sort(items.begin(), items.end(), [](const Item& a, const Item& b) {
+    return a.at != b.at ? a.at < b.at : a.index < b.index;
+  });
+  Places<T> out;
+  if (std::adjacent_find(items.begin(), items.end(),
+                         [](const Item& a, const Item& b) { return a.at == b.at; }) == items.end())
+    return out;
+  for (const Item& item : items) {
+    if (out.points_at.empty() ||
+        !std::equal(item.at.begin(), item.at.end(), out.points.end() - 3)) {
+      out.points.insert(out.points.end(), item.at.begin(), item.at.end());
+      out.first.push_back(static_cast<int64_t>(out.points_at.size()));
+    }
+    out.points_at.push_back(item.index);
+  }
+  out.first.push_back(n);
+  return out;
+}
+
 // The k best by (distance, index) so far. nanoflann's own set breaks ties by the order of the tree; it also stops at
 // distances equal to the worst, so ties at the border need <= here: worstDist is the next number above.
+template <class PointsAt>
 class BestByDistanceThenIndex {
  public:
   using DistanceType = double;
   using IndexType = int64_t;
   using CountType = size_t;
-  BestByDistanceThenIndex(size_t k, int64_t self, std::vector<std::pair<double, int64_t>>& best)
-      : k_(k), self_(self), best_(best) {
+  // points_at(place): indices, ascending.
+  BestByDistanceThenIndex(size_t k, int64_t self, PointsAt points_at,
+                          std::vector<std::pair<double, int64_t>>& best)
+      : k_(k), self_(self), points_at_(points_at), best_(best) {
     best_.clear();
   }
   bool addPoint(double distance,
-                int64_t index) {  // NOLINT(readability-identifier-naming): nanoflann's interface
-    if (index == self_) return true;
-    const std::pair<double, int64_t> item(distance, index);
-    if (best_.size() == k_ && !(item < best_.back())) return true;
-    best_.insert(std::upper_bound(best_.begin(), best_.end(), item), item);
-    if (best_.size() > k_) best_.pop_back();
+                int64_t place) {  // NOLINT(readability-identifier-naming): nanoflann's interface
+    for (const int64_t index : points_at_(place)) {
+      if (index == self_) continue;
+      const std::pair<double, int64_t> item(distance, index);
+      if (best_.size() == k_ && !(item < best_.back())) break;
+      best_.insert(std::upper_bound(best_.begin(), best_.end(), item), item);
+      if (best_.size() > k_) best_.pop_back();
+    }
     return true;
   }
   double worstDist() const {  // NOLINT(readability-identifier-naming)
@@ -87,8 +132,29 @@ class BestByDistanceThenIndex {
  private:
   size_t k_;
   int64_t self_;
+  PointsAt points_at_;
   std::vector<std::pair<double, int64_t>>& best_;
 };
+
+// set: the points, or the places where they stand.
+template <class T, class PointsAt>
+void search(const PointSet<T>& set, const T* points, int64_t n, int k, PointsAt points_at,
+            int64_t* ids, double* squared_distances) {
+  using Adaptor = nanoflann::L2_Simple_Adaptor<T, PointSet<T>, double, int64_t>;
+  using Tree = nanoflann::KDTreeSingleIndexAdaptor<Adaptor, PointSet<T>, 3, int64_t>;
+  Tree tree(3, set, nanoflann::KDTreeSingleIndexAdaptorParams(16));
+  tree.buildIndex();
+  parallel_for(n, 1024, [&](int64_t begin, int64_t end) {
+    std::vector<std::pair<double, int64_t>> best;
+    for (int64_t i = begin; i < end; ++i) {
+      BestByDistanceThenIndex found(static_cast<size_t>(k), i, points_at, best);
+      tree.findNeighbors(found, points + 3 * i, nanoflann::SearchParams());
+      for (auto& [distance, id] : best)
+        distance = squared_distance(points + 3 * i, points + 3 * id);
+      write_row(best, k, ids + i * k, squared_distances ? squared_distances + i * k : nullptr);
+    }
+  });
+}
 
 }  // namespace
 
@@ -111,21 +177,22 @@ template <class T>
 void knn(const T* points, int64_t n, int k, int64_t* ids, double* squared_distances) {
   check_finite(points, n);
   if (n == 0) return;
-  using Adaptor = nanoflann::L2_Simple_Adaptor<T, PointSet<T>, double, int64_t>;
-  using Tree = nanoflann::KDTreeSingleIndexAdaptor<Adaptor, PointSet<T>, 3, int64_t>;
-  const PointSet<T> set{points, n};
-  Tree tree(3, set, nanoflann::KDTreeSingleIndexAdaptorParams(16));
-  tree.buildIndex();
-  parallel_for(n, 1024, [&](int64_t begin, int64_t end) {
-    std::vector<std::pair<double, int64_t>> best;
-    for (int64_t i = begin; i < end; ++i) {
-      BestByDistanceThenIndex found(static_cast<size_t>(k), i, best);
-      tree.findNeighbors(found, points + 3 * i, nanoflann::SearchParams());
-      for (auto& [distance, id] : best)
-        distance = squared_distance(points + 3 * i, points + 3 * id);
-      write_row(best, k, ids + i * k, squared_distances ? squared_distances + i * k : nullptr);
-    }
-  });
+  const Places<T> places = shared_places(points, n);
+  if (places.points.empty())
+    search(
+        PointSet<T>{points, n}, points, n, k, [](int64_t i) { return std::array<int64_t, 1>{i}; },
+        ids, squared_distances);
+  else
+    search(
+        PointSet<T>{places.points.data(), static_cast<int64_t>(places.points.size() / 3)}, points,
+        n, k,
+        [&places](int64_t p) {
+          const auto at = static_cast<size_t>(p);
+          return std::span(places.points_at)
+              .subspan(static_cast<size_t>(places.first[at]),
+                       static_cast<size_t>(places.first[at + 1] - places.first[at]));
+        },
+        ids, squared_distances);
 }
 
 template void knn_reference(const float*, int64_t, int, int64_t*, double*);

@@ -1,5 +1,6 @@
 #include "covary/core/compute/knn/op.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include <ATen/ATen.h>
@@ -42,6 +43,25 @@ TEST(Knn, AgreesWithAllPairsInFloat) {
   knn(p.data(), 500, 3, a.data(), nullptr);
   knn_reference(p.data(), 500, 3, b.data(), nullptr);
   EXPECT_EQ(a, b);
+}
+
+// A search of each point through all the others would take minutes.
+TEST(Knn, ManyPointsAtOnePlaceTakeNoLongerThanOthers) {
+  constexpr int64_t kPoints = 300000;
+  std::vector<float> p(3 * kPoints);
+  for (int64_t i = kPoints / 2; i < kPoints; ++i) p[static_cast<size_t>(3 * i + 1)] = 2;
+  p[2] = -0.0f;
+  std::vector<int64_t> ids(3 * kPoints);
+  std::vector<double> squares(ids.size());
+  knn(p.data(), kPoints, 3, ids.data(), squares.data());
+  for (const int64_t i : {int64_t{0}, int64_t{1}, int64_t{77}, kPoints / 2 - 1, kPoints - 1}) {
+    const int64_t begin = i < kPoints / 2 ? 0 : kPoints / 2;
+    std::vector<int64_t> want;
+    for (int64_t j = begin; want.size() < 3; ++j)
+      if (j != i) want.push_back(j);
+    EXPECT_EQ(std::vector<int64_t>(ids.begin() + 3 * i, ids.begin() + 3 * i + 3), want) << i;
+  }
+  EXPECT_EQ(*std::max_element(squares.begin(), squares.end()), 0);
 }
 
 TEST(Knn, LonePointsHaveNoNeighbour) {
