@@ -65,6 +65,7 @@ ViewResult render_view(const Primitives& g, const Views& views, int64_t v,
 
   // the channels, side by side: colour, features, depth, normal
   std::vector<at::Tensor> channels;
+  at::Tensor colors_of_sh;
   if (g.sh0.defined()) {
     StageTimer stage("sh");  // directions and colours
     stage.add_items(splats.ids.numel());
@@ -78,6 +79,10 @@ ViewResult render_view(const Primitives& g, const Views& views, int64_t v,
         g.sh0, g.shN, splats.ids, directions, o.sh_degree,
         o.sparse_sh_gradients ? compute::ShGradientRows::kSparse : compute::ShGradientRows::kDense,
         offsets));
+    if (o.color_gradients && channels.back().requires_grad()) {
+      colors_of_sh = channels.back();
+      colors_of_sh.retain_grad();
+    }
   }
   if (g.features.defined()) channels.push_back(g.features.index_select(0, splats.ids));
   int64_t colors = 0;
@@ -106,6 +111,13 @@ ViewResult render_view(const Primitives& g, const Views& views, int64_t v,
   r.footprints.centres = splats.centres.detach();
   r.footprints.radii = splats.halves.amax(1);
   r.footprints.depths = splats.depths.detach();
+  r.footprints.colors = colors_of_sh;
+  if (o.sensitivities)
+    r.footprints.sensitivities = compute::squared_sensitivities(
+        splats, features.detach(), behind, project_options.footprint, grid, *lists);
+  if (o.largest_weights)
+    r.footprints.largest_weights =
+        compute::largest_weights(splats, project_options.footprint, grid, *lists);
   r.footprints.screen_gradients = at::zeros({splats.ids.size(0), 4}, type);
   const auto out =
       compute::composite(splats, features, behind, project_options.footprint, grid, lists,
