@@ -112,9 +112,6 @@ ViewResult render_view(const Primitives& g, const Views& views, int64_t v,
   r.footprints.radii = splats.halves.amax(1);
   r.footprints.depths = splats.depths.detach();
   r.footprints.colors = colors_of_sh;
-  if (o.sensitivities)
-    r.footprints.sensitivities = compute::squared_sensitivities(
-        splats, features.detach(), behind, project_options.footprint, grid, *lists);
   if (o.largest_weights)
     r.footprints.largest_weights =
         compute::largest_weights(splats, project_options.footprint, grid, *lists);
@@ -122,6 +119,10 @@ ViewResult render_view(const Primitives& g, const Views& views, int64_t v,
   const auto out =
       compute::composite(splats, features, behind, project_options.footprint, grid, lists,
                          r.footprints.screen_gradients.narrow(1, 0, o.absolute_gradients ? 4 : 2));
+  if (o.sensitivities)
+    r.footprints.sensitivities =
+        compute::squared_sensitivities(splats, features.detach(), behind, out.image.detach(),
+                                       project_options.footprint, grid, *lists);
   r.alpha = (1 - out.transmittance).unsqueeze(2);
   r.color = out.image.size(2) == colors ? out.image : out.image.narrow(2, 0, colors);
   if (o.depth) {

@@ -71,7 +71,7 @@ struct RasterizeOptions {
   bool median_depth = false;
   bool weights = false;          // per-primitive sums of blending weights and hit counts
   bool color_gradients = false;  // Footprints::colors, whose gradient the backward pass keeps
-  bool sensitivities = false;    // Footprints::sensitivities; as slow as the reference
+  bool sensitivities = false;    // Footprints::sensitivities
   bool largest_weights = false;  // Footprints::largest_weights; float alone
   int sh_degree = -1;            // use only bands up to this one; -1 = all there are
   // Gradients of sh0 and shN, where these are leaves, as sparse tensors of the visible rows, which is

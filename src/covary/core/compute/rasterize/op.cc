@@ -180,18 +180,19 @@ at::Tensor largest_weights(const ProjectedTensors& splats, int footprint, const 
 }
 
 at::Tensor squared_sensitivities(const ProjectedTensors& splats, const at::Tensor& features,
-                                 const at::Tensor& background, int footprint, const TileGrid& grid,
-                                 const TileLists& lists) {
+                                 const at::Tensor& background, const at::Tensor& image,
+                                 int footprint, const TileGrid& grid, const TileLists& lists) {
   const StageTimer stage("sensitivity");
   const Tensors in = {splats.centres, splats.params, splats.opacities, features.contiguous(),
                       background.defined() ? background.contiguous() : background};
   at::Tensor out = at::empty({splats.centres.size(0)}, at::kDouble);
   if (splats.centres.scalar_type() == at::kFloat) {
+    const at::Tensor whole = image.contiguous();
     squared_sensitivities(input_of<float>(in, splats.extents, footprint, grid, lists),
-                          out.data_ptr<double>());
+                          whole.const_data_ptr<float>(), out.data_ptr<double>());
   } else {
-    squared_sensitivities(input_of<double>(in, splats.extents, footprint, grid, lists),
-                          out.data_ptr<double>());
+    squared_sensitivities_reference(input_of<double>(in, splats.extents, footprint, grid, lists),
+                                    out.data_ptr<double>());
   }
   return out;
 }

@@ -32,10 +32,10 @@ at::Tensor largest_weights(const ProjectedTensors& splats, int footprint, const 
                            const TileLists& lists);
 
 // Of each splat the sum over pixels and channels of (d image / d value)^2: [M] double; features and background as in
-// composite. No gradient.
+// composite, image [H,W,C] what it gave. No gradient.
 at::Tensor squared_sensitivities(const ProjectedTensors& splats, const at::Tensor& features,
-                                 const at::Tensor& background, int footprint, const TileGrid& grid,
-                                 const TileLists& lists);
+                                 const at::Tensor& background, const at::Tensor& image,
+                                 int footprint, const TileGrid& grid, const TileLists& lists);
 
 struct Inspected {
   at::Tensor topk;          // [H,W,k] int64: index into the splats, -1 = none

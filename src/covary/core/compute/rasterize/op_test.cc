@@ -407,12 +407,38 @@ TEST(Rasterize, SensitivitiesAreSquaredGradientsByTheValuesOfAllPixels) {
                                        o.splats.depths.unsqueeze(1) * 0.1},
                                       1),
                    background = at::cat({s.background, at::zeros({1}, at::kDouble)});
-  const at::Tensor sums = squared_sensitivities(o.splats, features, background, 0, grid, *o.lists);
+  const at::Tensor sums =
+      squared_sensitivities(o.splats, features, background, o.image, 0, grid, *o.lists);
   ASSERT_GT(*std::max_element(expected.begin(), expected.end()), 0.1);
   for (int64_t i = 0; i < m; ++i)
     EXPECT_NEAR(sums[i].item<double>(), expected[static_cast<size_t>(i)],
                 1e-9 * (1 + expected[static_cast<size_t>(i)]))
         << i;
+}
+
+TEST(Rasterize, SensitivitiesAgreeWithTheReferenceOnEverySimdTargetForEveryFootprint) {
+  const at::NoGradGuard no_gradient;
+  for (const std::string& footprint : footprint_names()) {
+    SCOPED_TRACE(footprint);
+    const auto sums = [&](at::ScalarType type) {
+      const Scene s = with_footprint(make_scene(150, type, 0, false, 0.15), footprint);
+      const TileGrid grid = strided(s, 2, 1, 0);
+      const Output o = render(s, true, grid);
+      const at::Tensor features = at::cat({s.features.index_select(0, o.splats.ids),
+                                           o.splats.depths.unsqueeze(1) * 0.1},
+                                          1),
+                       background = at::cat({s.background, at::zeros({1}, type)});
+      return squared_sensitivities(o.splats, features, background, o.image, s.options.footprint,
+                                   grid, *o.lists);
+    };
+    const at::Tensor reference = sums(at::kDouble);
+    ASSERT_GT(reference.max().item<double>(), 0.1);
+    on_every_target([&](const char* target) {
+      SCOPED_TRACE(target);
+      EXPECT_LT((sums(at::kFloat) - reference).norm().item<double>(),
+                1e-4 * reference.norm().item<double>());
+    });
+  }
 }
 
 TEST(Rasterize, SameBitsForAnyNumberOfThreads) {

@@ -246,7 +246,7 @@ void inspect(const RasterInput<T>& in, const InspectOutput<T>& out) {
 }
 
 template <class T>
-void squared_sensitivities(const RasterInput<T>& in, double* out) {
+void squared_sensitivities_reference(const RasterInput<T>& in, double* out) {
   std::vector<double> squares(static_cast<size_t>(in.lists->pairs()));
   with_footprint(in.footprint, [&]<class F>() {
     parallel_tasks(in.grid.tiles(), [&](int64_t tile) { sensitivity_tile<F>(in, tile, squares); });
@@ -289,7 +289,7 @@ void background_gradient(const RasterInput<T>& in, const RasterOutput<T>& forwar
                                         const RasterGradients<T>&,                     \
                                         const RasterInputGradients<T>&);               \
   template void inspect(const RasterInput<T>&, const InspectOutput<T>&);               \
-  template void squared_sensitivities(const RasterInput<T>&, double*);                 \
+  template void squared_sensitivities_reference(const RasterInput<T>&, double*);       \
   template void reduce_parts(const RasterInput<T>&, const T*, int,                     \
                              const RasterInputGradients<T>&);                          \
   template void background_gradient(const RasterInput<T>&, const RasterOutput<T>&,     \
