@@ -21,6 +21,7 @@
 #include "covary/splat/render/rasterize.h"
 #include "studies/core-3dgs/bars.h"
 #include "studies/core-3dgs/training.h"
+#include "studies/shared/texture.h"
 #include "studies/shared/timing.h"
 
 namespace covary::studies {
@@ -212,39 +213,6 @@ const FitFigures& fitted(StudyContext& c, const std::string& name, Kind kind) {
              .rows = {{f.psnr, f.ssim, f.count, f.wall_s}}});
     return f;
   });
-}
-
-// Mean |error| of the held-out views at the tenth of the pixels where the photo is steepest.
-double edge_error(StudyContext& c, const std::string& name, Kind kind) {
-  const scene::Capture& capture = capture_of(c, name);
-  const render::Primitives p = render::primitives_of(fitted(c, name, kind).cloud);
-  const at::NoGradGuard no_gradient;
-  const at::Tensor background = at::tensor(
-      {capture.background.x(), capture.background.y(), capture.background.z()}, at::kFloat);
-  double sum = 0;
-  for (const int64_t i : capture.test) {
-    const scene::View& view = capture.views[static_cast<size_t>(i)];
-    const at::Tensor bytes = fit::make_target(view, capture, "ignore", background).image;
-    const at::Tensor truth = bytes.scalar_type() == at::kByte ? bytes.to(at::kFloat) / 255 : bytes;
-    const at::Tensor grey = truth.mean(2);
-    const int64_t h = grey.size(0) - 2, w = grey.size(1) - 2;
-    const auto part = [&](int64_t y, int64_t x) { return grey.narrow(0, y, h).narrow(1, x, w); };
-    const at::Tensor gx = part(0, 2) - part(0, 0) + 2 * (part(1, 2) - part(1, 0)) + part(2, 2) -
-                          part(2, 0),
-                     gy = part(2, 0) - part(0, 0) + 2 * (part(2, 1) - part(0, 1)) + part(2, 2) -
-                          part(0, 2);
-    const at::Tensor steep = (gx * gx + gy * gy).flatten();
-    const at::Tensor rows = std::get<1>(steep.topk(std::max<int64_t>(1, steep.numel() / 10)));
-    const at::Tensor error = (render::rasterize(p, render::views_of({view.camera}), {}, background)
-                                  .color[0]
-                                  .clamp(0, 1) -
-                              truth)
-                                 .abs()
-                                 .mean(2);
-    sum +=
-        error.narrow(0, 1, h).narrow(1, 1, w).flatten().index_select(0, rows).mean().item<double>();
-  }
-  return sum / static_cast<double>(capture.test.size());
 }
 
 double seconds_a_frame(StudyContext& c, const scene::Cloud& cloud, const scene::Capture& capture) {
@@ -445,8 +413,10 @@ std::vector<Bar> bars() {
   add("5", "", "fox: error on edges, with the mask against without", "mean |error|", "1",
       "ours <= 0.97 * baseline", [](StudyContext& c) {
         BarResult r;
-        const double base = edge_error(c, "fox", Kind::kGesWithoutEdges),
-                     ours = edge_error(c, "fox", Kind::kGes);
+        const double base = error_where_steep(fitted(c, "fox", Kind::kGesWithoutEdges).cloud,
+                                              capture_of(c, "fox")),
+                     ours = error_where_steep(fitted(c, "fox", Kind::kGes).cloud,
+                                              capture_of(c, "fox"));
         r.baseline = Quantity{.name = "mask off", .value = base, .unit = "1"};
         r.ours = Quantity{.value = ours, .unit = "1"};
         r.bound = {"ours <= 0.97 * baseline", ours, "<=", (c.smoke() ? 2 : 0.97) * base};

@@ -219,6 +219,44 @@ class BrokenInput(Case):
         self.assertTrue(error["what"] and error["where"] and error["hint"])
 
 
+class Turbo(Case):
+    def test_the_preset_trains_resumes_and_logs_what_it_goes_by(self):
+        sample = "sample:studio,views=12,width=72,height=64,points=300"
+        train = ("train", sample, "--preset", "turbo", "--steps", 60, "--max-gaussians", 600, "--set", "default.every=5",
+                 "--set", "checkpoint_every=25", "--seed", 3)
+        r = self.done(*train, "-o", self.out)
+        self.assertIn("rises along its curve", r.stderr)  # so few steps have no history
+        records = [json.loads(line) for line in (self.out / "log.jsonl").read_text().splitlines()]
+        grown = [r["growth"] for r in records if "growth" in r]
+        self.assertTrue(all(g["exponent"] == 1 for g in grown))
+        budgets = [g["budget"] for g in grown]
+        self.assertEqual(budgets, sorted(budgets))
+        self.assertGreater(budgets[-1], budgets[0])
+        self.assertTrue(all(r["count"] <= 600 for r in records if "count" in r))
+        self.assertTrue(all({"loss", "count", "wall_s"} <= r.keys() for r in records if "terms" in r))
+        config = json.loads((self.out / "config.json").read_text())["options"]
+        self.assertEqual((config["render_stride"], config["final_views"], config["growth"]["visits"]), (2, 4, True))
+
+        again = self.folder / "again"
+        child = subprocess.Popen([str(COVARY), *map(str, train), "-o", str(again)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        state = again / "checkpoint" / "state.cov"
+        while child.poll() is None and not state.exists():
+            time.sleep(0.01)
+        child.kill()
+        child.communicate()
+        self.done(*train, "-o", again, "--resume")
+        self.assertEqual(sha(self.out / "scene.ply"), sha(again / "scene.ply"))
+
+    def test_what_cannot_be_is_refused(self):
+        sample = "sample:studio,views=12,width=72,height=64,points=300"
+        train = ("train", sample, "-o", self.out, "--steps", 5)
+        self.refused(2, *train, "--set", "growth.budget=true", says=["growth.budget"])
+        self.refused(2, *train, "--set", "growth.prune_schedule=0.5:1.5", says=["prune_schedule"])
+        self.refused(2, *train, "--dilate", 2, "--cross-ray", "--views-per-step", 2, says=["cross_ray"])
+        self.refused(2, *train, "--strategy", "mcmc", "--set", "growth.visits=true", says=["growth"])
+        self.refused(2, *train, "--dilate", 0, says=["dilate"])
+
+
 class Convert(Case):
     def splats(self, name="a.splat", count=40):
         """A .splat of a grid of small grey splats."""

@@ -238,6 +238,8 @@ RunResult Trainer::run(const RunContext& context) {
                 {"lr_means", table_.entry("means").rate.at(step_)},
                 {"memory_mb", static_cast<double>(memory_bytes()) / 1e6}};
       for (const auto& [name, sum] : term_sums) record["terms"][name] = sum / n;
+      if (const nlohmann::json figures = strategy_->figures(); !figures.empty())
+        record["growth"] = figures;
       if (cameras_) record["cameras"] = cameras_->change().to_json();
       if (exposure_) record["exposure"] = exposure_->to_json();
       loss_sum = 0;

@@ -13,6 +13,7 @@
 #include "covary/core/compute/sh/sh.h"
 #include "covary/core/numeric/median.h"
 #include "covary/splat/fit/frame.h"
+#include "covary/splat/fit/midpoints.h"
 #include "covary/splat/fit/strategy_parts.h"
 #include "covary/splat/scene/format.h"
 
@@ -63,6 +64,8 @@ Seeds from_points(const scene::Points& points, int64_t cap, uint64_t seed) {
   std::vector<int64_t> rows(static_cast<size_t>(n));
   std::iota(rows.begin(), rows.end(), 0);
   if (n > cap) {
+    log_info("of " + std::to_string(n) + " points " + std::to_string(cap) +
+             " are used, the most Gaussians that there may be");
     rows = Random(seed, stream_of("start.subset")).permutation(n);
     rows.resize(static_cast<size_t>(cap));
     std::sort(rows.begin(), rows.end());
@@ -82,6 +85,14 @@ Seeds from_points(const scene::Points& points, int64_t cap, uint64_t seed) {
     }
   }
   return s;
+}
+
+scene::Points filled_in(const scene::Points& points, int64_t cap) {
+  const auto n = static_cast<int64_t>(points.positions.size());
+  scene::Points more = with_midpoints(points, std::min(2 * n, cap / 4));
+  log_info(std::to_string(static_cast<int64_t>(more.positions.size()) - n) +
+           " midpoints added where points are sparse");
+  return more;
 }
 
 Seeds at_random(const scene::Capture& capture, double extent, int64_t count, uint64_t seed) {
@@ -134,8 +145,10 @@ scene::Cloud starting_cloud(const scene::Capture& capture, const TrainOptions& o
   const bool random = options.init == "random" || !points;
   if (random && options.init == "auto") log_info("no sparse points: a random start");
   const int64_t count = std::min(cap, options.init_count > 0 ? options.init_count : kRandomCount);
-  const Seeds seeds = random ? at_random(capture, capture.extent, count, seed)
-                             : from_points(capture.points, cap, seed);
+  const Seeds seeds =
+      random ? at_random(capture, capture.extent, count, seed)
+             : from_points(options.init_midpoints ? filled_in(capture.points, cap) : capture.points,
+                           cap, seed);
 
   const int64_t n = seeds.positions.size(0);
   const at::Tensor squares = compute::mean_square_distance_of_neighbours(seeds.positions, 3);

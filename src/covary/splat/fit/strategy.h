@@ -35,6 +35,7 @@ struct SceneFacts {
   double extent = 1;  // scene units; sizes are thresholds times this
   uint64_t seed = 42;
   Eigen::Vector3d focus = Eigen::Vector3d::Zero();  // what the training cameras look at
+  int64_t views = 1;                                // for training
 };
 
 // One view of a step, during and after its backward pass. Gradients are of that view's loss alone.
@@ -76,6 +77,9 @@ class Strategy {
 
   // Whether after_backward looks at the absolute parts of Footprints::screen_gradients, which the backward pass then sums.
   virtual bool reads_absolute_gradients() const { return true; }
+  // Whether it looks at the gradients of Footprints::colors, and at Footprints::largest_weights, at this step.
+  virtual bool reads_color_gradients(int64_t /*step*/) const { return false; }
+  virtual bool reads_largest_weights(int64_t /*step*/) const { return false; }
   virtual void before_backward(const ViewFacts&) {}
   virtual void after_backward(const ViewFacts&) {}
   virtual Edits after_step(const StepFacts& step) = 0;
@@ -86,6 +90,9 @@ class Strategy {
   // The cap on the number of Gaussians is another from the next refinement on. Where there are more, none is added until
   // pruning has brought them under it. False: this strategy has no cap.
   virtual bool recap(int64_t /*max_gaussians*/) { return false; }
+
+  // What the log says of it beside the count; empty when there is nothing.
+  virtual nlohmann::json figures() const { return nlohmann::json::object(); }
 
   // What is not in the table; empty when there is nothing.
   virtual nlohmann::json state() const { return nlohmann::json::object(); }

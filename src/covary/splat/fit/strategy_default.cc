@@ -8,6 +8,7 @@
 #include <ATen/ATen.h>
 
 #include "covary/core/base/threads.h"
+#include "covary/splat/fit/growth.h"
 #include "covary/splat/fit/multi_view.h"
 #include "covary/splat/fit/strategy_parts.h"
 
@@ -24,16 +25,23 @@ class DefaultStrategy final : public Strategy {
       : options_(options.default_strategy),
         multi_view_options_(options.multi_view),
         cap_(options.max_gaussians_of()) {
+    if (options.growth.guides()) growth_.emplace(options);
     retime(options.steps);
   }
 
   void init(nn::RowTable& table, const SceneFacts& scene) override {
     table.add_statistic(kGradients, at::zeros({table.rows()}, at::kFloat));
     table.add_statistic(kSeen, at::zeros({table.rows()}, at::kFloat));
-    resume(table, scene, {});
+    attach(table, scene);
+    if (growth_) growth_->init(table, scene);
   }
 
-  void resume(nn::RowTable& table, const SceneFacts& scene, const nlohmann::json&) override {
+  void resume(nn::RowTable& table, const SceneFacts& scene, const nlohmann::json& state) override {
+    attach(table, scene);
+    if (growth_) growth_->resume(table, scene, state.at("growth"));
+  }
+
+  void attach(nn::RowTable& table, const SceneFacts& scene) {
     table_ = &table;
     scene_ = scene;
     if (multi_view_options_.on())
@@ -42,9 +50,23 @@ class DefaultStrategy final : public Strategy {
   }
 
   bool reads_absolute_gradients() const override { return options_.absgrad; }
+  bool reads_color_gradients(int64_t step) const override {
+    return growth_ && growth_->reads_colors() && step <= stop_;
+  }
+  bool reads_largest_weights(int64_t step) const override {
+    return growth_ && growth_->reads_weights() && step <= stop_;
+  }
+
+  nlohmann::json state() const override {
+    return growth_ ? nlohmann::json{{"growth", growth_->state()}} : nlohmann::json::object();
+  }
+  nlohmann::json figures() const override {
+    return growth_ ? growth_->figures() : nlohmann::json::object();
+  }
 
   void after_backward(const ViewFacts& view) override {
     if (view.step > stop_) return;
+    if (growth_) growth_->add(view);
     if (multi_view_ && refines_at(view.step))
       multi_view_->add(view.camera, view.rendered, view.truth, view.mask);
     const render::Footprints& f = view.footprints;
@@ -68,6 +90,7 @@ class DefaultStrategy final : public Strategy {
   void retime(int64_t steps) override {
     start_ = resolved_steps(options_.start, 500, 0.1, steps);
     stop_ = resolved_steps(options_.stop, 15000, 0.5, steps);
+    if (growth_) growth_->retime(steps);
   }
 
   bool recap(int64_t max_gaussians) override {
@@ -81,6 +104,7 @@ class DefaultStrategy final : public Strategy {
     if (refines_at(facts.step)) refine(facts.step, edits);
     if (facts.step % options_.reset_every == 0) {
       reset_opacities();
+      if (growth_) growth_->reset_at(facts.step);
       edits.reset = true;
     }
     return edits;
@@ -106,6 +130,7 @@ class DefaultStrategy final : public Strategy {
 
     // The fate of each row. A clone and a parent share what pruning looks at, and so do the children of a split: they are
     // judged here, as if growth had come first.
+    if (growth_) growth_->begin(step);
     std::vector<Fate> fates(static_cast<size_t>(n), Fate::kStay);
     std::vector<float> gradients(static_cast<size_t>(n), 0.0f);
     const double small = options_.size_threshold * scene_.extent;
@@ -115,9 +140,16 @@ class DefaultStrategy final : public Strategy {
         const float* s = scales + 3 * i;
         const double size = std::exp(static_cast<double>(std::max({s[0], s[1], s[2]})));
         const double opacity = logistic(logits[i]);
-        const float gradient = sums[i] / std::max(seen[i], 1.0f);
+        float gradient = sums[i] / std::max(seen[i], 1.0f);
+        bool grows = gradient > threshold;
+        if (growth_) {
+          // both in units of the threshold, so that the cap's room goes to what is furthest above its own
+          const double by_color = growth_->ratio(i, seen[i]);
+          gradient = std::max(gradient, static_cast<float>(by_color * threshold));
+          grows = (grows || by_color > 1) && growth_->may_grow(i);
+        }
         Fate fate = Fate::kStay;
-        if (gradient > threshold) fate = size <= small ? Fate::kClone : Fate::kSplit;
+        if (grows) fate = size <= small ? Fate::kClone : Fate::kSplit;
         const bool split = fate == Fate::kSplit;
         const double kept_opacity =
             split && options_.revised_opacity ? 1 - std::sqrt(1 - opacity) : opacity;
@@ -133,7 +165,7 @@ class DefaultStrategy final : public Strategy {
       crossed = clone_inside(multi_view_->inside(table_->parameter("means")), fates, gradients);
       multi_view_->clear();
     }
-    keep_under_cap(fates, gradients);
+    keep_under_cap(fates, gradients, growth_ ? growth_->cap(step, cap_, {start_, stop_}) : cap_);
     edits.crossed = std::count_if(crossed.begin(), crossed.end(), [&](int64_t i) {
       return fates[static_cast<size_t>(i)] == Fate::kClone;
     });
@@ -151,6 +183,7 @@ class DefaultStrategy final : public Strategy {
     if (edits.any()) grow(step, kept, clones, splits);
     table_->statistic(kGradients).zero_();
     table_->statistic(kSeen).zero_();
+    if (growth_) growth_->end();
   }
 
   // Of those that would stay, what views meet at is cloned: the largest gradients, up to the share of the count.
@@ -172,7 +205,8 @@ class DefaultStrategy final : public Strategy {
   }
 
   // Of those that would grow, the largest gradients that the cap has room for; each adds one row.
-  void keep_under_cap(std::vector<Fate>& fates, const std::vector<float>& gradients) const {
+  void keep_under_cap(std::vector<Fate>& fates, const std::vector<float>& gradients,
+                      int64_t cap) const {
     std::vector<int64_t> growing;
     int64_t staying = 0;
     for (size_t i = 0; i < fates.size(); ++i) {
@@ -180,7 +214,7 @@ class DefaultStrategy final : public Strategy {
       if (fates[i] == Fate::kClone || fates[i] == Fate::kSplit)
         growing.push_back(static_cast<int64_t>(i));
     }
-    const int64_t room = std::max<int64_t>(0, cap_ - staying);
+    const int64_t room = std::max<int64_t>(0, cap - staying);
     if (static_cast<int64_t>(growing.size()) <= room) return;
     std::stable_sort(growing.begin(), growing.end(), [&](int64_t a, int64_t b) {
       return gradients[static_cast<size_t>(a)] > gradients[static_cast<size_t>(b)];
@@ -235,6 +269,7 @@ class DefaultStrategy final : public Strategy {
   DefaultStrategyOptions options_;
   MultiViewOptions multi_view_options_;
   std::optional<MultiView> multi_view_;  // of the step that is under way
+  std::optional<Growth> growth_;
   int64_t cap_, start_, stop_;
   nn::RowTable* table_ = nullptr;
   SceneFacts scene_;

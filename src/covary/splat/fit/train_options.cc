@@ -195,6 +195,8 @@ void TrainOptions::describe(OptionList& o) {
   o.add("init_count", &init_count,
         "Gaussians of a random start; 0: 100,000, or max_gaussians when that is less")
       .range(0, 1e9);
+  o.add("init_midpoints", &init_midpoints,
+        "fill in points where they are sparse, up to twice as many and a quarter of max_gaussians");
   o.add("init_opacity", &init_opacity, "opacity at the start; none: 0.1, and 0.5 under mcmc")
       .range(1e-6, 1 - 1e-6);
   o.add("init_scale", &init_scale,
@@ -204,10 +206,25 @@ void TrainOptions::describe(OptionList& o) {
         "views whose gradients one step sums; rates grow by its root")
       .range(1, 1024)
       .common();
+  o.add("final_views", &final_views,
+        "views a step near the end, where gradients should be calm; 0: as elsewhere")
+      .range(0, 1024);
+  o.add("final_share", &final_share, "share of all views that are drawn so many a step")
+      .range(0, 1);
   o.add("resolution_schedule", &resolution_schedule,
         "coarse photos first: full (never), or DIVISION:UNTIL,... with shares of the steps, as "
         "in 4:0.1,2:0.4")
       .suggestions({"full"});
+  o.add("render_stride", &render_stride,
+        "steps on every n-th pixel of both axes, with all offsets in turn: large photos at a "
+        "share of their cost")
+      .range(1, 16)
+      .unit("px")
+      .common()
+      .synonym("dilate");
+  o.add("render_stride_until", &render_stride_until,
+        "share of the steps after which pictures are whole again")
+      .range(0, 1);
   o.add("exposure", &exposure,
         "colours of the photos: none (those of the scene), affine (a 3x4 map each), bilateral (a "
         "grid of maps each), embedding (a network adds to the Gaussians' colours)")
@@ -240,6 +257,7 @@ void TrainOptions::describe(OptionList& o) {
   o.group("embedding", embedding).only_when("exposure", "embedding");
   o.group("ges", ges).only_when("primitive", "ges");
   o.group("multi_view", multi_view).only_when("strategy", "default");
+  o.group("growth", growth).only_when("strategy", "default");
   o.group("default", default_strategy).only_when("strategy", "default");
   o.group("mcmc", mcmc).only_when("strategy", "mcmc");
 }
@@ -265,7 +283,25 @@ void TrainOptions::check() const {
   if (exposure_start != "exif" && exposure_start != "none")
     refuse("exposure_start", "is neither exif nor none", "use exif");
   if (views_per_step < 1) refuse("views_per_step", "is below 1", "use 1");
-  resolution_levels(resolution_schedule);
+  if (final_views < 0) refuse("final_views", "is negative", "use 4, or 0 for none");
+  if (!(final_share >= 0 && final_share < 1))
+    refuse("final_share", "is no share below 1", "use 0.2");
+  levels();
+  growth.check();
+  if (growth.budget && max_gaussians == 0)
+    refuse("growth.budget", "rises to a cap, and there is none", "add --max-gaussians 500000");
+  if (render_stride < 1 || render_stride > 16)
+    refuse("render_stride", "is not in 1..16", "use 2, or 1 for whole pictures");
+  if (!(render_stride_until >= 0 && render_stride_until <= 1))
+    refuse("render_stride_until", "is no share of the steps", "use 0.95");
+  if (render_stride > 1 && multi_view.cross_ray)
+    refuse("multi_view.cross_ray",
+           "compares windows of whole pictures, and render_stride cuts them",
+           "use --render-stride 1");
+  if (render_stride > 1 && loss.sparse_depth_weight > 0)
+    refuse("loss.sparse_depth_weight",
+           "is for single pixels, and render_stride leaves most of them out",
+           "use --render-stride 1, or depth maps: --depth FOLDER");
   if (max_gaussians < 0) refuse("max_gaussians", "is negative", "use 0 for no cap");
   if (init.empty()) refuse("init", "is empty", "use auto, points, random or a .ply file");
   if (max_gaussians > 0 && init_count > max_gaussians)
@@ -291,6 +327,21 @@ void TrainOptions::check() const {
   mcmc.check();
 }
 
+std::vector<ResolutionLevel> TrainOptions::levels() const {
+  std::vector<ResolutionLevel> all = resolution_levels(resolution_schedule);
+  if (final_views == 0 || final_share == 0) return all;
+  // of all views final_share, final_views a step: so many of the steps
+  const auto base = static_cast<double>(views_per_step), last = static_cast<double>(final_views);
+  const double steps_share = final_share * base / (final_share * base + (1 - final_share) * last);
+  const double from = 1 - steps_share;
+  if (!all.empty() && all.back().until > from)
+    refuse("final_share", "begins before the last level of resolution_schedule ends",
+           "end its levels by " + std::to_string(from));
+  all.push_back({.division = 1, .until = from, .views = 0});
+  all.push_back({.division = 1, .until = 1, .views = final_views});
+  return all;
+}
+
 int64_t TrainOptions::sh_every_of() const { return resolved_steps(sh_every, 1000, 1.0 / 8, steps); }
 
 int64_t TrainOptions::checkpoint_every_of() const {
@@ -302,7 +353,7 @@ int64_t TrainOptions::eval_every_of() const {
 }
 
 int64_t TrainOptions::views_drawn() const {
-  return views_before(resolution_levels(resolution_schedule), views_per_step, steps + 1, steps);
+  return views_before(levels(), views_per_step, steps + 1, steps);
 }
 
 int64_t TrainOptions::max_gaussians_of() const {

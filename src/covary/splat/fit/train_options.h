@@ -22,6 +22,7 @@
 #include "covary/splat/capture/photo_options.h"
 #include "covary/splat/fit/exposure_options.h"
 #include "covary/splat/fit/ges_options.h"
+#include "covary/splat/fit/growth_options.h"
 #include "covary/splat/fit/multi_view_options.h"
 #include "covary/splat/fit/refine_options.h"
 #include "covary/splat/fit/resolution_options.h"
@@ -114,17 +115,23 @@ struct TrainOptions {
   int64_t max_gaussians = 0;           // a cap at every step; 0: none, and 1,000,000 under mcmc
   std::string primitive = "gaussian";  // gaussian | ges
   std::string antialias = "none";      // none | mip | analytic
-  bool filter_3d = false;     // no Gaussian finer than the photos can tell: sampling_filter.h
-  std::string init = "auto";  // auto | points | random | FILE.ply
-  int64_t init_count = 0;     // of a random start; 0: 100,000 or max_gaussians
+  bool filter_3d = false;       // no Gaussian finer than the photos can tell: sampling_filter.h
+  std::string init = "auto";    // auto | points | random | FILE.ply
+  int64_t init_count = 0;       // of a random start; 0: 100,000 or max_gaussians
+  bool init_midpoints = false;  // points are filled in where they are sparse: midpoints.h
   // Of a start from points or at random; none: 0.1, and 0.5 under mcmc.
   std::optional<double> init_opacity;
   // Standard deviation over the distance to the 3 nearest neighbours; none: 1, and 0.1 under mcmc.
   std::optional<double> init_scale;
-  int64_t views_per_step = 1;   // B: gradients are summed, rates grow by sqrt(B) (nn/optim/adam.h)
+  int64_t views_per_step = 1;  // B: gradients are summed, rates grow by sqrt(B) (nn/optim/adam.h)
+  // Views a step near the end, where the last final_share of all views is drawn; 0: as elsewhere.
+  int64_t final_views = 0;
+  double final_share = 0.2;
   MultiViewOptions multi_view;  // what else several views are good for; of the default strategy
   // full | DIVISION:UNTIL,...: coarse photos first (resolution_options.h)
   std::string resolution_schedule = "full";
+  int64_t render_stride = 1;          // px; steps on every n-th pixel of both axes: stride.h
+  double render_stride_until = 0.95;  // share of the steps; whole pictures behind it
   std::optional<double>
       checkpoint_every;  // steps; none: 1000, or steps/10 when that is less; 0: only at the end
   std::optional<double>
@@ -144,11 +151,15 @@ struct TrainOptions {
   EmbeddingExposureOptions embedding;   // group "embedding"
   RobustOptions robust;
   GesOptions ges;                           // group "ges"
+  GrowthOptions growth;                     // of the default strategy
   DefaultStrategyOptions default_strategy;  // group "default"
   McmcOptions mcmc;
 
   void describe(OptionList& o);
   void check() const;  // Error(kUsage) naming the field
+
+  // resolution_schedule, and behind it the steps of final_views.
+  std::vector<ResolutionLevel> levels() const;
 
   // Resolved numbers (steps), as the help of each field states the rule.
   int64_t sh_every_of() const;

@@ -27,6 +27,7 @@
 #include "covary/splat/fit/shape.h"
 #include "covary/splat/fit/shape_files.h"
 #include "covary/splat/fit/start.h"
+#include "covary/splat/fit/stride.h"
 #include "covary/splat/scene/camera_path.h"
 #include "covary/splat/scene/cameras_json.h"
 
@@ -123,16 +124,28 @@ Trainer::Trainer(scene::Capture capture, TrainOptions options)
   if (!(extent_ > 0)) throw Error(ExitCode::kFailed, "has no extent", capture_.name);
   if (!options_.depth.empty()) take_depths(capture_, options_.depth, options_.depth_kind);
   if (!options_.normals.empty()) take_normals(capture_, options_.normals);
-  levels_ = resolution_levels(options_.resolution_schedule);
   const auto views = static_cast<int64_t>(capture_.train.size());
   if (options_.views_per_step > views) {
     log_info("a step takes all " + std::to_string(views) + " training views, not " +
              std::to_string(options_.views_per_step));
     options_.views_per_step = views;
   }
+  options_.final_views = std::min(options_.final_views, views);
+  levels_ = options_.levels();
+  if (options_.strategy == "default") prunes_ = prune_events(options_.growth.prune_schedule);
   if (options_.refine.pose_opt || options_.refine.intrinsics_opt)
     cameras_ = std::make_unique<CameraRefinement>(capture_, options_.refine, options_.steps,
                                                   options_.views_drawn());
+  const auto too_small =
+      std::count_if(capture_.train.begin(), capture_.train.end(), [&](int64_t i) {
+        const scene::Camera& c = capture_.views[static_cast<size_t>(i)].camera;
+        return options_.render_stride > 1 &&
+               !can_be_strided(c.width, c.height, static_cast<int>(options_.render_stride));
+      });
+  if (too_small > 0)
+    log_info(std::to_string(too_small) + " of " + std::to_string(views) +
+             " training photos are too small for --render-stride " +
+             std::to_string(options_.render_stride) + ": all their pixels are rendered");
   exposure_ = make_exposure(options_, capture_);
   terms_ = standard_terms(options_);
   const auto known = [&](bool scene::ViewParts::* part) {
@@ -207,7 +220,10 @@ std::vector<scene::Camera> Trainer::training_cameras() const {
 }
 
 SceneFacts Trainer::scene_facts() const {
-  return {.extent = extent_, .seed = seed_, .focus = scene::CameraPath(training_cameras()).focus()};
+  return {.extent = extent_,
+          .seed = seed_,
+          .focus = scene::CameraPath(training_cameras()).focus(),
+          .views = static_cast<int64_t>(capture_.train.size())};
 }
 
 // A view sees a part of space: where its Gaussians are neighbours in memory, too, every gather and every update of
@@ -327,6 +343,13 @@ at::Tensor Trainer::background_of(int64_t step, int64_t view) const {
   return background;
 }
 
+int Trainer::stride_of(int64_t step, int width, int height) const {
+  const auto stride = static_cast<int>(options_.render_stride);
+  const bool whole = static_cast<double>(step) >
+                     options_.render_stride_until * static_cast<double>(options_.steps);
+  return whole || !can_be_strided(width, height, stride) ? 1 : stride;
+}
+
 StepResult Trainer::step() {
   if (capture_.photos)  // those of this step and the next, while this one is at work
     coarse_.expect(capture_, views_to_come(step_ + 1),
@@ -351,20 +374,31 @@ StepResult Trainer::step(const std::vector<int64_t>& views) {
   splats.scales = activated.scales.detach().requires_grad_();
   splats.opacities = activated.opacities.detach().requires_grad_();
   if (activated.extras.defined()) splats.extras = activated.extras.detach().requires_grad_();
+  int64_t drawn = drawn_before(step);
   for (const int64_t index : views) {
     const std::shared_ptr<const scene::View> held =
         in_stage("target", [&] { return coarse_.at(capture_, index, division); });
-    const scene::View& view = *held;
+    const int width = held->image.width, height = held->image.height,
+              stride = stride_of(step, width, height);
+    const PixelOffset offset =
+        stride_offset(seed_, index, drawn++ / static_cast<int64_t>(capture_.train.size()), stride);
+    std::optional<scene::View> part;
+    if (stride > 1) part = in_stage("target", [&] { return strided(*held, stride, offset); });
+    const scene::View& view = part ? *part : *held;
     const at::Tensor background = background_of(step, index);
     Target target = in_stage("target", [&] {
       return make_target(view, capture_, options_.capture.mask_mode, background);
     });
     if (exposure_) splats.color_offsets = exposure_->offsets(index);
-    render::Rendered rendered =
-        render::rasterize(splats,
-                          cameras_ ? cameras_->views(index, view.image.width, view.image.height)
-                                   : render::views_of({view.camera}),
-                          raster_options(), background);
+    render::RasterizeOptions raster = raster_options();
+    raster.color_gradients = strategy_->reads_color_gradients(step);
+    raster.largest_weights = strategy_->reads_largest_weights(step);
+    raster.stride = stride;
+    raster.offset_x = offset.x;
+    raster.offset_y = offset.y;
+    render::Rendered rendered = render::rasterize(
+        splats, cameras_ ? cameras_->views(index, width, height) : render::views_of({view.camera}),
+        raster, background);
     if (exposure_)
       rendered.color = in_stage("exposure", [&] {
         return exposure_->applied(index, rendered.color.squeeze(0), view.alpha).unsqueeze(0);
@@ -442,11 +476,42 @@ StepResult Trainer::step(const std::vector<int64_t>& views) {
     if (edits.rows()) order_rows();
     return edits;
   });
+  if (const double share = pruned_at(prunes_, step, options_.steps); share > 0)
+    result.edits.pruned += in_stage("strategy", [&] { return drop_insensitive(share); });
   if (table_.has(kShape) && shape_reset_due(options_.ges, step, options_.steps))
     reset_shape(table_);
   if (options_.filter_3d && (result.edits.rows() || step % kFilterEvery == 0))
     update_sampling_filter(table_, training_cameras());
   return result;
+}
+
+int64_t Trainer::drop_insensitive(double share) {
+  const auto dropped = static_cast<int64_t>(share * static_cast<double>(count()));
+  if (dropped == 0) return 0;
+  const at::NoGradGuard no_gradient;
+  const render::Primitives splats = primitives();
+  at::Tensor sums = at::zeros({count()}, at::kDouble);
+  for (const int64_t index : capture_.train) {
+    const scene::Camera& camera = capture_.views[static_cast<size_t>(index)].camera;
+    render::RasterizeOptions raster = raster_options();
+    raster.depth = raster.normal = false;
+    raster.sensitivities = true;
+    raster.stride = stride_of(1, camera.width, camera.height);
+    const PixelOffset offset = stride_offset(seed_, index, step_, raster.stride);
+    raster.offset_x = offset.x;
+    raster.offset_y = offset.y;
+    const render::Footprints seen =
+        render::rasterize(splats,
+                          cameras_ ? cameras_->views(index, camera.width, camera.height)
+                                   : render::views_of({camera}),
+                          raster, background_of(step_, index))
+            .footprints[0];
+    sums.index_add_(0, seen.ids, seen.sensitivities);
+  }
+  at::Tensor keep = at::ones({count()}, at::kBool);
+  keep.index_fill_(0, std::get<1>(sums.sort(true, 0, false)).narrow(0, 0, dropped), false);
+  table_.drop(keep);
+  return dropped;
 }
 
 scene::Cloud Trainer::cloud() const {

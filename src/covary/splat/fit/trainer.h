@@ -131,6 +131,8 @@ class Trainer {
   render::RasterizeOptions raster_options() const;
   at::Tensor background_of(int64_t step, int64_t view) const;
   std::vector<scene::Camera> training_cameras() const;
+  // Of a picture of these sides at a step; 1: all pixels.
+  int stride_of(int64_t step, int width, int height) const;
   SceneFacts scene_facts() const;
   int64_t drawn_before(int64_t step) const;  // views
   // The training views of an epoch, by their place in capture().train.
@@ -140,6 +142,8 @@ class Trainer {
   // The views of this step and those after it, to the end of the next epoch.
   std::vector<int64_t> views_to_come(int64_t step) const;
   void order_rows();
+  // Drops that share of the Gaussians, those that the training views depend on least. Their number.
+  int64_t drop_insensitive(double share);
   nlohmann::json caps_json() const;
   void take_caps(const nlohmann::json& caps);
 
@@ -155,6 +159,7 @@ class Trainer {
   std::vector<Cap> caps_;  // beyond that of the options, in the order of their steps
   nn::RowTable table_;
   std::vector<ResolutionLevel> levels_;
+  std::vector<PruneEvent> prunes_;
   CoarseViews coarse_;
   std::unique_ptr<CameraRefinement> cameras_;
   std::unique_ptr<Exposure> exposure_;

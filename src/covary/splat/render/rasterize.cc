@@ -65,6 +65,7 @@ ViewResult render_view(const Primitives& g, const Views& views, int64_t v,
 
   // the channels, side by side: colour, features, depth, normal
   std::vector<at::Tensor> channels;
+  at::Tensor colors_of_sh;
   if (g.sh0.defined()) {
     StageTimer stage("sh");  // directions and colours
     stage.add_items(splats.ids.numel());
@@ -78,6 +79,10 @@ ViewResult render_view(const Primitives& g, const Views& views, int64_t v,
         g.sh0, g.shN, splats.ids, directions, o.sh_degree,
         o.sparse_sh_gradients ? compute::ShGradientRows::kSparse : compute::ShGradientRows::kDense,
         offsets));
+    if (o.color_gradients && channels.back().requires_grad()) {
+      colors_of_sh = channels.back();
+      colors_of_sh.retain_grad();
+    }
   }
   if (g.features.defined()) channels.push_back(g.features.index_select(0, splats.ids));
   int64_t colors = 0;
@@ -106,10 +111,18 @@ ViewResult render_view(const Primitives& g, const Views& views, int64_t v,
   r.footprints.centres = splats.centres.detach();
   r.footprints.radii = splats.halves.amax(1);
   r.footprints.depths = splats.depths.detach();
+  r.footprints.colors = colors_of_sh;
+  if (o.largest_weights)
+    r.footprints.largest_weights =
+        compute::largest_weights(splats, project_options.footprint, grid, *lists);
   r.footprints.screen_gradients = at::zeros({splats.ids.size(0), 4}, type);
   const auto out =
       compute::composite(splats, features, behind, project_options.footprint, grid, lists,
                          r.footprints.screen_gradients.narrow(1, 0, o.absolute_gradients ? 4 : 2));
+  if (o.sensitivities)
+    r.footprints.sensitivities =
+        compute::squared_sensitivities(splats, features.detach(), behind, out.image.detach(),
+                                       project_options.footprint, grid, *lists);
   r.alpha = (1 - out.transmittance).unsqueeze(2);
   r.color = out.image.size(2) == colors ? out.image : out.image.narrow(2, 0, colors);
   if (o.depth) {

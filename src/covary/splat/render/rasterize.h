@@ -69,8 +69,11 @@ struct RasterizeOptions {
   bool normal = false;  // blended shortest axes facing the camera, camera axes
   int top_k = 0;        // ids and weights of the k largest contributions of a pixel
   bool median_depth = false;
-  bool weights = false;  // per-primitive sums of blending weights and hit counts
-  int sh_degree = -1;    // use only bands up to this one; -1 = all there are
+  bool weights = false;          // per-primitive sums of blending weights and hit counts
+  bool color_gradients = false;  // Footprints::colors, whose gradient the backward pass keeps
+  bool sensitivities = false;    // Footprints::sensitivities
+  bool largest_weights = false;  // Footprints::largest_weights; float alone
+  int sh_degree = -1;            // use only bands up to this one; -1 = all there are
   // Gradients of sh0 and shN, where these are leaves, as sparse tensors of the visible rows, which is
   // what nn::Adam takes at least cost; otherwise dense.
   bool sparse_sh_gradients = false;
@@ -87,6 +90,13 @@ struct Footprints {
       // backward
   at::Tensor weight_sums;  // [M] double, with options.weights
   at::Tensor hits;         // [M] int64 pixels with non-zero weight, with options.weights
+  at::Tensor colors;  // [M,3] SH colours as they are blended, with options.color_gradients: behind
+                      // the backward pass colors.grad() is d loss / d colour
+  at::Tensor
+      sensitivities;  // [M] double: sum over pixels and channels of (d picture / d value)^2, with
+                      // options.sensitivities
+  at::Tensor
+      largest_weights;  // [M] float: largest T * alpha of any pixel, with options.largest_weights
 };
 
 struct Rendered {

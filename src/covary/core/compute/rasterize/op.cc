@@ -166,6 +166,37 @@ Composited composite(const ProjectedTensors& splats, const at::Tensor& features,
   return {out[0], out[1]};
 }
 
+at::Tensor largest_weights(const ProjectedTensors& splats, int footprint, const TileGrid& grid,
+                           const TileLists& lists) {
+  if (splats.centres.scalar_type() != at::kFloat)
+    throw Error(ExitCode::kUsage, "has the wrong type", "splats",
+                "largest weights are of float splats");
+  const at::Tensor no_features = at::empty({splats.centres.size(0), 0}, splats.centres.options());
+  const Tensors in = {splats.centres, splats.params, splats.opacities, no_features, {}};
+  at::Tensor out = at::empty({splats.centres.size(0)}, at::kFloat);
+  largest_weights(input_of<float>(in, splats.extents, footprint, grid, lists),
+                  out.data_ptr<float>());
+  return out;
+}
+
+at::Tensor squared_sensitivities(const ProjectedTensors& splats, const at::Tensor& features,
+                                 const at::Tensor& background, const at::Tensor& image,
+                                 int footprint, const TileGrid& grid, const TileLists& lists) {
+  const StageTimer stage("sensitivity");
+  const Tensors in = {splats.centres, splats.params, splats.opacities, features.contiguous(),
+                      background.defined() ? background.contiguous() : background};
+  at::Tensor out = at::empty({splats.centres.size(0)}, at::kDouble);
+  if (splats.centres.scalar_type() == at::kFloat) {
+    const at::Tensor whole = image.contiguous();
+    squared_sensitivities(input_of<float>(in, splats.extents, footprint, grid, lists),
+                          whole.const_data_ptr<float>(), out.data_ptr<double>());
+  } else {
+    squared_sensitivities_reference(input_of<double>(in, splats.extents, footprint, grid, lists),
+                                    out.data_ptr<double>());
+  }
+  return out;
+}
+
 Inspected inspect(const ProjectedTensors& splats, int footprint, const TileGrid& grid,
                   const TileLists& lists, int top_k, bool median_depth, bool weights) {
   const at::Tensor no_features = at::empty({splats.centres.size(0), 0}, splats.centres.options());

@@ -27,6 +27,16 @@ Composited composite(const ProjectedTensors& splats, const at::Tensor& features,
                      const std::shared_ptr<const TileLists>& lists,
                      const at::Tensor& screen_gradients = {});
 
+// The largest weight T * alpha of each splat at any pixel: [M] float, of float splats alone. No gradient.
+at::Tensor largest_weights(const ProjectedTensors& splats, int footprint, const TileGrid& grid,
+                           const TileLists& lists);
+
+// Of each splat the sum over pixels and channels of (d image / d value)^2: [M] double; features and background as in
+// composite, image [H,W,C] what it gave. No gradient.
+at::Tensor squared_sensitivities(const ProjectedTensors& splats, const at::Tensor& features,
+                                 const at::Tensor& background, const at::Tensor& image,
+                                 int footprint, const TileGrid& grid, const TileLists& lists);
+
 struct Inspected {
   at::Tensor topk;          // [H,W,k] int64: index into the splats, -1 = none
   at::Tensor topk_weights;  // [H,W,k]

@@ -295,13 +295,149 @@ TEST(Rasterize, ExactTilesDropPairsAndChangeNothing) {
   }
 }
 
-TEST(Rasterize, StridedPixelsAreThoseOfTheFullImageBitForBit) {
-  for (const auto type : {at::kFloat, at::kDouble}) {
-    const Scene s = make_scene(60, type);
-    const at::Tensor full = render(s).image;
-    const TileGrid grid{.width = 13, .height = 9, .stride = 3, .offset_x = 1, .offset_y = 2};
-    const at::Tensor part = render(s, true, grid).image;
-    EXPECT_TRUE(at::equal(part, full.slice(0, 2, at::nullopt, 3).slice(1, 1, at::nullopt, 3)));
+TileGrid strided(const Scene& s, int d, int ox, int oy) {
+  return {.width = (s.width - ox + d - 1) / d,
+          .height = (s.height - oy + d - 1) / d,
+          .stride = d,
+          .offset_x = ox,
+          .offset_y = oy};
+}
+
+void expect_strides_to_interleave(const Scene& s, int d) {
+  const Output whole = render(s);
+  at::Tensor image = at::zeros_like(whole.image), left = at::zeros_like(whole.transmittance);
+  for (int oy = 0; oy < d; ++oy)
+    for (int ox = 0; ox < d; ++ox) {
+      const Output part = render(s, true, strided(s, d, ox, oy));
+      image.slice(0, oy, at::nullopt, d).slice(1, ox, at::nullopt, d).copy_(part.image);
+      left.slice(0, oy, at::nullopt, d).slice(1, ox, at::nullopt, d).copy_(part.transmittance);
+    }
+  EXPECT_TRUE(at::equal(image, whole.image));
+  EXPECT_TRUE(at::equal(left, whole.transmittance));
+}
+
+// At strides that divide neither side, too.
+TEST(Rasterize, StridedImagesInterleaveToTheFullOneBitForBitForEveryFootprint) {
+  const at::NoGradGuard no_gradient;
+  for (const std::string& footprint : footprint_names())
+    for (const int d : {2, 3}) {
+      SCOPED_TRACE(footprint + " " + std::to_string(d));
+      expect_strides_to_interleave(
+          with_footprint(make_scene(60, at::kDouble, 0, false, 0.1), footprint), d);
+      const Scene s = with_footprint(make_scene(200, at::kFloat, 0, false, 0.1), footprint);
+      on_every_target([&](const char* target) {
+        SCOPED_TRACE(target);
+        expect_strides_to_interleave(s, d);
+      });
+    }
+}
+
+TEST(Rasterize, GradientsOfStridedImagesSumToThoseOfTheFullOneForEveryFootprint) {
+  for (const auto type : {at::kFloat, at::kDouble})
+    for (const std::string& footprint : footprint_names()) {
+      SCOPED_TRACE(footprint);
+      constexpr int d = 2;
+      const Scene plain = with_footprint(make_scene(80, type, 0, false, 0.15), footprint);
+      const at::Tensor v_image = normal(30, {plain.height, plain.width, 4}).to(type),
+                       v_left = normal(31, {plain.height, plain.width}).to(type);
+      const auto gradients = [&](const std::vector<TileGrid>& grids) {
+        Scene s = plain;
+        std::vector<at::Tensor*> inputs = {&s.in.means,     &s.in.quats, &s.in.scales,
+                                           &s.in.opacities, &s.features, &s.background};
+        if (s.in.extras.defined()) inputs.push_back(&s.in.extras);
+        for (at::Tensor* t : inputs) *t = t->detach().clone().requires_grad_(true);
+        for (const TileGrid& g : grids) {
+          const Output o = render(s, true, g);
+          const auto picked = [&](const at::Tensor& t) {
+            return t.slice(0, g.offset_y, at::nullopt, g.stride)
+                .slice(1, g.offset_x, at::nullopt, g.stride);
+          };
+          ((o.image * picked(v_image)).sum() + (o.transmittance * picked(v_left)).sum()).backward();
+        }
+        std::vector<at::Tensor> out;
+        for (const at::Tensor* t : inputs) out.push_back(t->grad());
+        return out;
+      };
+      const auto whole = gradients({plain.grid()});
+      const auto parts = gradients({strided(plain, d, 0, 0), strided(plain, d, 1, 0),
+                                    strided(plain, d, 0, 1), strided(plain, d, 1, 1)});
+      for (size_t i = 0; i < whole.size(); ++i) {
+        ASSERT_GT(whole[i].norm().item<double>(), 0) << i;
+        EXPECT_LT((whole[i] - parts[i]).norm().item<double>(),
+                  (type == at::kFloat ? 2e-5 : 1e-12) * whole[i].norm().item<double>())
+            << i;
+      }
+    }
+}
+
+// Of each pixel and channel by itself, from the gradient by the opacity, which is that by the value times value over
+// opacity.
+TEST(Rasterize, SensitivitiesAreSquaredGradientsByTheValuesOfAllPixels) {
+  Scene s = make_scene(25, at::kDouble);
+  s.in.opacities.clamp_max_(0.9).requires_grad_(true);
+  const TileGrid grid = strided(s, 4, 1, 2);
+  const Output o = render(s, true, grid);
+  const int64_t m = o.splats.ids.numel();
+  std::vector<double> expected(static_cast<size_t>(m));
+  for (int64_t y = 0; y < grid.height; ++y)
+    for (int64_t x = 0; x < grid.width; ++x)
+      for (int64_t c = 0; c < 4; ++c) {
+        o.image[y][x][c].backward({}, /*retain_graph=*/true);
+        const at::Tensor by_opacity = s.in.opacities.grad().index_select(0, o.splats.ids);
+        for (int64_t i = 0; i < m; ++i) {
+          const double g = by_opacity[i].item<double>();
+          if (g == 0) continue;
+          const auto number = [&](const at::Tensor& t, int64_t k) {
+            return t[i][k].item<double>();
+          };
+          const double dx = grid.offset_x + 4 * static_cast<double>(x) + 0.5 -
+                            number(o.splats.centres, 0),
+                       dy = grid.offset_y + 4 * static_cast<double>(y) + 0.5 -
+                            number(o.splats.centres, 1);
+          const double value = std::exp(-0.5 * (number(o.splats.params, 0) * dx * dx +
+                                                2 * number(o.splats.params, 1) * dx * dy +
+                                                number(o.splats.params, 2) * dy * dy));
+          const double by_value = g * o.splats.opacities[i].item<double>() / value;
+          expected[static_cast<size_t>(i)] += by_value * by_value;
+        }
+        s.in.opacities.mutable_grad() = at::Tensor();
+      }
+  const at::NoGradGuard no_gradient;
+  const at::Tensor features = at::cat({s.features.index_select(0, o.splats.ids),
+                                       o.splats.depths.unsqueeze(1) * 0.1},
+                                      1),
+                   background = at::cat({s.background, at::zeros({1}, at::kDouble)});
+  const at::Tensor sums =
+      squared_sensitivities(o.splats, features, background, o.image, 0, grid, *o.lists);
+  ASSERT_GT(*std::max_element(expected.begin(), expected.end()), 0.1);
+  for (int64_t i = 0; i < m; ++i)
+    EXPECT_NEAR(sums[i].item<double>(), expected[static_cast<size_t>(i)],
+                1e-9 * (1 + expected[static_cast<size_t>(i)]))
+        << i;
+}
+
+TEST(Rasterize, SensitivitiesAgreeWithTheReferenceOnEverySimdTargetForEveryFootprint) {
+  const at::NoGradGuard no_gradient;
+  for (const std::string& footprint : footprint_names()) {
+    SCOPED_TRACE(footprint);
+    const auto sums = [&](at::ScalarType type) {
+      const Scene s = with_footprint(make_scene(150, type, 0, false, 0.15), footprint);
+      const TileGrid grid = strided(s, 2, 1, 0);
+      const Output o = render(s, true, grid);
+      const at::Tensor features = at::cat({s.features.index_select(0, o.splats.ids),
+                                           o.splats.depths.unsqueeze(1) * 0.1},
+                                          1),
+                       background = at::cat({s.background, at::zeros({1}, type)});
+      return squared_sensitivities(o.splats, features, background, o.image, s.options.footprint,
+                                   grid, *o.lists);
+    };
+    const at::Tensor reference = sums(at::kDouble);
+    ASSERT_GT(reference.max().item<double>(), 0.1);
+    on_every_target([&](const char* target) {
+      SCOPED_TRACE(target);
+      EXPECT_LT((sums(at::kFloat) - reference).norm().item<double>(),
+                1e-4 * reference.norm().item<double>());
+    });
   }
 }
 

@@ -90,6 +90,13 @@ struct InspectOutput {
 template <class T>
 void inspect(const RasterInput<T>& in, const InspectOutput<T>& out);
 
+// Of each primitive the sum over pixels and channels of (d image / d value)^2, [M]: how much the picture
+// depends on it. A value whose alpha is clamped counts nothing. Source: Hanson et al. 2025 (Speedy-Splat).
+template <class T>
+void squared_sensitivities_reference(const RasterInput<T>& in, double* out);
+// image [H,W,C]: that of the forward pass.
+void squared_sensitivities(const RasterInput<float>& in, const float* image, double* out);
+
 // Adds the parts of each primitive in the order of its entries and finishes the footprint's
 // gradient: shared by the reference and the SIMD kernel. parts: [pairs, stride] with rows (sums
 // [kSums], opacity, features [C], absolute [2]).

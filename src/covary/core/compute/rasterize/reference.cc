@@ -142,6 +142,34 @@ void inspect_tile(const RasterInput<T>& in, const InspectOutput<T>& out, int64_t
   });
 }
 
+template <class F, class T>
+void sensitivity_tile(const RasterInput<T>& in, int64_t tile, std::vector<double>& squares) {
+  const int64_t begin = in.lists->begin[static_cast<size_t>(tile)],
+                end = in.lists->begin[static_cast<size_t>(tile) + 1];
+  const int c = in.channels;
+  std::vector<T> behind(static_cast<size_t>(c));  // what comes from behind the primitive
+  for_pixels<T>(in.grid, tile, [&](int64_t, T px, T py) {
+    std::fill(behind.begin(), behind.end(), T(0));
+    const T left =
+        walk_pixel<F>(in, begin, end, px, py, [&](int64_t, int64_t i, T, T, T, T alpha, T t) {
+          for (int k = 0; k < c; ++k)
+            behind[static_cast<size_t>(k)] += t * alpha * in.features[i * c + k];
+        });
+    if (in.background)
+      for (int k = 0; k < c; ++k) behind[static_cast<size_t>(k)] += left * in.background[k];
+    walk_pixel<F>(in, begin, end, px, py, [&](int64_t e, int64_t i, T, T, T value, T alpha, T t) {
+      double square = 0;
+      for (int k = 0; k < c; ++k) {
+        T& rest = behind[static_cast<size_t>(k)];
+        rest -= t * alpha * in.features[i * c + k];
+        const T g = in.opacities[i] * (t * in.features[i * c + k] - rest / (1 - alpha));
+        square += static_cast<double>(g) * static_cast<double>(g);
+      }
+      if (in.opacities[i] * value <= T(kMaxAlpha)) squares[static_cast<size_t>(e)] += square;
+    });
+  });
+}
+
 // kStride = 0: any.
 template <class F, int kStride, class T>
 void reduce(const RasterInput<T>& in, const T* parts, int any_stride,
@@ -218,6 +246,20 @@ void inspect(const RasterInput<T>& in, const InspectOutput<T>& out) {
 }
 
 template <class T>
+void squared_sensitivities_reference(const RasterInput<T>& in, double* out) {
+  std::vector<double> squares(static_cast<size_t>(in.lists->pairs()));
+  with_footprint(in.footprint, [&]<class F>() {
+    parallel_tasks(in.grid.tiles(), [&](int64_t tile) { sensitivity_tile<F>(in, tile, squares); });
+  });
+  for (int64_t i = 0; i < in.count; ++i) {
+    out[i] = 0;
+    for (int64_t s = in.lists->first_entry[static_cast<size_t>(i)];
+         s < in.lists->first_entry[static_cast<size_t>(i) + 1]; ++s)
+      out[i] += squares[in.lists->entry[static_cast<size_t>(s)]];
+  }
+}
+
+template <class T>
 void reduce_parts(const RasterInput<T>& in, const T* parts, int stride,
                   const RasterInputGradients<T>& out) {
   with_footprint(in.footprint, [&]<class F>() {
@@ -247,6 +289,7 @@ void background_gradient(const RasterInput<T>& in, const RasterOutput<T>& forwar
                                         const RasterGradients<T>&,                     \
                                         const RasterInputGradients<T>&);               \
   template void inspect(const RasterInput<T>&, const InspectOutput<T>&);               \
+  template void squared_sensitivities_reference(const RasterInput<T>&, double*);       \
   template void reduce_parts(const RasterInput<T>&, const T*, int,                     \
                              const RasterInputGradients<T>&);                          \
   template void background_gradient(const RasterInput<T>&, const RasterOutput<T>&,     \

@@ -522,6 +522,49 @@ void largest_tile(const RasterInput<float>& in, const Records& records, int64_t 
   std::fill(largest + next, largest + in.lists->begin[static_cast<size_t>(tile) + 1], 0.0f);
 }
 
+// Sets squares[e] for the tile's entries; image: of the forward pass.
+template <class F>
+void sensitivity_tile(const RasterInput<float>& in, const Records& records, const float* image,
+                      int64_t tile, Scratch& scratch, float* squares) {
+  const int channels = in.channels;
+  const TileFrame frame(in.grid, tile);
+  Transmittance state(frame);
+  float* const behind = scratch.pixels.get();  // of a pixel's colour, what is left to come
+  std::fill_n(behind, channels * kState, 0.0f);
+  frame.for_pixels([&](int at, int x, int y) HWY_ATTR {
+    const int64_t pixel = static_cast<int64_t>(frame.y0 + y) * in.grid.width + frame.x0 + x;
+    for (int c = 0; c < channels; ++c) behind[c * kState + at] = image[pixel * channels + c];
+  });
+  Batch<F> batch;
+  const int64_t next = for_batches(
+      in, records, tile, frame, state, batch, [&](int64_t first, int primitives) HWY_ATTR {
+        std::fill_n(squares + first, primitives, 0.0f);
+        for_items<false>(
+            batch, frame, [&](int, const Item<F>& item, const Lanes* alpha, const auto*) HWY_ATTR {
+              const float* const feature = item.record + kFeaturesAt<F>;
+              const float opacity = item.record[2];
+              Lanes total(0.0f);
+              for (int u = 0; u < kItemRows; ++u) {
+                const Blend blend(alpha[u], state.t + item.at + u * kLanes);
+                const Lanes inverse = Lanes(1.0f) / (Lanes(1.0f) - alpha[u]);
+                Lanes square(0.0f);
+                float* p = behind + item.at + u * kLanes;
+                for (int k = 0; k < channels; ++k, p += kState) {
+                  const Lanes f(feature[k]), rest = lane_fma(-blend.weight, f, Lanes::load(p));
+                  rest.store(p);
+                  const Lanes g = blend.t * f - rest * inverse;
+                  square = lane_fma(g, g, square);
+                }
+                const LaneMask counts = blend.open & (alpha[u] > Lanes(0.0f)) &
+                                        (alpha[u] < Lanes(static_cast<float>(kMaxAlpha)));
+                total += lane_or_zero(counts, square);
+              }
+              squares[first + item.slot] += opacity * opacity * sum(total);
+            });
+      });
+  std::fill(squares + next, squares + in.lists->begin[static_cast<size_t>(tile) + 1], 0.0f);
+}
+
 // Calls f.template operator()<Footprint, kChannels>() with the channel counts that are worth an
 // instance of their own.
 template <class Call>
@@ -585,6 +628,24 @@ void largest_weights_lanes(const RasterInput<float>& in, float* largest) {
   }
 }
 
+void squared_sensitivities_lanes(const RasterInput<float>& in, const float* image, double* out) {
+  std::vector<float> of_entry(static_cast<size_t>(in.lists->pairs()));
+  with_footprint(in.footprint, [&]<class F>() HWY_ATTR {
+    const Records records = pack<F>(in);
+    std::vector<Scratch> scratch = scratch_of_workers(in.channels, 0);
+    parallel_tasks(in.grid.tiles(), [&](int64_t tile, int worker) HWY_ATTR {
+      sensitivity_tile<F>(in, records, image, tile, scratch[static_cast<size_t>(worker)],
+                          of_entry.data());
+    });
+  });
+  for (int64_t i = 0; i < in.count; ++i) {
+    out[i] = 0;
+    for (int64_t s = in.lists->first_entry[static_cast<size_t>(i)];
+         s < in.lists->first_entry[static_cast<size_t>(i) + 1]; ++s)
+      out[i] += static_cast<double>(of_entry[in.lists->entry[static_cast<size_t>(s)]]);
+  }
+}
+
 }  // namespace
 }  // namespace HWY_NAMESPACE
 }  // namespace covary::compute
@@ -596,6 +657,7 @@ namespace covary::compute {
 HWY_EXPORT(rasterize_lanes);
 HWY_EXPORT(rasterize_vjp_lanes);
 HWY_EXPORT(largest_weights_lanes);
+HWY_EXPORT(squared_sensitivities_lanes);
 
 void rasterize(const RasterInput<float>& in, const RasterOutput<float>& out) {
   HWY_DYNAMIC_DISPATCH(rasterize_lanes)(in, out);
@@ -608,6 +670,10 @@ void rasterize_vjp(const RasterInput<float>& in, const RasterOutput<float>& forw
 
 void largest_weights(const RasterInput<float>& in, float* largest) {
   HWY_DYNAMIC_DISPATCH(largest_weights_lanes)(in, largest);
+}
+
+void squared_sensitivities(const RasterInput<float>& in, const float* image, double* out) {
+  HWY_DYNAMIC_DISPATCH(squared_sensitivities_lanes)(in, image, out);
 }
 
 }  // namespace covary::compute
