@@ -297,26 +297,41 @@ void PlyFile::read(const Body& body) const {
   if (encoding_ == Encoding::kAscii)
     read_ascii(body);
   else
-    read(0, count_, body);
+    in_blocks(
+        count_,
+        [&](int64_t first, int64_t rows, uint8_t* to) {
+          fetch(start_ + static_cast<uint64_t>(first) * stride_, to,
+                static_cast<size_t>(rows) * stride_);
+        },
+        body);
+}
+
+void PlyFile::keep_if_small() const {
+  const uint64_t bytes = static_cast<uint64_t>(count_) * stride_;
+  if (kept_ || bytes == 0 || bytes > kMostKept) return;
+  auto all = std::make_unique_for_overwrite<uint8_t[]>(bytes);
+  fetch(start_, all.get(), bytes);
+  kept_ = std::move(all);
+}
+
+void PlyFile::copy_rows(int64_t first, int64_t rows, uint8_t* to) const {
+  const size_t at = static_cast<size_t>(first) * stride_,
+               bytes = static_cast<size_t>(rows) * stride_;
+  if (kept_)
+    std::memcpy(to, kept_.get() + at, bytes);
+  else
+    fetch(start_ + at, to, bytes);
 }
 
 void PlyFile::read(int64_t begin, int64_t count, const Body& body) const {
+  keep_if_small();
   in_blocks(
-      count,
-      [&](int64_t first, int64_t rows, uint8_t* to) {
-        fetch(start_ + static_cast<uint64_t>(begin + first) * stride_, to,
-              static_cast<size_t>(rows) * stride_);
-      },
+      count, [&](int64_t first, int64_t rows, uint8_t* to) { copy_rows(begin + first, rows, to); },
       body);
 }
 
 void PlyFile::read(std::span<const int64_t> places, const Body& body) const {
-  const uint64_t bytes = static_cast<uint64_t>(count_) * stride_;
-  if (kept_.empty() && bytes > 0 && bytes <= kMostKept) {
-    std::vector<uint8_t> all(bytes);
-    fetch(start_, all.data(), all.size());
-    kept_ = std::move(all);
-  }
+  keep_if_small();
   in_blocks(
       static_cast<int64_t>(places.size()),
       [&](int64_t first, int64_t rows, uint8_t* to) {
@@ -325,12 +340,7 @@ void PlyFile::read(std::span<const int64_t> places, const Body& body) const {
           for (run = 1;
                i + run < rows && places[static_cast<size_t>(first + i + run)] == place + run;)
             ++run;
-          const size_t from = static_cast<size_t>(place) * stride_;
-          const size_t bytes_of_run = static_cast<size_t>(run) * stride_;
-          if (kept_.empty())
-            fetch(start_ + from, to + static_cast<size_t>(i) * stride_, bytes_of_run);
-          else
-            std::memcpy(to + static_cast<size_t>(i) * stride_, kept_.data() + from, bytes_of_run);
+          copy_rows(place, run, to + static_cast<size_t>(i) * stride_);
         }
       },
       body);

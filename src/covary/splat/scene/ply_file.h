@@ -16,6 +16,7 @@
 #include <cstring>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -70,10 +71,10 @@ class PlyFile {
 
   // Rows are reached by their place: binary files. `first` of the body counts from 0.
   bool has_places() const { return encoding_ != Encoding::kAscii; }
-  // Rows begin .. begin + count - 1; memory is taken for blocks of a megabyte.
+  // Rows begin .. begin + count - 1, or those of these places, in this order, of which ascending ones cost least. Memory is taken for
+  // blocks of a megabyte, and for all rows of a small file (32 MB), which stay from the first call on: what reads so, reads
+  // several times, and a look into the file for each row costs more than the rows. From one thread at a time.
   void read(int64_t begin, int64_t count, const Body& body) const;
-  // The rows of these places, in this order. Ascending places cost least. Small files (32 MB of rows) are kept in memory
-  // from the first call on: a look into the file for each row costs more than the rows. From one thread at a time.
   void read(std::span<const int64_t> places, const Body& body) const;
 
  private:
@@ -82,6 +83,8 @@ class PlyFile {
   using Fetch = std::function<void(int64_t first, int64_t rows, uint8_t* to)>;
   void in_blocks(int64_t count, const Fetch& fetch, const Body& body) const;
   void read_ascii(const Body& body) const;
+  void keep_if_small() const;
+  void copy_rows(int64_t first, int64_t rows, uint8_t* to) const;
   void fetch(uint64_t offset, void* to, size_t bytes) const;
   [[noreturn]] void fail(const std::string& what, const std::string& field = "") const;
 
@@ -95,7 +98,7 @@ class PlyFile {
   size_t stride_ = 0;
   std::vector<PlyProperty> properties_;
   std::vector<std::string> comments_;
-  mutable std::vector<uint8_t> kept_;  // all rows, or none
+  mutable std::unique_ptr<uint8_t[]> kept_;  // all rows, or null
 };
 
 }  // namespace covary::scene
