@@ -20,6 +20,7 @@
 
 #include "covary/core/base/options.h"
 #include "covary/splat/capture/photo_options.h"
+#include "covary/splat/fit/convex_options.h"
 #include "covary/splat/fit/exposure_options.h"
 #include "covary/splat/fit/ges_options.h"
 #include "covary/splat/fit/multi_view_options.h"
@@ -112,7 +113,7 @@ struct TrainOptions {
       sh_every;  // steps between two degrees; none: 1000, or steps/8 when that is less
   std::string strategy = "default";    // a registered name (strategy.h): default, mcmc, none
   int64_t max_gaussians = 0;           // a cap at every step; 0: none, and 1,000,000 under mcmc
-  std::string primitive = "gaussian";  // gaussian | ges
+  std::string primitive = "gaussian";  // gaussian | ges | convex
   std::string antialias = "none";      // none | mip | analytic
   std::string init = "auto";           // auto | points | random | FILE.ply
   int64_t init_count = 0;              // of a random start; 0: 100,000 or max_gaussians
@@ -143,6 +144,7 @@ struct TrainOptions {
   EmbeddingExposureOptions embedding;   // group "embedding"
   RobustOptions robust;
   GesOptions ges;                           // group "ges"
+  ConvexOptions convex;                     // group "convex"
   DefaultStrategyOptions default_strategy;  // group "default"
   McmcOptions mcmc;
 
