@@ -364,6 +364,9 @@ Result run_render(const Job& job) {
       throw Error(ExitCode::kUsage, "pixels integrate Gaussians, and these are of another shape",
                   "--antialias analytic", "use --antialias mip, or leave it out");
     primitives.footprint = "analytic";
+  } else if (options.antialias == "mip" && primitives.footprint == "convex") {
+    throw Error(ExitCode::kUsage, "is of Gaussians, and these are convexes", "--antialias mip",
+                "leave it out; --supersample smooths what is small");
   } else if (options.antialias != "auto" && primitives.footprint == "analytic") {
     primitives.footprint = "gaussian";
   }

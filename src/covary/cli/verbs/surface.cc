@@ -11,6 +11,7 @@
 #include "covary/core/geometry/mesh_repair.h"
 #include "covary/splat/fit/load.h"
 #include "covary/splat/render/likeness.h"
+#include "covary/splat/surface/hull_mesh.h"
 #include "covary/splat/surface/tsdf_mesh.h"
 
 namespace covary::cli {
@@ -30,6 +31,28 @@ std::vector<scene::Camera> cameras_for(const fit::LoadedScene& scene,
   return render::sample_views(scene.cloud, options.views, width, width * 3 / 4);
 }
 
+// --method hulls
+Result hulls_of(const Job& job, const fit::LoadedScene& scene, const fs::path& out,
+                const surface::SurfaceOptions& options) {
+  const surface::HullMesh m = surface::hull_mesh(scene.cloud, options.alpha);
+  Result r;
+  r.document = {{"scene", scene.file.string()},
+                {"output", out.string()},
+                {"hulls", m.hulls},
+                {"transparent", m.transparent},
+                {"flat", m.flat},
+                {"triangles", m.mesh.triangles.size()},
+                {"vertices", m.mesh.vertices.size()},
+                {"options", job.invocation.options}};
+  if (!job.common.dry_run) geometry::write_mesh(out, m.mesh);
+  r.text = out.string() + ": " + count_text(m.hulls) + " hulls, " +
+           count_text(static_cast<int64_t>(m.mesh.triangles.size())) + " triangles" +
+           (job.common.dry_run ? ", not written\n" : "\n") +
+           fact_line("left out", count_text(m.transparent) + " transparent, " + count_text(m.flat) +
+                                     " without volume");
+  return r;
+}
+
 }  // namespace
 
 Result run_surface(const Job& job) {
@@ -46,6 +69,7 @@ Result run_surface(const Job& job) {
   if (!job.common.dry_run) AtomicFile probe(out);
   const fit::LoadedScene scene = fit::load_scene(job.invocation.inputs[0]);
   if (!scene.note.empty()) log_warning(job.invocation.inputs[0] + ": " + scene.note);
+  if (options.method == "hulls") return hulls_of(job, scene, out, options);
   const std::vector<scene::Camera> cameras = cameras_for(scene, options);
   Result r;
   r.document = {{"scene", scene.file.string()},

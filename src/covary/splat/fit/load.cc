@@ -8,6 +8,7 @@
 #include "covary/core/base/error.h"
 #include "covary/core/base/file.h"
 #include "covary/splat/fit/checkpoint.h"
+#include "covary/splat/fit/convex.h"
 #include "covary/splat/fit/frame.h"
 #include "covary/splat/fit/sampling_filter.h"
 #include "covary/splat/fit/shape.h"
@@ -22,6 +23,7 @@ namespace fs = std::filesystem;
 // The scene inside a state, in the capture's frame.
 scene::Cloud from_state(const fs::path& file, std::string& note) {
   const State state = read_state(file);
+  const bool convex = state.arrays.count("parameter/points") > 0;
   const auto part = [&](const std::string& name, const std::string& kind = "parameter/") {
     const auto found = state.arrays.find(kind + name);
     if (found == state.arrays.end())
@@ -29,16 +31,28 @@ scene::Cloud from_state(const fs::path& file, std::string& note) {
     return found->second;
   };
   scene::Cloud cloud;
-  cloud.means = part("means");
-  cloud.quats = part("quats");
-  cloud.scales = part("scales");
-  cloud.opacities = part("opacities");
-  cloud.sh0 = part("sh0");
-  cloud.shN =
-      state.arrays.count("parameter/shN") ? part("shN") : cloud.sh0.new_empty({cloud.size(), 0, 3});
-  cloud.check();
+  if (!convex) {
+    cloud.means = part("means");
+    cloud.quats = part("quats");
+    cloud.scales = part("scales");
+    cloud.opacities = part("opacities");
+    cloud.sh0 = part("sh0");
+    cloud.shN = state.arrays.count("parameter/shN") ? part("shN")
+                                                    : cloud.sh0.new_empty({cloud.size(), 0, 3});
+    cloud.check();
+  }
   Eigen::Matrix4d scene_from_capture;
   try {
+    if (convex) {
+      ConvexOptions options;
+      OptionList(options).apply(state.document.at("options").at("convex"), file.string());
+      nn::NamedTensors rows;
+      for (const char* name : {"points", "delta", "sigma", "mask", "opacities", "sh0", "shN"})
+        if (const auto found = state.arrays.find(std::string("parameter/") + name);
+            found != state.arrays.end())
+          rows[name] = found->second;
+      cloud = convex_cloud(rows, options);
+    }
     if (state.arrays.count(std::string("parameter/") + kShape)) {
       GesOptions ges;
       OptionList(ges).apply(state.document.at("options").at("ges"), file.string());

@@ -235,7 +235,7 @@ RunResult Trainer::run(const RunContext& context) {
                 {"count", count()},
                 {"sh_degree", sh_degree()},
                 {"division", division_at(levels_, step_, options_.steps)},
-                {"lr_means", table_.entry("means").rate.at(step_)},
+                {"lr_means", table_.entry(table_.has("means") ? "means" : "points").rate.at(step_)},
                 {"memory_mb", static_cast<double>(memory_bytes()) / 1e6}};
       for (const auto& [name, sum] : term_sums) record["terms"][name] = sum / n;
       if (const nlohmann::json figures = strategy_->figures(); !figures.empty())

@@ -15,6 +15,7 @@
 #include "covary/splat/fit/frame.h"
 #include "covary/splat/fit/midpoints.h"
 #include "covary/splat/fit/strategy_parts.h"
+#include "covary/splat/scene/convex.h"
 #include "covary/splat/scene/format.h"
 
 namespace covary::fit {
@@ -112,8 +113,12 @@ Seeds at_random(const scene::Capture& capture, double extent, int64_t count, uin
 
 scene::Cloud from_file(const scene::Capture& capture, const TrainOptions& options, uint64_t seed) {
   scene::Cloud cloud = transformed(scene::load_cloud(options.init), capture.scene_from_capture);
-  if (options.primitive != "ges" || options.ges.kernel != "gef") cloud = scene::as_gaussians(cloud);
-  std::erase_if(cloud.columns, [](const auto& column) { return column.first != "shape"; });
+  const bool convexes = options.primitive == "convex" && cloud.footprint == scene::kConvex;
+  if (!convexes && (options.primitive != "ges" || options.ges.kernel != "gef"))
+    cloud = scene::as_gaussians(cloud);
+  std::erase_if(cloud.columns, [&](const auto& column) {
+    return convexes ? !scene::is_convex_column(column.first) : column.first != "shape";
+  });
   const int64_t cap = options.max_gaussians_of();
   if (cloud.size() > cap) {
     std::vector<int64_t> rows = Random(seed, stream_of("start.subset")).permutation(cloud.size());

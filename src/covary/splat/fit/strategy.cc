@@ -21,7 +21,10 @@ class NoStrategy final : public Strategy {
 std::vector<StrategyKind>& kinds() {
   static std::vector<StrategyKind> all = {
       {"default", "clone and split where the screen gradient is large, prune what is transparent",
-       make_default_strategy},
+       [](const TrainOptions& options) {
+         return options.primitive == "convex" ? make_convex_strategy(options)
+                                              : make_default_strategy(options);
+       }},
       {"mcmc", "a fixed budget: dead Gaussians move to opaque ones, transparent ones wander",
        make_mcmc_strategy},
       {"none", "the initial Gaussians, neither more nor fewer",

@@ -48,6 +48,9 @@ struct ViewFacts {
   const at::Tensor& rendered;            // [H,W,3] float
   const at::Tensor& truth;               // [H,W,3] uint8 or float
   const at::Tensor& mask;                // [H,W] float, 0 = does not count; or undefined
+  at::Tensor extras_gradient =
+      {};  // [N,E] by Primitives::extras, of all views of the step so far; after
+           // the backward pass, where there are extras
 };
 
 // A finished step.

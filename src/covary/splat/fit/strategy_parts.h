@@ -11,6 +11,8 @@ namespace covary::fit {
 
 std::unique_ptr<Strategy> make_default_strategy(const TrainOptions& options);
 std::unique_ptr<Strategy> make_mcmc_strategy(const TrainOptions& options);
+// What "default" is of convexes, on the rows of convex.h.
+std::unique_ptr<Strategy> make_convex_strategy(const TrainOptions& options);
 
 // Rotation matrix, row-major, of a quaternion wxyz of any norm; the identity for norm 0.
 void rotation_of(const float* quat, double r[9]);

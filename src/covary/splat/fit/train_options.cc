@@ -175,9 +175,11 @@ void TrainOptions::describe(OptionList& o) {
       .synonym("max-cap")
       .synonym("cap-max")
       .synonym("max-splats");
-  o.add("primitive", &primitive,
-        "what is fitted: gaussian, ges (generalised exponentials, which have a shape of their own)")
-      .choices({"gaussian", "ges"})
+  o.add(
+       "primitive", &primitive,
+       "what is fitted: gaussian, ges (generalised exponentials, which have a shape of their own), "
+       "convex (smooth convex hulls)")
+      .choices({"gaussian", "ges", "convex"})
       .common();
   o.add("antialias", &antialias,
         "mip: opacity is lowered where the screen filter widens a Gaussian; analytic: a pixel "
@@ -256,6 +258,7 @@ void TrainOptions::describe(OptionList& o) {
   o.group("bilateral", bilateral).only_when("exposure", "bilateral");
   o.group("embedding", embedding).only_when("exposure", "embedding");
   o.group("ges", ges).only_when("primitive", "ges");
+  o.group("convex", convex).only_when("primitive", "convex");
   o.group("multi_view", multi_view).only_when("strategy", "default");
   o.group("growth", growth).only_when("strategy", "default");
   o.group("default", default_strategy).only_when("strategy", "default");
@@ -266,8 +269,8 @@ void TrainOptions::check() const {
   if (steps < 1) refuse("steps", "is below 1", "give the number of optimiser steps");
   if (sh_degree < 0 || sh_degree > 3)
     refuse("sh_degree", "is not in 0..3", "use 3, or 0 for colour without direction");
-  if (primitive != "gaussian" && primitive != "ges")
-    refuse("primitive", "is neither gaussian nor ges", "use gaussian");
+  if (primitive != "gaussian" && primitive != "ges" && primitive != "convex")
+    refuse("primitive", "is neither gaussian, ges nor convex", "use gaussian");
   if (antialias != "none" && antialias != "mip" && antialias != "analytic")
     refuse("antialias", "is neither none, mip nor analytic", "use mip");
   if (antialias == "analytic" && primitive == "ges" && ges.kernel == "gef")
@@ -316,6 +319,24 @@ void TrainOptions::check() const {
   bilateral.check();
   embedding.check();
   ges.check();
+  convex.check();
+  if (primitive == "convex") {
+    if (strategy == "mcmc")
+      refuse("strategy", "mcmc moves Gaussians, and these are convexes", "use --strategy default");
+    if (antialias != "none")
+      refuse("antialias", "is of Gaussians, and convexes are sampled at pixel centres",
+             "leave --antialias out");
+    if (multi_view.on())
+      refuse("multi_view", "is of the strategy of Gaussians", "leave it out, or fit Gaussians");
+    if (growth.guides())
+      refuse("growth", "guides the strategy of Gaussians", "leave it out, or fit Gaussians");
+    if (filter_3d) refuse("filter_3d", "widens Gaussians, and these are convexes", "leave it out");
+    if (normal_weight_of() > 0)
+      refuse("normals", "are those of Gaussians, and convexes have none while they are fitted",
+             "leave --normals out");
+    if (scale_reg_of() > 0)
+      refuse("loss.scale_reg", "is of standard deviations, which convexes lack", "leave it out");
+  }
   if (primitive == "ges" && ges.edge_weight + loss.ssim_weight > 1 + 1e-12)
     refuse("ges.edge_weight", "and loss.ssim_weight together are more than the whole loss",
            "use at most 1 - ssim_weight");

@@ -20,6 +20,7 @@
 
 #include "covary/core/base/options.h"
 #include "covary/splat/capture/photo_options.h"
+#include "covary/splat/fit/convex_options.h"
 #include "covary/splat/fit/exposure_options.h"
 #include "covary/splat/fit/ges_options.h"
 #include "covary/splat/fit/growth_options.h"
@@ -113,7 +114,7 @@ struct TrainOptions {
       sh_every;  // steps between two degrees; none: 1000, or steps/8 when that is less
   std::string strategy = "default";    // a registered name (strategy.h): default, mcmc, none
   int64_t max_gaussians = 0;           // a cap at every step; 0: none, and 1,000,000 under mcmc
-  std::string primitive = "gaussian";  // gaussian | ges
+  std::string primitive = "gaussian";  // gaussian | ges | convex
   std::string antialias = "none";      // none | mip | analytic
   bool filter_3d = false;       // no Gaussian finer than the photos can tell: sampling_filter.h
   std::string init = "auto";    // auto | points | random | FILE.ply
@@ -151,6 +152,7 @@ struct TrainOptions {
   EmbeddingExposureOptions embedding;   // group "embedding"
   RobustOptions robust;
   GesOptions ges;                           // group "ges"
+  ConvexOptions convex;                     // group "convex"
   GrowthOptions growth;                     // of the default strategy
   DefaultStrategyOptions default_strategy;  // group "default"
   McmcOptions mcmc;

@@ -18,6 +18,7 @@
 #include "covary/core/nn/optim/adam.h"
 #include "covary/splat/fit/activate.h"
 #include "covary/splat/fit/checkpoint.h"
+#include "covary/splat/fit/convex.h"
 #include "covary/splat/fit/depth_terms.h"
 #include "covary/splat/fit/edge_term.h"
 #include "covary/splat/fit/evaluate.h"
@@ -180,6 +181,8 @@ Trainer::Trainer(scene::Capture capture, TrainOptions options)
   }
   if (options_.primitive == "ges" && options_.ges.edge_weight > 0)
     terms_.push_back(edge_term(options_.ges.edge_weight, options_.ges.edge_mask_from));
+  if (options_.primitive == "convex" && options_.convex.mask_weight > 0)
+    terms_.push_back(mask_term(table_, options_.convex.mask_weight));
   strategy_ = make_strategy(options_.strategy, options_);
 }
 
@@ -190,20 +193,36 @@ void Trainer::start(uint64_t seed) {
   step_ = 0;
   take_caps(nlohmann::json::array());
   if (cameras_) cameras_->reset(capture_);
-  const scene::Cloud cloud = starting_cloud(capture_, options_, seed);
+  scene::Cloud cloud = starting_cloud(capture_, options_, seed);
+  const bool convex = options_.primitive == "convex";
+  if (convex) {
+    double focal = 0;
+    for (const int64_t i : capture_.train) {
+      const scene::Camera& camera = capture_.views[static_cast<size_t>(i)].camera;
+      focal += std::sqrt(camera.fx * camera.fy) / static_cast<double>(capture_.train.size());
+    }
+    cloud = convexes_at_start(cloud, options_.convex, extent_, focal);
+  }
   const OptimizerOptions& o = options_.optimizer;
   const auto decaying = [&](double first, double factor) {
     return nn::exponential(first, first * factor, options_.steps);
   };
+  const ConvexOptions::Settings c = options_.convex.resolved();
   const std::map<std::string, nn::Schedule> rates = {
+      {"points", decaying(c.lr_points * extent_, options_.convex.lr_points_final_factor)},
+      {"delta", decaying(options_.convex.lr_delta, o.lr_final_factor)},
+      {"sigma", decaying(c.lr_sigma, o.lr_final_factor)},
+      {"mask", decaying(options_.convex.lr_mask, o.lr_final_factor)},
       {"means", decaying(o.lr_means * extent_, o.lr_means_final_factor)},
       {"quats", decaying(o.lr_quats, o.lr_final_factor)},
       {"scales", decaying(o.lr_scales, o.lr_final_factor)},
-      {"opacities", decaying(o.lr_opacities, o.lr_final_factor)},
+      {"opacities",
+       decaying(convex ? options_.convex.lr_opacities : o.lr_opacities, o.lr_final_factor)},
       {"sh0", decaying(o.lr_sh0, o.lr_final_factor)},
       {"shN", decaying(o.lr_shN, o.lr_final_factor)}};
   table_ = nn::RowTable();
-  for (const auto& [name, value] : rows_of(cloud)) table_.add(name, value, rates.at(name));
+  for (const auto& [name, value] : convex ? convex_rows(cloud) : rows_of(cloud))
+    table_.add(name, value, rates.at(name));
   if (options_.primitive == "ges")
     add_shape(table_, options_.ges, cloud, decaying(options_.ges.lr_shape, o.lr_final_factor));
   order_rows();
@@ -229,7 +248,8 @@ SceneFacts Trainer::scene_facts() const {
 // A view sees a part of space: where its Gaussians are neighbours in memory, too, every gather and every update of
 // rows is faster.
 void Trainer::order_rows() {
-  const at::Tensor means = table_.parameter("means").detach();
+  const at::Tensor means =
+      table_.has("means") ? table_.parameter("means").detach() : convex_centres(table_);
   table_.gather(
       at::tensor(geometry::morton_order(means.const_data_ptr<float>(), count()), at::kLong));
 }
@@ -313,6 +333,7 @@ std::vector<int64_t> Trainer::views_to_come(int64_t step) const {
 
 render::Primitives Trainer::primitives() const {
   const bool rest = table_.has("shN") && sh_degree() > 0;
+  if (options_.primitive == "convex") return convex_primitives(table_, options_.convex, rest);
   render::Primitives out =
       activated(table_.parameter("means"), table_.parameter("quats"), table_.parameter("scales"),
                 table_.parameter("opacities"), table_.parameter("sh0"),
@@ -371,7 +392,9 @@ StepResult Trainer::step(const std::vector<int64_t>& views) {
   // What is activated once a step is differentiated once, by the sum over the views.
   const render::Primitives activated = primitives();
   render::Primitives splats = activated;
-  splats.scales = activated.scales.detach().requires_grad_();
+  if (activated.scales.defined()) splats.scales = activated.scales.detach().requires_grad_();
+  const bool made_means = !activated.means.is_leaf();  // of points
+  if (made_means) splats.means = activated.means.detach().requires_grad_();
   splats.opacities = activated.opacities.detach().requires_grad_();
   if (activated.extras.defined()) splats.extras = activated.extras.detach().requires_grad_();
   int64_t drawn = drawn_before(step);
@@ -440,20 +463,24 @@ StepResult Trainer::step(const std::vector<int64_t>& views) {
                   "lower the learning rates (--set optimizer.lr_means=...), or check the capture");
     result.loss += value;
     const at::Tensor picture = rendered.color.squeeze(0);
-    const ViewFacts facts{step, index,   view.camera,  rendered.footprints.at(0),
-                          loss, picture, target.image, target.mask};
+    ViewFacts facts{step, index,   view.camera,  rendered.footprints.at(0),
+                    loss, picture, target.image, target.mask};
     in_stage("strategy", [&] { strategy_->before_backward(facts); });
     if (loss.requires_grad()) in_stage("backward", [&] { loss.backward(); });
+    if (splats.extras.defined()) facts.extras_gradient = splats.extras.grad();
     in_stage("strategy", [&] { strategy_->after_backward(facts); });
     seen.push_back(rendered.footprints[0].ids);
   }
   in_stage("backward", [&] {
-    compute::Tensors outputs{activated.scales, activated.opacities},
-        gradients{splats.scales.grad(), splats.opacities.grad()};
-    if (splats.extras.defined()) {
-      outputs.push_back(activated.extras);
-      gradients.push_back(splats.extras.grad());
-    }
+    compute::Tensors outputs{activated.opacities}, gradients{splats.opacities.grad()};
+    const auto also = [&](const at::Tensor& from, const at::Tensor& leaf) {
+      if (!leaf.defined()) return;
+      outputs.push_back(from);
+      gradients.push_back(leaf.grad());
+    };
+    also(activated.scales, splats.scales);
+    also(activated.extras, splats.extras);
+    if (made_means) also(activated.means, splats.means);
     compute::backward(outputs, gradients);
   });
 
@@ -469,8 +496,9 @@ StepResult Trainer::step(const std::vector<int64_t>& views) {
   if (exposure_) exposure_->update(step);
   step_ = step;
   result.edits = in_stage("strategy", [&] {
-    Edits edits =
-        strategy_->after_step({.step = step, .lr_means = table_.entry("means").rate.at(step)});
+    Edits edits = strategy_->after_step(
+        {.step = step,
+         .lr_means = table_.entry(table_.has("means") ? "means" : "points").rate.at(step)});
     if (table_.has(kShape))
       edits.pruned += prune_shapes(table_, options_.ges, step, options_.steps);
     if (edits.rows()) order_rows();
@@ -515,6 +543,7 @@ int64_t Trainer::drop_insensitive(double share) {
 }
 
 scene::Cloud Trainer::cloud() const {
+  if (options_.primitive == "convex") return convex_cloud(values_of(table_), options_.convex);
   const auto part = [&](const char* name) { return table_.parameter(name).detach(); };
   scene::Cloud cloud;
   cloud.means = part("means");
@@ -648,7 +677,11 @@ void Trainer::load_checkpoint(const std::filesystem::path& file) {
         refuse(name + " of the capture has changed since the run began",
                "start anew with --overwrite");
     table_ = nn::RowTable::restore(state.arrays, d.at("table"));
-    for (const char* name : {"means", "quats", "scales", "opacities", "sh0"})
+    const bool convex = options_.primitive == "convex";
+    for (const char* name : convex ? std::initializer_list<const char*>{"points", "delta", "sigma",
+                                                                        "mask", "opacities", "sh0"}
+                                   : std::initializer_list<const char*>{"means", "quats", "scales",
+                                                                        "opacities", "sh0"})
       if (!table_.has(name)) refuse(std::string("lacks ") + name, "start anew with --overwrite");
     step_ = d.at("step").get<int64_t>();
     seed_ = d.at("seed").get<uint64_t>();

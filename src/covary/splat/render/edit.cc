@@ -23,6 +23,7 @@
 #include "covary/splat/render/likeness.h"
 #include "covary/splat/scene/capture.h"
 #include "covary/splat/scene/columns.h"
+#include "covary/splat/scene/convex.h"
 #include "covary/splat/scene/crop.h"
 #include "covary/splat/scene/format.h"
 #include "covary/splat/scene/lod.h"
@@ -285,6 +286,10 @@ void drop_columns(const Edit& e) {
   if (e.cloud().footprint == "generalized" &&
       std::find(e.step.values.begin(), e.step.values.end(), "shape") != e.step.values.end())
     throw Error(ExitCode::kUsage, "the scene's primitives need their column 'shape'", e.flag(),
+                "formats without columns make Gaussians of them");
+  if (e.cloud().footprint == scene::kConvex &&
+      std::any_of(e.step.values.begin(), e.step.values.end(), scene::is_convex_column))
+    throw Error(ExitCode::kUsage, "the scene's convexes need their columns hull_*", e.flag(),
                 "formats without columns make Gaussians of them");
   for (const std::string& name : e.step.values)
     if (e.cloud().columns.erase(name) == 0) {

@@ -11,6 +11,7 @@
 #include "covary/core/compute/project/op.h"
 #include "covary/core/compute/rasterize/op.h"
 #include "covary/core/compute/sh/op.h"
+#include "covary/splat/scene/convex.h"
 
 namespace covary::render {
 namespace {
@@ -224,6 +225,7 @@ Rendered rasterize(const Primitives& primitives, const Views& views,
 }
 
 at::Tensor extras_of(const scene::Cloud& cloud) {
+  if (cloud.footprint == scene::kConvex) return scene::convex_extras(cloud);
   if (cloud.footprint != "generalized") return {};
   return cloud.columns.at("shape").to(cloud.means.scalar_type()).unsqueeze(1).contiguous();
 }

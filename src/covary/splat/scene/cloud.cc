@@ -6,6 +6,7 @@
 #include <string>
 
 #include "covary/core/base/error.h"
+#include "covary/splat/scene/convex.h"
 
 namespace covary::scene {
 
@@ -39,6 +40,9 @@ void Cloud::check() const {
       (columns.count("shape") == 0 || columns.at("shape").sizes() != at::IntArrayRef({n})))
     throw Error(ExitCode::kFailed, "a scene of shaped primitives has no column of their shapes [N]",
                 "shape");
+  if (footprint == kConvex && convex_points(*this) == 0)
+    throw Error(ExitCode::kFailed, "a scene of convexes has no whole columns of their points [N]",
+                "hull_0 ...");
   for (const auto& [name, t] : columns)
     if (!t.defined() || t.dim() < 1 || t.dim() > 2 || t.size(0) != n)
       throw Error(ExitCode::kFailed,
@@ -79,6 +83,8 @@ Cloud as_gaussians(const Cloud& cloud) {
   Cloud out = cloud;
   out.footprint = "gaussian";
   if (cloud.footprint == "analytic") out.antialiased = true;
+  if (cloud.footprint == kConvex)
+    std::erase_if(out.columns, [](const auto& column) { return is_convex_column(column.first); });
   if (cloud.footprint != "generalized") return out;
   const at::Tensor b = out.columns.at("shape").to(at::kDouble).clamp(1, 8);
   out.columns.erase("shape");

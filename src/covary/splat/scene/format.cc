@@ -15,6 +15,7 @@
 #include "covary/core/geometry/morton.h"
 #include "covary/splat/scene/axes.h"
 #include "covary/splat/scene/cloud_arrays.h"
+#include "covary/splat/scene/convex.h"
 #include "covary/splat/scene/similarity.h"
 
 namespace covary::scene {
@@ -355,8 +356,9 @@ std::vector<std::string> losses(const SceneFormat& format, const Cloud& given,
   std::vector<std::string> lost;
   const Cloud cloud = format.footprint ? given : as_gaussians(given);
   if (cloud.footprint != given.footprint)
-    lost.push_back(given.footprint == "analytic"
-                       ? "that pixels integrate its Gaussians"
+    lost.push_back(given.footprint == "analytic" ? "that pixels integrate its Gaussians"
+                   : given.footprint == kConvex
+                       ? "the hulls: each becomes the Gaussian of its points' mean and covariance"
                        : "the shapes: each becomes the Gaussian of the same variance");
   const int64_t keeps = kept_degree(format, options);
   if (cloud.sh_degree() > keeps)

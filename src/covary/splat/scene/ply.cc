@@ -18,6 +18,7 @@
 #include "covary/core/compute/rasterize/footprints.h"
 #include "covary/splat/scene/axes.h"
 #include "covary/splat/scene/cloud_arrays.h"
+#include "covary/splat/scene/convex.h"
 #include "covary/splat/scene/ply_file.h"
 #include "covary/splat/scene/quantise.h"
 
@@ -175,6 +176,9 @@ class PlyLayout {
         if (cloud.footprint == "generalized" && file_.find("shape") < 0)
           throw Error(ExitCode::kData, "shaped primitives have no property of their shape",
                       file_.path() + ": vertex.shape", "the file is not whole");
+        if (cloud.footprint == kConvex && file_.find("hull_0") < 0)
+          throw Error(ExitCode::kData, "convexes have no properties of their points",
+                      file_.path() + ": vertex.hull_0", "the file is not whole");
       }
     for (const int k : extras_) {
       const PlyProperty& p = file_.properties()[static_cast<size_t>(k)];

@@ -11,6 +11,7 @@
 #include "covary/core/base/threads.h"
 #include "covary/core/compute/sh/op.h"
 #include "covary/core/compute/sh/sh.h"
+#include "covary/splat/scene/convex.h"
 
 namespace covary::scene {
 namespace {
@@ -76,6 +77,12 @@ Cloud flipped(const Cloud& cloud, const Eigen::Vector3d& diagonal) {
     std::copy(all.begin() + 1, all.end(), bands.data_ptr<float>());
     out.shN = cloud.shN.detach().to(at::kFloat) * bands;
   }
+  // The frame of each Gaussian is turned as well, and with it the points of a convex in that frame.
+  if (const int64_t points = cloud.footprint == kConvex ? convex_points(cloud) : 0; points > 0)
+    for (int64_t k = 0; k < 3 * points; ++k) {
+      at::Tensor& column = out.columns.at("hull_" + std::to_string(k));
+      if (diagonal[k % 3] < 0) column = column.neg();
+    }
   turn_normals(out, diagonal.asDiagonal());
   return out;
 }

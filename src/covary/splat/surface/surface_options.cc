@@ -3,8 +3,10 @@
 namespace covary::surface {
 
 void SurfaceOptions::describe(OptionList& o) {
-  o.add("method", &method, "tsdf: depth images of the scene from its cameras, fused")
-      .choices({"tsdf"})
+  o.add("method", &method,
+        "tsdf: depth images of the scene from its cameras, fused; hulls: of convexes, each as a "
+        "closed solid")
+      .choices({"tsdf", "hulls"})
       .common();
   o.add("voxel", &voxel,
         "edge of a cell, and so the mesh's detail; 0 = 1/256 of the scene's extent")
@@ -20,7 +22,8 @@ void SurfaceOptions::describe(OptionList& o) {
   o.add("depth", &depth, "of a pixel: where half of its light is met, or the mean")
       .choices({"median", "expected"})
       .common();
-  o.add("alpha", &alpha, "least opacity of a pixel that is taken for a surface").range(0.01, 1);
+  o.add("alpha", &alpha, "least opacity of a pixel (or hull) that is taken for a surface")
+      .range(0.01, 1);
   o.add("far", &far, "what is farther from a camera is left out; 0 = what lies behind the scene")
       .unit("world")
       .range(0, 1e9);

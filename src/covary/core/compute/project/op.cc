@@ -9,6 +9,7 @@
 #include "covary/core/base/error.h"
 #include "covary/core/base/stages.h"
 #include "covary/core/compute/autograd.h"
+#include "covary/core/compute/project/convex.h"
 
 namespace covary::compute {
 namespace {
@@ -34,7 +35,8 @@ ProjectInput<T> input_of(const Tensors& in) {
           .scales = data<T>(in[kScales]),
           .covariances = data<T>(in[kCovariances]),
           .opacities = data<T>(in[kOpacities]),
-          .extras = data<T>(in[kExtras])};
+          .extras = data<T>(in[kExtras]),
+          .extras_width = in[kExtras].defined() ? static_cast<int>(in[kExtras].size(1)) : 0};
 }
 
 CameraParameters camera_of(const Tensors& in, int width, int height, int kind) {
@@ -128,7 +130,16 @@ ProjectedTensors project(const ProjectTensors& in, int width, int height, int ki
                          const char* text) {
     require(t.defined() && t.sizes() == shape && t.scalar_type() == type, name, text);
   };
-  if (in.covariances.defined()) {
+  if (options.footprint == kConvexFootprint) {
+    const int64_t width = in.extras.defined() && in.extras.dim() == 2 ? in.extras.size(1) : 0;
+    require(width >= 3 * kLeastPoints + 2 && width <= 3 * kMostPoints + 2 && (width - 2) % 3 == 0,
+            "extras", "[N, 3 K + 2] with 4 to 8 points K: points, delta, sigma");
+    check(in.extras, "extras", {n, width}, "[N, 3 K + 2] of the type of means");
+    if (kind != 0)
+      throw Error(
+          ExitCode::kUsage, "sees no convexes: they are made for pinhole cameras", "camera",
+          "render with --projection pinhole, or the Gaussians that `covary convert` writes");
+  } else if (in.covariances.defined()) {
     check(in.covariances, "covariances", {n, 6}, "[N,6] of the type of means");
   } else {
     check(in.quats, "quats", {n, 4}, "[N,4] of the type of means");
@@ -145,6 +156,8 @@ ProjectedTensors project(const ProjectTensors& in, int width, int height, int ki
   Tensors inputs = {in.means,     in.quats,  in.scales,         in.covariances,
                     in.opacities, in.extras, in.cam_from_world, in.intrinsics};
   if (in.covariances.defined()) inputs[kQuats] = inputs[kScales] = at::Tensor();
+  if (options.footprint == kConvexFootprint)  // of which only extras and opacities are read
+    inputs[kQuats] = inputs[kScales] = inputs[kCovariances] = at::Tensor();
   for (at::Tensor& t : inputs)
     if (t.defined()) t = t.contiguous();
   const CameraParameters camera = camera_of(inputs, width, height, kind);

@@ -8,6 +8,7 @@
 // A Gaussian is culled when its camera z is outside [near, far], its opacity (after the footprint's
 // factor) is below 1/255, its extent is at most radius_clip, its box misses the image, or a number
 // is not finite.
+// Primitives without a covariance (footprint "convex") are projected by convex.h.
 //
 // The screen covariance is J R Sigma R^T J^T with J the Jacobian of the projection at the mean
 // (EWA, Zwicker et al. 2001); for pinhole cameras J's x/z and y/z are clamped to the view widened
@@ -47,6 +48,7 @@ struct ProjectInput {
   const T* covariances = nullptr;  // [N,6]
   const T* opacities = nullptr;    // [N]
   const T* extras = nullptr;       // [N,E], E = footprint_extras
+  int extras_width = 0;            // E, where primitives differ in it: convex.h
 };
 
 // The M visible primitives.

@@ -6,6 +6,7 @@
 
 #include "covary/core/base/threads.h"
 #include "covary/core/compute/lanes.h"
+#include "covary/core/compute/project/convex.h"
 #include "covary/core/compute/project/project.h"
 
 namespace covary::compute {
@@ -45,6 +46,7 @@ double sum_lanes(V v) {
 template <class T>
 Projection<T> project_reference(const CameraParameters& camera, const ProjectInput<T>& input,
                                 const ProjectOptions& options) {
+  if (options.footprint == kConvexFootprint) return project_convex(camera, input, options);
   return project_all<T, T, 1>(camera, input, options);
 }
 
@@ -52,6 +54,8 @@ template <class T>
 void project_vjp_reference(const CameraParameters& camera, const ProjectInput<T>& input,
                            const ProjectOptions& options, const Projection<T>& projection,
                            const ProjectGradients<T>& gradients, ProjectInputGradients<T>& out) {
+  if (options.footprint == kConvexFootprint)
+    return project_convex_vjp(camera, input, options, projection, gradients, out);
   project_vjp_all<T, T, 1>(camera, input, options, projection, gradients, out);
 }
 

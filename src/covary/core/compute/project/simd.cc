@@ -5,6 +5,7 @@
 
 #include "covary/core/base/threads.h"
 #include "covary/core/compute/lanes.h"
+#include "covary/core/compute/project/convex.h"
 #include "covary/core/compute/project/project.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -58,12 +59,15 @@ HWY_EXPORT(project_vjp_lanes);
 
 Projection<float> project(const CameraParameters& camera, const ProjectInput<float>& input,
                           const ProjectOptions& options) {
+  if (options.footprint == kConvexFootprint) return project_convex(camera, input, options);
   return HWY_DYNAMIC_DISPATCH(project_lanes)(camera, input, options);
 }
 
 void project_vjp(const CameraParameters& camera, const ProjectInput<float>& input,
                  const ProjectOptions& options, const Projection<float>& projection,
                  const ProjectGradients<float>& gradients, ProjectInputGradients<float>& out) {
+  if (options.footprint == kConvexFootprint)
+    return project_convex_vjp(camera, input, options, projection, gradients, out);
   HWY_DYNAMIC_DISPATCH(project_vjp_lanes)(camera, input, options, projection, gradients, out);
 }
 

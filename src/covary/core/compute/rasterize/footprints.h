@@ -2,10 +2,11 @@
 // footprint_NAME.inc, that holds one struct of templates over a number type (lanes.h); it is
 // written once for the reference, every SIMD target and CUDA.
 //
-// To add one: write footprint_NAME.inc beside footprint_gaussian.inc (whose comments say what each
-// member must do), include it in footprints.inc, and name it in COVARY_FOOTPRINTS below. Nothing
-// else changes: projection, tiles, sorting, compositing and gradients are written for any
-// footprint.
+// To add one that is seen through a covariance: write footprint_NAME.inc beside footprint_gaussian.inc (whose
+// comments say what each member must do), include it in footprints.inc, and name it in
+// COVARY_GAUSSIAN_FOOTPRINTS below. Nothing else changes: projection, tiles, sorting, compositing and
+// gradients are written for any footprint. Another kind of body (convexes) has a projection of its own,
+// compute/project/NAME_kernel.cc; all that follows is shared.
 //
 //   alpha of a pixel = min(0.99, opacity * factor * value(pixel - centre)); skipped below 1/255
 #pragma once
@@ -16,10 +17,15 @@
 namespace covary::compute {
 
 // name in options, struct
-#define COVARY_FOOTPRINTS(X)       \
-  X("gaussian", GaussianFootprint) \
-  X("analytic", AnalyticFootprint) \
+#define COVARY_GAUSSIAN_FOOTPRINTS(X) \
+  X("gaussian", GaussianFootprint)    \
+  X("analytic", AnalyticFootprint)    \
   X("generalized", GeneralizedFootprint)
+#define COVARY_FOOTPRINTS(X)    \
+  COVARY_GAUSSIAN_FOOTPRINTS(X) \
+  X("convex", ConvexFootprint)
+
+constexpr int kConvexFootprint = 3;  // the index of "convex"
 
 constexpr double kMaxAlpha = 0.99;
 constexpr double kMinAlpha = 1.0 / 255.0;
@@ -39,6 +45,7 @@ std::vector<std::string> footprint_names();
 int footprint_index(const std::string& name);  // Error(kUsage) for an unknown name
 int footprint_params(
     int footprint);  // numbers a primitive that pixels read beyond centre and opacity
-int footprint_extras(int footprint);  // numbers a primitive beyond its covariance
+int footprint_extras(
+    int footprint);  // numbers a primitive beyond its covariance; convexes: see project.h
 
 }  // namespace covary::compute

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string>
 #include <vector>
 
 #include <ATen/ATen.h>
@@ -140,6 +141,13 @@ void expect_gradients_match(Scene s) {
           << name << " " << i;
     }
   }
+}
+
+// Those that are made of a mean and a covariance; convexes have tests of their own.
+std::vector<std::string> footprints_of_gaussians() {
+  std::vector<std::string> names = footprint_names();
+  std::erase(names, "convex");
+  return names;
 }
 
 TEST(RasterizeGradients, PinholeMatchesFiniteDifferences) {
@@ -286,7 +294,7 @@ TEST(Rasterize, WeightsAndTransmittanceSumToOne) {
 }
 
 TEST(Rasterize, ExactTilesDropPairsAndChangeNothing) {
-  for (const std::string& footprint : footprint_names()) {
+  for (const std::string& footprint : footprints_of_gaussians()) {
     SCOPED_TRACE(footprint);
     const Scene s = with_footprint(make_scene(200, at::kFloat, 0, false, 0.1), footprint);
     const Output exact = render(s, true), box = render(s, false);
@@ -319,7 +327,7 @@ void expect_strides_to_interleave(const Scene& s, int d) {
 // At strides that divide neither side, too.
 TEST(Rasterize, StridedImagesInterleaveToTheFullOneBitForBitForEveryFootprint) {
   const at::NoGradGuard no_gradient;
-  for (const std::string& footprint : footprint_names())
+  for (const std::string& footprint : footprints_of_gaussians())
     for (const int d : {2, 3}) {
       SCOPED_TRACE(footprint + " " + std::to_string(d));
       expect_strides_to_interleave(
@@ -334,7 +342,7 @@ TEST(Rasterize, StridedImagesInterleaveToTheFullOneBitForBitForEveryFootprint) {
 
 TEST(Rasterize, GradientsOfStridedImagesSumToThoseOfTheFullOneForEveryFootprint) {
   for (const auto type : {at::kFloat, at::kDouble})
-    for (const std::string& footprint : footprint_names()) {
+    for (const std::string& footprint : footprints_of_gaussians()) {
       SCOPED_TRACE(footprint);
       constexpr int d = 2;
       const Scene plain = with_footprint(make_scene(80, type, 0, false, 0.15), footprint);
@@ -418,7 +426,7 @@ TEST(Rasterize, SensitivitiesAreSquaredGradientsByTheValuesOfAllPixels) {
 
 TEST(Rasterize, SensitivitiesAgreeWithTheReferenceOnEverySimdTargetForEveryFootprint) {
   const at::NoGradGuard no_gradient;
-  for (const std::string& footprint : footprint_names()) {
+  for (const std::string& footprint : footprints_of_gaussians()) {
     SCOPED_TRACE(footprint);
     const auto sums = [&](at::ScalarType type) {
       const Scene s = with_footprint(make_scene(150, type, 0, false, 0.15), footprint);

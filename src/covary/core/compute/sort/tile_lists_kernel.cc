@@ -57,7 +57,7 @@ COVARY_INLINE void for_tile_rows(const TileGrid& grid, const TileSplats<T>& s, i
     return;
   }
   const T* p = s.params + i * F::kParams;
-  const auto outline = F::template outline<T>(p, s.extents[i] * T(1.001) + T(0.001));
+  const auto outline = F::template outline<T>(p, s.extents[i]);
   const T shift = static_cast<T>(grid.offset_y) + T(0.5) - y, step = static_cast<T>(grid.stride);
   for (int row = row0; row <= row1; ++row) {
     const T first = static_cast<T>(std::max(row * kTile, py0)),
