@@ -256,6 +256,11 @@ class Turbo(Case):
         self.refused(2, *train, "--strategy", "mcmc", "--set", "growth.visits=true", says=["growth"])
         self.refused(2, *train, "--dilate", 0, says=["dilate"])
 
+    def test_fewer_gaussians_than_points_are_said(self):
+        c = colmap(self.folder / "c")
+        r = self.done("train", c, "-o", self.out, "--steps", 3, "--max-gaussians", 20)
+        self.assertIn("of 60 points 20 are used", r.stderr)
+
 
 class Convert(Case):
     def splats(self, name="a.splat", count=40):

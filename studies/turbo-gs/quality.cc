@@ -56,7 +56,8 @@ struct Figures {
 
 fit::TrainOptions host(StudyContext& c, const std::string& name) {
   fit::TrainOptions o;
-  o.steps = c.smoke() ? 240 : 6000;
+  o.steps = c.smoke() ? 240 : 3000;
+  o.max_gaussians = c.smoke() ? 0 : 40000;
   if (c.smoke()) o.default_strategy.every = 10;
   if (name == "chair" && !c.smoke()) o.init_count = 10000;  // a random start: there are no points
   return o;
