@@ -97,7 +97,9 @@ TEST(Zstd, ComesBackAndOtherSizesAreErrors) {
     const Bytes want = mixed(n), packed = zstd_pack(want, 3);
     EXPECT_EQ(zstd_unpack(packed, n, "a"), want);
     EXPECT_EQ(code_of([&] { zstd_unpack(packed, n + 1, "a"); }), ExitCode::kData);
-    if (n > 0) EXPECT_EQ(code_of([&] { zstd_unpack(packed, n - 1, "a"); }), ExitCode::kData);
+    if (n > 0) {
+      EXPECT_EQ(code_of([&] { zstd_unpack(packed, n - 1, "a"); }), ExitCode::kData);
+    }
   }
   EXPECT_EQ(code_of([] { zstd_unpack(Bytes(40, 3), 10, "a"); }), ExitCode::kData);
 }
