@@ -52,7 +52,9 @@ void wait_without_spinning(char** argv) {
   execv(std::filesystem::read_symlink("/proc/self/exe", ignored).c_str(), argv);
 }
 
-#if defined(__has_feature)
+#if defined(__SANITIZE_ADDRESS__)
+#define COVARY_LEAKS_ARE_LOOKED_FOR
+#elif defined(__has_feature)
 #if __has_feature(address_sanitizer)
 #define COVARY_LEAKS_ARE_LOOKED_FOR
 #endif

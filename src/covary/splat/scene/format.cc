@@ -145,6 +145,7 @@ std::vector<fs::path> in_the_way(const fs::path& path, const std::string& name) 
   return all;
 }
 
+// Of a file that names others, such as a .gltf: with those.
 int64_t bytes_on_disk(const fs::path& path) {
   std::error_code ignored;
   if (!fs::is_directory(path, ignored)) {
