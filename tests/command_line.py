@@ -568,6 +568,50 @@ class Stages(Case):
         self.refused(3, "eval", self.out, "--reference-cameras", moved, says=["00.png", "no camera"])
 
 
+class Convexes(Case):
+    """A fit of convexes and all that is made of it."""
+
+    SCENE = "sample:studio,views=8,width=64,height=48,points=150"
+
+    def train(self, *more):
+        return ("train", self.SCENE, "-o", self.out, "--steps", 30, "--primitive", "convex", *more)
+
+    def test_every_output(self):
+        self.done(*self.train("--seed", 3))
+        scene = self.out / "scene.ply"
+        head = scene.read_bytes()[:8000]
+        self.assertIn(b"comment covary footprint convex", head)
+        self.assertIn(b"property float hull_17", head)
+        pictures, double = self.folder / "pictures", self.folder / "double"
+        self.done("eval", self.out)
+        self.done("render", self.out, "-o", pictures)
+        self.done("render", self.out, "-o", double, "--precision", "double")
+        self.assertTrue(any(pictures.rglob("*.png")) and any(double.rglob("*.png")))
+        self.refused(2, "render", self.out, "-o", self.folder / "no", "--antialias", "mip", says=["convexes"])
+
+        report = self.folder / "report.json"
+        told = self.done("convert", scene, self.folder / "g.spz", "--report", report).stdout
+        self.assertIn("the hulls", told)
+        self.assertIn("likeness", told)
+        self.assertNotIn("lost", self.done("convert", scene, self.folder / "same.ply").stdout)
+        self.assertEqual(sha(self.folder / "same.ply"), sha(scene))
+        self.assertNotIn("footprint", self.done("info", self.folder / "g.spz").stdout)
+
+        for name in ("hulls.ply", "hulls.obj", "hulls.glb"):
+            d = self.document("surface", self.out, "-o", self.folder / name, "--method", "hulls", "--alpha", 0.05)
+            self.assertGreater(d["hulls"], 0)
+            self.assertGreater((self.folder / name).stat().st_size, 1000)
+        self.refused(3, "surface", self.folder / "g.spz", "-o", self.folder / "no.ply", "--method", "hulls", says=["convexes"])
+        self.done("edit", scene, self.folder / "turned.ply", "--rotate", "0,90,0", "--scale", 2)
+        self.refused(2, "edit", scene, self.folder / "no.ply", "--drop-columns", "hull_3", says=["hull_"])
+
+    def test_what_does_not_go_together_is_refused(self):
+        self.refused(2, *self.train("--strategy", "mcmc"), says=["mcmc"])
+        self.refused(2, *self.train("--antialias"), says=["antialias"])
+        self.refused(2, *self.train("--set", "convex.points=9"), says=["points"])
+        self.refused(2, *self.train("--settings", "forest"), says=["settings"])
+
+
 class Safety(Case):
     STEPS = 400
 

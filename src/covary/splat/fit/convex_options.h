@@ -2,9 +2,9 @@
 // and a sharpness sigma. What the published settings differ in is chosen by one word, `settings`; a field
 // that is set otherwise wins.
 //
-// Published numbers are for scenes of extent 5; here delta, sigma and the gradient by sigma are taken to such a scene,
-// and the rate of the points is in extents. Source: Held et al. 2025 (3D Convex Splatting), section 3 and the
-// released code.
+// Published numbers are for scenes of extent 5 and photos of a focal length of about 1000 px; sigma at the start, the
+// gradient by sigma and what a split does to sigma are taken to those, and the rate of the points is in extents.
+// Source: Held et al. 2025 (3D Convex Splatting), section 3 and the released code.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,7 @@ struct ConvexOptions {
   int64_t points = 6;                 // K of a primitive, 4..8
   double start_radius = 1.2;          // of the sphere of points, over the distance to the 3 nearest
   double start_delta = 0.1;           // times that distance: delta
-  std::optional<double> start_sigma;  // in a scene of extent 5; none: the settings'
+  std::optional<double> start_sigma;  // of extent 5, focal length 1000 px; none: the settings'
   std::optional<double> lr_points;    // extent a step, at the start; none: the settings'
   double lr_points_final_factor = 0.01;   // last over first
   double lr_delta = 5e-3;                 // of the logarithm
@@ -31,8 +31,8 @@ struct ConvexOptions {
   std::optional<double> start;            // steps; none: 500, or steps/10 when that is less
   std::optional<double> stop;             // steps; none: 9000, or 3/10 of steps when that is less
   std::optional<double> every;            // steps; none: 200, or steps/40 when that is less
-  std::optional<double> split_threshold;  // mean dL/dsigma; none: the settings'
-  double most_split = 0.1;                // share of the primitives that one refinement splits
+  std::optional<double> split_threshold;  // mean dL/dsigma, as above; none: the settings'
+  double most_split = 0.1;                // share of the count that one refinement adds
   double prune_opacity = 0.03;
   double prune_size = 0.3;            // extent; largest axis, after the first reset
   std::optional<double> reset_every;  // steps; none: 3000, or steps/10 when that is less

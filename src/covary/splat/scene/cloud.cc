@@ -83,8 +83,13 @@ Cloud as_gaussians(const Cloud& cloud) {
   Cloud out = cloud;
   out.footprint = "gaussian";
   if (cloud.footprint == "analytic") out.antialiased = true;
-  if (cloud.footprint == kConvex)
+  if (cloud.footprint == kConvex) {
     std::erase_if(out.columns, [](const auto& column) { return is_convex_column(column.first); });
+    // A disc of radius r has the total pi r^2, the Gaussian of points on its ball 2 pi r^2 / 3.
+    const auto type = out.opacities.scalar_type();
+    out.opacities =
+        (1.5 * out.opacities.to(at::kDouble).sigmoid()).clamp(1e-6, 0.999).logit().to(type);
+  }
   if (cloud.footprint != "generalized") return out;
   const at::Tensor b = out.columns.at("shape").to(at::kDouble).clamp(1, 8);
   out.columns.erase("shape");
