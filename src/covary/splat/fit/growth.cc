@@ -29,17 +29,18 @@ void Growth::init(nn::RowTable& table, const SceneFacts& scene) {
   first_count_ = table.rows();
   budget_ = 0;
   exponent_ = options_.growth.budget_exponent;
-  watch_losses(scene);
+  const GrowthOptions& o = options_.growth;
+  // A run of few steps has no history that recent losses could be held against.
+  watch_losses(scene, o.budget && o.budget_gain > 0 && options_.steps >= kLeastSteps);
   if (options_.growth.budget && !losses_)
     log_info("fewer than " + std::to_string(kLeastSteps) +
              " steps say little of how the loss falls: the budget rises along its curve");
 }
 
-// A run of few steps has no history that recent losses could be held against.
-void Growth::watch_losses(const SceneFacts& scene) {
+void Growth::watch_losses(const SceneFacts& scene, bool watched) {
   losses_.reset();
   const GrowthOptions& o = options_.growth;
-  if (o.budget && o.budget_gain > 0 && options_.steps >= kLeastSteps)
+  if (watched)
     losses_.emplace(
         Convergence::Options{
             .window = o.budget_window, .smoothing = o.budget_smoothing, .mask = o.reset_mask},
@@ -49,10 +50,11 @@ void Growth::watch_losses(const SceneFacts& scene) {
 void Growth::resume(nn::RowTable& table, const SceneFacts& scene, const nlohmann::json& state) {
   table_ = &table;
   seed_ = scene.seed;
-  watch_losses(scene);
+  watch_losses(scene, state.contains("losses"));  // a clock may have changed the number of steps
   first_count_ = state.at("first_count").get<int64_t>();
   budget_ = state.at("budget").get<int64_t>();
   exponent_ = state.at("exponent").get<double>();
+  least_visits_ = state.value("least_visits", 0.0);
   if (losses_) losses_->restore(state.at("losses"));
 }
 
@@ -132,6 +134,7 @@ void Growth::end() {
 
 nlohmann::json Growth::state() const {
   nlohmann::json s = {{"first_count", first_count_}, {"budget", budget_}, {"exponent", exponent_}};
+  if (options_.growth.visits) s["least_visits"] = least_visits_;
   if (losses_) s["losses"] = losses_->state();
   return s;
 }

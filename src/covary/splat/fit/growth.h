@@ -12,8 +12,8 @@
 // P, the mean screen gradient, and A, the mean of |d loss / d colour| as blended (before spherical harmonics), are means over
 // the views that saw the row; a row grows where P is above grad_threshold or, at a share of the refinements, A above
 // appearance_threshold times that. Refinements just behind a new degree of colour look at P alone, since colours jump there.
-// A visit is a view in which the row's weight is above 1/255 at some pixel; what grows has at least
-// max(least_visits, visits_share x median) of them. Source: Dhiman et al. 2024 (Turbo-GS).
+// A visit is a view that was drawn in which the row's weight is above 1/255 at some pixel that was; a view
+// that is drawn twice counts twice. What grows has at least max(least_visits, visits_share x median) of them. Source: Dhiman et al. 2024 (Turbo-GS).
 #pragma once
 
 #include <cstdint>
@@ -61,7 +61,7 @@ class Growth {
 
  private:
   bool looks_at_colors(int64_t step) const;
-  void watch_losses(const SceneFacts& scene);
+  void watch_losses(const SceneFacts& scene, bool watched);
 
   TrainOptions options_;
   nn::RowTable* table_ = nullptr;

@@ -91,11 +91,8 @@ std::vector<PruneEvent> prune_events(const std::string& schedule) {
   return events;
 }
 
-double pruned_at(const std::vector<PruneEvent>& events, int64_t step, int64_t steps) {
-  for (const PruneEvent& e : events)
-    if (step == std::max<int64_t>(1, std::llround(e.at * static_cast<double>(steps))))
-      return e.share;
-  return 0;
+bool due(const PruneEvent& event, int64_t step, int64_t steps) {
+  return step >= std::max<int64_t>(1, std::llround(event.at * static_cast<double>(steps)));
 }
 
 }  // namespace covary::fit

@@ -45,7 +45,7 @@ struct PruneEvent {
 };
 // Error(kUsage) naming growth.prune_schedule.
 std::vector<PruneEvent> prune_events(const std::string& schedule);
-// The share that goes behind a step (from 1) of so many; 0: none does.
-double pruned_at(const std::vector<PruneEvent>& events, int64_t step, int64_t steps);
+// Whether the event's step (from 1) of so many has come.
+bool due(const PruneEvent& event, int64_t step, int64_t steps);
 
 }  // namespace covary::fit

@@ -285,6 +285,36 @@ TEST(Growth, RunsUnderItsCapPruneAndDrawTheirLastViewsTogether) {
   EXPECT_NEAR(static_cast<double>(together) / static_cast<double>(views), 0.2, 0.03);
 }
 
+// A clock moves the number of steps, and with it the step of an event.
+TEST(Growth, AnEventPrunesOnceHoweverTheStepsAreCountedAgain) {
+  TrainOptions o = all_on(100);
+  o.growth.prune_schedule = "0.2:0.3,0.5:0.3";
+  o.default_strategy.start = 1000;  // nothing else comes or goes
+  const TemporaryFolder folder{"growth"};
+  const auto state = folder.path() / "state.cov";
+  Trainer trainer(small_capture(), o);
+  trainer.start(1);
+  const auto left = [&](int64_t before) {
+    return before - static_cast<int64_t>(0.3 * static_cast<double>(before));
+  };
+  const int64_t n = trainer.count();
+  while (trainer.steps_done() < 15) trainer.step();
+  EXPECT_EQ(trainer.count(), n);
+  trainer.retime(60);  // the first event was due at 12
+  trainer.step();
+  EXPECT_EQ(trainer.count(), left(n));
+  trainer.retime(100);  // and would be due at 20 again
+  while (trainer.steps_done() < 40) trainer.step();
+  EXPECT_EQ(trainer.count(), left(n));
+  trainer.save_checkpoint(state);
+  while (trainer.steps_done() < 60) trainer.step();
+  EXPECT_EQ(trainer.count(), left(left(n)));
+  Trainer resumed(small_capture(), o);
+  resumed.load_checkpoint(state);
+  while (resumed.steps_done() < 60) resumed.step();
+  EXPECT_EQ(resumed.count(), left(left(n)));
+}
+
 TEST(Growth, ARunGoesOnToTheSameBits) {
   const TemporaryFolder folder{"growth"};
   const auto state = folder.path() / "state.cov";

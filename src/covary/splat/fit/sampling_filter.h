@@ -11,7 +11,8 @@
 //   s'_k^2 = s_k^2 + w^2,   o' = o prod s_k / prod s'_k
 //
 // So a scene that is drawn from nearer than its photos were shows what they knew, and no needles. w
-// carries no gradient; it is taken anew at the start, after each refinement and every 100 steps. Files hold s' and o': any viewer draws the filtered scene.
+// carries no gradient; it is taken anew at the start, after each refinement and every 100 steps. Files
+// hold s' and o': any viewer draws the filtered scene.
 //
 // Source: Yu et al. 2024 (Mip-Splatting), eq. 7 to 9.
 #pragma once

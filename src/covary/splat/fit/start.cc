@@ -149,6 +149,8 @@ scene::Cloud starting_cloud(const scene::Capture& capture, const TrainOptions& o
   const int64_t cap = options.max_gaussians_of();
   const bool random = options.init == "random" || !points;
   if (random && options.init == "auto") log_info("no sparse points: a random start");
+  if (random && options.init_midpoints)
+    log_info("--init-midpoints: there are no points to fill in");
   const int64_t count = std::min(cap, options.init_count > 0 ? options.init_count : kRandomCount);
   const Seeds seeds =
       random ? at_random(capture, capture.extent, count, seed)

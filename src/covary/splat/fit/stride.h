@@ -5,7 +5,7 @@
 //   const scene::View part = strided(view, 2, offset);                 // a quarter of its pixels
 //   rasterize(splats, views, {.stride = 2, .offset_x = offset.x, .offset_y = offset.y});
 //
-// d * d visits of a view see each of its pixels once. A side that d does not divide gives ceil((n - offset) / d) pixels:
+// d * d visits of a view see each of its pixels once, when a step takes at most half of all views or all of them. A side that d does not divide gives ceil((n - offset) / d) pixels:
 // nothing is padded, cropped or shifted. Source: Dhiman et al. 2024 (Turbo-GS), dilated rendering.
 #pragma once
 

@@ -208,8 +208,9 @@ void TrainOptions::describe(OptionList& o) {
         "views whose gradients one step sums; rates grow by its root")
       .range(1, 1024)
       .common();
-  o.add("final_views", &final_views,
-        "views a step near the end, where gradients should be calm; 0: as elsewhere")
+  o.add(
+       "final_views", &final_views,
+       "views a step near the end, where gradients should be calm, if more than elsewhere; 0: none")
       .range(0, 1024);
   o.add("final_share", &final_share, "share of all views that are drawn so many a step")
       .range(0, 1);
@@ -350,7 +351,7 @@ void TrainOptions::check() const {
 
 std::vector<ResolutionLevel> TrainOptions::levels() const {
   std::vector<ResolutionLevel> all = resolution_levels(resolution_schedule);
-  if (final_views == 0 || final_share == 0) return all;
+  if (final_views <= views_per_step || final_share == 0) return all;
   // of all views final_share, final_views a step: so many of the steps
   const auto base = static_cast<double>(views_per_step), last = static_cast<double>(final_views);
   const double steps_share = final_share * base / (final_share * base + (1 - final_share) * last);

@@ -191,6 +191,7 @@ Trainer::~Trainer() = default;
 void Trainer::start(uint64_t seed) {
   seed_ = seed;
   step_ = 0;
+  pruned_ = 0;
   take_caps(nlohmann::json::array());
   if (cameras_) cameras_->reset(capture_);
   scene::Cloud cloud = starting_cloud(capture_, options_, seed);
@@ -504,8 +505,10 @@ StepResult Trainer::step(const std::vector<int64_t>& views) {
     if (edits.rows()) order_rows();
     return edits;
   });
-  if (const double share = pruned_at(prunes_, step, options_.steps); share > 0)
-    result.edits.pruned += in_stage("strategy", [&] { return drop_insensitive(share); });
+  // One after the other, each once: a clock may move the step that an event belongs to.
+  if (pruned_ < prunes_.size() && due(prunes_[pruned_], step, options_.steps))
+    result.edits.pruned +=
+        in_stage("strategy", [&] { return drop_insensitive(prunes_[pruned_++].share); });
   if (table_.has(kShape) && shape_reset_due(options_.ges, step, options_.steps))
     reset_shape(table_);
   if (options_.filter_3d && (result.edits.rows() || step % kFilterEvery == 0))
@@ -524,7 +527,7 @@ int64_t Trainer::drop_insensitive(double share) {
     render::RasterizeOptions raster = raster_options();
     raster.depth = raster.normal = false;
     raster.sensitivities = true;
-    raster.stride = stride_of(1, camera.width, camera.height);
+    raster.stride = stride_of(step_, camera.width, camera.height);
     const PixelOffset offset = stride_offset(seed_, index, step_, raster.stride);
     raster.offset_x = offset.x;
     raster.offset_y = offset.y;
@@ -646,6 +649,7 @@ void Trainer::save_checkpoint(const std::filesystem::path& file) const {
                {"table", table_.description()},
                {"strategy", strategy_->state()}}};
   if (!caps_.empty()) state.document["caps"] = caps_json();
+  if (pruned_ > 0) state.document["pruned"] = pruned_;
   if (cameras_) cameras_->save(state.arrays, state.document);
   if (exposure_) exposure_->save(state.arrays, state.document);
   write_state(file, state);
@@ -687,6 +691,7 @@ void Trainer::load_checkpoint(const std::filesystem::path& file) {
     seed_ = d.at("seed").get<uint64_t>();
     strategy_->resume(table_, scene_facts(), d.at("strategy"));
     take_caps(d.value("caps", nlohmann::json::array()));
+    pruned_ = std::min<size_t>(d.value("pruned", size_t{0}), prunes_.size());
     if (cameras_) {
       cameras_->restore(state.arrays, d);
       cameras_->write_to(capture_);

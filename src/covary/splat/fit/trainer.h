@@ -160,6 +160,7 @@ class Trainer {
   nn::RowTable table_;
   std::vector<ResolutionLevel> levels_;
   std::vector<PruneEvent> prunes_;
+  size_t pruned_ = 0;  // of them, done
   CoarseViews coarse_;
   std::unique_ptr<CameraRefinement> cameras_;
   std::unique_ptr<Exposure> exposure_;

@@ -16,6 +16,7 @@
 #include "covary/core/base/error.h"
 #include "covary/core/base/file.h"
 #include "covary/core/base/interrupt.h"
+#include "covary/core/base/log.h"
 #include "covary/core/data/unpack.h"
 #include "covary/core/geometry/morton.h"
 #include "covary/splat/scene/byte_reader.h"
@@ -52,10 +53,14 @@ void collect(const json& node, const std::string& level, const std::string& wher
   const auto lod = lods->find(level);
   if (lod == lods->end()) return;
   const JsonFields f(*lod, where + ": lods." + level);
-  const double file = f.number("file"), offset = f.number("offset"), count = f.number("count");
-  constexpr double kMost = 1e12;
-  if (file < 0 || offset < 0 || count < 0 || file > kMost || offset > kMost || count > kMost)
-    f.fail("file", "the range is absurd");
+  const auto whole = [&](const char* key) {
+    const double v = f.number(key);
+    constexpr double kMost = 1e12;
+    if (!(v >= 0 && v <= kMost) || v != std::floor(v)) f.fail(key, "is no count");
+    return v;
+  };
+  const double file = whole("file"), offset = whole("offset"), count = whole("count");
+  if (count == 0) return;
   out.push_back(
       {static_cast<size_t>(file), static_cast<int64_t>(offset), static_cast<int64_t>(count)});
 }
@@ -269,6 +274,10 @@ Cloud read_sog_levels(const fs::path& path, int64_t level) {
   const json meta = parse_json_file(path);
   const JsonFields top(meta, path.string());
   const json& names = top.list("filenames");
+  if (const auto levels = meta.find("lodLevels");
+      levels != meta.end() && levels->is_number() && levels->get<double>() > 1)
+    log_info("of the " + levels->dump() + " levels of " + path.filename().string() + " level " +
+             std::to_string(level) + " is read: --level");
   std::vector<Range> ranges;
   collect(top.object("tree"), std::to_string(level), path.string(), 0, ranges);
   if (ranges.empty())
