@@ -31,7 +31,9 @@ TEST(Stride, VisitsOfAViewSeeEachPixelOnceACycleInChangingOrder) {
       std::sort(order.begin(), order.end());
       EXPECT_EQ(std::unique(order.begin(), order.end()) - order.begin(), stride * stride);
     }
-    if (stride > 1) EXPECT_GT(orders.size(), 3U);
+    if (stride > 1) {
+      EXPECT_GT(orders.size(), 3U);
+    }
   }
 }
 
