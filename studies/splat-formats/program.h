@@ -9,7 +9,7 @@ namespace covary::studies {
 
 struct Taken {
   double cpu_s = 0;         // user and system time
-  double memory_bytes = 0;  // largest resident set
+  double memory_bytes = 0;  // largest resident set, looked at every millisecond
 };
 
 // Runs words[0] to its end; "covary" is the program that runs this study. Error(kFailed) when it ends with another status
