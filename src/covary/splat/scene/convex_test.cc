@@ -2,13 +2,17 @@
 
 #include <cmath>
 #include <filesystem>
+#include <fstream>
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 #include <Eigen/Geometry>
 
 #include "covary/core/base/error.h"
+#include "covary/core/base/error_of.h"
+#include "covary/core/base/file.h"
 #include "covary/core/base/random.h"
+#include "covary/core/base/temporary_folder.h"
 #include "covary/splat/scene/format.h"
 #include "covary/splat/scene/similarity.h"
 
@@ -110,6 +114,37 @@ TEST(ConvexCloud, PlyHoldsIt) {
   EXPECT_THROW(cloud.check(), Error);
   std::filesystem::remove(file);
   std::filesystem::remove(spz);
+}
+
+TEST(ConvexCloud, JoinsPointsIn16BitsAndAsFloats) {
+  const Cloud whole = some_cloud(12, 6);
+  Cloud light = whole;
+  store_short(light);
+  for (const auto& clouds : {std::vector<Cloud>{light, whole}, std::vector<Cloud>{whole, light}}) {
+    const Cloud both = merged(clouds);
+    EXPECT_EQ(both.columns.at("hull_0").scalar_type(), at::kFloat);
+    for (int64_t k = 0; k < 2; ++k)  // 1/8192 is a float without loss
+      EXPECT_LT(
+          error(convexes_of(slice(both, 12 * k, 12)), convexes_of(clouds[static_cast<size_t>(k)])),
+          1e-12);
+  }
+  EXPECT_EQ(merged({light, light}).columns.at("hull_0").scalar_type(), at::kShort);
+}
+
+TEST(ConvexCloud, APlyWithoutAllColumnsIsRefusedByName) {
+  const TemporaryFolder folder("convex");
+  const auto good = folder.path() / "good.ply", broken = folder.path() / "broken.ply";
+  save_cloud(good, some_cloud(3, 6));
+  for (const std::string column : {"hull_0", "hull_5", "hull_17", "hull_delta", "hull_sigma"}) {
+    std::string bytes = read_file(good);
+    bytes.replace(bytes.find(" " + column + "\n"), column.size() + 2,
+                  " " + std::string(column.size(), 'q') + "\n");
+    std::ofstream(broken, std::ios::binary) << bytes;
+    const Error e = error_of([&] { load_cloud(broken); });
+    EXPECT_EQ(e.code(), ExitCode::kData) << column;
+    EXPECT_NE(e.where().find(broken.string()), std::string::npos) << column;
+    EXPECT_FALSE(e.hint().empty()) << column;
+  }
 }
 
 TEST(ConvexCloud, GaussiansBecomeHullsAroundThem) {

@@ -102,6 +102,17 @@ std::vector<int64_t> places_of(const SceneFormat& format, const Cloud& cloud,
   return places_by_weight(weights);
 }
 
+// Whether a column of the convexes' points is in 16 bits in one cloud and of floats in another.
+bool hulls_differ(const std::vector<Cloud>& clouds) {
+  std::map<std::string, at::ScalarType> types;
+  for (const Cloud& c : clouds)
+    for (const auto& [name, t] : c.columns)
+      if (c.footprint == kConvex && is_convex_column(name) &&
+          types.emplace(name, t.scalar_type()).first->second != t.scalar_type())
+        return true;
+  return false;
+}
+
 // Axes to turn by, or none.
 bool turns(const std::string& asked, const SceneFormat& format, std::string* axes) {
   *axes = asked == "auto" ? format.axes : lower(asked);
@@ -204,6 +215,12 @@ Cloud with_degree(const Cloud& cloud, int64_t degree) {
 Cloud merged(const std::vector<Cloud>& clouds) {
   if (clouds.size() == 1) return clouds[0];
   if (clouds.empty()) throw Error(ExitCode::kFailed, "no clouds to merge", "merged");
+  if (hulls_differ(clouds)) {
+    std::vector<Cloud> floats = clouds;
+    for (Cloud& c : floats)
+      if (c.footprint == kConvex) store_float(c);
+    return merged(floats);
+  }
   int degree = 0;
   std::map<std::string, at::Tensor> kinds;  // one of each column's type and width
   for (const Cloud& c : clouds) {
