@@ -113,6 +113,9 @@ TEST(Edit, TheColumnsOfConvexesAreNotOverwritten) {
     EXPECT_EQ(error_of([&] { apply(s, step); }).code(), ExitCode::kUsage) << step;
   apply(s, "set_column=copy=hull_0");
   EXPECT_TRUE(at::equal(scene::convex_extras(s.cloud), before));
+  s.cloud.columns.at("hull_sigma")[4] = std::nanf("");
+  apply(s, "filter_nan");
+  EXPECT_EQ(s.cloud.size(), 5);
   EditScene plain{random_cloud(6, 1), {}};
   apply(plain, "set_column=hull_0=1");  // of Gaussians it is a column as any
   EXPECT_EQ(plain.cloud.columns.count("hull_0"), 1u);

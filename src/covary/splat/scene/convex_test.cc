@@ -147,6 +147,31 @@ TEST(ConvexCloud, APlyWithoutAllColumnsIsRefusedByName) {
   }
 }
 
+TEST(ConvexCloud, PointsThatAreNoNumbersAreNotFinite) {
+  for (const char* column : {"hull_3", "hull_delta", "hull_sigma"}) {
+    Cloud cloud = some_cloud(5, 6);
+    cloud.columns["other"] = at::full({5}, std::nan(""), at::kFloat);
+    EXPECT_TRUE(finite_rows(cloud).all().item<bool>());
+    cloud.columns.at(column)[2] = std::nan("");
+    const at::Tensor good = finite_rows(cloud);
+    EXPECT_EQ(good.sum().item<int64_t>(), 4) << column;
+    EXPECT_FALSE(good[2].item<bool>()) << column;
+    EXPECT_EQ(finite_rows(slice(cloud, 0, 0)).numel(), 0);
+  }
+}
+
+TEST(ConvexCloud, GltfLosesTheHullsAndNoColumnsBesides) {
+  Cloud cloud = some_cloud(4, 6);
+  const auto told = [&] {
+    std::string all;
+    for (const std::string& line : losses(format_of_output("a.glb"), cloud)) all += line + "\n";
+    return all;
+  };
+  EXPECT_EQ(told().find("columns"), std::string::npos) << told();
+  cloud.columns["label"] = at::arange(4, at::kInt);
+  EXPECT_NE(told().find("columns as floats"), std::string::npos) << told();
+}
+
 TEST(ConvexCloud, GaussiansBecomeHullsAroundThem) {
   Cloud cloud = as_gaussians(some_cloud(10, 6));
   const Convexes c = convexes_of_gaussians(cloud, 6, 1.2, 0.1, 0.001);

@@ -15,6 +15,7 @@
 #include "covary/core/geometry/morton.h"
 #include "covary/splat/scene/axes.h"
 #include "covary/splat/scene/cloud_arrays.h"
+#include "covary/splat/scene/columns.h"
 #include "covary/splat/scene/convex.h"
 #include "covary/splat/scene/similarity.h"
 
@@ -202,6 +203,9 @@ at::Tensor finite_rows(const Cloud& cloud) {
                !std::isnan(in.opacities[i]);
     }
   });
+  for (const auto& [name, t] : cloud.columns)
+    if (in.n > 0 && is_footprint_column(cloud, name))
+      good.logical_and_(t.isfinite().reshape({in.n, -1}).all(1));
   return good;
 }
 
@@ -365,7 +369,9 @@ std::vector<std::string> losses(const SceneFormat& format, const Cloud& cloud,
                                 const WriteOptions& options) {
   std::vector<std::string> also;
   if (format.also_lost)
-    also = format.also_lost(with_degree(cloud, kept_degree(format, options)), options);
+    also = format.also_lost(
+        with_degree(format.footprint ? cloud : as_gaussians(cloud), kept_degree(format, options)),
+        options);
   return losses(format, cloud, options, also);
 }
 
