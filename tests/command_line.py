@@ -616,6 +616,16 @@ class Convexes(Case):
         self.done("edit", scene, self.folder / "turned.ply", "--rotate", "0,90,0", "--scale", 2)
         self.refused(2, "edit", scene, self.folder / "no.ply", "--drop-columns", "hull_3", says=["hull_"])
         self.refused(2, "edit", scene, self.folder / "no.ply", "--set-column", "hull_3=hull_3", says=["hull_3"])
+        for flags in (["--collision"], ["--faces", 10], ["--set", "smallest=0.1"], ["--least-views", 3]):
+            self.refused(2, "surface", self.out, "-o", self.folder / "no.ply", "--method", "hulls", *flags, says=["tsdf"])
+
+        cameras = json.loads((self.out / "cameras.json").read_text())
+        cameras["cameras"][-1]["projection"] = "fisheye"
+        (self.folder / "fisheye.json").write_text(json.dumps(cameras))
+        for more in ((), ("--dry-run",)):
+            _, hint = self.refused(2, "render", self.out, "-o", self.folder / "no", "--cameras", self.folder / "fisheye.json",
+                                   *more, says=["pinhole", cameras["cameras"][-1]["name"]])
+            self.assertNotIn("--projection", hint)
 
     def test_info_sees_points_that_are_no_numbers(self):
         self.done(*self.train())
