@@ -577,7 +577,7 @@ class Convexes(Case):
         return ("train", self.SCENE, "-o", self.out, "--steps", 30, "--primitive", "convex", *more)
 
     def test_every_output(self):
-        self.done(*self.train("--seed", 3))
+        self.assertIn(" convexes after 30 steps", self.done(*self.train("--seed", 3)).stdout)
         scene = self.out / "scene.ply"
         head = scene.read_bytes()[:8000]
         self.assertIn(b"comment covary footprint convex", head)
@@ -595,7 +595,18 @@ class Convexes(Case):
         self.assertIn("likeness", told)
         self.assertNotIn("lost", self.done("convert", scene, self.folder / "same.ply").stdout)
         self.assertEqual(sha(self.folder / "same.ply"), sha(scene))
-        self.assertNotIn("footprint", self.done("info", self.folder / "g.spz").stdout)
+        self.assertIn("the hulls", (told := self.done("convert", scene, self.folder / "g.glb").stdout))
+        self.assertNotIn("columns", told)
+
+        told = self.done("info", scene, "--index", 3).stdout
+        for words in (" convexes\n", "bytes a convex\n", "convex 3", "of 6 points, median delta "):
+            self.assertIn(words, told)
+        self.assertNotIn("Gaussian", told)
+        facts = self.document("info", scene)
+        self.assertEqual((facts["footprint"], facts["hulls"]["points"]), ("convex", 6))
+        self.assertGreater(facts["hulls"]["delta_median"], 0)
+        self.assertGreater(facts["hulls"]["sigma_median"], 0)
+        self.assertIn("Gaussians\n", self.done("info", self.folder / "g.spz").stdout)
 
         for name in ("hulls.ply", "hulls.obj", "hulls.glb"):
             d = self.document("surface", self.out, "-o", self.folder / name, "--method", "hulls", "--alpha", 0.05)
@@ -604,6 +615,31 @@ class Convexes(Case):
         self.refused(3, "surface", self.folder / "g.spz", "-o", self.folder / "no.ply", "--method", "hulls", says=["convexes"])
         self.done("edit", scene, self.folder / "turned.ply", "--rotate", "0,90,0", "--scale", 2)
         self.refused(2, "edit", scene, self.folder / "no.ply", "--drop-columns", "hull_3", says=["hull_"])
+        self.refused(2, "edit", scene, self.folder / "no.ply", "--set-column", "hull_3=hull_3", says=["hull_3"])
+        for flags in (["--collision"], ["--faces", 10], ["--set", "smallest=0.1"], ["--least-views", 3]):
+            self.refused(2, "surface", self.out, "-o", self.folder / "no.ply", "--method", "hulls", *flags, says=["tsdf"])
+
+        cameras = json.loads((self.out / "cameras.json").read_text())
+        cameras["cameras"][-1]["projection"] = "fisheye"
+        (self.folder / "fisheye.json").write_text(json.dumps(cameras))
+        for more in ((), ("--dry-run",)):
+            _, hint = self.refused(2, "render", self.out, "-o", self.folder / "no", "--cameras", self.folder / "fisheye.json",
+                                   *more, says=["pinhole", cameras["cameras"][-1]["name"]])
+            self.assertNotIn("--projection", hint)
+
+    def test_info_sees_points_that_are_no_numbers(self):
+        self.done(*self.train())
+        whole = (self.out / "scene.ply").read_bytes()
+        body = whole.index(b"end_header\n") + len(b"end_header\n")
+        names = [line.split()[-1] for line in whole[:body].splitlines() if line.startswith(b"property")]
+        broken = bytearray(whole)
+        struct.pack_into("<f", broken, body + 4 * (len(names) + names.index(b"hull_0")), float("nan"))
+        (self.folder / "broken.ply").write_bytes(broken)
+        facts = self.document("info", self.out / "scene.ply")
+        self.assertEqual(facts["not_finite"], 0)
+        self.assertEqual(self.document("info", self.folder / "broken.ply")["not_finite"], 1)
+        d = self.document("edit", self.folder / "broken.ply", self.folder / "clean.ply", "--filter-nan")
+        self.assertEqual(d["splats"], facts["count"] - 1)
 
     def test_what_does_not_go_together_is_refused(self):
         self.refused(2, *self.train("--strategy", "mcmc"), says=["mcmc"])

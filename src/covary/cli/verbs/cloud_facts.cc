@@ -7,6 +7,7 @@
 
 #include "covary/cli/verbs/places.h"
 #include "covary/splat/scene/columns.h"
+#include "covary/splat/scene/convex.h"
 #include "covary/splat/scene/statistics.h"
 
 namespace covary::cli {
@@ -41,17 +42,28 @@ nlohmann::json json_of(const Eigen::Vector3d& v) { return {v[0], v[1], v[2]}; }
 
 }  // namespace
 
+Noun noun_of(const std::string& footprint) {
+  if (footprint == scene::kConvex) return {"convex", "convexes"};
+  if (footprint == "generalized") return {"shaped primitive", "shaped primitives"};
+  return {"Gaussian", "Gaussians"};
+}
+
 CloudFacts facts_of(const scene::Cloud& cloud) {
   CloudFacts f;
   f.count = cloud.size();
   f.sh_degree = cloud.sh_degree();
   f.antialiased = cloud.antialiased;
   for (const auto& [name, column] : cloud.columns) f.columns.push_back(name);
+  f.footprint = cloud.footprint;
+  if (f.footprint == scene::kConvex) f.hull_points = scene::convex_points(cloud);
   if (f.count == 0) return f;
   at::Tensor good = at::ones({f.count}, at::kBool);
   for (const at::Tensor& t :
        {cloud.means, cloud.quats, cloud.scales, cloud.opacities, cloud.sh0, cloud.shN})
     if (t.defined() && t.numel() > 0) good = good & at::isfinite(t).reshape({f.count, -1}).all(1);
+  for (const auto& [name, t] : cloud.columns)
+    if (scene::is_footprint_column(cloud, name))
+      good = good & at::isfinite(t).reshape({f.count, -1}).all(1);
   f.not_finite = f.count - good.sum().item<int64_t>();
   if (f.not_finite == f.count) return f;
   const at::Tensor rows = good.nonzero().view({-1});
@@ -72,20 +84,30 @@ CloudFacts facts_of(const scene::Cloud& cloud) {
       sorted_values((scales.amax(1) - scales.amin(1)).to(at::kDouble).clamp_max(700).exp());
   f.elongation_median = quantile(elongation, 0.5);
   f.elongation_99 = quantile(elongation, 0.99);
+  if (f.hull_points > 0) {
+    const scene::Convexes c = scene::convexes_of(scene::select(cloud, rows));
+    f.delta_median = quantile(sorted_values(c.delta), 0.5);
+    f.sigma_median = quantile(sorted_values(c.sigma), 0.5);
+  }
   return f;
 }
 
 nlohmann::json CloudFacts::to_json() const {
-  return {{"count", count},
-          {"not_finite", not_finite},
-          {"sh_degree", sh_degree},
-          {"antialiased", antialiased},
-          {"bounds", {{"low", json_of(low)}, {"high", json_of(high)}}},
-          {"middle_90", {{"low", json_of(low90)}, {"high", json_of(high90)}}},
-          {"opacity", json_of(opacity)},
-          {"scale_log10", json_of(scale)},
-          {"elongation", {{"median", elongation_median}, {"99", elongation_99}}},
-          {"columns", columns}};
+  nlohmann::json j = {{"count", count},
+                      {"not_finite", not_finite},
+                      {"sh_degree", sh_degree},
+                      {"antialiased", antialiased},
+                      {"bounds", {{"low", json_of(low)}, {"high", json_of(high)}}},
+                      {"middle_90", {{"low", json_of(low90)}, {"high", json_of(high90)}}},
+                      {"opacity", json_of(opacity)},
+                      {"scale_log10", json_of(scale)},
+                      {"elongation", {{"median", elongation_median}, {"99", elongation_99}}},
+                      {"columns", columns},
+                      {"footprint", footprint}};
+  if (hull_points > 0)
+    j["hulls"] = {
+        {"points", hull_points}, {"delta_median", delta_median}, {"sigma_median", sigma_median}};
+  return j;
 }
 
 nlohmann::json column_facts_of(const scene::Cloud& cloud) {

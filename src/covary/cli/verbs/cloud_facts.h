@@ -26,9 +26,18 @@ struct CloudFacts {
   Histogram scale;  // log10 of the geometric mean of a Gaussian's standard deviations
   double elongation_median = 0, elongation_99 = 0;  // largest over smallest standard deviation
   std::vector<std::string> columns;
+  std::string footprint;
+  int64_t hull_points = 0;                    // of a convex; 0: they are none
+  double delta_median = 0, sigma_median = 0;  // of convexes (core/compute/project/convex.h)
 
   nlohmann::json to_json() const;
 };
+
+// What a cloud's primitives are called: {"Gaussian", "Gaussians"} but for other shapes.
+struct Noun {
+  std::string one, many;
+};
+Noun noun_of(const std::string& footprint);
 
 CloudFacts facts_of(const scene::Cloud& cloud);
 // Every number of a splat by its name (splat/scene/columns.h): bounds, mean, quantiles, histogram, what is

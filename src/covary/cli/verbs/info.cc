@@ -77,9 +77,10 @@ Result about_samples() {
 Result about_cloud(const scene::Cloud& cloud, const fs::path& file, const InfoOptions& options,
                    bool in_full) {
   Result r;
+  const Noun noun = noun_of(cloud.footprint);
   if (options.index >= cloud.size())
-    throw Error(ExitCode::kUsage, "there are " + count_text(cloud.size()) + " Gaussians", "--index",
-                "count from 0");
+    throw Error(ExitCode::kUsage, "there are " + count_text(cloud.size()) + " " + noun.many,
+                "--index", "count from 0");
   const CloudFacts f = facts_of(cloud);
   const int64_t bytes = scene::bytes_on_disk(file);
   const scene::SceneFormat* format = scene::format_of(file);
@@ -99,11 +100,12 @@ Result about_cloud(const scene::Cloud& cloud, const fs::path& file, const InfoOp
     return "(" + number_text("%.4g", v[0]) + ", " + number_text("%.4g", v[1]) + ", " +
            number_text("%.4g", v[2]) + ")";
   };
-  r.text = file.string() + ": scene of " + count_text(f.count) + " Gaussians\n";
+  r.text = file.string() + ": scene of " + count_text(f.count) + " " + noun.many + "\n";
   r.text += fact_line(
       "size", bytes_text(static_cast<double>(bytes)) +
-                  (f.count ? number_text(", %.0f bytes a Gaussian",
-                                         static_cast<double>(bytes) / static_cast<double>(f.count))
+                  (f.count ? number_text(", %.0f bytes a ", static_cast<double>(bytes) /
+                                                                static_cast<double>(f.count)) +
+                                 noun.one
                            : ""));
   if (format)
     r.text += fact_line("format",
@@ -112,6 +114,10 @@ Result about_cloud(const scene::Cloud& cloud, const fs::path& file, const InfoOp
                                                        : cloud.source_axes + ", turned to rdf"));
   if (cloud.antialiased || cloud.flat)
     r.text += fact_line("drawn", cloud.flat ? "as flat discs" : "with the antialiasing filter");
+  if (f.hull_points > 0)
+    r.text += fact_line("hulls", "of " + std::to_string(f.hull_points) + " points" +
+                                     number_text(", median delta %.3g", f.delta_median) +
+                                     number_text(" and sigma %.3g", f.sigma_median));
   std::string bands;
   for (const double e : energy) bands += number_text(bands.empty() ? "%.3g" : ", %.3g", e);
   r.text += fact_line("SH degree", std::to_string(f.sh_degree) + ", energy by band " + bands);
@@ -121,16 +127,17 @@ Result about_cloud(const scene::Cloud& cloud, const fs::path& file, const InfoOp
   r.text += fact_line("scale (log10)", histogram_text(f.scale));
   r.text += fact_line("elongation", number_text("median %.2f, ", f.elongation_median) +
                                         number_text("99%% below %.1f", f.elongation_99));
-  r.text += fact_line(
-      "not finite",
-      f.not_finite == 0 ? "none" : count_text(f.not_finite) + " Gaussians hold NaN or infinity");
+  r.text += fact_line("not finite", f.not_finite == 0 ? "none"
+                                                      : count_text(f.not_finite) + " " + noun.many +
+                                                            " hold NaN or infinity");
   if (!f.columns.empty()) {
     std::string names;
     for (const std::string& c : f.columns) names += (names.empty() ? "" : ", ") + c;
     r.text += fact_line("extra columns", names);
   }
   if (options.index >= 0)
-    r.text += fact_line("Gaussian " + std::to_string(options.index), r.document["gaussian"].dump());
+    r.text +=
+        fact_line(noun.one + " " + std::to_string(options.index), r.document["gaussian"].dump());
   return r;
 }
 

@@ -134,6 +134,17 @@ std::vector<scene::NamedCamera> frames_of(const RenderOptions& o, const scene::C
   return numbered(scene::CameraPath(cameras).by_name(named ? o.path : "spline", o.frames));
 }
 
+// Before the output is made, what no frame could be drawn from.
+void check_lenses(const std::vector<scene::NamedCamera>& frames, const scene::Cloud& cloud) {
+  if (cloud.footprint != "convex") return;
+  for (const auto& f : frames)
+    if (f.camera.projection != scene::Projection::kPinhole)
+      throw Error(ExitCode::kUsage, "sees no convexes: they are made for pinhole cameras",
+                  "camera " + f.name,
+                  "name pinhole cameras: --cameras CAMERAS.json, or render the Gaussians that "
+                  "covary convert writes: gaussians.spz");
+}
+
 at::Tensor background_of(const std::string& text, const scene::CameraFile& file) {
   std::vector<float> rgb = {file.background[0], file.background[1], file.background[2]};
   if (text == "black") rgb = {0, 0, 0};
@@ -315,6 +326,7 @@ Result run_render(const Job& job) {
   const scene::CameraFile file = cameras_from(options.cameras, scene);
   std::vector<scene::NamedCamera> frames = frames_of(options, file, scene.cloud);
   sink.check(frames.size());
+  check_lenses(frames, scene.cloud);
   double factor = options.scale;
   if (options.downscale > 0)
     factor *= static_cast<double>(train_options_of(scene.config).capture.downscale) /

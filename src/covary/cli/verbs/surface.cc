@@ -1,4 +1,6 @@
 // covary surface RUN|SCENE -o MESH
+#include <algorithm>
+
 #include "covary/cli/verbs/places.h"
 #include "covary/cli/verbs/verb.h"
 #include "covary/core/base/error.h"
@@ -31,6 +33,18 @@ std::vector<scene::Camera> cameras_for(const fit::LoadedScene& scene,
   return render::sample_views(scene.cloud, options.views, width, width * 3 / 4);
 }
 
+// Hulls are written as they are: nothing is fused, cut or thinned.
+void refuse_options_of_tsdf(const Job& job) {
+  for (const char* name : {"voxel", "truncation", "depth", "far", "least_views", "views", "width",
+                           "smallest", "faces", "collision"})
+    if (job.typed(name)) {
+      std::string flag = std::string("--") + name;
+      std::replace(flag.begin(), flag.end(), '_', '-');
+      throw Error(ExitCode::kUsage, "belongs to --method tsdf: hulls are written as they are", flag,
+                  "leave it out, or leave --method hulls out");
+    }
+}
+
 // --method hulls
 Result hulls_of(const Job& job, const fit::LoadedScene& scene, const fs::path& out,
                 const surface::SurfaceOptions& options) {
@@ -58,6 +72,7 @@ Result hulls_of(const Job& job, const fit::LoadedScene& scene, const fs::path& o
 Result run_surface(const Job& job) {
   const InterruptGuard interrupts;
   const auto options = job.options<surface::SurfaceOptions>();
+  if (options.method == "hulls") refuse_options_of_tsdf(job);
   if (job.invocation.outputs.size() != 1)
     throw Error(ExitCode::kUsage, "name one mesh to write", "-o",
                 "for example: covary surface " + job.invocation.inputs[0] + " -o mesh.ply");

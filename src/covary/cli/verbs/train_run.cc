@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "covary/cli/verbs/budget.h"
+#include "covary/cli/verbs/cloud_facts.h"
 #include "covary/cli/verbs/places.h"
 #include "covary/core/base/error.h"
 #include "covary/core/base/log.h"
@@ -149,7 +150,8 @@ std::string estimate_training(const Job& job, const fit::TrainOptions& options,
   check_training_memory(e, job.common);
   const std::string size = bytes_text(e.total()) + " of memory",
                     counts = " steps on " + count_text(start) + " to about " +
-                             count_text(static_cast<int64_t>(e.count)) + " Gaussians\n";
+                             count_text(static_cast<int64_t>(e.count)) + " " +
+                             noun_of(options.primitive).many + "\n";
   if (job.common.time_budget > 0 && !is_typed(job.invocation, "steps")) {
     const double steps = job.common.time_budget / (kCostGrowth * step_s);
     (*document)["estimate"]["steps"] = std::min<double>(steps, static_cast<double>(options.steps));
@@ -220,7 +222,8 @@ void cap_by_memory(const scene::Capture& capture, const CommonOptions& common,
   if (most < static_cast<int64_t>(capture.points.positions.size()) || most < 1)
     return;  // refused below
   options->max_gaussians = most;
-  log_info("at most " + count_text(most) + " Gaussians fit in --max-memory");
+  log_info("at most " + count_text(most) + " " + noun_of(options->primitive).many +
+           " fit in --max-memory");
 }
 
 nlohmann::json config_of(const Invocation& invocation, const fit::TrainOptions& options,
@@ -361,8 +364,9 @@ std::vector<TrainingPlan> training_plans(const std::string& input, const CommonO
 }
 
 std::string summary_of(const fit::RunResult& run, const std::string& where) {
-  std::string text = where + ": " + count_text(run.scene.size()) + " Gaussians after " +
-                     count_text(run.steps) + " steps";
+  std::string text = where + ": " + count_text(run.scene.size()) + " " +
+                     noun_of(run.scene.footprint).many + " after " + count_text(run.steps) +
+                     " steps";
   const auto at = [&](const char* pointer) -> const nlohmann::json* {
     const nlohmann::json::json_pointer p(pointer);
     return run.metrics.contains(p) ? &run.metrics.at(p) : nullptr;

@@ -279,6 +279,9 @@ void set_column(const Edit& e) {
   if (scene::is_own_number(name))
     throw Error(ExitCode::kUsage, "'" + name + "' is a number of every splat, no column", e.flag(),
                 "choose another name");
+  if (e.cloud().footprint == scene::kConvex && scene::is_convex_column(name))
+    throw Error(ExitCode::kUsage, "'" + name + "' is of the points of the scene's convexes",
+                e.flag(), "choose another name; --scale, --rotate and --translate move them");
   e.cloud().columns[name] = scene::values_of(e.cloud(), expression_of(e, 1)).to(at::kFloat);
 }
 

@@ -16,6 +16,7 @@
 #include "covary/splat/render/likeness.h"
 #include "covary/splat/render/pictures.h"
 #include "covary/splat/scene/capture.h"
+#include "covary/splat/scene/convex.h"
 #include "covary/splat/scene/test_clouds.h"
 
 namespace covary::render {
@@ -101,6 +102,23 @@ TEST(Edit, WhatDoesNotFitTheSceneIsSaid) {
               ExitCode::kUsage);
   EXPECT_THAT(error_of([&] { apply(s, "drop_columns=lable"); }).hint(), HasSubstr("label"));
   EXPECT_EQ(s.cloud.size(), 50);
+}
+
+TEST(Edit, TheColumnsOfConvexesAreNotOverwritten) {
+  EditScene s{random_cloud(6, 1), {}};
+  scene::set_convexes(s.cloud, scene::convexes_of_gaussians(s.cloud, 6, 1.2, 0.1, 0.001));
+  scene::store_short(s.cloud);
+  const at::Tensor before = scene::convex_extras(s.cloud);
+  for (const char* step : {"set_column=hull_0=hull_0", "set_column=hull_delta=1"})
+    EXPECT_EQ(error_of([&] { apply(s, step); }).code(), ExitCode::kUsage) << step;
+  apply(s, "set_column=copy=hull_0");
+  EXPECT_TRUE(at::equal(scene::convex_extras(s.cloud), before));
+  s.cloud.columns.at("hull_sigma")[4] = std::nanf("");
+  apply(s, "filter_nan");
+  EXPECT_EQ(s.cloud.size(), 5);
+  EditScene plain{random_cloud(6, 1), {}};
+  apply(plain, "set_column=hull_0=1");  // of Gaussians it is a column as any
+  EXPECT_EQ(plain.cloud.columns.count("hull_0"), 1u);
 }
 
 TEST(Edit, StepsActOnTheSceneBehindWhichTheyStand) {

@@ -7,6 +7,7 @@
 #include "covary/core/base/error.h"
 #include "covary/core/base/options.h"
 #include "covary/core/compute/sh/sh.h"
+#include "covary/splat/scene/convex.h"
 
 namespace covary::scene {
 namespace {
@@ -91,6 +92,11 @@ bool is_own_number(const std::string& name) {
         std::find(f.parts.begin(), f.parts.end(), name) != f.parts.end())
       return true;
   return name == "f_rest" || number_behind(name, "f_rest") >= 0;
+}
+
+bool is_footprint_column(const Cloud& cloud, const std::string& name) {
+  return (cloud.footprint == "generalized" && name == "shape") ||
+         (cloud.footprint == kConvex && is_convex_column(name));
 }
 
 std::vector<std::string> number_names(const Cloud& cloud) {

@@ -38,6 +38,9 @@ at::Tensor column(const Cloud& cloud, const std::string& name);
 // Whether every splat has a number or a vector of this name, whatever the scene; such a column would not be reached.
 bool is_own_number(const std::string& name);
 
+// Whether the cloud's footprint reads this column: it says what a splat looks like, and must be finite.
+bool is_footprint_column(const Cloud& cloud, const std::string& name);
+
 // Names of single numbers, in the order above, without the raw ones, volume and index: each number of a splat once.
 std::vector<std::string> number_names(const Cloud& cloud);
 

@@ -153,6 +153,12 @@ void store_short(Cloud& cloud) {
       t = (t / kHullStep).round().clamp(-32767, 32767).to(at::kShort);
 }
 
+void store_float(Cloud& cloud) {
+  for (auto& [name, t] : cloud.columns)
+    if (is_convex_column(name) && t.scalar_type() != at::kFloat)
+      t = numbers_of(cloud, name).to(at::kFloat);
+}
+
 at::Tensor convex_extras(const Cloud& cloud) {
   const Convexes c = convexes_of(cloud);
   return at::cat({c.points.reshape({c.points.size(0), 3 * c.points.size(1)}), c.delta.unsqueeze(1),

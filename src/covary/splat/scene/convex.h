@@ -33,8 +33,9 @@ Convexes convexes_of(const Cloud& cloud);
 // Sets means, quats, scales, columns and footprint; the cloud's other tensors stay. Where points are in a plane or a line, a
 // Gaussian is 1e-4 of its largest axis thick.
 void set_convexes(Cloud& cloud, const Convexes& convexes);
-// The hull columns in 16 bits each.
+// The points' columns in 16 bits each, and as floats again.
 void store_short(Cloud& cloud);
+void store_float(Cloud& cloud);
 
 // What project() takes: [N, 3 K + 2] of the type of the means.
 at::Tensor convex_extras(const Cloud& cloud);

@@ -2,13 +2,17 @@
 
 #include <cmath>
 #include <filesystem>
+#include <fstream>
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 #include <Eigen/Geometry>
 
 #include "covary/core/base/error.h"
+#include "covary/core/base/error_of.h"
+#include "covary/core/base/file.h"
 #include "covary/core/base/random.h"
+#include "covary/core/base/temporary_folder.h"
 #include "covary/splat/scene/format.h"
 #include "covary/splat/scene/similarity.h"
 
@@ -110,6 +114,62 @@ TEST(ConvexCloud, PlyHoldsIt) {
   EXPECT_THROW(cloud.check(), Error);
   std::filesystem::remove(file);
   std::filesystem::remove(spz);
+}
+
+TEST(ConvexCloud, JoinsPointsIn16BitsAndAsFloats) {
+  const Cloud whole = some_cloud(12, 6);
+  Cloud light = whole;
+  store_short(light);
+  for (const auto& clouds : {std::vector<Cloud>{light, whole}, std::vector<Cloud>{whole, light}}) {
+    const Cloud both = merged(clouds);
+    EXPECT_EQ(both.columns.at("hull_0").scalar_type(), at::kFloat);
+    for (int64_t k = 0; k < 2; ++k)  // 1/8192 is a float without loss
+      EXPECT_LT(
+          error(convexes_of(slice(both, 12 * k, 12)), convexes_of(clouds[static_cast<size_t>(k)])),
+          1e-12);
+  }
+  EXPECT_EQ(merged({light, light}).columns.at("hull_0").scalar_type(), at::kShort);
+}
+
+TEST(ConvexCloud, APlyWithoutAllColumnsIsRefusedByName) {
+  const TemporaryFolder folder("convex");
+  const auto good = folder.path() / "good.ply", broken = folder.path() / "broken.ply";
+  save_cloud(good, some_cloud(3, 6));
+  for (const std::string column : {"hull_0", "hull_5", "hull_17", "hull_delta", "hull_sigma"}) {
+    std::string bytes = read_file(good);
+    bytes.replace(bytes.find(" " + column + "\n"), column.size() + 2,
+                  " " + std::string(column.size(), 'q') + "\n");
+    std::ofstream(broken, std::ios::binary) << bytes;
+    const Error e = error_of([&] { load_cloud(broken); });
+    EXPECT_EQ(e.code(), ExitCode::kData) << column;
+    EXPECT_NE(e.where().find(broken.string()), std::string::npos) << column;
+    EXPECT_FALSE(e.hint().empty()) << column;
+  }
+}
+
+TEST(ConvexCloud, PointsThatAreNoNumbersAreNotFinite) {
+  for (const char* column : {"hull_3", "hull_delta", "hull_sigma"}) {
+    Cloud cloud = some_cloud(5, 6);
+    cloud.columns["other"] = at::full({5}, std::nan(""), at::kFloat);
+    EXPECT_TRUE(finite_rows(cloud).all().item<bool>());
+    cloud.columns.at(column)[2] = std::nan("");
+    const at::Tensor good = finite_rows(cloud);
+    EXPECT_EQ(good.sum().item<int64_t>(), 4) << column;
+    EXPECT_FALSE(good[2].item<bool>()) << column;
+    EXPECT_EQ(finite_rows(slice(cloud, 0, 0)).numel(), 0);
+  }
+}
+
+TEST(ConvexCloud, GltfLosesTheHullsAndNoColumnsBesides) {
+  Cloud cloud = some_cloud(4, 6);
+  const auto told = [&] {
+    std::string all;
+    for (const std::string& line : losses(format_of_output("a.glb"), cloud)) all += line + "\n";
+    return all;
+  };
+  EXPECT_EQ(told().find("columns"), std::string::npos) << told();
+  cloud.columns["label"] = at::arange(4, at::kInt);
+  EXPECT_NE(told().find("columns as floats"), std::string::npos) << told();
 }
 
 TEST(ConvexCloud, GaussiansBecomeHullsAroundThem) {

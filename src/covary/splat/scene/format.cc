@@ -15,6 +15,7 @@
 #include "covary/core/geometry/morton.h"
 #include "covary/splat/scene/axes.h"
 #include "covary/splat/scene/cloud_arrays.h"
+#include "covary/splat/scene/columns.h"
 #include "covary/splat/scene/convex.h"
 #include "covary/splat/scene/similarity.h"
 
@@ -100,6 +101,17 @@ std::vector<int64_t> places_of(const SceneFormat& format, const Cloud& cloud,
   std::vector<double> weights;
   append_weights(cloud, weights);
   return places_by_weight(weights);
+}
+
+// Whether a column of the convexes' points is in 16 bits in one cloud and of floats in another.
+bool hulls_differ(const std::vector<Cloud>& clouds) {
+  std::map<std::string, at::ScalarType> types;
+  for (const Cloud& c : clouds)
+    for (const auto& [name, t] : c.columns)
+      if (c.footprint == kConvex && is_convex_column(name) &&
+          types.emplace(name, t.scalar_type()).first->second != t.scalar_type())
+        return true;
+  return false;
 }
 
 // Axes to turn by, or none.
@@ -191,6 +203,9 @@ at::Tensor finite_rows(const Cloud& cloud) {
                !std::isnan(in.opacities[i]);
     }
   });
+  for (const auto& [name, t] : cloud.columns)
+    if (in.n > 0 && is_footprint_column(cloud, name))
+      good.logical_and_(t.isfinite().reshape({in.n, -1}).all(1));
   return good;
 }
 
@@ -204,6 +219,12 @@ Cloud with_degree(const Cloud& cloud, int64_t degree) {
 Cloud merged(const std::vector<Cloud>& clouds) {
   if (clouds.size() == 1) return clouds[0];
   if (clouds.empty()) throw Error(ExitCode::kFailed, "no clouds to merge", "merged");
+  if (hulls_differ(clouds)) {
+    std::vector<Cloud> floats = clouds;
+    for (Cloud& c : floats)
+      if (c.footprint == kConvex) store_float(c);
+    return merged(floats);
+  }
   int degree = 0;
   std::map<std::string, at::Tensor> kinds;  // one of each column's type and width
   for (const Cloud& c : clouds) {
@@ -348,7 +369,9 @@ std::vector<std::string> losses(const SceneFormat& format, const Cloud& cloud,
                                 const WriteOptions& options) {
   std::vector<std::string> also;
   if (format.also_lost)
-    also = format.also_lost(with_degree(cloud, kept_degree(format, options)), options);
+    also = format.also_lost(
+        with_degree(format.footprint ? cloud : as_gaussians(cloud), kept_degree(format, options)),
+        options);
   return losses(format, cloud, options, also);
 }
 

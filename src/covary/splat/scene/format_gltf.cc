@@ -661,7 +661,13 @@ void write(const fs::path& path, const Cloud& cloud, const WriteOptions& options
 }
 
 std::vector<std::string> also_lost(const Cloud& cloud, const WriteOptions& options) {
-  if (!options.gltf_spz) return {};
+  if (!options.gltf_spz) {
+    const bool others =
+        std::any_of(cloud.columns.begin(), cloud.columns.end(),
+                    [](const auto& column) { return column.second.scalar_type() != at::kFloat; });
+    return others ? std::vector<std::string>{"precision: columns as floats"}
+                  : std::vector<std::string>{};
+  }
   std::vector<std::string> lost = find_format("spz")->also_lost(cloud, options);
   if (!cloud.columns.empty()) lost.emplace_back("named columns (a .spz has none)");
   lost.push_back("precision: " + find_format("spz")->precision);
@@ -688,7 +694,7 @@ SceneFormat gltf_format() {
   f.axes = "luf";
   f.sh_degree = 3;
   f.columns = f.antialiased = f.flat = true;
-  f.precision = "opacities as floats in 0 .. 1, rotations to length 1, columns as floats";
+  f.precision = "opacities as floats in 0 .. 1, rotations to length 1";
   f.is = is_gltf;
   f.read = [](const fs::path& path, const ReadOptions&) { return Reader(path).read(); };
   f.write = write;

@@ -176,14 +176,18 @@ class PlyLayout {
         if (cloud.footprint == "generalized" && file_.find("shape") < 0)
           throw Error(ExitCode::kData, "shaped primitives have no property of their shape",
                       file_.path() + ": vertex.shape", "the file is not whole");
-        if (cloud.footprint == kConvex && file_.find("hull_0") < 0)
-          throw Error(ExitCode::kData, "convexes have no properties of their points",
-                      file_.path() + ": vertex.hull_0", "the file is not whole");
       }
     for (const int k : extras_) {
       const PlyProperty& p = file_.properties()[static_cast<size_t>(k)];
       cloud.columns[p.name] = at::empty({n}, tensor_type(p.type));
     }
+    if (cloud.footprint == kConvex && convex_points(cloud) == 0)
+      throw Error(ExitCode::kData,
+                  "convexes have no whole properties of their points: hull_0 .. hull_(3K-1) with K "
+                  "of 4 to 8, hull_delta, hull_sigma",
+                  file_.path() + ": vertex.hull_*",
+                  std::string("the file is not whole: write it again; without its comment '") +
+                      kFootprint + kConvex + "' its Gaussians are read");
     return cloud;
   }
 

@@ -5,7 +5,7 @@ namespace covary::surface {
 void SurfaceOptions::describe(OptionList& o) {
   o.add("method", &method,
         "tsdf: depth images of the scene from its cameras, fused; hulls: of convexes, each as a "
-        "closed solid")
+        "closed solid, which takes --alpha alone")
       .choices({"tsdf", "hulls"})
       .common();
   o.add("voxel", &voxel,

@@ -136,9 +136,9 @@ ProjectedTensors project(const ProjectTensors& in, int width, int height, int ki
             "extras", "[N, 3 K + 2] with 4 to 8 points K: points, delta, sigma");
     check(in.extras, "extras", {n, width}, "[N, 3 K + 2] of the type of means");
     if (kind != 0)
-      throw Error(
-          ExitCode::kUsage, "sees no convexes: they are made for pinhole cameras", "camera",
-          "render with --projection pinhole, or the Gaussians that `covary convert` writes");
+      throw Error(ExitCode::kUsage, "sees no convexes: they are made for pinhole cameras", "camera",
+                  "use pinhole cameras, or the Gaussians that covary convert writes: "
+                  "gaussians.spz");
   } else if (in.covariances.defined()) {
     check(in.covariances, "covariances", {n, 6}, "[N,6] of the type of means");
   } else {
