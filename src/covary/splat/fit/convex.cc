@@ -64,6 +64,9 @@ at::Tensor means_of(const at::Tensor& points) {
       })[0];
 }
 
+// Of a row that is in no view the gradient is 0, whatever its value has become.
+float times(float gradient, float value) { return gradient == 0 ? 0 : gradient * value; }
+
 // [N, 3 K + 2]: points, exp(delta), exp(sigma).
 at::Tensor extras_of(const at::Tensor& points, const at::Tensor& delta, const at::Tensor& sigma) {
   return compute::differentiable(
@@ -93,8 +96,8 @@ at::Tensor extras_of(const at::Tensor& points, const at::Tensor& delta, const at
         each(n, [&](int64_t i) {
           const float *from = v + i * (width + 2), *value = e + i * (width + 2);
           std::copy_n(from, width, p + i * width);
-          d[i] = from[width] * value[width];
-          s[i] = from[width + 1] * value[width + 1];
+          d[i] = times(from[width], value[width]);
+          s[i] = times(from[width + 1], value[width + 1]);
         });
         return out;
       })[0];
@@ -148,6 +151,31 @@ at::Tensor logistics_of(const at::Tensor& x) {
       })[0];
 }
 
+void check_finite(const scene::Convexes& c, const at::Tensor& opacities) {
+  const int64_t n = c.points.size(0), width = 3 * c.points.size(1);
+  const at::Tensor points = c.points.to(at::kFloat).contiguous(), delta = c.delta.to(at::kFloat),
+                   sigma = c.sigma.to(at::kFloat), logits = opacities.to(at::kFloat).contiguous();
+  const float *p = points.const_data_ptr<float>(), *d = delta.const_data_ptr<float>(),
+              *s = sigma.const_data_ptr<float>(), *o = logits.const_data_ptr<float>();
+  const auto positive = [](float x) { return x > 0 && std::isfinite(x); };
+  for (int64_t i = 0; i < n; ++i) {
+    const char* what = nullptr;
+    if (!std::all_of(p + i * width, p + (i + 1) * width, [](float x) { return std::isfinite(x); }))
+      what = "a point";
+    else if (!positive(d[i]))
+      what = "delta";
+    else if (!positive(s[i]))
+      what = "sigma";
+    else if (!std::isfinite(o[i]))
+      what = "the opacity";
+    if (what)
+      throw Error(
+          ExitCode::kData, std::string(what) + " is no finite number, or too large or small",
+          "row " + std::to_string(i) + " of the scene to start from",
+          "leave such rows out: covary convert SCENE -o OTHER.ply --filter-nan, or --filter");
+  }
+}
+
 }  // namespace
 
 double published_sigma(double sigma, double extent, double focal) {
@@ -176,6 +204,7 @@ scene::Cloud convexes_at_start(const scene::Cloud& cloud, const ConvexOptions& o
 
 nn::NamedTensors convex_rows(const scene::Cloud& cloud) {
   const scene::Convexes c = scene::convexes_of(cloud);
+  check_finite(c, cloud.opacities);
   nn::NamedTensors rows{{"points", c.points.to(at::kFloat)},
                         {"delta", c.delta.log().to(at::kFloat)},
                         {"sigma", c.sigma.log().to(at::kFloat)},

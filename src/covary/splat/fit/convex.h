@@ -26,6 +26,8 @@ double own_sigma(double published, double extent, double focal);
 // Error(kUsage): another K.
 scene::Cloud convexes_at_start(const scene::Cloud& cloud, const ConvexOptions& options,
                                double extent, double focal);
+// Error(kData) with the first row that holds what is no finite number in float: a point, an opacity, delta or sigma (which
+// are positive).
 nn::NamedTensors convex_rows(const scene::Cloud& convexes);
 
 // Differentiable by every row. float; shN only where `rest`.

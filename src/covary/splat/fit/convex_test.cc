@@ -1,6 +1,9 @@
 #include "covary/splat/fit/convex.h"
 
 #include <cmath>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -38,6 +41,32 @@ TEST(Convexes, StartAsFibonacciSpheresWithThePublishedNumbers) {
   other.points = 8;
   scene::Cloud convexes = convexes_at_start(cloud, {}, kExtent, kFocal);
   EXPECT_THROW(convexes_at_start(convexes, other, kExtent, kFocal), Error);
+}
+
+TEST(Convexes, RowsThatAreNoFiniteNumbersAreRefusedByTheirPlace) {
+  const scene::Cloud whole = convexes_at_start(small_cloud(8), {}, kExtent, kFocal);
+  const auto message = [&](const std::string& column, float value) {
+    scene::Cloud cloud = whole;
+    cloud.columns[column] = cloud.columns.at(column).clone();
+    cloud.columns[column][5] = value;
+    try {
+      convex_rows(cloud);
+    } catch (const Error& e) {
+      return std::string(e.what());
+    }
+    return std::string();
+  };
+  EXPECT_EQ(message("hull_0", 1), "");
+  for (const auto& [column, value] : std::vector<std::pair<std::string, float>>{
+           {"hull_0", std::nanf("")}, {"hull_delta", -200}, {"hull_sigma", 95}})
+    EXPECT_NE(message(column, value).find("row 5"), std::string::npos) << column;
+}
+
+TEST(Convexes, ARowInNoViewHasNoGradientWhateverItsSigma) {
+  nn::RowTable table = table_of(small_cloud(5));
+  table.parameter("sigma").detach()[2] = 100;  // exp() is infinite
+  convex_primitives(table, {}, false).extras.narrow(0, 0, 2).sum().backward();
+  EXPECT_EQ(table.parameter("sigma").grad()[2].item<float>(), 0);
 }
 
 TEST(Convexes, GradientsOfTheRowsMatchFiniteDifferences) {

@@ -13,8 +13,8 @@
 // as large. The picture is the same where delta and sigma are divided by s.
 //
 // A convex is culled where z is outside [near, far], a point is not in front of `near`, is more than
-// 10,000 px from the centre or no number, the hull has no area, or its region misses the image. The region: see
-// ConvexFootprint::outline; extents hold ln(255 opacity - 1) / (z sigma) and a slack for rounding.
+// 10,000 px from the centre or no number, delta or sigma is no positive number or too large for its type, the hull has no area, or
+// its region misses the image. The region: see ConvexFootprint::outline; extents hold ln(255 opacity - 1) / (z sigma) and a slack for rounding.
 // The hull is that of one view: which points it has is no function with a gradient, those inside get none.
 // Cameras are pinholes. Source: Held et al. 2025 (3D Convex Splatting), sections 3.2 and 3.3; there L is of the
 // picture's own px, and the gradients through z and the picture's shape are left out.
