@@ -380,6 +380,23 @@ TEST(ConvexFit, WhatDoesNotGoTogetherIsRefused) {
   refused([](TrainOptions& o) { o.convex.settings = "forest"; });
 }
 
+TEST(ConvexFit, CamerasThatSeeNoConvexesAreRefusedBeforeTheFirstStep) {
+  for (const size_t view : {0u, 3u}) {  // held out, for training
+    scene::Capture capture = small_capture();
+    capture.views[view].camera.projection = scene::Projection::kOrthographic;
+    try {
+      Trainer(capture, short_options());
+      ADD_FAILURE() << "was taken";
+    } catch (const Error& e) {
+      EXPECT_EQ(e.where(), capture.views[view].name);
+      EXPECT_NE(e.hint().find("--primitive gaussian"), std::string::npos);
+    }
+    TrainOptions gaussians = short_options();
+    gaussians.primitive = "gaussian";
+    EXPECT_NO_THROW(Trainer(capture, gaussians));
+  }
+}
+
 TEST(ConvexFit, OptionsOfTheGrowthOfGaussiansHaveNoMeaning) {
   const auto set = [](const char* primitive, const char* strategy) {
     TrainOptions o;

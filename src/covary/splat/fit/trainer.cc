@@ -120,6 +120,9 @@ Trainer::Trainer(scene::Capture capture, TrainOptions options)
       if (!capture_.photos &&
           (v.image.height != v.camera.height || v.image.width != v.camera.width))
         throw Error(ExitCode::kData, "the picture is not of its camera's size", v.name);
+      if (options_.primitive == "convex" && v.camera.projection != scene::Projection::kPinhole)
+        throw Error(ExitCode::kUsage, "was taken by no pinhole camera, and others see no convexes",
+                    v.name, "fit Gaussians: --primitive gaussian");
     }
   extent_ = capture_.extent;
   if (!(extent_ > 0)) throw Error(ExitCode::kFailed, "has no extent", capture_.name);
