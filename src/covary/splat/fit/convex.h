@@ -9,6 +9,8 @@
 // of opacity times mask (straight through).
 #pragma once
 
+#include <string>
+
 #include "covary/core/nn/optim/rows.h"
 #include "covary/splat/fit/convex_options.h"
 #include "covary/splat/fit/loss.h"
@@ -16,6 +18,11 @@
 #include "covary/splat/scene/cloud.h"
 
 namespace covary::fit {
+
+// What messages and reports call the primitives of a fit: TrainOptions::primitive.
+inline const char* noun_of(const std::string& primitive) {
+  return primitive == "convex" ? "convexes" : "Gaussians";
+}
 
 // A sigma as the published numbers are meant: of a scene of extent 5 seen at a focal length of 1000 px. So borders
 // are as many px wide, whatever the scene's size and the photos' resolution.

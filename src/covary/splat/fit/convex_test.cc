@@ -12,6 +12,7 @@
 #include <Eigen/Geometry>
 
 #include "covary/core/base/error.h"
+#include "covary/core/base/file.h"
 #include "covary/core/base/temporary_folder.h"
 #include "covary/splat/fit/load.h"
 #include "covary/splat/fit/small_capture.h"
@@ -341,6 +342,9 @@ TEST(ConvexFit, LearnsAndTravelsWithTheRun) {
     context.until = Stage::kTrain;
     killed.run(context);
   }
+  const std::string report = read_file(folder.path() / "a" / "report.html");
+  EXPECT_NE(report.find("Convexes"), std::string::npos);
+  EXPECT_EQ(report.find(">Gaussians"), std::string::npos);
   const LoadedScene a = load_scene(folder.path() / "a");
   EXPECT_EQ(a.cloud.footprint, scene::kConvex);
   EXPECT_TRUE(at::equal(scene::convex_extras(a.cloud), scene::convex_extras(whole.scene)));
