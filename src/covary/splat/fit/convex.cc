@@ -10,6 +10,8 @@
 #include "covary/core/base/threads.h"
 #include "covary/core/compute/autograd.h"
 #include "covary/core/compute/project/convex.h"
+#include "covary/splat/fit/activate.h"
+#include "covary/splat/fit/strategy_parts.h"
 #include "covary/splat/scene/convex.h"
 
 namespace covary::fit {
@@ -28,8 +30,6 @@ void each(int64_t n, F&& f) {
     for (int64_t i = begin; i < end; ++i) f(i);
   });
 }
-
-float logistic(float x) { return 1 / (1 + std::exp(-x)); }
 
 // [N,3] of points [N,K,3].
 at::Tensor means_of(const at::Tensor& points) {
@@ -112,7 +112,7 @@ at::Tensor masked_opacities(const at::Tensor& logits, const at::Tensor& mask, do
         const float *o = in[0].const_data_ptr<float>(), *m = in[1].const_data_ptr<float>();
         float* to = out.data_ptr<float>();
         each(out.numel(), [&](int64_t i) {
-          to[i] = logistic(m[i]) > static_cast<float>(least) ? logistic(o[i]) : 0.0f;
+          to[i] = hides(m[i], least) ? 0.0f : static_cast<float>(logistic(o[i]));
         });
         return Tensors{out};
       },
@@ -123,31 +123,11 @@ at::Tensor masked_opacities(const at::Tensor& logits, const at::Tensor& mask, do
                     *m = saved.inputs[1].const_data_ptr<float>();
         float *to_o = out[0].data_ptr<float>(), *to_m = out[1].data_ptr<float>();
         each(g.numel(), [&](int64_t i) {
-          const float opacity = logistic(o[i]), shown = logistic(m[i]);
-          to_o[i] = shown > static_cast<float>(least) ? v[i] * opacity * (1 - opacity) : 0.0f;
-          to_m[i] = v[i] * opacity * shown * (1 - shown);
+          const double opacity = logistic(o[i]), shown = logistic(m[i]);
+          to_o[i] = hides(m[i], least) ? 0.0f : static_cast<float>(v[i] * opacity * (1 - opacity));
+          to_m[i] = static_cast<float>(v[i] * opacity * shown * (1 - shown));
         });
         return out;
-      })[0];
-}
-
-at::Tensor logistics_of(const at::Tensor& x) {
-  return compute::differentiable(
-      "masks", {x},
-      [](const Tensors& in) {
-        at::Tensor out = at::empty_like(in[0]);
-        const float* from = in[0].const_data_ptr<float>();
-        float* to = out.data_ptr<float>();
-        each(out.numel(), [&](int64_t i) { to[i] = logistic(from[i]); });
-        return Tensors{out};
-      },
-      [](const Saved& saved, const Tensors& gradients) {
-        const at::Tensor g = gradients[0].contiguous();
-        at::Tensor out = at::empty_like(g);
-        const float *v = g.const_data_ptr<float>(), *y = saved.outputs[0].const_data_ptr<float>();
-        float* to = out.data_ptr<float>();
-        each(out.numel(), [&](int64_t i) { to[i] = v[i] * y[i] * (1 - y[i]); });
-        return Tensors{out};
       })[0];
 }
 
@@ -177,6 +157,8 @@ void check_finite(const scene::Convexes& c, const at::Tensor& opacities) {
 }
 
 }  // namespace
+
+bool hides(float mask, double prune_mask) { return !(logistic(mask) > prune_mask); }
 
 double published_sigma(double sigma, double extent, double focal) {
   return sigma * (extent / kPublishedExtent) * (compute::kReferenceFocal / focal);
@@ -246,7 +228,7 @@ scene::Cloud convex_cloud(const nn::NamedTensors& rows, const ConvexOptions& opt
   const int64_t all = rows.at("mask").numel();
   std::vector<int64_t> shown;
   for (int64_t i = 0; i < all; ++i)
-    if (logistic(mask[i]) > static_cast<float>(options.resolved().prune_mask)) shown.push_back(i);
+    if (!hides(mask[i], options.resolved().prune_mask)) shown.push_back(i);
   const auto n = static_cast<int64_t>(shown.size());
   const at::Tensor kept = at::tensor(shown, at::kLong);
   const auto part = [&](const char* name) {
@@ -268,7 +250,7 @@ at::Tensor convex_centres(const nn::RowTable& table) {
 
 LossTerm mask_term(const nn::RowTable& table, double weight) {
   return {.name = "mask", .weight = nn::constant(weight), .value = [&table](const LossContext&) {
-            return TermValue{ordered_mean(logistics_of(table.parameter("mask")))};
+            return TermValue{ordered_mean(logistic_of(table.parameter("mask")))};
           }};
 }
 

@@ -1,11 +1,11 @@
-// Fits of smooth convexes (compute/project/convex.h): soft hulls of K points, each with a smoothness delta
-// and a sharpness sigma. What the published settings differ in is chosen by one word, `settings`; a field
-// that is set otherwise wins.
+// Fits of smooth convexes (compute/project/convex.h): soft hulls of K points, each with a
+// smoothness delta and a sharpness sigma. What the published settings differ in is chosen by one
+// word, `settings`; a field that is set otherwise wins.
 //
-// Published numbers are for scenes of extent 5 and photos of a focal length of about 1000 px; sigma at the start, the
-// gradient by sigma and what a split does to sigma are taken to those, and the rate of the points is in extents. The published
-// runs have no bound like most_split.
-// Source: Held et al. 2025 (3D Convex Splatting), section 3 and the released code.
+// Published numbers are for scenes of extent 5 and photos of a focal length of about 1000 px; sigma
+// at the start, the gradient by sigma and what a split does to sigma are taken to those, and the
+// rate of the points is in extents. The published runs have no bound like most_split. Source: Held
+// et al. 2025 (3D Convex Splatting), section 3 and the released code.
 #pragma once
 
 #include <cstdint>

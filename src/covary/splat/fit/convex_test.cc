@@ -301,6 +301,23 @@ TEST(ConvexStrategy, WhatIsTransparentHiddenOrTooLargeGoes) {
   }
 }
 
+// On the edge of the threshold, where float and double round apart.
+TEST(ConvexStrategy, WhatIsDrawnIsWhatIsSavedAndKept) {
+  Refinement r(64);
+  const float edge = std::log(0.01f / 0.99f);
+  for (int i = 0; i < 64; ++i)
+    r.table.parameter("mask").detach()[i] = edge + static_cast<float>(i - 32) * 2.4e-7f;
+  const at::Tensor drawn =
+      convex_primitives(r.table, r.options.convex, false).opacities.detach() > 0;
+  const int64_t count = drawn.sum().item<int64_t>();
+  EXPECT_GT(count, 0);
+  EXPECT_LT(count, 64);
+  EXPECT_EQ(convex_cloud(values_of(r.table), r.options.convex).size(), count);
+  const at::Tensor sh0 = r.table.parameter("sh0").detach().clone();
+  EXPECT_EQ(r.at_step_20(std::vector<float>(64, 0)).pruned, 64 - count);
+  EXPECT_TRUE(at::equal(r.table.parameter("sh0"), sh0.index_select(0, drawn.nonzero().squeeze(1))));
+}
+
 TEST(ConvexStrategy, AResetLowersOpacitiesAndForgetsTheirMoments) {
   Refinement r(4, 20);
   r.table.parameter("opacities").detach()[1] = -2;  // lower than the reset's

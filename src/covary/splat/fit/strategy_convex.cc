@@ -114,8 +114,7 @@ class ConvexStrategy final : public Strategy {
     parallel_for(n, 1024, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         goes[static_cast<size_t>(i)] =
-            logistic(logits[i]) < options_.prune_opacity ||
-            logistic(mask[i]) <= settings_.prune_mask ||
+            logistic(logits[i]) < options_.prune_opacity || hides(mask[i], settings_.prune_mask) ||
             (prune_large && spread(p + 3 * count * i, count) > options_.prune_size * scene_.extent);
         gradients[static_cast<size_t>(i)] = sums[i] / std::max(seen[i], 1.0f);
       }
