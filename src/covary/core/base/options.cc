@@ -481,7 +481,12 @@ void OptionList::finish() const {
   for (size_t i = 0; i < set_.size(); ++i) {
     const OptionField& field = fields_[set_[i].field];
     if (active(field)) continue;
-    const auto& [choice, values] = field.when_.front();
+    const auto unmet = std::find_if(field.when_.begin(), field.when_.end(), [&](const auto& when) {
+      OptionField alone = field;
+      alone.when_ = {when};
+      return !active(alone);
+    });
+    const auto& [choice, values] = *unmet;
     const bool changed_later = std::any_of(
         set_.begin() + static_cast<std::ptrdiff_t>(i) + 1, set_.end(), [&](const Setting& s) {
           return std::any_of(field.when_.begin(), field.when_.end(),

@@ -52,6 +52,8 @@ at::Tensor exp_of(const at::Tensor& x) {
       })[0];
 }
 
+}  // namespace
+
 at::Tensor logistic_of(const at::Tensor& x) {
   return compute::differentiable(
       "logistic", {x},
@@ -63,8 +65,6 @@ at::Tensor logistic_of(const at::Tensor& x) {
             each(saved.outputs[0], g[0], [](float y, float d) { return y * (1 - y) * d; })};
       })[0];
 }
-
-}  // namespace
 
 render::Primitives activated(const at::Tensor& means, const at::Tensor& quats,
                              const at::Tensor& log_scales, const at::Tensor& logits,

@@ -15,4 +15,7 @@ render::Primitives activated(const at::Tensor& means, const at::Tensor& quats,
                              const at::Tensor& sh0, const at::Tensor& shN);
 render::Primitives activated(const scene::Cloud& cloud);
 
+// 1 / (1 + exp(-x)) of float logits; differentiable.
+at::Tensor logistic_of(const at::Tensor& x);
+
 }  // namespace covary::fit

@@ -10,6 +10,8 @@
 #include "covary/core/base/threads.h"
 #include "covary/core/compute/autograd.h"
 #include "covary/core/compute/project/convex.h"
+#include "covary/splat/fit/activate.h"
+#include "covary/splat/fit/strategy_parts.h"
 #include "covary/splat/scene/convex.h"
 
 namespace covary::fit {
@@ -28,8 +30,6 @@ void each(int64_t n, F&& f) {
     for (int64_t i = begin; i < end; ++i) f(i);
   });
 }
-
-float logistic(float x) { return 1 / (1 + std::exp(-x)); }
 
 // [N,3] of points [N,K,3].
 at::Tensor means_of(const at::Tensor& points) {
@@ -64,6 +64,9 @@ at::Tensor means_of(const at::Tensor& points) {
       })[0];
 }
 
+// Of a row that is in no view the gradient is 0, whatever its value has become.
+float times(float gradient, float value) { return gradient == 0 ? 0 : gradient * value; }
+
 // [N, 3 K + 2]: points, exp(delta), exp(sigma).
 at::Tensor extras_of(const at::Tensor& points, const at::Tensor& delta, const at::Tensor& sigma) {
   return compute::differentiable(
@@ -93,8 +96,8 @@ at::Tensor extras_of(const at::Tensor& points, const at::Tensor& delta, const at
         each(n, [&](int64_t i) {
           const float *from = v + i * (width + 2), *value = e + i * (width + 2);
           std::copy_n(from, width, p + i * width);
-          d[i] = from[width] * value[width];
-          s[i] = from[width + 1] * value[width + 1];
+          d[i] = times(from[width], value[width]);
+          s[i] = times(from[width + 1], value[width + 1]);
         });
         return out;
       })[0];
@@ -109,7 +112,7 @@ at::Tensor masked_opacities(const at::Tensor& logits, const at::Tensor& mask, do
         const float *o = in[0].const_data_ptr<float>(), *m = in[1].const_data_ptr<float>();
         float* to = out.data_ptr<float>();
         each(out.numel(), [&](int64_t i) {
-          to[i] = logistic(m[i]) > static_cast<float>(least) ? logistic(o[i]) : 0.0f;
+          to[i] = hides(m[i], least) ? 0.0f : static_cast<float>(logistic(o[i]));
         });
         return Tensors{out};
       },
@@ -120,35 +123,42 @@ at::Tensor masked_opacities(const at::Tensor& logits, const at::Tensor& mask, do
                     *m = saved.inputs[1].const_data_ptr<float>();
         float *to_o = out[0].data_ptr<float>(), *to_m = out[1].data_ptr<float>();
         each(g.numel(), [&](int64_t i) {
-          const float opacity = logistic(o[i]), shown = logistic(m[i]);
-          to_o[i] = shown > static_cast<float>(least) ? v[i] * opacity * (1 - opacity) : 0.0f;
-          to_m[i] = v[i] * opacity * shown * (1 - shown);
+          const double opacity = logistic(o[i]), shown = logistic(m[i]);
+          to_o[i] = hides(m[i], least) ? 0.0f : static_cast<float>(v[i] * opacity * (1 - opacity));
+          to_m[i] = static_cast<float>(v[i] * opacity * shown * (1 - shown));
         });
         return out;
       })[0];
 }
 
-at::Tensor logistics_of(const at::Tensor& x) {
-  return compute::differentiable(
-      "masks", {x},
-      [](const Tensors& in) {
-        at::Tensor out = at::empty_like(in[0]);
-        const float* from = in[0].const_data_ptr<float>();
-        float* to = out.data_ptr<float>();
-        each(out.numel(), [&](int64_t i) { to[i] = logistic(from[i]); });
-        return Tensors{out};
-      },
-      [](const Saved& saved, const Tensors& gradients) {
-        const at::Tensor g = gradients[0].contiguous();
-        at::Tensor out = at::empty_like(g);
-        const float *v = g.const_data_ptr<float>(), *y = saved.outputs[0].const_data_ptr<float>();
-        float* to = out.data_ptr<float>();
-        each(out.numel(), [&](int64_t i) { to[i] = v[i] * y[i] * (1 - y[i]); });
-        return Tensors{out};
-      })[0];
+void check_finite(const scene::Convexes& c, const at::Tensor& opacities) {
+  const int64_t n = c.points.size(0), width = 3 * c.points.size(1);
+  const at::Tensor points = c.points.to(at::kFloat).contiguous(), delta = c.delta.to(at::kFloat),
+                   sigma = c.sigma.to(at::kFloat), logits = opacities.to(at::kFloat).contiguous();
+  const float *p = points.const_data_ptr<float>(), *d = delta.const_data_ptr<float>(),
+              *s = sigma.const_data_ptr<float>(), *o = logits.const_data_ptr<float>();
+  const auto positive = [](float x) { return x > 0 && std::isfinite(x); };
+  for (int64_t i = 0; i < n; ++i) {
+    const char* what = nullptr;
+    if (!std::all_of(p + i * width, p + (i + 1) * width, [](float x) { return std::isfinite(x); }))
+      what = "a point";
+    else if (!positive(d[i]))
+      what = "delta";
+    else if (!positive(s[i]))
+      what = "sigma";
+    else if (!std::isfinite(o[i]))
+      what = "the opacity";
+    if (what)
+      throw Error(
+          ExitCode::kData, std::string(what) + " is no finite number, or too large or small",
+          "row " + std::to_string(i) + " of the scene to start from",
+          "leave such rows out: covary convert SCENE -o OTHER.ply --filter-nan, or --filter");
+  }
 }
 
 }  // namespace
+
+bool hides(float mask, double prune_mask) { return !(logistic(mask) > prune_mask); }
 
 double published_sigma(double sigma, double extent, double focal) {
   return sigma * (extent / kPublishedExtent) * (compute::kReferenceFocal / focal);
@@ -176,6 +186,7 @@ scene::Cloud convexes_at_start(const scene::Cloud& cloud, const ConvexOptions& o
 
 nn::NamedTensors convex_rows(const scene::Cloud& cloud) {
   const scene::Convexes c = scene::convexes_of(cloud);
+  check_finite(c, cloud.opacities);
   nn::NamedTensors rows{{"points", c.points.to(at::kFloat)},
                         {"delta", c.delta.log().to(at::kFloat)},
                         {"sigma", c.sigma.log().to(at::kFloat)},
@@ -217,7 +228,7 @@ scene::Cloud convex_cloud(const nn::NamedTensors& rows, const ConvexOptions& opt
   const int64_t all = rows.at("mask").numel();
   std::vector<int64_t> shown;
   for (int64_t i = 0; i < all; ++i)
-    if (logistic(mask[i]) > static_cast<float>(options.resolved().prune_mask)) shown.push_back(i);
+    if (!hides(mask[i], options.resolved().prune_mask)) shown.push_back(i);
   const auto n = static_cast<int64_t>(shown.size());
   const at::Tensor kept = at::tensor(shown, at::kLong);
   const auto part = [&](const char* name) {
@@ -239,7 +250,7 @@ at::Tensor convex_centres(const nn::RowTable& table) {
 
 LossTerm mask_term(const nn::RowTable& table, double weight) {
   return {.name = "mask", .weight = nn::constant(weight), .value = [&table](const LossContext&) {
-            return TermValue{ordered_mean(logistics_of(table.parameter("mask")))};
+            return TermValue{ordered_mean(logistic_of(table.parameter("mask")))};
           }};
 }
 

@@ -21,8 +21,8 @@ int64_t resolved_steps(const std::optional<double>& field, int64_t most, double 
 
 void ConvexOptions::describe(OptionList& o) {
   o.add("settings", &settings,
-        "published settings of convexes: default, indoor, outdoor, light (default, and halves in "
-        "the scene file)")
+        "published settings of convexes: default, indoor, outdoor, light (default, and points as "
+        "whole numbers of 16 bits in the scene file)")
       .choices({"default", "indoor", "outdoor", "light"})
       .common();
   o.add("points", &points, "points of a convex").range(4, 8);
@@ -56,7 +56,8 @@ void ConvexOptions::describe(OptionList& o) {
   o.add("split_threshold", &split_threshold,
         "mean gradient by the sharpness that splits; none: the settings'")
       .range(0, 1e6);
-  o.add("most_split", &most_split, "most convexes that one refinement adds, as a share of all")
+  o.add("most_split", &most_split,
+        "most rows that one refinement adds, over the count (a split adds points - 1)")
       .range(0, 1);
   o.add("prune_opacity", &prune_opacity, "less opaque convexes go").range(0, 1);
   o.add("prune_size", &prune_size, "larger convexes go, after the first reset")

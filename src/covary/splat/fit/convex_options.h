@@ -1,10 +1,11 @@
-// Fits of smooth convexes (compute/project/convex.h): soft hulls of K points, each with a smoothness delta
-// and a sharpness sigma. What the published settings differ in is chosen by one word, `settings`; a field
-// that is set otherwise wins.
+// Fits of smooth convexes (compute/project/convex.h): soft hulls of K points, each with a
+// smoothness delta and a sharpness sigma. What the published settings differ in is chosen by one
+// word, `settings`; a field that is set otherwise wins.
 //
-// Published numbers are for scenes of extent 5 and photos of a focal length of about 1000 px; sigma at the start, the
-// gradient by sigma and what a split does to sigma are taken to those, and the rate of the points is in extents.
-// Source: Held et al. 2025 (3D Convex Splatting), section 3 and the released code.
+// Published numbers are for scenes of extent 5 and photos of a focal length of about 1000 px; sigma
+// at the start, the gradient by sigma and what a split does to sigma are taken to those, and the
+// rate of the points is in extents. The published runs have no bound like most_split. Source: Held
+// et al. 2025 (3D Convex Splatting), section 3 and the released code.
 #pragma once
 
 #include <cstdint>
@@ -32,7 +33,7 @@ struct ConvexOptions {
   std::optional<double> stop;             // steps; none: 9000, or 3/10 of steps when that is less
   std::optional<double> every;            // steps; none: 200, or steps/40 when that is less
   std::optional<double> split_threshold;  // mean dL/dsigma, as above; none: the settings'
-  double most_split = 0.1;                // share of the count that one refinement adds
+  double most_split = 0.1;                // rows that one refinement adds, over the count
   double prune_opacity = 0.03;
   double prune_size = 0.3;            // extent; largest axis, after the first reset
   std::optional<double> reset_every;  // steps; none: 3000, or steps/10 when that is less

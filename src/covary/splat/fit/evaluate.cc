@@ -245,7 +245,7 @@ nlohmann::json Evaluation::to_json() const {
       {"unscored", unscored},
       {"lpips", "absent"},
       {"seconds_per_image", {{"value", seconds_per_image}, {"unit", "s"}}},
-      {"count", {{"value", count}, {"unit", "Gaussians"}}},
+      {"count", {{"value", count}, {"unit", "primitives"}}},
       {"bytes", {{"value", bytes}, {"unit", "B"}, {"of", "scene.ply"}}},
       {"width", width},
       {"height", height},

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <cmath>
 #include <cstdio>
 #include <set>
@@ -16,6 +17,7 @@
 #include "covary/core/base/machine.h"
 #include "covary/core/data/image.h"
 #include "covary/core/data/page.h"
+#include "covary/splat/fit/convex.h"
 #include "covary/splat/fit/run_log.h"
 
 namespace covary::fit {
@@ -61,10 +63,10 @@ std::string embedded(const data::Image8& image, const std::string& label) {
          base64(data::encode_jpeg(image, 88)) + "\">";
 }
 
-std::vector<Curve> curves_of(const std::vector<json>& records) {
+std::vector<Curve> curves_of(const std::vector<json>& records, const std::string& primitives) {
   Curve loss{.title = "Training loss", .log_scale = true, .digits = 4};
   Curve quality{.title = "PSNR of a few held-out views, dB", .dots = true};
-  Curve count{.title = "Gaussians", .digits = 0};
+  Curve count{.title = primitives, .digits = 0};
   Curve rate{.title = "Wall clock, s", .digits = 0};
   for (const json& r : records) {
     const double step = figure(r, "step");
@@ -114,13 +116,14 @@ std::string gallery(const std::vector<ViewPictures>& views) {
   return out;
 }
 
-std::string curves_page(const std::vector<json>& records) {
+std::string curves_page(const fs::path& run, const std::string& primitives) {
   std::string out = "<div class=\"curves\">";
-  for (const Curve& c : curves_of(records)) out += data::curve_card(c);
+  for (const Curve& c : curves_of(read_log(run / "log.jsonl"), primitives))
+    out += data::curve_card(c);
   return out + "</div>";
 }
 
-std::string tiles_of(const json& metrics) {
+std::string tiles_of(const json& metrics, const std::string& primitives = "Gaussians") {
   std::string out;
   const json train = metrics.value("train", json::object());
   const json evals = metrics.value("eval", json::object());
@@ -138,7 +141,7 @@ std::string tiles_of(const json& metrics) {
                     "PSNR" + of + "; " + escaped(text_of(of_figure, "of")));
   }
   if (const double v = figure(metrics, "count"); std::isfinite(v))
-    out += tile(grouped(static_cast<int64_t>(v)), "Gaussians");
+    out += tile(grouped(static_cast<int64_t>(v)), primitives);
   if (const double v = figure(train, "wall_s"); std::isfinite(v))
     out += tile(span_of(v), "training, wall clock");
   if (const double v = figure(metrics, "steps"); std::isfinite(v))
@@ -202,12 +205,14 @@ std::string views_of(const json& metrics) {
 // What the first lines of a run's pages say.
 struct RunHead {
   json config;
-  std::string title, below;
+  std::string title, below, primitives;
 };
 
 RunHead head_of(const fs::path& run) {
-  RunHead head{parsed(run / "config.json"), "scene", ""};
+  RunHead head{parsed(run / "config.json"), "scene", "", ""};
   const json& config = head.config;
+  head.primitives = noun_of(text_of(config.value("options", json::object()), "primitive"));
+  head.primitives[0] = static_cast<char>(std::toupper(head.primitives[0]));
   if (config.contains("inputs") && config["inputs"].is_array() && !config["inputs"].empty() &&
       config["inputs"][0].is_string())
     head.title = config["inputs"][0].get<std::string>();
@@ -250,10 +255,10 @@ void write_report(const fs::path& run, const fs::path& file) {
   std::string body;
   if (const std::string note = text_of(metrics, "note"); !note.empty())
     body += "<p class=\"card\">" + escaped(note) + "</p>";
-  body += "<div class=\"tiles\">" + tiles_of(metrics) + "</div>";
+  body += "<div class=\"tiles\">" + tiles_of(metrics, head.primitives) + "</div>";
   if (const std::string pictures = gallery(pictures_of_run(run)); !pictures.empty())
     body += "<h2>Views</h2>" + pictures;
-  body += "<h2>Training</h2>" + curves_page(read_log(run / "log.jsonl")) +
+  body += "<h2>Training</h2>" + curves_page(run, head.primitives) +
           "<h2>Timings and size</h2><div class=\"card scroll\"><table>" + timings_of(metrics) +
           "</table></div>" + views_of(metrics);
   if (head.config.contains("options"))
@@ -265,7 +270,7 @@ void write_report(const fs::path& run, const fs::path& file) {
 
 void write_curves(const fs::path& run, const fs::path& file) {
   const RunHead head = head_of(run);
-  write_file(file, page(head.title, head.below, curves_page(read_log(run / "log.jsonl"))));
+  write_file(file, page(head.title, head.below, curves_page(run, head.primitives)));
 }
 
 void write_evaluation(const fs::path& file, const std::vector<ScoredScene>& scenes, bool figures) {

@@ -11,6 +11,7 @@
 #include "covary/core/base/log.h"
 #include "covary/core/base/machine.h"
 #include "covary/core/base/progress.h"
+#include "covary/splat/fit/convex.h"
 #include "covary/splat/fit/evaluate.h"
 #include "covary/splat/fit/load.h"
 #include "covary/splat/fit/pace.h"
@@ -256,7 +257,8 @@ RunResult Trainer::run(const RunContext& context) {
     if (log && result.edits.any()) log->write(edits_json(step_, result.edits, count()));
     progress.update(step_, figures);
     if (const int64_t most = context.new_cap ? context.new_cap() : 0; most > 0 && recap(most)) {
-      log_info("at most " + std::to_string(most) + " Gaussians from step " + std::to_string(step_));
+      log_info("at most " + std::to_string(most) + " " + noun_of(options_.primitive) +
+               " from step " + std::to_string(step_));
       if (log)
         log->write(
             {{"step", step_}, {"event", "cap"}, {"max_gaussians", most}, {"count", count()}});

@@ -36,6 +36,7 @@ struct SceneFacts {
   uint64_t seed = 42;
   Eigen::Vector3d focus = Eigen::Vector3d::Zero();  // what the training cameras look at
   int64_t views = 1;                                // for training
+  double focal = 1000;                              // px, mean of the training cameras
 };
 
 // One view of a step, during and after its backward pass. Gradients are of that view's loss alone.

@@ -34,12 +34,10 @@ class ConvexStrategy final : public Strategy {
     table.add_statistic(kSeen, at::zeros({table.rows()}, at::kFloat));
     resume(table, scene, {});
   }
-  void resume(nn::RowTable& table, const SceneFacts& scene, const nlohmann::json& state) override {
+  void resume(nn::RowTable& table, const SceneFacts& scene, const nlohmann::json&) override {
     table_ = &table;
     scene_ = scene;
-    if (state.is_object()) focal_ = state.value("focal", focal_);
   }
-  nlohmann::json state() const override { return {{"focal", focal_}}; }
   bool reads_absolute_gradients() const override { return false; }
   void retime(int64_t steps) override {
     steps_ = steps;
@@ -59,9 +57,8 @@ class ConvexStrategy final : public Strategy {
     const bool first = before_step_ != view.step;
     const float* g = now.const_data_ptr<float>();
     const float* before = first ? nullptr : before_.const_data_ptr<float>();
-    focal_ = std::sqrt(view.camera.fx * view.camera.fy);
     const auto unit =
-        static_cast<float>(own_sigma(1, scene_.extent, focal_));  // per published sigma
+        static_cast<float>(own_sigma(1, scene_.extent, scene_.focal));  // per published sigma
     float* sums = table_->statistic(kGradients).data_ptr<float>();
     float* seen = table_->statistic(kSeen).data_ptr<float>();
     const int64_t* ids = view.footprints.ids.const_data_ptr<int64_t>();
@@ -117,8 +114,7 @@ class ConvexStrategy final : public Strategy {
     parallel_for(n, 1024, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         goes[static_cast<size_t>(i)] =
-            logistic(logits[i]) < options_.prune_opacity ||
-            logistic(mask[i]) <= settings_.prune_mask ||
+            logistic(logits[i]) < options_.prune_opacity || hides(mask[i], settings_.prune_mask) ||
             (prune_large && spread(p + 3 * count * i, count) > options_.prune_size * scene_.extent);
         gradients[static_cast<size_t>(i)] = sums[i] / std::max(seen[i], 1.0f);
       }
@@ -168,7 +164,7 @@ class ConvexStrategy final : public Strategy {
                      logits = table_->parameter("opacities").detach().index_select(0, of);
     float *p = points.data_ptr<float>(), *s = sigma.data_ptr<float>(),
           *o = logits.data_ptr<float>();
-    const double unit = std::log(published_sigma(1, scene_.extent, focal_));
+    const double unit = std::log(published_sigma(1, scene_.extent, scene_.focal));
     for (size_t c = 0; c < parents.size(); ++c) {
       float* own = p + 3 * count * static_cast<int64_t>(c);
       const int64_t child = static_cast<int64_t>(c) % count;
@@ -196,8 +192,7 @@ class ConvexStrategy final : public Strategy {
   int64_t cap_, steps_ = 1, start_ = 0, stop_ = 0;
   nn::RowTable* table_ = nullptr;
   SceneFacts scene_;
-  double focal_ = 1000;  // px, of the view seen last
-  at::Tensor before_;    // gradients by sigma of the step's views before this one
+  at::Tensor before_;  // gradients by sigma of the step's views before this one
   int64_t before_step_ = -1;
 };
 

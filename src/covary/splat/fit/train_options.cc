@@ -262,7 +262,9 @@ void TrainOptions::describe(OptionList& o) {
   o.group("convex", convex).only_when("primitive", "convex");
   o.group("multi_view", multi_view).only_when("strategy", "default");
   o.group("growth", growth).only_when("strategy", "default");
-  o.group("default", default_strategy).only_when("strategy", "default");
+  o.group("default", default_strategy)
+      .only_when("strategy", "default")
+      .only_when("primitive", "gaussian|ges");  // convexes have a growth of their own
   o.group("mcmc", mcmc).only_when("strategy", "mcmc");
 }
 

@@ -120,6 +120,9 @@ Trainer::Trainer(scene::Capture capture, TrainOptions options)
       if (!capture_.photos &&
           (v.image.height != v.camera.height || v.image.width != v.camera.width))
         throw Error(ExitCode::kData, "the picture is not of its camera's size", v.name);
+      if (options_.primitive == "convex" && v.camera.projection != scene::Projection::kPinhole)
+        throw Error(ExitCode::kUsage, "was taken by no pinhole camera, and others see no convexes",
+                    v.name, "fit Gaussians: --primitive gaussian");
     }
   extent_ = capture_.extent;
   if (!(extent_ > 0)) throw Error(ExitCode::kFailed, "has no extent", capture_.name);
@@ -196,14 +199,7 @@ void Trainer::start(uint64_t seed) {
   if (cameras_) cameras_->reset(capture_);
   scene::Cloud cloud = starting_cloud(capture_, options_, seed);
   const bool convex = options_.primitive == "convex";
-  if (convex) {
-    double focal = 0;
-    for (const int64_t i : capture_.train) {
-      const scene::Camera& camera = capture_.views[static_cast<size_t>(i)].camera;
-      focal += std::sqrt(camera.fx * camera.fy) / static_cast<double>(capture_.train.size());
-    }
-    cloud = convexes_at_start(cloud, options_.convex, extent_, focal);
-  }
+  if (convex) cloud = convexes_at_start(cloud, options_.convex, extent_, scene_facts().focal);
   const OptimizerOptions& o = options_.optimizer;
   const auto decaying = [&](double first, double factor) {
     return nn::exponential(first, first * factor, options_.steps);
@@ -240,10 +236,15 @@ std::vector<scene::Camera> Trainer::training_cameras() const {
 }
 
 SceneFacts Trainer::scene_facts() const {
+  const std::vector<scene::Camera> cameras = training_cameras();
+  double focal = 0;
+  for (const scene::Camera& camera : cameras)
+    focal += std::sqrt(camera.fx * camera.fy) / static_cast<double>(cameras.size());
   return {.extent = extent_,
           .seed = seed_,
-          .focus = scene::CameraPath(training_cameras()).focus(),
-          .views = static_cast<int64_t>(capture_.train.size())};
+          .focus = scene::CameraPath(cameras).focus(),
+          .views = static_cast<int64_t>(cameras.size()),
+          .focal = focal};
 }
 
 // A view sees a part of space: where its Gaussians are neighbours in memory, too, every gather and every update of

@@ -71,7 +71,8 @@ bool see(const Pinhole<T>& c, const T* extras, int points, T near, T far, Seen<T
   s.sigma = extras[3 * points + 1];
   s.scale = s.mean[2] * s.delta * c.reference;
   s.edges = convex_hull(s.on, points, s.corner);
-  return s.edges >= 3 && s.scale > T(0) && s.sigma > T(0) && std::isfinite(s.scale);
+  return s.edges >= 3 && s.scale > T(0) && s.sigma > T(0) && std::isfinite(s.scale) &&
+         std::isfinite(s.mean[2] * s.sigma);
 }
 
 // n and its place: edge j of s.

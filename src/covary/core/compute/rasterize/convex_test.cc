@@ -2,6 +2,7 @@
 // invariances, hulls by brute force, and the SIMD kernels against the reference.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <set>
 #include <vector>
 
@@ -334,6 +335,16 @@ TEST(Convex, WhatCannotBeSeenIsCulledAndWhatIsNoConvexRefused) {
   const at::Tensor ids = render(s).splats.ids;
   ASSERT_EQ(ids.numel(), 1);
   EXPECT_EQ(ids[0].item<int64_t>(), 3);
+  const double infinite = std::numeric_limits<double>::infinity();
+  for (const double sigma : {infinite, 1e308 * 1.7, std::nan(""), 0.0, -1.0}) {
+    Scene sharp = s;
+    sharp.extras = s.extras.clone();
+    sharp.extras.index_put_({3, 19}, sigma);
+    EXPECT_EQ(render(sharp).splats.ids.numel(), 0) << sigma;
+    sharp.extras.index_put_({3, 19}, 1.0);
+    sharp.extras.index_put_({3, 18}, sigma);
+    EXPECT_EQ(render(sharp).splats.ids.numel(), 0) << sigma;
+  }
   s.opacities.index_put_({3}, 1.0 / 300);
   EXPECT_EQ(render(s).splats.ids.numel(), 0);
   for (const int64_t width : {11, 13, 19, 29}) {
