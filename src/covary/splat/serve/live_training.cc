@@ -14,7 +14,7 @@ namespace covary::serve {
 namespace {
 
 constexpr double kScenes = 0.012, kPictures = 0.008;  // of the time of training, at most
-constexpr double kLeastGap = 1;                      // s between two scenes
+constexpr double kLeastGap = 1;                       // s between two scenes
 constexpr std::chrono::milliseconds kPausePoll{50};
 
 HttpOptions on_one_thread(HttpOptions options) {
