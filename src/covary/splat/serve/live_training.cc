@@ -13,7 +13,7 @@
 namespace covary::serve {
 namespace {
 
-constexpr double kScenes = 0.012, kPictures = 0.008;  // of the time of training, at most
+constexpr double kScenes = 0.008, kPictures = 0.008;  // of the time of training, at most
 constexpr double kLeastGap = 1;                       // s between two scenes
 constexpr std::chrono::milliseconds kPausePoll{50};
 
