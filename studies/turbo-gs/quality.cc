@@ -6,6 +6,7 @@
 #include <utility>
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include "covary/core/base/machine.h"
 #include "covary/splat/fit/activate.h"
