@@ -17,11 +17,11 @@
 #include "covary/core/compute/rasterize/footprints.h"
 #include "covary/core/eval/image.h"
 #include "covary/core/eval/study.h"
-#include "covary/splat/fit/loss.h"
 #include "covary/splat/fit/resolution.h"
 #include "covary/splat/render/rasterize.h"
 #include "studies/core-3dgs/bars.h"
 #include "studies/core-3dgs/training.h"
+#include "studies/shared/photo.h"
 #include "studies/shared/timing.h"
 
 namespace covary::compute {
@@ -185,19 +185,13 @@ const scene::Capture& chair(StudyContext& c) {
   });
 }
 
-at::Tensor background_of(const scene::Capture& capture) {
-  return at::tensor({capture.background.x(), capture.background.y(), capture.background.z()},
-                    at::kFloat);
-}
-
 // A held-out photo at 1/k of its size: the mean of k x k of its pixels, and the camera that sees that.
 struct SmallView {
   at::Tensor truth;
   scene::Camera camera;
 };
 SmallView small_view(const scene::View& view, const scene::Capture& capture, int k) {
-  const at::Tensor bytes = fit::make_target(view, capture, "ignore", background_of(capture)).image;
-  const at::Tensor whole = bytes.scalar_type() == at::kByte ? bytes.to(at::kFloat) / 255 : bytes;
+  const at::Tensor whole = photo_of(view, capture);
   const int w = view.camera.width / k, h = view.camera.height / k;
   SmallView s;
   s.truth = whole.narrow(0, 0, h * k).narrow(1, 0, w * k).reshape({h, k, w, k, 3}).mean({1, 3});

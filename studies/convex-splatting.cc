@@ -19,7 +19,6 @@
 #include "covary/core/compute/rasterize/rasterize.h"
 #include "covary/core/eval/study.h"
 #include "covary/splat/fit/convex.h"
-#include "covary/splat/fit/loss.h"
 #include "covary/splat/render/rasterize.h"
 #include "covary/splat/scene/convex.h"
 #include "covary/splat/scene/format.h"
@@ -28,6 +27,7 @@
 #include "studies/convex-splatting/toy.h"
 #include "studies/core-3dgs/bars.h"
 #include "studies/core-3dgs/training.h"
+#include "studies/shared/photo.h"
 #include "studies/shared/timing.h"
 
 namespace covary::studies {
@@ -175,12 +175,6 @@ struct Fit {
   double edge_error = 0;  // mean |gradient magnitude of the picture - that of the photo|
 };
 
-at::Tensor photo_of(const scene::View& view, const scene::Capture& capture) {
-  const at::Tensor background = at::tensor(
-      {capture.background.x(), capture.background.y(), capture.background.z()}, at::kFloat);
-  const at::Tensor image = fit::make_target(view, capture, "ignore", background).image;
-  return image.scalar_type() == at::kByte ? image.to(at::kFloat) / 255 : image;
-}
 at::Tensor steepness(const at::Tensor& image) {
   const at::Tensor grey = image.mean(2);
   const int64_t h = grey.size(0) - 1, w = grey.size(1) - 1;
@@ -192,8 +186,7 @@ at::Tensor steepness(const at::Tensor& image) {
 double edge_error(const scene::Cloud& cloud, const scene::Capture& capture) {
   const at::NoGradGuard no_gradient;
   const render::Primitives p = render::primitives_of(cloud);
-  const at::Tensor background = at::tensor(
-      {capture.background.x(), capture.background.y(), capture.background.z()}, at::kFloat);
+  const at::Tensor background = background_of(capture);
   double sum = 0;
   for (const int64_t i : capture.test) {
     const scene::View& view = capture.views[static_cast<size_t>(i)];

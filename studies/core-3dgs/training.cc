@@ -16,11 +16,11 @@
 #include "covary/core/base/random.h"
 #include "covary/core/eval/image.h"
 #include "covary/splat/fit/evaluate.h"
-#include "covary/splat/fit/loss.h"
 #include "covary/splat/fit/trainer.h"
 #include "covary/splat/render/rasterize.h"
 #include "covary/splat/scene/ply.h"
 #include "studies/core-3dgs/bars.h"
+#include "studies/shared/photo.h"
 
 namespace covary::studies {
 
@@ -35,14 +35,6 @@ fit::Evaluation score(const scene::Cloud& cloud, const scene::Capture& capture) 
   fit::EvaluateOptions options;
   options.progress = false;
   return fit::evaluate(cloud, capture, options);
-}
-
-// A photo as training compares with it, on the capture's background: [H,W,3] float.
-at::Tensor photo(const scene::View& view, const scene::Capture& capture) {
-  const at::Tensor background = at::tensor(
-      {capture.background.x(), capture.background.y(), capture.background.z()}, at::kFloat);
-  const at::Tensor image = fit::make_target(view, capture, "ignore", background).image;
-  return image.scalar_type() == at::kByte ? image.to(at::kFloat) / 255 : image;
 }
 
 }  // namespace
@@ -89,7 +81,7 @@ FitFigures fit_figures(const scene::Capture& capture, const fit::TrainOptions& o
 double constant_colour_psnr(const scene::Capture& capture) {
   double sum = 0;
   for (const int64_t i : capture.test) {
-    const at::Tensor truth = photo(capture.views[static_cast<size_t>(i)], capture);
+    const at::Tensor truth = photo_of(capture.views[static_cast<size_t>(i)], capture);
     sum += eval::psnr(truth.mean({0, 1}, true).expand_as(truth), truth);
   }
   return sum / static_cast<double>(std::max<size_t>(1, capture.test.size()));
@@ -367,7 +359,7 @@ double small_psnr(StudyContext& c, bool antialiased) {
     const int w = view.camera.width / kShrink, h = view.camera.height / kShrink;
     // The exact mean of 8 x 8 photo pixels; what does not fill a block is cut off, with the camera.
     const at::Tensor whole =
-        photo(view, capture).narrow(0, 0, h * kShrink).narrow(1, 0, w * kShrink);
+        photo_of(view, capture).narrow(0, 0, h * kShrink).narrow(1, 0, w * kShrink);
     const at::Tensor truth = whole.reshape({h, kShrink, w, kShrink, 3}).mean({1, 3});
     scene::Camera camera = view.camera;
     camera.width = w * kShrink;

@@ -11,6 +11,7 @@
 #include "covary/splat/fit/cross_ray.h"
 #include "studies/core-3dgs/training.h"
 #include "studies/mvgs/bars.h"
+#include "studies/shared/moments.h"
 
 namespace covary::studies {
 
@@ -62,13 +63,7 @@ fit::TrainOptions still(int64_t views) {
 double gradient_of_sum(StudyContext& c) {
   const scene::Capture capture = small();
   const auto moments = [&](const std::vector<int64_t>& views) {
-    fit::Trainer trainer(capture, still(static_cast<int64_t>(views.size())));
-    trainer.start(c.seed());
-    trainer.step(views);
-    std::vector<at::Tensor> all;
-    for (const char* name : {"means", "scales", "quats", "opacities", "sh0"})
-      all.push_back(trainer.table().entry(name).first.flatten().to(at::kDouble));
-    return at::cat(all);
+    return first_moments(capture, still(static_cast<int64_t>(views.size())), c.seed(), views);
   };
   const std::vector<int64_t> views(capture.train.begin(), capture.train.begin() + 4);
   at::Tensor sum;

@@ -6,21 +6,19 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
-#include "covary/splat/fit/loss.h"
 #include "covary/splat/render/rasterize.h"
+#include "studies/shared/photo.h"
 
 namespace covary::studies {
 
 double error_where_steep(const scene::Cloud& cloud, const scene::Capture& capture) {
   const at::NoGradGuard no_gradient;
   const render::Primitives p = render::primitives_of(cloud);
-  const at::Tensor background = at::tensor(
-      {capture.background.x(), capture.background.y(), capture.background.z()}, at::kFloat);
+  const at::Tensor background = background_of(capture);
   double sum = 0;
   for (const int64_t i : capture.test) {
     const scene::View& view = capture.views[static_cast<size_t>(i)];
-    const at::Tensor bytes = fit::make_target(view, capture, "ignore", background).image;
-    const at::Tensor truth = bytes.scalar_type() == at::kByte ? bytes.to(at::kFloat) / 255 : bytes;
+    const at::Tensor truth = photo_of(view, capture);
     const at::Tensor grey = truth.mean(2);
     const int64_t h = grey.size(0) - 2, w = grey.size(1) - 2;
     const auto part = [&](int64_t y, int64_t x) { return grey.narrow(0, y, h).narrow(1, x, w); };

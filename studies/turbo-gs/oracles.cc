@@ -14,6 +14,7 @@
 #include "covary/splat/fit/trainer.h"
 #include "covary/splat/render/rasterize.h"
 #include "studies/core-3dgs/bars.h"
+#include "studies/shared/moments.h"
 #include "studies/turbo-gs/bars.h"
 
 namespace covary::studies {
@@ -160,13 +161,7 @@ double batch_gradient(StudyContext& c) {
     o.final_views = 4;
     o.final_share = 0.9;
     o.optimizer.visible_only = o.optimizer.batch_scaling = false;
-    fit::Trainer trainer(capture, o);
-    trainer.start(c.seed());
-    trainer.step(views);
-    std::vector<at::Tensor> all;
-    for (const char* name : {"means", "scales", "quats", "opacities", "sh0"})
-      all.push_back(trainer.table().entry(name).first.flatten().to(at::kDouble));
-    return at::cat(all);
+    return first_moments(capture, o, c.seed(), views);
   };
   const std::vector<int64_t> views(capture.train.begin(), capture.train.begin() + 4);
   at::Tensor mean;

@@ -42,12 +42,6 @@ nlohmann::json json_of(const Eigen::Vector3d& v) { return {v[0], v[1], v[2]}; }
 
 }  // namespace
 
-Noun noun_of(const std::string& footprint) {
-  if (footprint == scene::kConvex) return {"convex", "convexes"};
-  if (footprint == "generalized") return {"shaped primitive", "shaped primitives"};
-  return {"Gaussian", "Gaussians"};
-}
-
 CloudFacts facts_of(const scene::Cloud& cloud) {
   CloudFacts f;
   f.count = cloud.size();

@@ -33,12 +33,6 @@ struct CloudFacts {
   nlohmann::json to_json() const;
 };
 
-// What a cloud's primitives are called: {"Gaussian", "Gaussians"} but for other shapes.
-struct Noun {
-  std::string one, many;
-};
-Noun noun_of(const std::string& footprint);
-
 CloudFacts facts_of(const scene::Cloud& cloud);
 // Every number of a splat by its name (splat/scene/columns.h): bounds, mean, quantiles, histogram, what is
 // not finite; and the energy of each band of spherical harmonics.

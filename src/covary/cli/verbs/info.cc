@@ -23,6 +23,7 @@
 #include "covary/splat/scene/cameras_json.h"
 #include "covary/splat/scene/capture.h"
 #include "covary/splat/scene/format.h"
+#include "covary/splat/scene/noun.h"
 #include "covary/splat/scene/photo_cache.h"
 #include "covary/splat/scene/statistics.h"
 
@@ -77,7 +78,7 @@ Result about_samples() {
 Result about_cloud(const scene::Cloud& cloud, const fs::path& file, const InfoOptions& options,
                    bool in_full) {
   Result r;
-  const Noun noun = noun_of(cloud.footprint);
+  const scene::Noun noun = scene::noun_of(cloud.footprint);
   if (options.index >= cloud.size())
     throw Error(ExitCode::kUsage, "there are " + count_text(cloud.size()) + " " + noun.many,
                 "--index", "count from 0");

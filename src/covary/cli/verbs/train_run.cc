@@ -5,13 +5,13 @@
 #include <optional>
 
 #include "covary/cli/verbs/budget.h"
-#include "covary/cli/verbs/cloud_facts.h"
 #include "covary/cli/verbs/places.h"
 #include "covary/core/base/error.h"
 #include "covary/core/base/log.h"
 #include "covary/core/base/machine.h"
 #include "covary/core/base/threads.h"
 #include "covary/splat/capture/make_capture.h"
+#include "covary/splat/scene/noun.h"
 #include "covary/splat/scene/photo_cache.h"
 #include "covary/splat/serve/live_training.h"
 
@@ -151,7 +151,7 @@ std::string estimate_training(const Job& job, const fit::TrainOptions& options,
   const std::string size = bytes_text(e.total()) + " of memory",
                     counts = " steps on " + count_text(start) + " to about " +
                              count_text(static_cast<int64_t>(e.count)) + " " +
-                             noun_of(options.primitive).many + "\n";
+                             scene::noun_of(options.primitive).many + "\n";
   if (job.common.time_budget > 0 && !is_typed(job.invocation, "steps")) {
     const double steps = job.common.time_budget / (kCostGrowth * step_s);
     (*document)["estimate"]["steps"] = std::min<double>(steps, static_cast<double>(options.steps));
@@ -222,7 +222,7 @@ void cap_by_memory(const scene::Capture& capture, const CommonOptions& common,
   if (most < static_cast<int64_t>(capture.points.positions.size()) || most < 1)
     return;  // refused below
   options->max_gaussians = most;
-  log_info("at most " + count_text(most) + " " + noun_of(options->primitive).many +
+  log_info("at most " + count_text(most) + " " + scene::noun_of(options->primitive).many +
            " fit in --max-memory");
 }
 
@@ -365,7 +365,7 @@ std::vector<TrainingPlan> training_plans(const std::string& input, const CommonO
 
 std::string summary_of(const fit::RunResult& run, const std::string& where) {
   std::string text = where + ": " + count_text(run.scene.size()) + " " +
-                     noun_of(run.scene.footprint).many + " after " + count_text(run.steps) +
+                     scene::noun_of(run.scene.footprint).many + " after " + count_text(run.steps) +
                      " steps";
   const auto at = [&](const char* pointer) -> const nlohmann::json* {
     const nlohmann::json::json_pointer p(pointer);

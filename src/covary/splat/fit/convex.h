@@ -20,11 +20,6 @@
 
 namespace covary::fit {
 
-// What messages and reports call the primitives of a fit: TrainOptions::primitive.
-inline const char* noun_of(const std::string& primitive) {
-  return primitive == "convex" ? "convexes" : "Gaussians";
-}
-
 // Whether a convex with this mask (a logit) is drawn, saved and kept by refinements: one test for
 // all three.
 bool hides(float mask, double prune_mask);

@@ -17,8 +17,8 @@
 #include "covary/core/base/machine.h"
 #include "covary/core/data/image.h"
 #include "covary/core/data/page.h"
-#include "covary/splat/fit/convex.h"
 #include "covary/splat/fit/run_log.h"
+#include "covary/splat/scene/noun.h"
 
 namespace covary::fit {
 namespace {
@@ -211,7 +211,8 @@ struct RunHead {
 RunHead head_of(const fs::path& run) {
   RunHead head{parsed(run / "config.json"), "scene", "", ""};
   const json& config = head.config;
-  head.primitives = noun_of(text_of(config.value("options", json::object()), "primitive"));
+  head.primitives =
+      scene::noun_of(text_of(config.value("options", json::object()), "primitive")).many;
   head.primitives[0] = static_cast<char>(std::toupper(head.primitives[0]));
   if (config.contains("inputs") && config["inputs"].is_array() && !config["inputs"].empty() &&
       config["inputs"][0].is_string())

@@ -11,7 +11,6 @@
 #include "covary/core/base/log.h"
 #include "covary/core/base/machine.h"
 #include "covary/core/base/progress.h"
-#include "covary/splat/fit/convex.h"
 #include "covary/splat/fit/evaluate.h"
 #include "covary/splat/fit/load.h"
 #include "covary/splat/fit/pace.h"
@@ -19,6 +18,7 @@
 #include "covary/splat/fit/run_log.h"
 #include "covary/splat/fit/trainer.h"
 #include "covary/splat/scene/cameras_json.h"
+#include "covary/splat/scene/noun.h"
 #include "covary/splat/scene/ply.h"
 
 namespace covary::fit {
@@ -236,7 +236,7 @@ RunResult Trainer::run(const RunContext& context) {
                 {"count", count()},
                 {"sh_degree", sh_degree()},
                 {"division", division_at(levels_, step_, options_.steps)},
-                {"lr_means", table_.entry(table_.has("means") ? "means" : "points").rate.at(step_)},
+                {"lr_means", lr_means(step_)},
                 {"memory_mb", static_cast<double>(memory_bytes()) / 1e6}};
       for (const auto& [name, sum] : term_sums) record["terms"][name] = sum / n;
       if (const nlohmann::json figures = strategy_->figures(); !figures.empty())
@@ -257,7 +257,7 @@ RunResult Trainer::run(const RunContext& context) {
     if (log && result.edits.any()) log->write(edits_json(step_, result.edits, count()));
     progress.update(step_, figures);
     if (const int64_t most = context.new_cap ? context.new_cap() : 0; most > 0 && recap(most)) {
-      log_info("at most " + std::to_string(most) + " " + noun_of(options_.primitive) +
+      log_info("at most " + std::to_string(most) + " " + scene::noun_of(options_.primitive).many +
                " from step " + std::to_string(step_));
       if (log)
         log->write(

@@ -76,6 +76,13 @@ double logistic(double x) { return 1 / (1 + std::exp(-x)); }
 
 double logit(double p) { return std::log(p / (1 - p)); }
 
+void reset_opacities(nn::RowTable& table, double most) {
+  const auto highest = static_cast<float>(logit(most));
+  float* logits = table.parameter("opacities").data_ptr<float>();
+  for (int64_t i = 0; i < table.rows(); ++i) logits[i] = std::min(logits[i], highest);
+  table.zero_moments("opacities");
+}
+
 std::vector<int64_t> draw_by_weight(const std::vector<double>& weights, int64_t n,
                                     const Random& random) {
   std::vector<double> up_to(weights.size());

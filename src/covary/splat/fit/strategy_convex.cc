@@ -81,7 +81,7 @@ class ConvexStrategy final : public Strategy {
         (facts.step >= stop_ && facts.step < steps_ && facts.step % (kPruneEvery * every) == 0))
       refine(facts.step, grows, edits);
     if (facts.step < stop_ && facts.step % reset == 0) {
-      reset_opacities();
+      reset_opacities(*table_, options_.reset_opacity);
       edits.reset = true;
     }
     return edits;
@@ -178,13 +178,6 @@ class ConvexStrategy final : public Strategy {
     }
     table_->edit(at::tensor(kept, at::kLong),
                  {{"points", points}, {"sigma", sigma}, {"opacities", logits}}, of);
-  }
-
-  void reset_opacities() {
-    const auto most = static_cast<float>(logit(options_.reset_opacity));
-    float* logits = table_->parameter("opacities").data_ptr<float>();
-    for (int64_t i = 0; i < table_->rows(); ++i) logits[i] = std::min(logits[i], most);
-    table_->zero_moments("opacities");
   }
 
   ConvexOptions options_;

@@ -103,7 +103,7 @@ class DefaultStrategy final : public Strategy {
     if (facts.step >= stop_) return edits;
     if (refines_at(facts.step)) refine(facts.step, edits);
     if (facts.step % options_.reset_every == 0) {
-      reset_opacities();
+      reset_opacities(*table_, std::min(0.99, 2 * options_.prune_opacity));
       if (growth_) growth_->reset_at(facts.step);
       edits.reset = true;
     }
@@ -257,13 +257,6 @@ class DefaultStrategy final : public Strategy {
             logit(std::clamp(1 - std::sqrt(1 - logistic(logit_of[c])), 1e-7, 1 - 1e-7)));
     }
     table_->edit(rows(kept), {{"means", means}, {"scales", scales}, {"opacities", logits}}, of);
-  }
-
-  void reset_opacities() {
-    const auto most = static_cast<float>(logit(std::min(0.99, 2 * options_.prune_opacity)));
-    float* logits = table_->parameter("opacities").data_ptr<float>();
-    for (int64_t i = 0; i < table_->rows(); ++i) logits[i] = std::min(logits[i], most);
-    table_->zero_moments("opacities");
   }
 
   DefaultStrategyOptions options_;

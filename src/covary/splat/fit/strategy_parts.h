@@ -20,6 +20,9 @@ void rotation_of(const float* quat, double r[9]);
 double logistic(double x);
 double logit(double p);
 
+// Opacities fall to at most this, and their moments to 0: what a reset of them is.
+void reset_opacities(nn::RowTable& table, double most);
+
 // n draws in [0, weights.size()) with replacement, in proportion to the weights (>= 0, not all 0). Draw i depends on
 // (random, i) and the weights alone.
 std::vector<int64_t> draw_by_weight(const std::vector<double>& weights, int64_t n,

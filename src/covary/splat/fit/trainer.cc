@@ -198,8 +198,9 @@ void Trainer::start(uint64_t seed) {
   take_caps(nlohmann::json::array());
   if (cameras_) cameras_->reset(capture_);
   scene::Cloud cloud = starting_cloud(capture_, options_, seed);
+  const SceneFacts facts = scene_facts();
   const bool convex = options_.primitive == "convex";
-  if (convex) cloud = convexes_at_start(cloud, options_.convex, extent_, scene_facts().focal);
+  if (convex) cloud = convexes_at_start(cloud, options_.convex, extent_, facts.focal);
   const OptimizerOptions& o = options_.optimizer;
   const auto decaying = [&](double first, double factor) {
     return nn::exponential(first, first * factor, options_.steps);
@@ -225,7 +226,7 @@ void Trainer::start(uint64_t seed) {
   order_rows();
   if (options_.filter_3d) update_sampling_filter(table_, training_cameras());
   if (exposure_) exposure_->start(table_, seed_);
-  strategy_->init(table_, scene_facts());
+  strategy_->init(table_, facts);
 }
 
 std::vector<scene::Camera> Trainer::training_cameras() const {
@@ -260,6 +261,10 @@ int Trainer::sh_degree() const {
   const int64_t every = options_.sh_every_of();
   const int64_t reached = every > 0 ? step_ / every : options_.sh_degree;
   return static_cast<int>(std::min(options_.sh_degree, reached));
+}
+
+double Trainer::lr_means(int64_t step) const {
+  return table_.entry(table_.has("means") ? "means" : "points").rate.at(step);
 }
 
 double Trainer::division() const { return division_at(levels_, step_ + 1, options_.steps); }
@@ -498,9 +503,7 @@ StepResult Trainer::step(const std::vector<int64_t>& views) {
   if (exposure_) exposure_->update(step);
   step_ = step;
   result.edits = in_stage("strategy", [&] {
-    Edits edits = strategy_->after_step(
-        {.step = step,
-         .lr_means = table_.entry(table_.has("means") ? "means" : "points").rate.at(step)});
+    Edits edits = strategy_->after_step({.step = step, .lr_means = lr_means(step)});
     if (table_.has(kShape))
       edits.pruned += prune_shapes(table_, options_.ges, step, options_.steps);
     if (edits.rows()) order_rows();

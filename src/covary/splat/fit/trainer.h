@@ -142,6 +142,7 @@ class Trainer {
   // The views of this step and those after it, to the end of the next epoch.
   std::vector<int64_t> views_to_come(int64_t step) const;
   void order_rows();
+  double lr_means(int64_t step) const;  // of the means, or of what they are made of
   // Drops that share of the Gaussians, those that the training views depend on least. Their number.
   int64_t drop_insensitive(double share);
   nlohmann::json caps_json() const;

@@ -61,10 +61,15 @@ class CloudValues {
   std::vector<at::Tensor> hold_;
 };
 
-// A row's covariance, by its quaternion wxyz of any norm (0: not turned) and the logs of its deviations.
+// Of a quaternion wxyz of any norm; 0: not turned.
+template <class T>
+Eigen::Matrix3d rotation_of(const T* quat) {
+  return Eigen::Quaterniond(quat[0], quat[1], quat[2], quat[3]).normalized().toRotationMatrix();
+}
+
+// A row's covariance, by its quaternion and the logs of its deviations.
 inline Eigen::Matrix3d covariance_of(const float* quat, const float* log_scale) {
-  const Eigen::Matrix3d r =
-      Eigen::Quaterniond(quat[0], quat[1], quat[2], quat[3]).normalized().toRotationMatrix();
+  const Eigen::Matrix3d r = rotation_of(quat);
   const Eigen::Vector3d s(std::exp(log_scale[0]), std::exp(log_scale[1]), std::exp(log_scale[2]));
   return r * s.array().square().matrix().asDiagonal() * r.transpose();
 }

@@ -10,6 +10,7 @@
 
 #include "covary/core/base/error.h"
 #include "covary/core/base/threads.h"
+#include "covary/splat/scene/cloud_arrays.h"
 
 namespace covary::scene {
 namespace {
@@ -28,11 +29,6 @@ at::Tensor numbers_of(const Cloud& cloud, const std::string& name) {
 }
 
 at::Tensor doubles(const at::Tensor& t) { return t.detach().to(at::kDouble).contiguous(); }
-
-Eigen::Matrix3d rotation_of(const double* q) {
-  const Eigen::Quaterniond quat(q[0], q[1], q[2], q[3]);
-  return quat.norm() > 0 ? quat.normalized().toRotationMatrix() : Eigen::Matrix3d::Identity();
-}
 
 }  // namespace
 
